@@ -11,8 +11,8 @@ Axes, here and everywhere in this project (a Binvox file's order, facts in the R
         /
       axis 2 (mesh y)
 
-A scatter plot of a grid therefore shows x = axis 0, y = axis 2, z = axis 1. Note that (axis 0, axis 1, axis 2)
-taken as right-handed x, y, z is the mirror image of the mesh.
+A scatter plot of a grid therefore shows x = axis 0, y = axis 2, z = axis 1. Note that (axis 0, axis 1,
+axis 2) taken as right-handed x, y, z is the mirror image of the mesh.
 """
 
 import numpy as np
