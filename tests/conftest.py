@@ -1,0 +1,23 @@
+"""Fixtures that several test modules share."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SHARED_DATA = Path(os.environ.get("RASGAN_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Give the folder of real meshes and golden voxels, which are not ours to ship."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the real ModelNet meshes are not here (set RASGAN_SHARED_DATA to their folder)")
+    return SHARED_DATA
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Give a random generator that starts the same in every test."""
+    return np.random.default_rng(20180701)
