@@ -54,11 +54,18 @@ def read_voxels(path: Path) -> np.ndarray:
         If the file holds no such grid; the message names the file and the fault.
     """
     path = Path(path)
+    check_is_file(path)
     readers = {".raw": read_raw, ".npy": _read_npy, ".binvox": _read_binvox}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"{path}: not a voxel file; give one that ends in {', '.join(VOXEL_SUFFIXES)}.")
     return reader(path)
+
+
+def check_is_file(path: Path) -> None:
+    """Raise `UserError` for a folder, pipe or device, which would be read in vain or for ever."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: not an ordinary file; give the path of one.")
 
 
 def read_raw(path: Path) -> np.ndarray:

@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from rasgan.errors import UserError
-from rasgan.files import atomic_path
+from rasgan.files import atomic_path, check_is_file
 
 SUFFIXES = (".off", ".obj", ".stl", ".ply", ".glb", ".gltf")
 UP_AXES = ("z", "y")
+
+LARGEST_FILE = 1 << 30
+"""Mesh files beyond this many bytes (some 10**7 faces) are refused: reading takes a few times their size."""
 
 Mesh = tuple[np.ndarray, np.ndarray]
 
@@ -42,9 +45,12 @@ def read_mesh(path: Path, up: str = "z") -> Mesh:
         If the file is not such a mesh; the message names the file and the fault.
     """
     path = Path(path)
+    check_is_file(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UserError(f"{path}: not a mesh format that is read here ({', '.join(SUFFIXES)}).")
+    if path.stat().st_size > LARGEST_FILE:
+        raise UserError(f"{path}: larger than {LARGEST_FILE >> 20} MB; reduce its number of faces first.")
     try:
         vertices, faces = parse_off(path.read_bytes()) if suffix == ".off" else _read_with_trimesh(path)
         _check(vertices, faces)
@@ -152,7 +158,7 @@ def _read_with_trimesh(path: Path) -> Mesh:
     """Read any other format; ValueError with trimesh's own words if it fails."""
     import trimesh  # here, because the import takes longer than most .off files take to convert
 
-    path.open("rb").close()  # what the disk refuses is told as such
+    path.open("rb").close()  # what the system refuses is told in its own words
     try:
         mesh = trimesh.load(path, force="mesh", process=False, maintain_order=True)  # keeps unused vertices
         return np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces, dtype=np.int64)

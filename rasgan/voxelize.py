@@ -84,6 +84,7 @@ def fill(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarray:
     Carve: on all three lines through the centre, a crossing lies before it and another behind it.
     Vote: of the six ways from the centre to the border of the grid, at least three cross an odd number of
     triangles.
+    A crossing exactly at a centre counts as lying before it.
 
     Parameters
     ----------

@@ -110,8 +110,8 @@ def test_raw_faults(tmp_path, content, fault):
 def test_a_huge_raw_is_refused_unread(tmp_path):
     path = tmp_path / "a.raw"
     with path.open("wb") as file:
-        file.truncate(4000**3)
-    with pytest.raises(UserError, match="64000000000 bytes"):
+        file.truncate((LARGEST_SIDE + 1) ** 3)
+    with pytest.raises(UserError, match="135005697 bytes"):
         read_raw(path)
 
 
@@ -263,6 +263,13 @@ def test_binvox_faults(tmp_path, occupied, damage):
 def test_other_suffixes_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"\.raw, \.npy, \.binvox"):
         read_voxels(tmp_path / "a.vox")
+
+
+def test_what_is_no_ordinary_file(tmp_path):
+    for suffix in (".raw", ".npy", ".binvox"):
+        (tmp_path / f"a{suffix}").mkdir()
+        with pytest.raises(UserError, match="not an ordinary file"):
+            read_voxels(tmp_path / f"a{suffix}")
 
 
 def test_missing_files_stay_os_errors(tmp_path):

@@ -1,5 +1,7 @@
 """Mesh files with the quirks that ModelNet's have, and with faults."""
 
+import os
+
 import numpy as np
 import pytest
 import trimesh
@@ -144,6 +146,28 @@ def test_a_point_cloud_is_no_mesh(tmp_path):
     path = tmp_path / "cloud.ply"
     trimesh.PointCloud(VERTICES).export(path)
     with pytest.raises(UserError, match=r"cloud\.ply"):
+        read_mesh(path)
+
+
+def test_what_is_no_ordinary_file(tmp_path):
+    (tmp_path / "folder.off").mkdir()
+    with pytest.raises(UserError, match=r"folder\.off: not an ordinary file"):
+        read_mesh(tmp_path / "folder.off")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.off")
+    with pytest.raises(UserError, match="not an ordinary file"):
+        read_mesh(tmp_path / "pipe.off")
+
+
+def test_a_huge_file_is_refused(off, monkeypatch):
+    path = off(PLAIN)
+    monkeypatch.setattr("rasgan.meshes.LARGEST_FILE", len(PLAIN))
+    read_mesh(path)
+    monkeypatch.setattr("rasgan.meshes.LARGEST_FILE", len(PLAIN) - 1)
+    with pytest.raises(UserError, match=r"mesh\.off: larger than"):
         read_mesh(path)
 
 
