@@ -1,0 +1,166 @@
+"""Mesh files: any of the usual formats in, .off in and out."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from rasgan.errors import UserError
+from rasgan.files import atomic_path
+
+SUFFIXES = (".off", ".obj", ".stl", ".ply", ".glb", ".gltf")
+UP_AXES = ("z", "y")
+
+Mesh = tuple[np.ndarray, np.ndarray]
+
+# Keyword and counts of an .off file. ModelNet40 has files without the line break between the two; the
+# keyword's prefixes announce texture, colour and normal columns, which are ignored.
+_OFF_HEADER = re.compile(rb"\s*(?:(?:ST)?C?N?OFF)?\s*(\d{1,18})[ \t]+(\d{1,18})[^\n]*\n?")
+
+
+def read_mesh(path: Path, up: str = "z") -> Mesh:
+    """Read a mesh and check that it can be measured.
+
+    Parameters
+    ----------
+    path : Path
+        A file with one of `SUFFIXES`, in upper or lower case.
+    up : {"z", "y"}
+        Which axis of the file points up. A y-up mesh is turned about x (it keeps its handedness).
+
+    Returns
+    -------
+    vertices : (v, 3) float64 array
+        Mesh x, y, z with z up, in the file's unit; all finite, not all equal.
+    faces : (f, 3) int64 array
+        Vertex indices, f > 0; polygons are cut into triangles, faces of two vertices or fewer left out.
+
+    Raises
+    ------
+    UserError
+        If the file is not such a mesh; the message names the file and the fault.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UserError(f"{path}: not a mesh format that is read here ({', '.join(SUFFIXES)}).")
+    try:
+        vertices, faces = parse_off(path.read_bytes()) if suffix == ".off" else _read_with_trimesh(path)
+        _check(vertices, faces)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; download or export it again.") from error
+    if up == "y":
+        vertices = vertices[:, [0, 2, 1]] * [1.0, -1.0, 1.0]
+    return vertices, faces
+
+
+def _check(vertices: np.ndarray, faces: np.ndarray) -> None:
+    """Raise ValueError if the mesh cannot be scaled into a box or has no faces to look at."""
+    if not len(faces):
+        raise ValueError("the mesh has no faces")
+    if not np.isfinite(vertices).all():
+        bad = int(np.argmin(np.isfinite(vertices).all(axis=1)))
+        raise ValueError(f"vertex {bad} (counted from 0) has a coordinate that is no finite number")
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        bad = int(np.argmax(((faces < 0) | (faces >= len(vertices))).any(axis=1)))
+        raise ValueError(f"face {bad} (counted from 0) names a vertex that is not there")
+    with np.errstate(over="ignore"):
+        longest = np.ptp(vertices, axis=0).max()
+    if longest == 0 or not np.isfinite(longest):
+        raise ValueError("its vertices all lie in one point or too far apart to measure")
+
+
+def parse_off(text: bytes) -> Mesh:
+    """Read the text of an .off file, with the liberties that ModelNet's files take.
+
+    Glued headers, either line ending, comments, blank lines, extra columns, polygons and face colours are
+    fine. The vertices (v, 3) and triangles (f, 3) come back as the file has them, indices checked only for
+    being whole numbers.
+
+    Raises
+    ------
+    ValueError
+        If the text is not, or not all of, an .off file; the message says what is wrong with it.
+    """
+    if b"#" in text:
+        text = re.sub(rb"#[^\r\n]*", b"", text)
+    if b"\n" not in text:
+        text = text.replace(b"\r", b"\n")
+    header = _OFF_HEADER.match(text)
+    if header is None:
+        raise ValueError("it does not begin as a text .off file does (OFF, then the counts)")
+    vertex_count, face_count = int(header[1]), int(header[2])
+    body = text[header.end() :]
+    numbers = _parse_numbers(body)
+    if numbers.size == 3 * vertex_count + 4 * face_count:
+        faces = numbers[3 * vertex_count :].reshape(face_count, 4)
+        if (faces[:, 0] == 3).all():
+            return numbers[: 3 * vertex_count].reshape(vertex_count, 3), _as_indices(faces[:, 1:])
+    return _parse_lines(body, numbers, vertex_count, face_count)
+
+
+def _parse_numbers(body: bytes) -> np.ndarray:
+    """Read all numbers of a text; ValueError if anything else stands there."""
+    words = body.split()
+    try:
+        return np.array(words, dtype=np.float64) if words else np.zeros(0)
+    except ValueError:
+        raise ValueError("it holds something else where numbers belong") from None
+
+
+def _parse_lines(body: bytes, numbers: np.ndarray, vertex_count: int, face_count: int) -> Mesh:
+    """Read vertices and faces line by line (polygons, colours and other extra columns), vectorised."""
+    characters = np.frombuffer(body, dtype=np.uint8)
+    blank = characters <= ord(" ")
+    word_starts = np.flatnonzero(~blank & np.concatenate([[True], blank[:-1]]))
+    line_of_word = np.cumsum(characters == ord("\n"), dtype=np.int64)[word_starts]
+    line_starts = np.flatnonzero(np.diff(line_of_word, prepend=-1))
+    line_lengths = np.diff(line_starts, append=numbers.size)
+    if line_starts.size < vertex_count + face_count:
+        raise ValueError(
+            f"it announces {vertex_count} vertices and {face_count} faces but holds {line_starts.size} lines"
+        )
+    if (line_lengths[:vertex_count] < 3).any():
+        raise ValueError("a vertex has fewer than three coordinates")
+    vertices = numbers[line_starts[:vertex_count, None] + np.arange(3)]
+
+    rows = slice(vertex_count, vertex_count + face_count)
+    sizes = _as_indices(numbers[line_starts[rows]])
+    if (sizes >= line_lengths[rows]).any():
+        raise ValueError("a face is shorter than it announces")
+    # A polygon a, b, c, d becomes the fan (a, b, c), (a, c, d).
+    triangles = np.maximum(sizes - 2, 0)
+    polygon = np.repeat(np.arange(face_count), triangles)
+    corner = np.arange(polygon.size) - (np.cumsum(triangles) - triangles)[polygon]
+    first = line_starts[rows][polygon] + 1
+    return vertices, _as_indices(numbers[np.stack([first, first + corner + 1, first + corner + 2], axis=1)])
+
+
+def _as_indices(numbers: np.ndarray) -> np.ndarray:
+    """Turn floats into int64; ValueError if one is not a whole number of reasonable size."""
+    if not (np.abs(numbers) < 2**53).all() or (numbers % 1).any():
+        raise ValueError("a face holds something else than whole numbers")
+    return numbers.astype(np.int64)
+
+
+def _read_with_trimesh(path: Path) -> Mesh:
+    """Read any other format; ValueError with trimesh's own words if it fails."""
+    import trimesh  # here, because the import takes longer than most .off files take to convert
+
+    try:
+        mesh = trimesh.load(path, force="mesh", process=False)
+        return np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces, dtype=np.int64)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # other people's parsers fail on bad files in every way there is
+        raise ValueError(
+            f"it cannot be read as {path.suffix.lower()} ({error or type(error).__name__})"
+        ) from error
+
+
+def write_off(path: Path, vertices: np.ndarray, faces: np.ndarray, digits: int = 6) -> None:
+    """Write (v, 3) vertices and (f, 3) faces as text .off; `digits` significant digits (17 are exact)."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
+        file.write(f"OFF\n{len(vertices)} {len(faces)} 0\n")
+        np.savetxt(file, vertices, fmt=f"%.{digits}g")
+        np.savetxt(file, faces, fmt="3 %d %d %d")

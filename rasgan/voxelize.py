@@ -1,0 +1,285 @@
+"""Meshes to voxel grids: the rule that Binvox follows, in numpy alone.
+
+A mesh is moved so that its lowest corner lies at the origin and scaled so that its longest side is exactly
+`resolution` voxels. Voxel i of an axis then spans [i, i + 1) and is judged at its centre, i + 0.5::
+
+    position   0       1       2       3
+               |---o---|---o---|---o---|      o  centre: lines run through these alone
+    voxel          0       1       2
+
+Whether a voxel is filled is read from the places where the three axis-parallel lines through its centre cross
+the triangles of the mesh. The rule was found by measuring Binvox 1.22 and 1.27 (patrickmin.com/binvox).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+MODES = ("binvox", "exact", "solid")
+RESOLUTIONS = (32, 64, 128)
+
+GROWTH = 0.01
+"""Binvox's surface mode grows each voxel by this much on every side (in voxels; measured)."""
+
+CHUNK = 1 << 19
+"""Line cells or voxels in work at a time: bounds the memory to about 100 MB however many faces there are."""
+
+
+def voxelize(
+    vertices: np.ndarray, faces: np.ndarray, resolution: int = 64, mode: str = "binvox", center: bool = False
+) -> np.ndarray:
+    """Turn a triangle mesh into a cubic grid of occupied voxels.
+
+    Parameters
+    ----------
+    vertices : (v, 3) float array
+        Mesh x, y, z with z up, in any unit; finite and not all equal. The box of *all* of them is scaled to
+        the grid, those that no face uses included, as Binvox does.
+    faces : (f, 3) int array
+        Vertex indices; winding, doubled faces and faces without area do not matter.
+    resolution : int
+        Voxels a side.
+    mode : {"binvox", "exact", "solid"}
+        "binvox": what Binvox fills without options; parts too thin to hold a voxel centre vanish.
+        "exact": every voxel that a face touches, the inside left empty (Binvox's ``-e``).
+        "solid": all voxels of both, so that no part is lost and the inside is filled.
+    center : bool
+        Put the shorter sides in the middle of the grid instead of at index 0 (Binvox's ``-cb``).
+
+    Returns
+    -------
+    occupied : (resolution, resolution, resolution) bool array
+        Axes as sketched in `rasgan.voxels`.
+
+    Raises
+    ------
+    ValueError
+        If `mode` is none of these.
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+    points = place(vertices, resolution, center)
+    if mode == "binvox":
+        return fill(points, faces, resolution)
+    if mode == "exact":
+        return surface(points, faces, resolution)
+    return fill(points, faces, resolution) | surface(points, faces, resolution)
+
+
+def place(vertices: np.ndarray, resolution: int, center: bool = False) -> np.ndarray:
+    """Scale (v, 3) mesh x, y, z into the grid: (v, 3) positions in voxels, in grid axis order."""
+    points = np.asarray(vertices, dtype=np.float64)[:, [0, 2, 1]]
+    low, high = points.min(axis=0), points.max(axis=0)
+    longest = (high - low).max()
+    margin = (1 - (high - low) / longest) / 2 if center else 0.0
+    return ((points - low) / longest + margin) * resolution
+
+
+def fill(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarray:
+    """Fill the inside as Binvox does by default: carve or vote.
+
+    Carve: on all three lines through the centre, a crossing lies before it and another behind it.
+    Vote: of the six ways from the centre to the border of the grid, at least three cross an odd number of
+    triangles.
+
+    Parameters
+    ----------
+    points : (v, 3) float array
+        Positions in voxels (`place`).
+    faces : (f, 3) int array
+        Vertex indices.
+    resolution : int
+        Voxels a side.
+
+    Returns
+    -------
+    occupied : (resolution, resolution, resolution) bool array
+    """
+    carved = np.ones((resolution,) * 3, dtype=bool)
+    votes = np.zeros((resolution,) * 3, dtype=np.int8)
+    for axis in range(3):
+        crossings = count_crossings(points, faces, resolution, axis)
+        before = np.cumsum(crossings, axis=2, dtype=np.int32)
+        total = before[:, :, -1:]
+        before = before[:, :, :-1]
+        behind = total - before
+        carved &= np.moveaxis((before > 0) & (behind > 0), 2, axis)
+        votes += np.moveaxis(((before & 1) + (behind & 1)).astype(np.int8), 2, axis)
+    return carved | (votes >= 3)
+
+
+def count_crossings(points: np.ndarray, faces: np.ndarray, resolution: int, axis: int) -> np.ndarray:
+    """Count where the lines along `axis` through the voxel centres cross the triangles.
+
+    A triangle is cut into rows (planes through centres across the first other axis), each row into cells
+    (centres along the second). Both cuts are half open and start from the edges alone, whose crossings come
+    out equal to the last bit for the triangles on either side: a line through a shared edge therefore
+    crosses one of the two, and a closed mesh is crossed an even number of times.
+
+    Parameters
+    ----------
+    points : (v, 3) float array
+        Positions in voxels.
+    faces : (f, 3) int array
+        Vertex indices.
+    resolution : int
+        Lines a side, n below.
+    axis : {0, 1, 2}
+        The direction of the lines.
+
+    Returns
+    -------
+    crossings : (n, n, n + 1) int array
+        Entry [r, c, k]: crossings of the line through row r and column c of the other two axes (in grid
+        order) that lie after centre k - 1 and not after centre k; k = n is behind the last centre.
+    """
+    n = resolution
+    row_axis, column_axis = (a for a in range(3) if a != axis)
+    crossings = np.zeros(n * n * (n + 1), dtype=np.int64)
+    first_rows = _first_centre(points[:, row_axis])[faces]
+    first_columns = _first_centre(points[:, column_axis])[faces]
+    cells = np.ptp(first_rows, axis=1) * np.ptp(first_columns, axis=1)
+    crossed = np.flatnonzero(cells)
+    for part in _chunks(cells[crossed]):
+        corners = points[faces[crossed[part]]]
+        u, v, w = (corners[:, :, a].T for a in (row_axis, column_axis, axis))
+        order = np.argsort(u, axis=0)
+        u, v, w = (np.take_along_axis(values, order, axis=0) for values in (u, v, w))
+
+        first = _first_centre(u[0])
+        face, row = _expand(first, _first_centre(u[2]))
+        at = row + 0.5
+        lower = at < u[1, face]  # the second edge is corners 0-1 below the middle corner, 1-2 above it
+        v_long, w_long = _along_edge(at, face, 0, 2, u, v, w)
+        v_short, w_short = _along_edge(at, face, np.where(lower, 0, 1), np.where(lower, 1, 2), u, v, w)
+        swapped = v_long > v_short
+        v_start, v_end = np.where(swapped, v_short, v_long), np.where(swapped, v_long, v_short)
+        w_start, w_end = np.where(swapped, w_short, w_long), np.where(swapped, w_long, w_short)
+
+        stretch, column = _expand(_first_centre(v_start), _first_centre(v_end))
+        v_start, v_end, w_start, w_end = (x[stretch] for x in (v_start, v_end, w_start, w_end))
+        depth = w_start + (column + 0.5 - v_start) / (v_end - v_start) * (w_end - w_start)
+        place_in_line = np.clip(_first_centre(depth), 0, n)
+        line = row[stretch] * n + column
+        crossings += np.bincount(line * (n + 1) + place_in_line, minlength=crossings.size)
+    return crossings.reshape(n, n, n + 1)
+
+
+def _first_centre(position: np.ndarray) -> np.ndarray:
+    """Index of the first voxel whose centre is not before `position`."""
+    return np.ceil(position - 0.5).astype(np.int64)
+
+
+def _along_edge(at, face, a, b, u, v, w):
+    """Interpolate v and w where edge a-b of each face reaches u = `at`; u[a] < `at` < u[b] or u[a] = `at`."""
+    share = (at - u[a, face]) / (u[b, face] - u[a, face])
+    return v[a, face] + share * (v[b, face] - v[a, face]), w[a, face] + share * (w[b, face] - w[a, face])
+
+
+def _expand(start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """List the integers of many ranges at once: (which range, which integer), both (sum of lengths,)."""
+    lengths = np.maximum(stop - start, 0)
+    owner = np.repeat(np.arange(lengths.size), lengths)
+    ends = np.cumsum(lengths)
+    return owner, np.arange(owner.size) + (start - ends + lengths)[owner]
+
+
+def _chunks(sizes: np.ndarray) -> Iterator[slice]:
+    """Cut a list of work into slices of about `CHUNK` units each, and of at most `CHUNK` items."""
+    ends = np.cumsum(sizes + 1)
+    start = 0
+    while start < sizes.size:
+        done = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, done + CHUNK, side="right")))
+        yield slice(start, stop)
+        start = stop
+
+
+def surface(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarray:
+    """Mark every voxel, grown by `GROWTH`, that a triangle touches.
+
+    The separating-axis test in the order of Schwarz and Seidel (2010): seen along the main direction of its
+    normal, a triangle touches a set of columns; in each, its plane leaves a short range of voxels; these must
+    pass the test in the two other views.
+
+    Parameters
+    ----------
+    points : (v, 3) float array
+        Positions in voxels (`place`).
+    faces : (f, 3) int array
+        Vertex indices.
+    resolution : int
+        Voxels a side.
+
+    Returns
+    -------
+    occupied : (resolution, resolution, resolution) bool array
+    """
+    n = resolution
+    half = 0.5 + GROWTH
+    occupied = np.zeros(n**3, dtype=bool)
+    first, last = (touch[faces] for touch in _touched(points, points, n))
+    first, last = first.min(axis=1), last.max(axis=1)
+    widths = last - first + 1
+    for part in _chunks(np.prod(widths, axis=1) // widths.min(axis=1)):
+        corners = points[faces[part]]
+        normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        main = np.abs(normal).argmax(axis=1)
+        axes = (main[:, None] + np.array([1, 2, 0])) % 3  # two across, then the main direction: right-handed
+        normal, low, high = (np.take_along_axis(x, axes, axis=1) for x in (normal, first[part], last[part]))
+        corners = np.take_along_axis(corners, axes[:, None, :], axis=2)
+        views = [
+            _edge_functions(corners[:, :, [a, b]], normal[:, c], half)
+            for a, b, c in ((0, 1, 2), (1, 2, 0), (2, 0, 1))
+        ]
+
+        face, column = _expand(np.zeros(len(low), dtype=np.int64), (high - low + 1)[:, :2].prod(axis=1))
+        i, j = np.divmod(column, (high - low + 1)[face, 1])
+        i, j = i + low[face, 0], j + low[face, 1]
+        kept = _touches(views[0], face, i, j)
+        face, i, j = face[kept], i[kept], j[kept]
+
+        flat = normal[:, 2] == 0  # no area: no plane, the three views decide alone
+        slope = -normal[:, :2] / np.where(flat, np.inf, normal[:, 2])[:, None]
+        level = corners[:, 0, 2] - (slope * corners[:, 0, :2]).sum(axis=1)
+        reach = np.where(flat, np.inf, half * np.abs(slope).sum(axis=1))
+        height = level[face] + slope[face, 0] * (i + 0.5) + slope[face, 1] * (j + 0.5)
+        bottom, top = _touched(height - reach[face], height + reach[face], n)
+        column, k = _expand(np.maximum(bottom, low[face, 2]), np.minimum(top, high[face, 2]) + 1)
+        face, i, j = face[column], i[column], j[column]
+        kept = _touches(views[1], face, j, k) & _touches(views[2], face, k, i)
+
+        stride = n ** (2 - axes)
+        voxel = i * stride[face, 0] + j * stride[face, 1] + k * stride[face, 2]
+        occupied[voxel[kept]] = True
+    return occupied.reshape(n, n, n)
+
+
+def _touched(low: np.ndarray, high: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarray]:
+    """First and last voxel of an axis that, grown, meet the stretch from `low` to `high`."""
+    first = np.clip(np.ceil(low - 1 - GROWTH), 0, resolution - 1)
+    last = np.clip(np.floor(high + GROWTH), 0, resolution - 1)
+    return first.astype(np.int64), last.astype(np.int64)
+
+
+def _edge_functions(corners: np.ndarray, facing: np.ndarray, half: float) -> np.ndarray:
+    """Three half-planes of each triangle in one view, moved out by the half width of a voxel.
+
+    Takes (f, 3, 2) corners and (f,) the normal's component towards the eye; gives (3, 3, f): for each edge
+    the a, b, c of ``a x + b y + c >= 0``. In a view that shows a triangle edge-on the half-planes lie on both
+    sides of it, whatever the sign.
+    """
+    edges = np.roll(corners, -1, axis=1) - corners
+    inward = np.stack([-edges[:, :, 1], edges[:, :, 0]], axis=2)
+    inward *= np.where(facing < 0, -1.0, 1.0)[:, None, None]
+    offset = half * np.abs(inward).sum(axis=2) - (inward * corners).sum(axis=2)
+    return np.concatenate([inward, offset[:, :, None]], axis=2).transpose(1, 2, 0)
+
+
+def _touches(edge_functions: np.ndarray, face: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Whether the square of voxel (i, j) meets its face in this view (one separating axis for each edge)."""
+    x, y = i + 0.5, j + 0.5
+    meets = np.ones(face.shape, dtype=bool)
+    for a, b, c in edge_functions:
+        meets &= a[face] * x + b[face] * y + c[face] >= 0
+    return meets
