@@ -21,9 +21,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from rasgan import checkpoints, cli, figures
+from rasgan import checkpoints, cli, demo, figures
 from rasgan.dataset import Shapes, load_shapes
-from rasgan.demo import DEMO, finish_demo, prepare_demo
 from rasgan.devices import DEVICES, choose_device, memory_guarded
 from rasgan.errors import UserError
 from rasgan.files import atomic_path
@@ -101,14 +100,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
     if args.demo:
-        fill_in_demo(args)
-        prepare_demo(args.data, cli.say, progress)
+        demo.fill_in(args)
+        demo.prepare(cli.say)
         args.load = bool(checkpoints.saved_epochs(RunFolder(args.name).checkpoints))
     elif not args.name or not args.data:
         parser.error("-n/--name and -d/--data are required (or try --demo)")
     train(args)
     if args.demo:
-        finish_demo(RunFolder(args.name), cli.say)
+        demo.finish(RunFolder(args.name), cli.say)
     return 0
 
 

@@ -53,11 +53,12 @@ def save_history(folder: Path, history: History) -> None:
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
-    """Smooth (s,) losses with the tutorial's Savitzky-Golay filter; fewer than 51 points stay as they are.
+    """Smooth (s,) losses with the tutorial's Savitzky-Golay filter; fewer than 51 come back as they are.
 
-    At both ends the polynomial of the last full window is continued (scipy's mode "interp"), where the
-    original mirrors the curve around its end points.
+    At both ends the polynomial of the last full window is continued (scipy's mode "interp"); the original
+    mirrors the curve around its end points instead.
     """
+    values = np.array(values, dtype=np.float64)
     if len(values) < SMOOTHING_WINDOW:
         return values
     return savgol_filter(values, SMOOTHING_WINDOW, SMOOTHING_ORDER)
