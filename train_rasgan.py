@@ -3,7 +3,7 @@
 Examples::
 
     python train_rasgan.py --demo
-    python train_rasgan.py -n chair-1 -d ModelNet10/chair/train -e 2500 -b 24 -sample 10 -save 10 -graph 10 -graph3d 10
+    python train_rasgan.py -n chair-1 -d ModelNet10/chair/train -e 2500 -b 24 -sample 10 -save 10 -glr 0.0025
     python train_rasgan.py -n chair-1 -d ModelNet10/chair/train -l
 """
 
@@ -29,7 +29,17 @@ from rasgan.files import atomic_path
 from rasgan.generate import generate
 from rasgan.history import History, save_history
 from rasgan.networks import LATENT_SIZE, RESOLUTIONS, channel_counts, count_parameters
-from rasgan.randomness import NOISE, ORDER_D, ORDER_G, VALIDATION, batch_order, fresh_seed, noise, rng_for, seed_weights
+from rasgan.randomness import (
+    NOISE,
+    ORDER_D,
+    ORDER_G,
+    VALIDATION,
+    batch_order,
+    fresh_seed,
+    noise,
+    rng_for,
+    seed_weights,
+)
 from rasgan.runs import RunFolder
 from rasgan.settings import RECIPES, Settings, new_settings, resumed_settings
 from rasgan.training import Players, StepResult, build_players, train_step, validate_discriminator
@@ -44,7 +54,13 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("the tutorial's options").add_argument
     add("-n", "--name", help="name of the run; its files go to checkpoint/NAME and savepoint/NAME")
     add("-d", "--data", type=Path, help="folder of .raw voxel grids to train on")
-    add("-v", "--validation_data", "--validation-data", type=Path, help="folder of .raw grids to measure D's loss on")
+    add(
+        "-v",
+        "--validation_data",
+        "--validation-data",
+        type=Path,
+        help="folder of .raw grids to measure D's loss on",
+    )
     add("-e", "--epochs", **setting("epochs", cli.positive, "number of epochs to train"))
     add("-b", "--batchsize", "--batch-size", **setting("batchsize", cli.positive, "shapes in a batch"))
     for flag, what in (
@@ -58,19 +74,37 @@ def build_parser() -> argparse.ArgumentParser:
             help=f"how often {what}, in epochs (default {DEFAULT_INTERVAL})",
         )  # fmt: skip
     add("-l", "--load", action="store_true", help="go on from the newest checkpoint of this run")
-    add("-le", "--load_epoch", "--load-epoch", type=cli.whole_number, help="go on from this epoch (implies --load)")
+    add(
+        "-le",
+        "--load_epoch",
+        "--load-epoch",
+        type=cli.whole_number,
+        help="go on from this epoch (implies --load)",
+    )
     rates = ("generator_learning_rate", "-glr"), ("discriminator_learning_rate", "-dlr")
     for name, short in rates:
         text = f"{name.split('_')[0]}'s learning rate"
         add(short, f"--{name}", f"--{name.replace('_', '-')}", **setting(name, cli.positive_real, text))
 
     add = parser.add_argument_group("this project's options").add_argument
-    add("--demo", action="store_true", help="make sample chairs, train a small network on them, show what it made")
+    add(
+        "--demo",
+        action="store_true",
+        help="make sample chairs, train a small network on them, show what it made",
+    )
     add("--width", **setting("width", cli.positive, "channels of the generator's first grid"))
     add("--resolution", **setting("resolution", int, "edge of the grids in voxels", choices=RESOLUTIONS))
     add("--device", choices=DEVICES, default="auto", help="where to compute (default: the best there is)")
-    add("--seed", **setting("seed", cli.whole_number, "same seed, same machine: same run", default="a new one"))
-    add("--keep", type=cli.positive, default=2, help="newest checkpoints kept with the optimisers' state (default 2)")
+    add(
+        "--seed",
+        **setting("seed", cli.whole_number, "same seed, same machine: same run", default="a new one"),
+    )
+    add(
+        "--keep",
+        type=cli.positive,
+        default=2,
+        help="newest checkpoints kept with the optimisers' state (default 2)",
+    )
     add("--recipe", choices=sorted(RECIPES), help="presets of the options below (default tutorial)")
 
     add = parser.add_argument_group("the method (defaults: the tutorial's)").add_argument
@@ -177,7 +211,8 @@ def find_checkpoint(run: RunFolder, args: argparse.Namespace) -> tuple[int, dict
     if not args.load and args.load_epoch is None:
         if checkpoints.saved_epochs(run.checkpoints):
             raise UserError(
-                f"{run.checkpoints} holds a run of this name already; go on with it by --load, or choose another --name."
+                f"{run.checkpoints} holds a run of this name already; go on with it by --load, "
+                "or choose another --name."
             )
         return 0, None
     epoch = checkpoints.choose_epoch(run.checkpoints, args.load_epoch)
@@ -226,7 +261,12 @@ def write_options(run: RunFolder, args: argparse.Namespace, settings: Settings) 
 
 
 def announce(
-    run: RunFolder, args: argparse.Namespace, settings: Settings, players: Players, shapes: Shapes, device: object
+    run: RunFolder,
+    args: argparse.Namespace,
+    settings: Settings,
+    players: Players,
+    shapes: Shapes,
+    device: object,
 ) -> None:
     """Say before the first step what is trained, where, and how much disk it will take."""
     generator, discriminator = (count_parameters(net) for net in (players.generator, players.discriminator))
@@ -241,8 +281,9 @@ def announce(
         f"device {device}, float32; generator {generator:,} and discriminator {discriminator:,} parameters."
     )
     cli.say(
-        f"Checkpoints go to {run.checkpoints}: {(weights + optimizers) / 1e6:,.0f} MB each, {weights / 1e6:,.0f} MB "
-        f"once older than {args.keep}; all of {settings.epochs} epochs take about {disk / 1e9:,.2f} GB."
+        f"Checkpoints go to {run.checkpoints}: {(weights + optimizers) / 1e6:,.0f} MB each, "
+        f"{weights / 1e6:,.0f} MB once older than the newest {args.keep}; "
+        f"all of {settings.epochs} epochs take about {disk / 1e9:,.2f} GB."
     )
 
 
@@ -251,7 +292,9 @@ class Reporter:
 
     def __init__(self, epochs: int, steps: int, done: int) -> None:
         self.epochs, self.steps = epochs, steps
-        self.bar = tqdm(total=epochs * steps, initial=done * steps, unit="step", dynamic_ncols=True, disable=None)
+        self.bar = tqdm(
+            total=epochs * steps, initial=done * steps, unit="step", dynamic_ncols=True, disable=None
+        )
         self.since = time.perf_counter()
 
     def step(self, epoch: int, index: int, result: StepResult, players: Players) -> None:
@@ -294,8 +337,8 @@ def stop_if_diverged(result: StepResult, run: RunFolder) -> None:
     """End the run once a loss is no number any more; the checkpoints are of epochs before that."""
     if not (math.isfinite(result.loss_d) and math.isfinite(result.loss_g)):
         raise UserError(
-            f"a loss of {run.name} is not a number any more: training diverged; go on from the last checkpoint "
-            "with --load and lower learning rates (-glr, -dlr)."
+            f"a loss of {run.name} is not a number any more: training diverged; go on from the last "
+            "checkpoint with --load and lower learning rates (-glr, -dlr)."
         )
 
 
@@ -312,7 +355,7 @@ def save(
 
 
 def sample(players: Players, fakes: torch.Tensor, turn: int) -> np.ndarray:
-    """Take one (n, n, n) grid: the averaged generator's, else from the last training batch, one after another."""
+    """Take one (n, n, n) grid: the averaged generator's, else the next of the last training batch."""
     if players.averaged is not None:
         return generate(players.averaged, seed=turn, count=1)[0]
     return fakes[turn % len(fakes), 0].float().cpu().contiguous().numpy()

@@ -1,9 +1,9 @@
 """Checkpoints: all that a resumed run needs, whole or absent.
 
-A checkpoint is up to two files in the run's checkpoint folder: ``EPOCH.pt`` with both networks, the gate, the history
-and the settings, and ``EPOCH.optim.pt`` with the optimisers' state, twice as large. The second is written
-first, so a checkpoint counts once ``EPOCH.pt`` is there. Older epochs keep the networks only. The file ``latest`` names
-the epoch saved last, which is not the highest one after a resume from an earlier epoch.
+A checkpoint is up to two files in the run's checkpoint folder: ``EPOCH.pt`` with both networks, the gate, the
+history and the settings, and ``EPOCH.optim.pt`` with the optimisers' state, twice as large. The second is
+written first, so a checkpoint counts once ``EPOCH.pt`` is there. Older epochs keep the networks only. The
+file ``latest`` names the epoch saved last, which is not the highest after a resume from an earlier epoch.
 """
 
 import pickle
@@ -57,7 +57,9 @@ def choose_epoch(folder: Path, epoch: int | None) -> int:
     """
     epochs = saved_epochs(folder)
     if not epochs:
-        raise UserError(f"{folder}: no checkpoints of this run; check --name, or leave --load out to start it.")
+        raise UserError(
+            f"{folder}: no checkpoints of this run; check --name, or leave --load out to start it."
+        )
     if epoch is None:
         latest = _read_latest(Path(folder) / LATEST)
         return latest if latest in epochs else epochs[-1]
@@ -71,7 +73,9 @@ def load_checkpoint(folder: Path, epoch: int) -> dict:
     path = weights_path(folder, epoch)
     state = _load(path)
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise UserError(f"{path}: not a checkpoint of this version of the project; resume it with the one it is of.")
+        raise UserError(
+            f"{path}: not a checkpoint of this version of the project; resume it with the one it is of."
+        )
     return state
 
 
@@ -104,7 +108,9 @@ def _underlying_os_error(error: BaseException) -> OSError | None:
 
 def _load(path: Path) -> dict:
     """Read one file; torch's restricted unpickler runs no foreign code."""
-    damaged = UserError(f"{path}: not a whole checkpoint; delete it and resume from an earlier epoch with -le.")
+    damaged = UserError(
+        f"{path}: not a whole checkpoint; delete it and resume from an earlier epoch with -le."
+    )
     if not zipfile.is_zipfile(path):
         raise damaged
     try:

@@ -68,7 +68,7 @@ def load_shapes(
     paths = [path for path in paths if not path.name.startswith(".")]
     if not paths:
         raise UserError(
-            f"{folder}: no .raw voxel files here; convert its meshes first: python convert_data.py -m {folder}"
+            f"{folder}: no .raw voxel files here; convert its meshes: python convert_data.py -m {folder}"
         )
     occupied = np.empty((len(paths), *(resolution,) * 3), dtype=bool)
     for slot, path in zip(occupied, progress(paths), strict=True):

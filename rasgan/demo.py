@@ -56,8 +56,8 @@ def prepare(say: Say) -> None:
         mesh, reason = next(iter(summary.failed.items()))
         raise UserError(f"{mesh}: {reason}")
     say(
-        "Step 3: training. The tutorial's own recipe needs a GPU and hours, so the demo trains a narrow network "
-        "at 32 cubed by --recipe stable"
+        "Step 3: training. The tutorial's own recipe needs a GPU and hours, so the demo trains a narrow "
+        "network at 32 cubed by --recipe stable"
     )
 
 

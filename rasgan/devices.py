@@ -32,7 +32,9 @@ def memory_guarded(batch_size: int) -> Iterator[None]:
     """Turn "out of memory" inside the block into a sentence with a batch size to try."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if type(error) is RuntimeError and "DefaultCPUAllocator" not in str(error):
+            raise
         raise UserError(
             f"the memory is too small for batches of {batch_size}; try --batchsize {max(1, batch_size // 2)}."
         ) from error

@@ -33,7 +33,10 @@ def generate(generator: nn.Module, seed: int, count: int) -> np.ndarray:
     """
     device = next(generator.parameters()).device
     z = torch.stack(
-        [randomness.noise(randomness.rng_for(seed, randomness.GENERATED, i), LATENT_SIZE) for i in range(count)]
+        [
+            randomness.noise(randomness.rng_for(seed, randomness.GENERATED, i), LATENT_SIZE)
+            for i in range(count)
+        ]
     )
     with inference(generator):
         grids = [generator(part.to(device)).squeeze(1).float().cpu() for part in z.split(BATCH)]
@@ -62,14 +65,22 @@ def save_shapes(folder: Path, grids: np.ndarray, seed: int) -> list[Path]:
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
     parser = argparse.ArgumentParser(
-        prog="python -m rasgan.generate", description="Generate new shapes from a training run.", allow_abbrev=False
+        prog="python -m rasgan.generate",
+        description="Generate new shapes from a training run.",
+        allow_abbrev=False,
     )
     parser.add_argument("-n", "--name", required=True, help="name of the training run")
     parser.add_argument(
-        "-le", "--load_epoch", "--load-epoch", type=cli.whole_number, help="epoch to take (default: the newest)"
+        "-le",
+        "--load_epoch",
+        "--load-epoch",
+        type=cli.whole_number,
+        help="epoch to take (default: the newest)",
     )
     parser.add_argument("--count", type=cli.positive, default=10, help="how many shapes (default 10)")
-    parser.add_argument("--seed", type=cli.whole_number, default=0, help="other seeds, other shapes (default 0)")
+    parser.add_argument(
+        "--seed", type=cli.whole_number, default=0, help="other seeds, other shapes (default 0)"
+    )
     return parser
 
 

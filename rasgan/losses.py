@@ -1,8 +1,8 @@
-"""The losses of the tutorial's page, each beside its equation; C is the critic score, E a mean over the batch.
+"""The losses of the tutorial's page, each beside its equation; C: critic score, E: mean over the batch.
 
 Every loss is written with softplus, log(1 + e^x): -log(sigmoid(x)) = softplus(-x) and
--log(1 - sigmoid(x)) = softplus(x). The literal form, log(sigmoid(x) + 1e-14), stops at 32.24 with zero gradient in
-float32; softplus goes on.
+-log(1 - sigmoid(x)) = softplus(x). The literal form, log(sigmoid(x) + 1e-14), stops at 32.24 with zero
+gradient in float32; softplus goes on.
 """
 
 from collections.abc import Callable
@@ -43,8 +43,8 @@ def rsgan_generator_loss(c_real: Tensor, c_fake: Tensor) -> Tensor:
 def rasgan_discriminator_loss(c_real: Tensor, c_fake: Tensor) -> Tensor:
     """-E[log D~(x_r)] - E[log(1 - D~(x_f))] (Jolicoeur-Martineau 2018).
 
-    D~(x_r) = sigmoid(C(x_r) - E[C(x_f)]) and D~(x_f) = sigmoid(C(x_f) - E[C(x_r)]). The two terms are summed as
-    the tutorial does; the paper author's own code halves the sum.
+    D~(x_r) = sigmoid(C(x_r) - E[C(x_f)]) and D~(x_f) = sigmoid(C(x_f) - E[C(x_r)]). The two terms are
+    summed as the tutorial does; the paper author's own code halves the sum.
     """
     return softplus(c_fake.mean() - c_real).mean() + softplus(c_fake - c_real.mean()).mean()
 

@@ -7,8 +7,8 @@ padding 1 here), weights N(0, 0.02), biases 0, both outputs linear.
 import itertools
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 LATENT_SIZE = 200
 BASE_RESOLUTION = 4  # edge of the grid that the generator's dense layer fills, in voxels
@@ -72,9 +72,11 @@ class Generator(nn.Module):
         """Map `z`, (N, 200) normal numbers, to (N, 1, n, n, n) scores."""
         x = self.dense(z).unflatten(1, self.base_shape)  # (N, 512, 4, 4, 4)
         x = x.contiguous(memory_format=torch.channels_last_3d)
-        x = F.relu(self.norms[0](x))
+        x = functional.relu(self.norms[0](x))
         for deconv, norm in zip(self.deconvs, self.norms[1:], strict=True):
-            x = F.relu(norm(deconv(x)))  # (N, 256, 8, 8, 8), (N, 128, 16, 16, 16), (N, 64, 32, 32, 32)
+            x = functional.relu(
+                norm(deconv(x))
+            )  # (N, 256, 8, 8, 8), (N, 128, 16, 16, 16), (N, 64, 32, 32, 32)
         return self.output(self.to_voxels(x))  # (N, 1, 64, 64, 64)
 
 
@@ -104,9 +106,11 @@ class Discriminator(nn.Module):
 
     def forward(self, voxels: Tensor) -> Tensor:
         """Map `voxels`, (N, 1, n, n, n), to (N,) critic scores."""
-        x = F.leaky_relu(self.from_voxels(voxels), LEAKY_SLOPE)  # (N, 64, 32, 32, 32)
+        x = functional.leaky_relu(self.from_voxels(voxels), LEAKY_SLOPE)  # (N, 64, 32, 32, 32)
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = F.leaky_relu(norm(conv(x)), LEAKY_SLOPE)  # (N, 128, 16, 16, 16) ... (N, 512, 4, 4, 4)
+            x = functional.leaky_relu(
+                norm(conv(x)), LEAKY_SLOPE
+            )  # (N, 128, 16, 16, 16) ... (N, 512, 4, 4, 4)
         return self.dense(x.flatten(1)).squeeze(1)
 
 
@@ -124,9 +128,9 @@ class ConvFromOneChannel(nn.Module):
 
     def forward(self, voxels: Tensor) -> Tensor:
         """Map (N, 1, n, n, n) to (N, channels, n/2, n/2, n/2)."""
-        blocks = fold(F.pad(voxels, (1,) * 6))
+        blocks = fold(functional.pad(voxels, (1,) * 6))
         blocks = blocks.contiguous(memory_format=torch.channels_last_3d)
-        return F.conv3d(blocks, fold(self.weight), self.bias)
+        return functional.conv3d(blocks, fold(self.weight), self.bias)
 
 
 class ConvTransposeToOneChannel(nn.Module):
@@ -144,7 +148,7 @@ class ConvTransposeToOneChannel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, n, n, n) to (N, 1, 2n, 2n, 2n)."""
         kernel = fold(self.weight).flip(2, 3, 4).transpose(0, 1)  # (8, channels, 2, 2, 2)
-        blocks = F.conv3d(x, kernel, self.bias.expand(8), padding=1)  # (N, 8, n + 1, n + 1, n + 1)
+        blocks = functional.conv3d(x, kernel, self.bias.expand(8), padding=1)  # (N, 8, n + 1, n + 1, n + 1)
         return unfold(blocks)[:, :, 1:-1, 1:-1, 1:-1]
 
 

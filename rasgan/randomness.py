@@ -29,7 +29,7 @@ def seed_weights(seed: int) -> None:
 
 
 def batch_order(seed: int, purpose: int, epoch: int, shapes: int, batch_size: int) -> np.ndarray:
-    """Shuffle the shapes of one epoch: (steps, batch_size) int indices; an incomplete last batch is dropped."""
+    """Shuffle one epoch's shapes: (steps, batch_size) int indices; an incomplete last batch is dropped."""
     order = rng_for(seed, purpose, epoch).permutation(shapes)
     steps = shapes // batch_size
     return order[: steps * batch_size].reshape(steps, batch_size)

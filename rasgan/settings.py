@@ -34,8 +34,8 @@ class Settings:
 
 RECIPES: dict[str, dict] = {
     "tutorial": {},
-    # Relativistic pairing with zero-centred penalties on reals and fakes, no normalisation in the discriminator:
-    # Huang et al. 2024, "The GAN is dead; long live the GAN!"
+    # Relativistic pairing with zero-centred penalties on reals and fakes, no normalisation in the
+    # discriminator: Huang et al. 2024, "The GAN is dead; long live the GAN!"
     "stable": {
         "loss": "rsgan",
         "penalty": 2.0,
@@ -59,7 +59,9 @@ def new_settings(recipe: str, given: Mapping[str, object]) -> Settings:
     return replace(Settings(**RECIPES[recipe]), **given)
 
 
-def resumed_settings(stored: Mapping[str, object], recipe: str | None, given: Mapping[str, object]) -> Settings:
+def resumed_settings(
+    stored: Mapping[str, object], recipe: str | None, given: Mapping[str, object]
+) -> Settings:
     """Combine what the user typed with the settings of the run that goes on.
 
     Raises
@@ -69,7 +71,9 @@ def resumed_settings(stored: Mapping[str, object], recipe: str | None, given: Ma
     """
     known = {field.name for field in fields(Settings)}
     if not set(stored) <= known:
-        raise UserError("the checkpoint was written by another version of this project; resume it with that one.")
+        raise UserError(
+            "the checkpoint was written by another version of this project; resume it with that one."
+        )
     wanted = {**({} if recipe is None else RECIPES[recipe]), **given}
     old = asdict(Settings(**stored))
     fixed = {name: value for name, value in wanted.items() if name not in CHANGEABLE}

@@ -46,7 +46,6 @@ class Players:
     averaged: nn.Module | None = None
     averaging: float = 0.0
 
-
     def state_dict(self) -> dict:
         """Give the networks and the gate."""
         state = {
@@ -179,7 +178,7 @@ def validate_discriminator(p: Players, reals: Tensor, z: Tensor) -> float:
 def evaluate_discriminator(p: Players, reals: Tensor, fakes: Tensor) -> Tensor:
     """Measure the discriminator's loss; no weight changes.
 
-    As in the original, batch norm uses its running statistics for the reals and the batch's own for the fakes.
+    As in the original, batch norm uses running statistics for the reals and the batch's own for the fakes.
     """
     with inference(p.discriminator):
         c_real = p.discriminator(reals)

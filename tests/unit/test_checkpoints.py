@@ -24,7 +24,12 @@ def test_only_the_newest_keep_the_optimisers_state(tmp_path):
     for epoch in (5, 10, 15, 100):
         save(tmp_path, epoch)
     assert checkpoints.saved_epochs(tmp_path) == [5, 10, 15, 100]
-    assert [checkpoints.load_optimizers(tmp_path, e) is None for e in (5, 10, 15, 100)] == [True, True, False, False]
+    assert [checkpoints.load_optimizers(tmp_path, e) is None for e in (5, 10, 15, 100)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_the_newest_is_the_one_saved_last(tmp_path):

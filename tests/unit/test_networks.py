@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 from rasgan.networks import (
     ConvFromOneChannel,
@@ -46,7 +46,11 @@ def copy_in_order(source: nn.Module, target: nn.Module) -> None:
     groups = [[m for m in target.modules() if isinstance(m, kind)] for kind in (nn.BatchNorm3d, nn.Linear)]
     ours = [[m for m in source.modules() if isinstance(m, kind)] for kind in (nn.BatchNorm3d, nn.Linear)]
     groups.append([m for m in target.modules() if isinstance(m, (nn.Conv3d, nn.ConvTranspose3d))])
-    convs = [source.from_voxels, *source.convs] if hasattr(source, "from_voxels") else [*source.deconvs, source.to_voxels]
+    convs = (
+        [source.from_voxels, *source.convs]
+        if hasattr(source, "from_voxels")
+        else [*source.deconvs, source.to_voxels]
+    )
     for theirs, mine in zip(groups, [*ours, convs], strict=True):
         for a, b in zip(theirs, mine, strict=True):
             a.load_state_dict(b.state_dict())
@@ -97,7 +101,9 @@ def test_channels_double_towards_the_coarse_end():
     assert channel_counts(64, 32) == [64, 32, 16]
 
 
-@pytest.mark.parametrize(("width", "resolution"), [(512, 48), (512, 4), (12, 64), (0, 64), (512, 0), (512, -64)])
+@pytest.mark.parametrize(
+    ("width", "resolution"), [(512, 48), (512, 4), (12, 64), (0, 64), (512, 0), (512, -64)]
+)
 def test_impossible_sizes_are_refused(width, resolution):
     with pytest.raises(ValueError, match="must be"):
         channel_counts(width, resolution)
@@ -148,15 +154,21 @@ def test_one_channel_layers_equal_torchs_own_with_gradients():
     fine = torch.randn(2, 1, 8, 8, 8, dtype=torch.float64, requires_grad=True)
     coarse = torch.randn(2, 6, 4, 4, 4, dtype=torch.float64, requires_grad=True)
     pairs = [
-        (conv(fine), F.conv3d(fine, conv.weight, conv.bias, stride=2, padding=1), (fine, conv.weight, conv.bias)),
+        (
+            conv(fine),
+            functional.conv3d(fine, conv.weight, conv.bias, stride=2, padding=1),
+            (fine, conv.weight, conv.bias),
+        ),
         (
             deconv(coarse),
-            F.conv_transpose3d(coarse, deconv.weight, deconv.bias, stride=2, padding=1),
+            functional.conv_transpose3d(coarse, deconv.weight, deconv.bias, stride=2, padding=1),
             (coarse, deconv.weight, deconv.bias),
         ),
     ]
     for ours, theirs, inputs in pairs:
         torch.testing.assert_close(ours, theirs)
         grad = torch.randn_like(ours)
-        for a, b in zip(torch.autograd.grad(ours, inputs, grad), torch.autograd.grad(theirs, inputs, grad), strict=True):
+        for a, b in zip(
+            torch.autograd.grad(ours, inputs, grad), torch.autograd.grad(theirs, inputs, grad), strict=True
+        ):
             torch.testing.assert_close(a, b)

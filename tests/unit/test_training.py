@@ -169,7 +169,9 @@ def test_state_of_the_players_travels(batch):
 def test_loaded_optimisers_keep_the_new_learning_rates(batch):
     one = players_for()
     train_step(one, *batch)
-    other = players_for(new_settings("tutorial", {"resolution": 32, "width": 8, "generator_learning_rate": 0.5}))
+    other = players_for(
+        new_settings("tutorial", {"resolution": 32, "width": 8, "generator_learning_rate": 0.5})
+    )
     other.load_optimizers_state_dict(one.optimizers_state_dict())
     assert other.optimizer_g.param_groups[0]["lr"] == 0.5
     assert other.optimizer_g.state
