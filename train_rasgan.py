@@ -16,18 +16,21 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from rasgan import checkpoints, cli, demo, figures
+from rasgan.checkpoints import Position
 from rasgan.dataset import Shapes, load_shapes
 from rasgan.devices import DEVICES, choose_device, memory_guarded
 from rasgan.errors import UserError
 from rasgan.files import atomic_path
 from rasgan.generate import generate
 from rasgan.history import History, save_history
+from rasgan.interrupts import StopRequest, stop_requests
 from rasgan.networks import LATENT_SIZE, RESOLUTIONS, channel_counts, count_parameters
 from rasgan.randomness import (
     NOISE,
@@ -136,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.demo:
         demo.fill_in(args)
         demo.prepare(cli.say)
-        args.load = bool(checkpoints.saved_epochs(RunFolder(args.name).checkpoints))
+        args.load = bool(checkpoints.saved_positions(RunFolder(args.name).checkpoints))
     elif not args.name or not args.data:
         parser.error("-n/--name and -d/--data are required (or try --demo)")
     train(args)
@@ -148,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def train(args: argparse.Namespace) -> None:
     """Options, folder, data, networks, then the epochs; each chore after an epoch is one line."""
     run = RunFolder(args.name)
-    epoch, state = find_checkpoint(run, args)
+    position, state = find_checkpoint(run, args)
     settings = choose_settings(args, state)
     device = choose_device(args.device)
     shapes = load_shapes(args.data, settings.resolution, device, progress("reading shapes"))
@@ -157,11 +160,13 @@ def train(args: argparse.Namespace) -> None:
 
     seed_weights(settings.seed)
     players = build_players(settings, device)
-    history = restore(players, run, epoch, state) if state else History()
+    history = restore(players, run, position, state) if state else History()
     write_options(run, args, settings)
     announce(run, args, settings, players, shapes, device)
-    with memory_guarded(settings.batchsize):
-        run_epochs(run, args, settings, players, history, shapes, validation, epoch)
+    if position.epoch >= settings.epochs:
+        cli.say(f"{run.name} has its {settings.epochs} epochs already; --epochs asks for more.")
+    with memory_guarded(settings.batchsize), stop_requests(tell_of_stop) as stop:
+        run_epochs(run, args, settings, players, history, shapes, validation, position, stop)
 
 
 def run_epochs(
@@ -172,16 +177,17 @@ def run_epochs(
     history: History,
     shapes: Shapes,
     validation: Shapes | None,
-    done: int,
+    done: Position,
+    stop: StopRequest,
 ) -> None:
-    """Train from epoch `done` on; an epoch's number is that of finished epochs, 1 after the first."""
+    """Train on from `done`; an epoch's number is that of finished epochs, 1 after the first."""
     seed, batch_size = settings.seed, settings.batchsize
     steps = len(shapes) // batch_size
     reporter = Reporter(settings.epochs, steps, done)
-    for epoch in range(done + 1, settings.epochs + 1):
+    for epoch in range(done.epoch + 1, settings.epochs + 1):
         order_d = batch_order(seed, ORDER_D, epoch, len(shapes), batch_size)
         order_g = batch_order(seed, ORDER_G, epoch, len(shapes), batch_size)
-        for index in range(steps):
+        for index in range(done.step if epoch == done.epoch + 1 else 0, steps):
             step = (epoch - 1) * steps + index
             z_d, z_g = noise(rng_for(seed, NOISE, step), 2, batch_size, LATENT_SIZE).to(shapes.device)
             reals_d, reals_g = shapes.batch(order_d[index]), shapes.batch(order_g[index])
@@ -190,33 +196,37 @@ def run_epochs(
             history.append(step / steps, result.loss_d, result.loss_g, loss_validation, result.trained_d)
             stop_if_diverged(result, run)
             reporter.step(epoch, index + 1, result, players)
+            if stop.is_made and index + 1 < steps:
+                end_early(run, Position(epoch - 1, index + 1), players, history, settings, args.keep)
 
         def due(interval: int, epoch: int = epoch) -> bool:
             return epoch % interval == 0 or epoch == settings.epochs
 
         grid = sample(players, result.fakes, epoch // args.sample)
         if due(args.save):
-            save(run, epoch, players, history, settings, args.keep)
+            save(run, Position(epoch), players, history, settings, args.keep)
         if due(args.sample):
             save_grid(run.grid(epoch), grid)
         if due(args.graph):
             draw_history(run, epoch, history, settings)
         if due(args.graph3d):
             figures.draw_scatter(run.graphs / f"{epoch}.png", grid, title=run.title(epoch))
+        if stop.is_made and epoch < settings.epochs:
+            end_early(run, Position(epoch), players, history, settings, args.keep)
     reporter.close()
 
 
-def find_checkpoint(run: RunFolder, args: argparse.Namespace) -> tuple[int, dict | None]:
-    """Find the epoch to go on from and load its checkpoint; (0, None) for a new run."""
+def find_checkpoint(run: RunFolder, args: argparse.Namespace) -> tuple[Position, dict | None]:
+    """Find where to go on and load that checkpoint; the very start and None for a new run."""
     if not args.load and args.load_epoch is None:
-        if checkpoints.saved_epochs(run.checkpoints):
+        if checkpoints.saved_positions(run.checkpoints):
             raise UserError(
                 f"{run.checkpoints} holds a run of this name already; go on with it by --load, "
                 "or choose another --name."
             )
-        return 0, None
-    epoch = checkpoints.choose_epoch(run.checkpoints, args.load_epoch)
-    return epoch, checkpoints.load_checkpoint(run.checkpoints, epoch)
+        return Position(0), None
+    position = checkpoints.choose_position(run.checkpoints, args.load_epoch)
+    return position, checkpoints.load_checkpoint(run.checkpoints, position)
 
 
 def choose_settings(args: argparse.Namespace, state: dict | None) -> Settings:
@@ -242,12 +252,12 @@ def check_batch(batch_size: int, shapes: Shapes, folder: Path) -> None:
         )
 
 
-def restore(players: Players, run: RunFolder, epoch: int, state: dict) -> History:
+def restore(players: Players, run: RunFolder, position: Position, state: dict) -> History:
     """Put the players where the checkpoint left them and return the run's history up to there."""
     players.load_state_dict(state)
-    optimizers = checkpoints.load_optimizers(run.checkpoints, epoch)
+    optimizers = checkpoints.load_optimizers(run.checkpoints, position)
     if optimizers is None:
-        cli.say(f"epoch {epoch} was kept without its optimisers' state (--keep): Adam starts afresh.")
+        cli.say(f"epoch {position} was kept without its optimisers' state (--keep): Adam starts afresh.")
     else:
         players.load_optimizers_state_dict(optimizers)
     return History(state["history"].numpy())
@@ -290,11 +300,10 @@ def announce(
 class Reporter:
     """Tell how training goes: a progress bar on a terminal, the original's line a step elsewhere."""
 
-    def __init__(self, epochs: int, steps: int, done: int) -> None:
+    def __init__(self, epochs: int, steps: int, done: Position) -> None:
         self.epochs, self.steps = epochs, steps
-        self.bar = tqdm(
-            total=epochs * steps, initial=done * steps, unit="step", dynamic_ncols=True, disable=None
-        )
+        first = done.epoch * steps + done.step
+        self.bar = tqdm(total=epochs * steps, initial=first, unit="step", dynamic_ncols=True, disable=None)
         self.since = time.perf_counter()
 
     def step(self, epoch: int, index: int, result: StepResult, players: Players) -> None:
@@ -343,15 +352,28 @@ def stop_if_diverged(result: StepResult, run: RunFolder) -> None:
 
 
 def save(
-    run: RunFolder, epoch: int, players: Players, history: History, settings: Settings, keep: int
+    run: RunFolder, position: Position, players: Players, history: History, settings: Settings, keep: int
 ) -> None:
-    """Write the checkpoint of a finished epoch."""
+    """Write a checkpoint."""
     state = {
         **players.state_dict(),
         "history": torch.from_numpy(history.rows()),
         "settings": settings.state_dict(),
     }
-    checkpoints.save_checkpoint(run.checkpoints, epoch, state, players.optimizers_state_dict(), keep)
+    checkpoints.save_checkpoint(run.checkpoints, position, state, players.optimizers_state_dict(), keep)
+
+
+def end_early(
+    run: RunFolder, position: Position, players: Players, history: History, settings: Settings, keep: int
+) -> NoReturn:
+    """Save where a run stands that was asked to stop, then end it."""
+    save(run, position, players, history, settings, keep)
+    raise UserError(f"stopped and saved after epoch {position}; go on with --load.")
+
+
+def tell_of_stop() -> None:
+    """Say that a request to stop was heard."""
+    cli.say("\nStopping after this step, then saving; once more ends at once.")
 
 
 def sample(players: Players, fakes: torch.Tensor, turn: int) -> np.ndarray:

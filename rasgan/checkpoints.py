@@ -2,14 +2,18 @@
 
 A checkpoint is up to two files in the run's checkpoint folder: ``EPOCH.pt`` with both networks, the gate, the
 history and the settings, and ``EPOCH.optim.pt`` with the optimisers' state, twice as large. The second is
-written first, so a checkpoint counts once ``EPOCH.pt`` is there. Older epochs keep the networks only. The
-file ``latest`` names the epoch saved last, which is not the highest after a resume from an earlier epoch.
+written first, so a checkpoint counts once ``EPOCH.pt`` is there. Older epochs keep the networks only.
+
+A run that is stopped within an epoch leaves ``EPOCH+STEP.pt``: so many finished epochs and steps of the next.
+The following checkpoint replaces it. The file ``latest`` names the checkpoint written last, which is not the
+highest one after a resume from an earlier epoch.
 """
 
 import pickle
 import re
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -17,19 +21,33 @@ from rasgan.errors import UserError
 from rasgan.files import atomic_path
 
 FORMAT = 1
-WEIGHTS_SUFFIX = ".pt"
-OPTIMIZERS_SUFFIX = ".optim.pt"
 LATEST = "latest"
 
 
-def saved_epochs(folder: Path) -> list[int]:
-    """List the epochs with a checkpoint, oldest first."""
-    names = (re.fullmatch(r"(\d+)\.pt", path.name) for path in Path(folder).glob("*.pt"))
-    return sorted(int(match[1]) for match in names if match)
+class Position(NamedTuple):
+    """How far a run has come: finished epochs, and steps of the next one."""
+
+    epoch: int
+    step: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.epoch}+{self.step}" if self.step else f"{self.epoch}"
 
 
-def save_checkpoint(folder: Path, epoch: int, state: dict, optimizers: dict, keep: int) -> None:
-    """Write the checkpoint of `epoch` and drop the optimisers' state of all but the newest `keep` epochs.
+def parse_position(text: str) -> Position | None:
+    """Read what `str` of a `Position` wrote; None for anything else."""
+    match = re.fullmatch(r"(\d{1,9})(?:\+(\d{1,9}))?", text, re.ASCII)
+    return Position(int(match[1]), int(match[2] or 0)) if match else None
+
+
+def saved_positions(folder: Path) -> list[Position]:
+    """List the checkpoints of a run, the furthest last."""
+    positions = (parse_position(path.stem) for path in Path(folder).glob("*.pt"))
+    return sorted(position for position in positions if position is not None)
+
+
+def save_checkpoint(folder: Path, position: Position, state: dict, optimizers: dict, keep: int) -> None:
+    """Write a checkpoint; keep the optimisers' state of the newest `keep` epochs only.
 
     Parameters
     ----------
@@ -38,39 +56,49 @@ def save_checkpoint(folder: Path, epoch: int, state: dict, optimizers: dict, kee
     optimizers : dict
         The optimisers' state by name.
     """
-    _save(weights_path(folder, epoch).with_suffix(OPTIMIZERS_SUFFIX), optimizers)
-    _save(weights_path(folder, epoch), {"format": FORMAT, "epoch": epoch, **state})
+    _save(optimizers_path(folder, position), optimizers)
+    _save(weights_path(folder, position), {"format": FORMAT, **state})
     with atomic_path(Path(folder) / LATEST) as temporary:
-        temporary.write_text(f"{epoch}\n", encoding="ascii")
-    older = [saved for saved in saved_epochs(folder) if saved <= epoch]
-    for saved in older[:-keep]:
-        weights_path(folder, saved).with_suffix(OPTIMIZERS_SUFFIX).unlink(missing_ok=True)
+        temporary.write_text(f"{position}\n", encoding="ascii")
+    earlier = [saved for saved in saved_positions(folder) if saved < position]
+    for saved in earlier:
+        if saved.step:
+            weights_path(folder, saved).unlink(missing_ok=True)
+            optimizers_path(folder, saved).unlink(missing_ok=True)
+    for saved in [saved for saved in earlier if not saved.step][: 1 - keep or None]:
+        optimizers_path(folder, saved).unlink(missing_ok=True)
 
 
-def choose_epoch(folder: Path, epoch: int | None) -> int:
-    """Return `epoch`, or the one saved last for None.
+def choose_position(folder: Path, epoch: int | None) -> Position:
+    """Return the end of `epoch`, or for None where the checkpoint written last stands.
 
     Raises
     ------
     UserError
         If there is no such checkpoint; the sentence names those that there are.
     """
-    epochs = saved_epochs(folder)
-    if not epochs:
+    positions = saved_positions(folder)
+    if not positions:
         raise UserError(
             f"{folder}: no checkpoints of this run; check --name, or leave --load out to start it."
         )
     if epoch is None:
         latest = _read_latest(Path(folder) / LATEST)
-        return latest if latest in epochs else epochs[-1]
-    if epoch not in epochs:
-        raise UserError(f"{folder}: epoch {epoch} was not saved; there are {_listing(epochs)}.")
-    return epoch
+        return latest if latest in positions else positions[-1]
+    if Position(epoch) not in positions:
+        raise UserError(f"{folder}: epoch {epoch} was not saved; there are {_listing(positions)}.")
+    return Position(epoch)
 
 
-def load_checkpoint(folder: Path, epoch: int) -> dict:
-    """Read the networks, gate, history and settings of one saved epoch, onto the CPU."""
-    path = weights_path(folder, epoch)
+def load_checkpoint(folder: Path, position: Position) -> dict:
+    """Read the networks, gate, history and settings of a checkpoint, onto the CPU.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged, foreign or of another version. Code in it is never run.
+    """
+    path = weights_path(folder, position)
     state = _load(path)
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise UserError(
@@ -79,15 +107,20 @@ def load_checkpoint(folder: Path, epoch: int) -> dict:
     return state
 
 
-def load_optimizers(folder: Path, epoch: int) -> dict | None:
-    """Read the optimisers' state of one saved epoch; None where it was dropped."""
-    path = weights_path(folder, epoch).with_suffix(OPTIMIZERS_SUFFIX)
+def load_optimizers(folder: Path, position: Position) -> dict | None:
+    """Read the optimisers' state of a checkpoint; None where it was dropped."""
+    path = optimizers_path(folder, position)
     return _load(path) if path.exists() else None
 
 
-def weights_path(folder: Path, epoch: int) -> Path:
-    """Path of the file that makes the checkpoint of `epoch`."""
-    return Path(folder) / f"{epoch}{WEIGHTS_SUFFIX}"
+def weights_path(folder: Path, position: Position) -> Path:
+    """Path of the file that makes a checkpoint count."""
+    return Path(folder) / f"{position}.pt"
+
+
+def optimizers_path(folder: Path, position: Position) -> Path:
+    """Path of the file with the optimisers' state."""
+    return Path(folder) / f"{position}.optim.pt"
 
 
 def _save(path: Path, state: dict) -> None:
@@ -95,7 +128,7 @@ def _save(path: Path, state: dict) -> None:
         try:
             torch.save(state, file)
         except RuntimeError as error:
-            # torch hides the failed write behind its own message; the cause says whether the disk is full
+            # torch hides a failed write behind its own message; the cause says whether the disk is full
             raise _underlying_os_error(error) or error from error
 
 
@@ -119,11 +152,12 @@ def _load(path: Path) -> dict:
         raise damaged from error
 
 
-def _read_latest(path: Path) -> int | None:
-    text = path.read_text(encoding="ascii", errors="replace").strip() if path.is_file() else ""
-    return int(text) if text.isdecimal() else None
+def _read_latest(path: Path) -> Position | None:
+    return (
+        parse_position(path.read_text(encoding="ascii", errors="replace").strip()) if path.is_file() else None
+    )
 
 
-def _listing(epochs: list[int], most: int = 8) -> str:
-    shown = [str(epoch) for epoch in epochs[-most:]]
-    return ("..., " if len(epochs) > most else "") + ", ".join(shown)
+def _listing(positions: list[Position], most: int = 8) -> str:
+    shown = [str(position) for position in positions[-most:]]
+    return ("..., " if len(positions) > most else "") + ", ".join(shown)

@@ -63,9 +63,9 @@ def prepare(say: Say) -> None:
 
 def finish(run: RunFolder, say: Say) -> None:
     """Generate chairs from the trained network, draw and export them, and say where everything lies."""
-    generator, epoch = load_generator(run.checkpoints)
+    generator, position = load_generator(run.checkpoints)
     grids = generate(generator, seed=0, count=SHOWN)
-    paths = save_shapes(run.generated(epoch), grids, seed=0)
+    paths = save_shapes(run.generated(position), grids, seed=0)
     sheet = run.savepoints / "chairs.png"
     figures.contact_sheet(sheet, grids, columns=4)
     fullest = max(range(SHOWN), key=lambda i: is_occupied(grids[i]).sum())
@@ -75,7 +75,7 @@ def finish(run: RunFolder, say: Say) -> None:
         f"""
 Done. Look at
   {sheet}  {SHOWN} chairs that the network made up
-  {run.plots / f"{epoch}.png"}  the losses of both players
+  {run.plots / f"{position}.png"}  the losses of both players
   {run.graphs}{"/"}  one chair every few epochs as a 3D graph
   {paths[0].parent}  the chairs as .npy
   {model}  one of them for a 3D program

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from rasgan import checkpoints, cli, figures, randomness
+from rasgan.checkpoints import Position
 from rasgan.files import atomic_path
 from rasgan.networks import LATENT_SIZE, Generator
 from rasgan.runs import RunFolder
@@ -43,14 +44,14 @@ def generate(generator: nn.Module, seed: int, count: int) -> np.ndarray:
     return torch.cat(grids).contiguous().numpy()
 
 
-def load_generator(folder: Path, epoch: int | None = None) -> tuple[Generator, int]:
-    """Rebuild the generator of a checkpoint (the averaged one where the run kept it) and tell its epoch."""
-    epoch = checkpoints.choose_epoch(folder, epoch)
-    state = checkpoints.load_checkpoint(folder, epoch)
+def load_generator(folder: Path, epoch: int | None = None) -> tuple[Generator, Position]:
+    """Rebuild the generator of a checkpoint (the averaged one where the run kept it), and where it stood."""
+    position = checkpoints.choose_position(folder, epoch)
+    state = checkpoints.load_checkpoint(folder, position)
     settings = Settings(**state["settings"])
     generator = Generator(settings.width, settings.resolution, settings.output)
     generator.load_state_dict(state.get("averaged", state["generator"]))
-    return generator.eval(), epoch
+    return generator.eval(), position
 
 
 def save_shapes(folder: Path, grids: np.ndarray, seed: int) -> list[Path]:
@@ -89,13 +90,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write the shapes and one picture of them below savepoint/NAME/generated."""
     args = build_parser().parse_args(argv)
     run = RunFolder(args.name)
-    generator, epoch = load_generator(run.checkpoints, args.load_epoch)
+    generator, position = load_generator(run.checkpoints, args.load_epoch)
     grids = generate(generator, args.seed, args.count)
-    folder = run.generated(epoch)
+    folder = run.generated(position)
     save_shapes(folder, grids, args.seed)
     sheet = folder / f"seed{args.seed}.png"
     figures.contact_sheet(sheet, grids)
-    cli.say(f"{len(grids)} shapes of epoch {epoch} in {folder}, their picture in {sheet}")
+    cli.say(f"{len(grids)} shapes of epoch {position} in {folder}, their picture in {sheet}")
     return 0
 
 

@@ -37,9 +37,9 @@ class RunFolder:
         """Title of the pictures of one epoch."""
         return f"{self.name}, epoch {epoch}"
 
-    def generated(self, epoch: int) -> Path:
-        """Folder of the shapes generated from the checkpoint of `epoch` after training."""
-        return self.savepoints / "generated" / str(epoch)
+    def generated(self, position: object) -> Path:
+        """Folder of the shapes generated after training from the checkpoint at `position`."""
+        return self.savepoints / "generated" / str(position)
 
     def existing(self) -> "RunFolder":
         """Return this run, whose results the caller wants to read.

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ import torch
 
 import train_rasgan
 from rasgan import checkpoints
+from rasgan.checkpoints import Position
 from rasgan.files import write_raw
+from rasgan.training import train_step
 
 SCRIPT = Path(train_rasgan.__file__)
 TINY = ["--width", "8", "--resolution", "32", "-b", "2", "--seed", "3", "--device", "cpu"]
@@ -40,7 +43,7 @@ def files_of(folder):
 
 
 def weights_of(epoch):
-    state = checkpoints.load_checkpoint(Path("checkpoint/run"), epoch)
+    state = checkpoints.load_checkpoint(Path("checkpoint/run"), Position(epoch))
     return {**state["generator"], **{f"d.{key}": value for key, value in state["discriminator"].items()}}
 
 
@@ -74,7 +77,7 @@ def test_two_epochs_leave_every_promised_file(here, capsys):
 
 def test_the_last_epoch_is_always_saved_sampled_and_drawn(here):
     assert train("-e", "3", "-sample", "2", "-save", "2", "-graph", "2", "-graph3d", "2") == 0
-    assert checkpoints.saved_epochs(Path("checkpoint/run")) == [2, 3]
+    assert checkpoints.saved_positions(Path("checkpoint/run")) == [(2, 0), (3, 0)]
     for name in ("{}.npy", "3D_graphs/{}.png", "plots/{}.png"):
         there = [(here / "savepoint/run" / name.format(epoch)).exists() for epoch in (1, 2, 3)]
         assert there == [False, True, True]
@@ -85,18 +88,57 @@ def test_a_resumed_run_equals_one_never_stopped_bit_for_bit(here, recipe):
     options = ("--recipe", recipe, "-save", "1")
     assert train("-e", "4", *options) == 0
     whole, history = weights_of(4), np.load("savepoint/run/plots/track_g_loss.npy")
-    optimizers = checkpoints.load_optimizers(Path("checkpoint/run"), 4)
+    optimizers = checkpoints.load_optimizers(Path("checkpoint/run"), Position(4))
     (here / "checkpoint/run").rename(here / "whole")
     assert train("-e", "2", *options) == 0
     assert train("-e", "4", "-l", "-save", "1") == 0
     assert_same(weights_of(4), whole)
     np.testing.assert_array_equal(np.load("savepoint/run/plots/track_g_loss.npy"), history)
-    again = checkpoints.load_optimizers(Path("checkpoint/run"), 4)
+    again = checkpoints.load_optimizers(Path("checkpoint/run"), Position(4))
     for player in ("g", "d"):
         for old, new in zip(
             optimizers[player]["state"].values(), again[player]["state"].values(), strict=True
         ):
             assert_same(old, new)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_ctrl_c_saves_and_the_resumed_run_equals_one_never_stopped(here, capsys, monkeypatch, number, steps):
+    assert train("-e", "3", "-save", "1") == 0
+    whole, history = weights_of(3), np.load("savepoint/run/plots/track_g_loss.npy")
+    (here / "checkpoint/run").rename(here / "whole")
+    taken = []
+
+    def interrupted_step(*args):
+        taken.append(1)
+        if len(taken) == 2 + steps:  # the first or the second step of epoch 2
+            signal.raise_signal(number)
+        return train_step(*args)
+
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(train_rasgan, "train_step", interrupted_step)
+        says(capsys, train("-e", "3", "-save", "3"), f"after epoch {'1+1' if steps == 1 else '2'};", "--load")
+    assert train("-e", "3", "-l") == 0
+    assert_same(weights_of(3), whole)
+    np.testing.assert_array_equal(np.load("savepoint/run/plots/track_g_loss.npy"), history)
+
+
+def test_a_second_ctrl_c_ends_at_once(here, capsys, monkeypatch):
+    def impatient_step(*_):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(train_rasgan, "train_step", impatient_step)
+    says(capsys, train("-e", "3"), "Ctrl-C")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_finished_run_says_so(here, capsys):
+    assert train("-e", "1") == 0
+    assert train("-l") == 0
+    assert "--epochs asks for more" in capsys.readouterr().out
 
 
 def test_le_goes_on_from_that_epoch_also_with_one_digit(here, capsys):
@@ -218,7 +260,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(he
         train_rasgan, "train_step", lambda *_: train_rasgan.StepResult(float("nan"), 1.0, True, None)
     )
     says(capsys, train("-e", "3", "-l"), "not a number", "--load", "-glr")
-    assert checkpoints.saved_epochs(Path("checkpoint/run")) == [1]
+    assert checkpoints.saved_positions(Path("checkpoint/run")) == [(1, 0)]
 
 
 @pytest.mark.parametrize(
