@@ -128,7 +128,7 @@ def draw_scatter(
     if not len(points):
         axes.text2D(0.5, 0.5, "no voxel is occupied", transform=axes.transAxes, ha="center", color=FAINT)
     if title:
-        figure.text(0.5, 0.95, title, ha="center", fontsize=13, color=INK)
+        figure.text(0.5, 0.95, title, ha="center", fontsize=13, color=INK, parse_math=False)
     _save(figure, path)
 
 
@@ -176,7 +176,14 @@ def contact_sheet(
         if not picture.size:
             figure.text(middle, 1 - (bottom - cell_height / 2) / height, "empty", ha="center", color=FAINT)
         if labels is not None:
-            figure.text(middle, 1 - (bottom + caption) / height, labels[number], ha="center", color=INK)
+            figure.text(
+                middle,
+                1 - (bottom + caption) / height,
+                labels[number],
+                ha="center",
+                color=INK,
+                parse_math=False,
+            )
     figure.figimage(sheet)
     _save(figure, path, colours=256)
 
