@@ -24,6 +24,9 @@ from rasgan import meshes
 GRID = 64
 """The longest side of every chair, in voxels."""
 
+TRAIN, TEST = 500, 100
+"""How many chairs the sample set has."""
+
 MIN_THICKNESS = 1.5
 """No part is thinner, in voxels: a disc this wide holds a voxel centre wherever it lies (1.5 > sqrt 2)."""
 
@@ -111,8 +114,8 @@ def make_chair(rng: np.random.Generator) -> Part:
 def write_sample_set(
     folder: Path,
     seed: int = 0,
-    train: int = 500,
-    test: int = 100,
+    train: int = TRAIN,
+    test: int = TEST,
     progress: Callable[[int], object] | None = None,
 ) -> int:
     """Write chairs as FOLDER/chair/{train,test}/chair_0001.off and so on; test numbers follow train's.
