@@ -28,7 +28,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem[:100]}-{secrets.token_hex(4)}{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
     temporary.touch(exist_ok=False)
     try:
         yield temporary
@@ -107,11 +107,7 @@ def _read_npy(path: Path) -> np.ndarray:
         array = np.lib.format.open_memmap(path, mode="r")
     except (ValueError, EOFError, OverflowError) as error:
         raise UserError(f"{path}: not a whole .npy file of plain numbers ({error}).") from error
-    if not (
-        array.dtype == bool
-        or np.issubdtype(array.dtype, np.integer)
-        or np.issubdtype(array.dtype, np.floating)
-    ):
+    if array.dtype.kind not in "biuf":
         raise UserError(f"{path}: holds {array.dtype} values; a voxel grid is bool, integer or float.")
     shape = array.shape
     while array.ndim > 3 and len(array):
@@ -121,7 +117,7 @@ def _read_npy(path: Path) -> np.ndarray:
             f"{path}: has shape {shape}; a voxel grid is n x n x n (n at most {LARGEST_SIDE}), "
             "or a batch of them."
         )
-    if np.issubdtype(array.dtype, np.floating):
+    if array.dtype.kind == "f":
         return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
     return np.array(array > 0, order="C")
 

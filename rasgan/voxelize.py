@@ -21,6 +21,9 @@ RESOLUTIONS = (32, 64, 128)
 GROWTH = 0.01
 """Binvox's surface mode grows each voxel by this much on every side (in voxels; measured)."""
 
+THINNEST = 1e-10
+"""A triangle whose height is below this is taken for a line (voxels; positions are good to about 1e-14)."""
+
 CHUNK = 1 << 19
 """Line cells or voxels in work at a time: bounds the memory to about 100 MB however many faces there are."""
 
@@ -36,7 +39,7 @@ def voxelize(
         Mesh x, y, z with z up, in any unit; finite and not all equal. The box of *all* of them is scaled to
         the grid, those that no face uses included, as Binvox does.
     faces : (f, 3) int array
-        Vertex indices; winding, doubled faces and faces without area do not matter.
+        Vertex indices; order, winding and faces without area do not matter.
     resolution : int
         Voxels a side.
     mode : {"binvox", "exact", "solid"}
@@ -239,7 +242,8 @@ def surface(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarra
         kept = _touches(views[0], face, i, j)
         face, i, j = face[kept], i[kept], j[kept]
 
-        flat = normal[:, 2] == 0  # no area: no plane, the three views decide alone
+        # Without area there is no plane, only rounding: the three views decide alone.
+        flat = np.abs(normal[:, 2]) <= THINNEST * np.ptp(corners, axis=1).max(axis=1)
         slope = -normal[:, :2] / np.where(flat, np.inf, normal[:, 2])[:, None]
         level = corners[:, 0, 2] - (slope * corners[:, 0, :2]).sum(axis=1)
         reach = np.where(flat, np.inf, half * np.abs(slope).sum(axis=1))
