@@ -6,6 +6,7 @@ the target appears when the whole archive is in it and not before.
 
 import bz2
 import contextlib
+import errno
 import gzip
 import lzma
 import re
@@ -157,7 +158,8 @@ def _refusing_damage(archive: Path) -> Iterator[None]:
     except _DAMAGE as error:
         raise _damaged(archive, error) from error
     except OSError as error:
-        if error.errno is not None:  # the disk's fault; bz2 tells of damage without a number
+        # bz2 tells of damage without a number, a seek to a false place gives EINVAL; the rest is the disk's.
+        if error.errno not in (None, errno.EINVAL) or error.filename is not None:
             raise
         raise _damaged(archive, error) from error
 
@@ -261,7 +263,8 @@ def _zip_members(archive: Path, place: Path) -> Iterator[Member]:
     with zipfile.ZipFile(archive) as packed:
         entries = packed.infolist()
         total = sum(entry.file_size for entry in entries)
-        check_room(place, min(total, MAX_BYTES), f"unpack {archive.name}")
+        Budget(archive).spend(total)
+        check_room(place, total, f"unpack {archive.name}")
         position = 0
         for entry in entries:
             kind = stat.S_IFMT(entry.external_attr >> 16)  # 0 where the zip was packed on Windows
@@ -270,7 +273,8 @@ def _zip_members(archive: Path, place: Path) -> Iterator[Member]:
             if entry.flag_bits & 0x1:
                 raise BadArchiveError(f"{archive}: encrypted; unpack it by hand or find one that is not.")
             position += entry.file_size
-            read = None if entry.is_dir() else lambda entry=entry: packed.open(entry)
+            is_folder = entry.filename.endswith("/")
+            read = None if is_folder else lambda entry=entry: packed.open(entry)
             yield Member(entry.filename, read, position, total)
 
 

@@ -274,6 +274,13 @@ def test_junk_ends_in_a_sentence_or_a_whole_folder(place, kind):
             (place / "ModelNet10").rename(place.parent / f"good_{chance.random()}")
 
 
+def test_a_zip_whose_table_points_before_its_start(place):
+    content = bytearray(zip_of(MESHES.items()))
+    end = content.rindex(b"PK\x05\x06")
+    content[end + 16 : end + 20] = (len(content) * 2).to_bytes(4, "little")  # offset of the table
+    assert "damaged or incomplete" in refused(place, bytes(content))
+
+
 def test_an_archive_of_something_else(place):
     assert "no CLASS/train folder" in refused(place, zip_of([("photos/cat.jpg", b"x")]))
 
