@@ -1,0 +1,286 @@
+"""Pictures: that they appear whole, show what they should, and quickly."""
+
+import time
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from PIL import Image
+
+from rasgan import figures, isometric
+from rasgan.figures import contact_sheet, draw_losses, draw_network, draw_scatter, layer_shapes
+
+
+@pytest.fixture
+def chair():
+    """A stool with a back: the back at high axis 2, so that the front is in view."""
+    grid = np.zeros((16, 16, 16), bool)
+    grid[3:13, 6:8, 3:13] = True
+    for i in (3, 11):
+        for k in (3, 11):
+            grid[i : i + 2, :6, k : k + 2] = True
+    grid[3:13, 8:15, 11:13] = True
+    return grid
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Keep each figure as it is saved, so that a test can look at what is in it."""
+    kept = []
+    save = figures._save
+
+    def keep_and_save(figure, *args, **kwargs):
+        kept.append(figure)
+        save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(figures, "_save", keep_and_save)
+    return kept
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+# --- the loss curves
+
+
+@pytest.mark.parametrize("steps", [0, 1, 50, 51, 500])
+def test_losses_are_smoothed_from_51_steps_on(tmp_path, shown, steps, rng):
+    losses = 1 + rng.random(steps)
+    draw_losses(tmp_path / "plots" / "1.png", np.arange(steps) / 10, losses, losses + 1)
+    (axes,) = shown[0].axes
+    assert len(axes.lines) == (4 if steps >= 51 else 2)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["discriminator", "generator"]
+    assert pixels(tmp_path / "plots" / "1.png").shape == (540, 960, 3)
+
+
+def test_losses_follow_the_original(tmp_path, shown, rng):
+    epochs, losses_d, losses_g = np.arange(300) / 37, rng.random(300), 3 * rng.random(300)
+    losses_validation = rng.random(300) + 1
+    draw_losses(tmp_path / "1.png", epochs, losses_d, losses_g, losses_validation, (0.0025, 0.00005))
+    (axes,) = shown[0].axes
+    seen = np.concatenate([losses_d, losses_g, losses_validation])
+    assert axes.get_ylim() == pytest.approx((0, 1.6 * np.percentile(seen, 99)))
+    assert "0.0025" in axes.get_title()
+    assert "5e-05" in axes.get_title()
+    assert len(axes.lines) == 6
+    raw = axes.lines[0]
+    assert np.array_equal(raw.get_xdata(), epochs)
+    assert np.array_equal(raw.get_ydata(), losses_d)
+
+
+def test_losses_that_are_not_finite_leave_a_gap(tmp_path, shown):
+    losses = np.ones(100)
+    losses[[3, 50]] = np.nan, np.inf
+    draw_losses(tmp_path / "1.png", np.arange(100), losses, np.ones(100), np.full(100, np.nan))
+    (axes,) = shown[0].axes
+    assert np.isnan(axes.lines[0].get_ydata()).sum() == 2
+    assert np.isfinite(axes.lines[1].get_ydata()).all()
+    assert axes.get_ylim() == pytest.approx((0, 1.6))
+
+
+def test_negative_losses_are_in_the_picture(tmp_path, shown):
+    losses = np.linspace(-10, -1, 60)
+    draw_losses(tmp_path / "1.png", np.arange(60), losses, losses)
+    low, high = shown[0].axes[0].get_ylim()
+    assert low < -10
+    assert high >= -1
+
+
+def test_a_hundred_thousand_steps_take_seconds(tmp_path, rng):
+    losses = rng.random(100_000)
+    start = time.perf_counter()
+    draw_losses(tmp_path / "1.png", np.arange(100_000) / 37, losses, losses + 1, losses + 2)
+    assert time.perf_counter() - start < 10  # 0.6 s on an idle core
+
+
+# --- the scatter plot
+
+
+def test_scatter_shows_axes_0_2_1_coloured_by_height(tmp_path, shown):
+    scores = np.zeros((8, 8, 8))
+    scores[1, 2, 3] = scores[6, 7, 5] = 1
+    draw_scatter(tmp_path / "1.png", scores, title="epoch 10", colormap="plasma")
+    (axes,) = shown[0].axes
+    (points,) = axes.collections
+    x, y, z = (np.asarray(part) for part in points._offsets3d)
+    assert x.tolist() == [1.5, 6.5]
+    assert y.tolist() == [3.5, 5.5]
+    assert z.tolist() == [2.5, 7.5]
+    assert points.get_array().tolist() == [2.5, 7.5]
+    assert points.get_cmap().name == "plasma"
+    assert axes.get_xlim() == axes.get_ylim() == axes.get_zlim() == (0, 8)
+    assert [text.get_text() for text in shown[0].texts] == ["epoch 10"]
+
+
+def test_scatter_of_nothing_says_so(tmp_path, shown):
+    draw_scatter(tmp_path / "1.png", np.zeros((8, 8, 8)))
+    assert [text.get_text() for text in shown[0].axes[0].texts] == ["no voxel is occupied"]
+    assert shown[0].texts == []
+    assert pixels(tmp_path / "1.png").shape == (640, 640, 3)
+
+
+def test_scatter_takes_any_title(tmp_path):
+    draw_scatter(tmp_path / "1.png", np.ones((4, 4, 4), bool), title="$5 a {chair")
+
+
+# --- the contact sheet
+
+
+@pytest.mark.parametrize(("shapes", "columns", "rows"), [(1, 1, 1), (5, 5, 1), (10, 5, 2), (11, 5, 3)])
+def test_sheet_has_a_cell_for_every_shape(tmp_path, chair, shapes, columns, rows):
+    contact_sheet(tmp_path / "one.png", [chair])
+    contact_sheet(tmp_path / "all.png", [chair] * shapes)
+    height, width, _ = pixels(tmp_path / "one.png").shape
+    all_height, all_width, _ = pixels(tmp_path / "all.png").shape
+    assert all_width == pytest.approx(columns * (width - 24) + 24, abs=1)
+    assert all_height == pytest.approx(rows * (height - 24) + 24, abs=1)
+
+
+def test_sheet_takes_scores_empty_grids_labels_and_mixed_sizes(tmp_path, chair, shown):
+    grids = [chair.astype(np.float32) - 0.5, np.zeros((16, 16, 16)), np.ones((3, 3, 3), bool)]
+    contact_sheet(tmp_path / "1.png", grids, labels=["a", "$b", "c"])
+    assert [text.get_text() for text in shown[0].texts] == ["a", "empty", "$b", "c"]
+    picture = pixels(tmp_path / "1.png")
+    third = picture.shape[1] // 3
+    clay = np.ptp(picture, axis=2) > 40
+    assert clay[:, :third].sum() > 1000
+    assert not clay[:, third : 2 * third].any()
+
+
+def test_sheet_draws_a_shape_as_large_at_every_resolution(tmp_path, chair):
+    sizes = []
+    for times in (1, 2, 4, 8):
+        grid = chair.repeat(times, 0).repeat(times, 1).repeat(times, 2)
+        contact_sheet(tmp_path / "1.png", [grid])
+        clay = np.ptp(pixels(tmp_path / "1.png"), axis=2) > 40
+        sizes.append(np.ptp(np.argwhere(clay), axis=0))
+    assert np.ptp(sizes, axis=0).max() <= 3
+
+
+def test_ten_shapes_at_64_cubed_are_quick_and_small(tmp_path, chair):
+    grid = chair.repeat(4, 0).repeat(4, 1).repeat(4, 2)
+    start = time.perf_counter()
+    contact_sheet(tmp_path / "1.png", [grid] * 10)
+    assert time.perf_counter() - start < 15  # about 1 s on an idle core
+    assert (tmp_path / "1.png").stat().st_size < 300_000
+
+
+# --- the shaded picture of one shape
+
+
+def slow_picture(grid):
+    """Fill the three sides of every voxel, far ones first, with how bright each is in full light."""
+    edges = isometric.EDGES
+    low = -np.minimum(edges, 0).T @ grid.shape
+    width, height = np.abs(edges).T @ grid.shape
+    columns, rows = np.meshgrid(np.arange(width), np.arange(height))
+    middles = np.stack([columns + 0.5001, rows + 0.50003], axis=-1).reshape(-1, 2)  # on no outline
+    shown = np.zeros(len(middles))
+    for voxel in sorted(np.argwhere(grid).tolist(), key=lambda place: place[0] + place[1] - place[2]):
+        for axis, loop in {0: [4, 5, 7, 6], 1: [2, 3, 7, 6], 2: [0, 2, 6, 4]}.items():
+            corners = np.indices((2, 2, 2)).reshape(3, 8).T[loop]  # the sides at high 0, high 1 and low 2
+            outline = (corners + voxel) @ edges + low
+            path = mpl.path.Path(np.vstack([outline, outline[:1]]))
+            shown[path.contains_points(middles)] = isometric.TILT[axis]
+    return shown.reshape(height, width)
+
+
+def crop(picture):
+    drawn = picture != 0
+    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+    return picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+@pytest.mark.parametrize("density", [0.02, 0.2, 0.9])
+def test_every_pixel_shows_the_side_that_is_nearest(density, rng, monkeypatch):
+    grid = rng.random((6, 7, 8)) < density
+    monkeypatch.setattr(isometric, "_light", lambda grid, reach: np.ones(grid.shape))
+    picture = isometric.picture(grid)
+    brightness = (picture[..., 0] - isometric.DARK[0]) / (isometric.CLAY[0] - isometric.DARK[0])
+    brightness[np.ptp(picture, axis=2) < 0.02] = 0  # the ground is grey
+    ours, slow = crop(brightness), crop(slow_picture(grid))
+    assert ours.shape == pytest.approx(slow.shape, abs=1)
+    height, width = np.minimum(ours.shape, slow.shape)
+    differing = (np.abs(ours[:height, :width] - slow[:height, :width]) > 1e-6).mean()
+    assert differing == 0
+
+
+def test_the_front_is_nearer_than_the_back_and_up_is_up():
+    (_, right_down), (up_right, up_down), (_, back_down) = isometric.EDGES
+    assert right_down > 0
+    assert (up_right, np.sign(up_down)) == (0, -1)
+    assert back_down < 0
+
+
+def test_the_near_side_hides_the_far_side():
+    solid = np.ones((6, 6, 6), bool)
+    hollow = solid.copy()
+    hollow[1:-1, 1:-1, 1:-1] = False
+    outline = np.ptp(isometric.picture(solid), axis=2) > 0.02
+    assert np.array_equal(np.ptp(isometric.picture(hollow), axis=2) > 0.02, outline)
+
+
+@pytest.mark.parametrize("plane", [[1, 2], [0, 2], [0, 1]])
+def test_the_pattern_of_a_side_tiles_and_interpolates(plane):
+    first, second = isometric.EDGES[plane]
+    offsets, weights = isometric._pattern(isometric.EDGES[plane])
+    assert len(offsets) == abs(np.linalg.det([first, second])).round()
+    corners = np.array([[0, 0], first, second, first + second])
+    assert weights.T @ corners == pytest.approx(offsets + 0.5, abs=1e-3)
+
+
+def test_below_a_roof_it_is_darker_than_beside_it():
+    grid = np.zeros((20, 12, 20), bool)
+    grid[2:8, 8, 2:8] = True
+    light = isometric._light(grid, reach=1)
+    assert light[6, 5, 6] < 0.8 * light[15, 5, 3]
+    assert light[6, 11, 6] == pytest.approx(light[15, 11, 3], rel=0.05)
+
+
+def test_top_is_brighter_than_front_and_front_than_side():
+    size = 12
+    picture = isometric.picture(np.ones((size, size, size), bool))
+    origin = np.argwhere(np.ptp(picture, axis=2) > 0.02).min(axis=0)[::-1]
+    # middles of the three sides of the cube, from the top left of its outline, (right, down)
+    right, up, back = isometric.EDGES * size
+    corner = origin - np.array([0, (back + up)[1]])  # the near bottom left, at index (0, 0, 0)
+    top = picture[tuple((corner + up + (right + back) / 2).astype(int)[::-1])]
+    front = picture[tuple((corner + (right + up) / 2).astype(int)[::-1])]
+    side = picture[tuple((corner + right + (back + up) / 2).astype(int)[::-1])]
+    assert top.sum() > front.sum() > side.sum()
+
+
+def test_an_empty_picture_is_no_pixel():
+    assert isometric.picture(np.zeros((5, 5, 5), bool)).shape == (0, 0, 3)
+
+
+# --- the figure of the networks
+
+
+def test_layer_shapes_are_those_of_the_tutorial():
+    assert layer_shapes(64, 512) == [(512, 4), (256, 8), (128, 16), (64, 32), (1, 64)]
+    assert layer_shapes(32, 48) == [(48, 4), (24, 8), (12, 16), (1, 32)]
+
+
+@pytest.mark.parametrize("resolution", [4, 48, 63, 0])
+def test_layer_shapes_refuse_other_resolutions(resolution):
+    with pytest.raises(ValueError, match=str(resolution)):
+        layer_shapes(resolution, 512)
+
+
+def test_network_figure_names_every_layer(tmp_path, shown):
+    draw_network(tmp_path / "network.png", resolution=32, width=64)
+    texts = [text.get_text() for text in shown[0].axes[0].texts]
+    for channels, edge in layer_shapes(32, 64):
+        caption = f"{channels} channel{'s' * (channels > 1)}\n{edge} × {edge} × {edge}"
+        assert texts.count(caption) == 2  # once in each network
+    assert "z\n200" in texts
+    assert "Generator" in texts
+    assert "Discriminator" in texts
+
+
+def test_the_command_writes_the_network_figure(tmp_path):
+    assert figures.main([str(tmp_path / "docs" / "network.png")]) == 0
+    assert pixels(tmp_path / "docs" / "network.png").shape == (680, 1280, 3)
