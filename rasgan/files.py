@@ -112,8 +112,12 @@ def _read_npy(path: Path) -> np.ndarray:
     try:
         # Mapped, so that nothing is allocated on the word of a header; pickles cannot be mapped at all.
         array = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, EOFError, OverflowError) as error:
-        raise UserError(f"{path}: not a whole .npy file of plain numbers ({error}).") from error
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # numpy hands a damaged header to Python's parser, which fails in many ways
+        raise UserError(
+            f"{path}: not a whole .npy file of plain numbers; save or download it again."
+        ) from error
     if array.dtype.kind not in "biuf":
         raise UserError(f"{path}: holds {array.dtype} values; a voxel grid is bool, integer or float.")
     shape = array.shape

@@ -163,9 +163,8 @@ def count_crossings(points: np.ndarray, faces: np.ndarray, resolution: int, axis
         stretch, column = _expand(_first_centre(v_start), _first_centre(v_end))
         v_start, v_end, w_start, w_end = (x[stretch] for x in (v_start, v_end, w_start, w_end))
         depth = w_start + (column + 0.5 - v_start) / (v_end - v_start) * (w_end - w_start)
-        place_in_line = np.clip(_first_centre(depth), 0, n)
         line = row[stretch] * n + column
-        crossings += np.bincount(line * (n + 1) + place_in_line, minlength=crossings.size)
+        crossings += np.bincount(line * (n + 1) + _first_centre(depth), minlength=crossings.size)
     return crossings.reshape(n, n, n + 1)
 
 

@@ -103,8 +103,20 @@ def test_surface_of_faces_without_area_is_their_line():
     expected = slow_surface(place(vertices, 6), faces, 6)
     assert 5 < expected.sum() < 20
     np.testing.assert_array_equal(voxelize(vertices, faces, 6, "exact"), expected)
-    vertices[4] += [1e-15, -2e-15, 1e-15]  # an area of nothing but rounding
-    np.testing.assert_array_equal(voxelize(vertices, faces, 6, "exact"), expected)
+
+
+def test_surface_of_an_area_of_nothing_but_rounding_is_a_line():
+    vertices = np.array([[0, 0, 0], [6, 6, 6], [0.5, 0.7, 5.2], [4.1, 3.3, 0.4], [2.3, 2.0, 2.8]])
+    assert np.any(np.cross(vertices[3] - vertices[2], vertices[4] - vertices[2]))
+    line = voxelize(vertices, np.array([[2, 3, 3]]), 6, "exact")
+    np.testing.assert_array_equal(voxelize(vertices, np.array([[2, 3, 4]]), 6, "exact"), line)
+
+
+@pytest.mark.parametrize(("gap", "layers"), [(0.009, 2), (0.011, 1)])
+def test_a_face_marks_voxels_within_a_hundredth(gap, layers):
+    vertices = np.concatenate([BOX[:4] * 8 + [0, 0, 3 + gap], [[0, 0, 0], [8, 8, 8]]])
+    occupied = voxelize(vertices, QUADS[:1, :3], 8, "exact")
+    assert occupied.any(axis=(0, 2)).nonzero()[0].tolist() == [2, 3][-layers:]
 
 
 def test_axes_are_x_up_y():
