@@ -15,9 +15,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rasgan import cli
-from rasgan.exports import RUNS, add_options, export_all, run_grids, target_of
+from rasgan.exports import add_options, export_all, run_grids, target_of
 from rasgan.figures import draw_scatter
 from rasgan.files import read_voxels
+from rasgan.runs import RunFolder
 
 COLORMAPS = ("copper", "viridis", "plasma", "winter", "cool", "ocean", "inferno", "coolwarm")
 
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         show(target)
         return 0
 
-    folder = RUNS / args.name / "3D_graphs"
+    folder = RunFolder(args.name).graphs
     summary = export_all(tqdm(run_grids(args.name), disable=None, unit="plot"), folder, ".png", export)
     for sentence in summary.failed:
         print(f"failed: {sentence}", file=sys.stderr)

@@ -14,9 +14,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rasgan import cli
-from rasgan.exports import RUNS, EmptyShapeError, add_options, export_all, run_grids, target_of
+from rasgan.exports import EmptyShapeError, add_options, export_all, run_grids, target_of
 from rasgan.files import read_voxels
 from rasgan.objfile import write_obj
+from rasgan.runs import RunFolder
 from rasgan.voxels import cubes_mesh, is_occupied, surface_mesh
 
 
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"wrote {target}")
         return 0
 
-    folder = RUNS / args.name / "models"
+    folder = RunFolder(args.name).models
     summary = export_all(tqdm(run_grids(args.name), disable=None, unit="mesh"), folder, ".obj", export)
     for source in summary.empty:
         print(f"empty: {source}: no voxel is above {args.threshold:g}, no mesh written", file=sys.stderr)

@@ -12,11 +12,10 @@ from rasgan.errors import UserError
 from rasgan.generate import generate, load_generator, save_shapes
 from rasgan.objfile import write_obj
 from rasgan.runs import RunFolder
-from rasgan.sample_chairs import write_sample_set
+from rasgan.sample_chairs import TEST, TRAIN, write_sample_set
 from rasgan.voxels import is_occupied, surface_mesh
 
 SAMPLE_SET = Path("SampleChairs")
-TRAIN, TEST = 500, 100  # chairs
 PRESETS = {
     "name": "demo",
     "data": SAMPLE_SET / "chair" / "train",

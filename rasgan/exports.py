@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rasgan.errors import UserError
+from rasgan.runs import RunFolder
 from rasgan.voxels import OCCUPIED_ABOVE
-
-RUNS = Path("savepoint")
-"""Below the working directory, as in the tutorial: a run's generated grids are savepoint/NAME/EPOCH.npy."""
 
 
 class EmptyShapeError(UserError):
@@ -64,11 +62,7 @@ def run_grids(name: str) -> list[Path]:
     UserError
         If there is no such run, or nothing was generated in it yet.
     """
-    folder = RUNS / name
-    if not folder.is_dir():
-        others = sorted(path.name for path in RUNS.glob("*") if path.is_dir())
-        known = f"runs here: {', '.join(others)}" if others else "there are no runs below this folder"
-        raise UserError(f"{folder}: no such run; {known}.")
+    folder = RunFolder(name).existing().savepoints
     grids = [path for path in folder.glob("*.npy") if not path.name.startswith(".")]
     if not grids:
         raise UserError(f"{folder}: holds no .npy file yet; train longer or sample more often.")

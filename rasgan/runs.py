@@ -27,6 +27,7 @@ class RunFolder:
         self.plots = self.savepoints / "plots"
         self.graphs = self.savepoints / "3D_graphs"
         self.models = self.savepoints / "models"
+        self.lock = CHECKPOINTS / f".{name}.lock"
         self.options = self.savepoints / "options.json"
 
     def grid(self, epoch: int) -> Path:

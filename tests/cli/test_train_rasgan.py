@@ -12,9 +12,10 @@ import pytest
 import torch
 
 import train_rasgan
-from rasgan import checkpoints
+from rasgan import checkpoints, locks, session
 from rasgan.checkpoints import Position
 from rasgan.files import write_raw
+from rasgan.runs import RunFolder
 from rasgan.training import train_step
 
 SCRIPT = Path(train_rasgan.__file__)
@@ -118,7 +119,7 @@ def test_ctrl_c_saves_and_the_resumed_run_equals_one_never_stopped(here, capsys,
 
     capsys.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr(train_rasgan, "train_step", interrupted_step)
+        patch.setattr(session, "train_step", interrupted_step)
         says(capsys, train("-e", "3", "-save", "3"), f"after epoch {'1+1' if steps == 1 else '2'};", "--load")
     assert train("-e", "3", "-l") == 0
     assert_same(weights_of(3), whole)
@@ -130,7 +131,7 @@ def test_a_second_ctrl_c_ends_at_once(here, capsys, monkeypatch):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(train_rasgan, "train_step", impatient_step)
+    monkeypatch.setattr(session, "train_step", impatient_step)
     says(capsys, train("-e", "3"), "Ctrl-C")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -155,7 +156,7 @@ def test_an_epoch_without_optimisers_state_is_resumed_and_says_so(here, capsys):
     assert train("-e", "3", "-save", "1", "--keep", "1") == 0
     assert not (here / "checkpoint/run/1.optim.pt").exists()
     assert train("-e", "3", "-le", "1") == 0
-    assert "Adam starts afresh" in capsys.readouterr().out
+    assert "without Adam's state" in capsys.readouterr().out
 
 
 def test_the_validation_folder_is_measured_and_changes_nothing_else(here):
@@ -223,7 +224,7 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing_behind(here, capsys):
         (["-d", "nowhere"], ["nowhere", "no such folder"]),
         (["-d", "empty"], ["empty", "convert_data.py"]),
         (["-d", "big"], ["a.raw", "48 cubed", "--resolution"]),
-        (["-b", "5"], ["data", "4 shapes", "--batchsize 4"]),
+        (["-b", "5"], ["data folder", "4 shapes", "--batchsize 4"]),
         (["-v", "nowhere"], ["nowhere"]),
         (["--width", "6"], ["--width 6", "multiple of 4"]),
         (["-l"], ["no checkpoints", "--load"]),
@@ -242,6 +243,12 @@ def test_a_name_that_is_taken_is_not_trained_over(here, capsys):
     assert {name: (here / name).read_bytes() for name in files_of(here)} == before
 
 
+def test_a_second_process_on_the_same_run_is_refused(here, capsys):
+    with locks.exclusive(RunFolder("run").lock, "taken"):
+        says(capsys, train("-e", "1"), "another process trains run")
+    assert train("-e", "1") == 0
+
+
 def test_contradicting_a_checkpoint_is_told_option_by_option(here, capsys):
     assert train("-e", "1") == 0
     capsys.readouterr()
@@ -256,9 +263,8 @@ def test_contradicting_a_checkpoint_is_told_option_by_option(here, capsys):
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(here, capsys, monkeypatch):
     assert train("-e", "1") == 0
     capsys.readouterr()
-    monkeypatch.setattr(
-        train_rasgan, "train_step", lambda *_: train_rasgan.StepResult(float("nan"), 1.0, True, None)
-    )
+    diverged = StepResult(float("nan"), 1.0, True, torch.zeros(1))
+    monkeypatch.setattr(session, "train_step", lambda *_: diverged)
     says(capsys, train("-e", "3", "-l"), "not a number", "--load", "-glr")
     assert checkpoints.saved_positions(Path("checkpoint/run")) == [(1, 0)]
 
