@@ -150,9 +150,7 @@ def train(args: argparse.Namespace) -> None:
             write_options(run, args, settings)
             cli.say(describe(training, args.save, args.keep))
             if state and optimizers is None:
-                cli.say(
-                    f"Epoch {position} was kept without its optimisers' state (--keep): Adam starts afresh."
-                )
+                cli.say(f"Epoch {position} was kept without Adam's state (--keep): it starts afresh.")
             if position.epoch >= settings.epochs:
                 cli.say(f"{run.name} has its {settings.epochs} epochs already; --epochs asks for more.")
             with stop_requests(tell_of_stop) as stop:

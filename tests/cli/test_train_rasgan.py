@@ -16,7 +16,7 @@ from rasgan import checkpoints, locks, session
 from rasgan.checkpoints import Position
 from rasgan.files import write_raw
 from rasgan.runs import RunFolder
-from rasgan.training import train_step
+from rasgan.training import StepResult, train_step
 
 SCRIPT = Path(train_rasgan.__file__)
 TINY = ["--width", "8", "--resolution", "32", "-b", "2", "--seed", "3", "--device", "cpu"]
