@@ -134,7 +134,7 @@ def unpack(archive: Path, target: Path, progress: Progress | None = None) -> Non
         root = find_classes(temporary)
         if root is None:
             raise BadArchiveError(f"{archive}: holds no CLASS/train folder; is it an archive of ModelNet?")
-        if target.is_dir():
+        if target.is_dir():  # empty, else this fails; Windows renames onto no folder, not even such a one
             target.rmdir()
         root.replace(target)
     finally:

@@ -219,7 +219,7 @@ def _receive(url: str, partial: PartialFile, progress: Progress, patience: Patie
         else:  # a new file, or the server would not continue the old one
             _check_status(response.status_code)
             have, total = 0, _announced_total(response)
-            first = _first_bytes(chunks, total)
+            first = _first_bytes(chunks)
         if total is not None:
             partial.path.parent.mkdir(parents=True, exist_ok=True)
             archives.check_room(partial.path.parent, total - have, f"download {partial.target.name}")
@@ -237,13 +237,11 @@ def _check_status(code: int) -> None:
         raise _HopelessError(f"answers with error {code}")
 
 
-def _first_bytes(chunks: Iterator[bytes], total: int | None) -> bytes:
+def _first_bytes(chunks: Iterator[bytes]) -> bytes:
     """Take as much as tells an archive from anything else, before anything that is there is given up."""
     first = b""
     while len(first) < HEAD and (chunk := next(chunks, b"")):
         first += chunk
-    if total is not None and len(first) < min(HEAD, total):
-        raise _TryAgainError(f"broke off after {len(first)} of {total} bytes")
     if first.lstrip()[:1] == b"<":
         raise _HopelessError("sends a web page instead of an archive")
     if not archives.looks_like_archive(first):

@@ -82,15 +82,15 @@ class Frame:
         """Half the seat's depth at distance `x` from its middle line."""
         return self.depth / 2 * max(0.0, 1 - abs(2 * x / self.width) ** self.power) ** (1 / self.power)
 
-    def rise(self, z):
+    def rise(self, z: float | np.ndarray) -> float | np.ndarray:
         """Share of the back's height below `z`, 0 at the seat and 1 at the top."""
         return np.clip((z - self.seat_top) / (self.height - self.seat_top), 0, 1)
 
-    def half(self, z):
+    def half(self, z: float | np.ndarray) -> float | np.ndarray:
         """Half the distance of the back's posts at height `z`."""
         return self.back_half * (1 + self.flare * self.rise(z))
 
-    def back_y(self, x, z):
+    def back_y(self, x: float | np.ndarray, z: float | np.ndarray) -> float | np.ndarray:
         """Where the middle sheet of the back lies, at distance `x` from the middle line and height `z`."""
         rise = self.rise(z)
         foot = self.reach(self.back_half) - self.post / 2 - 0.4
@@ -256,7 +256,7 @@ def legs(frame: Frame, rng: np.random.Generator) -> list[Part]:
         return end[corner] + (top[corner] - end[corner]) * (z / frame.seat_middle)
 
     def between(a: tuple[int, int], b: tuple[int, int], z: float, size: tuple[float, float]) -> Part:
-        return bar(at(a, z), at(b, z), 0 if a[1] == b[1] else 1, size, size)
+        return bar(at(a, z), at(b, z), 0 if a[1] == b[1] else 1, size)
 
     left, right = [(-1, -1), (-1, 1)], [(1, -1), (1, 1)]
     front, rear = [(-1, -1), (1, -1)], [(-1, 1), (1, 1)]
@@ -272,15 +272,8 @@ def legs(frame: Frame, rng: np.random.Generator) -> list[Part]:
         parts += [between(*pair, low, (rod, rod)) for pair in (left, right, front, rear)]
     elif kind == "h":
         parts += [between(*pair, low, (rod, rod)) for pair in (left, right)]
-        parts.append(
-            bar(
-                (at(left[0], low) + at(left[1], low)) / 2,
-                (at(right[0], low) + at(right[1], low)) / 2,
-                0,
-                rod,
-                rod,
-            )
-        )
+        ends = ((at(pair[0], low) + at(pair[1], low)) / 2 for pair in (left, right))
+        parts.append(bar(*ends, 0, rod))
     elif kind == "sides":
         high = min(low + rng.uniform(4, 7), under_seat - 4)
         parts += [between(*left, low, (rod, rod)), between(*right, low, (rod, rod))]
@@ -313,11 +306,8 @@ def pedestal(frame: Frame, rng: np.random.Generator) -> list[Part]:
         )
         parts.append(turn(foot, angle))
         if caster:
-            parts.append(
-                turn(
-                    bar([radius - 1, 0, 0], [radius - 1, 0, caster], 2, caster, caster, is_round=True), angle
-                )
-            )
+            wheel = bar([radius - 1, 0, 0], [radius - 1, 0, caster], 2, caster, is_round=True)
+            parts.append(turn(wheel, angle))
     plate = rng.uniform(0.25, 0.5) * min(frame.width, frame.depth)
     under_seat = frame.seat_top - frame.seat_thick
     parts.append(bar([0, 0, under_seat - 2], [0, 0, frame.seat_middle], 2, plate * 0.8, plate))
@@ -337,7 +327,7 @@ def sled(frame: Frame, rng: np.random.Generator) -> list[Part]:
     for side in (-x, x):
         front, rear = [side, -y - tilt_front, floor], [side, y + tilt_rear, floor]
         overlap = np.array([0, tube / 2, 0])
-        parts.append(bar(front - overlap, rear + overlap, 1, tube, tube, is_round=is_round))
+        parts.append(bar(front - overlap, rear + overlap, 1, tube, is_round=is_round))
         parts.append(
             bar(
                 front - np.array([0, 0, floor]),
@@ -360,13 +350,11 @@ def sled(frame: Frame, rng: np.random.Generator) -> list[Part]:
                 )
             )
         else:  # the seat rests on two rails that the front uprights carry
-            parts.append(
-                bar([side, -y - tube / 2, under], [side, y, under], 1, tube, tube, is_round=is_round)
-            )
+            parts.append(bar([side, -y - tube / 2, under], [side, y, under], 1, tube, is_round=is_round))
     crossings = [y + tilt_rear] if not has_rear or rng.random() < 0.4 else []
     if has_rear and rng.random() < 0.3:
         crossings.append(-y - tilt_front)
-    parts += [bar([-x, at, floor], [x, at, floor], 0, tube, tube, is_round=is_round) for at in crossings]
+    parts += [bar([-x, at, floor], [x, at, floor], 0, tube, is_round=is_round) for at in crossings]
     return parts
 
 
@@ -597,22 +585,14 @@ def arms(frame: Frame, rng: np.random.Generator) -> list[Part]:
     for side in (-1, 1):
         if kind == "panel":
             rear = float(frame.back_y(x, z)) + 0.3 * frame.post
-            parts.append(
-                bar(
-                    [side * x, front, (foot + z) / 2],
-                    [side * x, rear, (foot + z) / 2],
-                    1,
-                    (wide, z - foot),
-                    (wide, z - foot),
-                )
-            )
+            level = (foot + z) / 2
+            ends = [side * x, front, level], [side * x, rear, level]
+            parts.append(bar(*ends, 1, (wide, z - foot)))
             continue
         if kind in ("post", "loop"):
-            parts.append(bar([side * x, front, foot], [side * (x + splay), front, z - slope], 2, post, post))
+            parts.append(bar([side * x, front, foot], [side * (x + splay), front, z - slope], 2, post))
         if kind == "loop":
-            parts.append(
-                bar([side * x, reach * 0.6, foot], [side * (x + splay), reach * 0.6, z], 2, post, post)
-            )
+            parts.append(bar([side * x, reach * 0.6, foot], [side * (x + splay), reach * 0.6, z], 2, post))
             ends = [side * (x + splay), front - post / 2, z], [side * (x + splay), reach * 0.6 + post / 2, z]
         elif kind == "pad":
             parts.append(
@@ -627,7 +607,7 @@ def arms(frame: Frame, rng: np.random.Generator) -> list[Part]:
             ends = [side * (x + splay), middle - 8, z], [side * (x + splay), middle + 8, z]
         else:
             ends = [side * (x + splay), front - post / 2 - overhang, z - slope], [side * rear_x, rear_y, z]
-        parts.append(bar(*ends, 1, (wide, thick), (wide, thick)))
+        parts.append(bar(*ends, 1, (wide, thick)))
     return parts
 
 
@@ -669,7 +649,7 @@ def loft(rings: list) -> Part:
     return vertices, faces
 
 
-def bar(start, end, axis: int, size, end_size, is_round: bool = False) -> Part:
+def bar(start, end, axis: int, size, end_size=None, is_round: bool = False) -> Part:
     """Make a straight bar whose ends are cut square to a coordinate axis.
 
     Parameters
@@ -679,13 +659,14 @@ def bar(start, end, axis: int, size, end_size, is_round: bool = False) -> Part:
     axis : int
         0, 1 or 2: the axis along which it runs, more or less.
     size, end_size : float or pair of float
-        Its section at either end along the two other axes, in their order.
+        Its section at either end along the two other axes, in their order; `end_size` is as `size` unless
+        given.
     is_round : bool
         An ellipse (a twelve-sided one) instead of a rectangle.
     """
     across = [other for other in range(3) if other != axis]
     rings = []
-    for middle, extent in ((start, size), (end, end_size)):
+    for middle, extent in ((start, size), (end, size if end_size is None else end_size)):
         u, v = (extent, extent) if np.isscalar(extent) else extent
         section = circle(1.0, 12) * [u, v] if is_round else rectangle(u, v)
         ring = np.tile(np.asarray(middle, dtype=np.float64), (len(section), 1))

@@ -210,6 +210,12 @@ def test_a_bomb_is_stopped_by_its_ratio(place, kind, monkeypatch):
     assert "unpacks to more than" in refused(place, content)
 
 
+def test_a_zip_that_owns_up_to_be_a_bomb_is_not_taken_for_a_small_disk(place, monkeypatch):
+    monkeypatch.setattr(archives, "FREE_BYTES", 10_000)
+    monkeypatch.setattr(archives.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 100}))
+    assert "unpacks to more than" in refused(place, zip_of([("chair/train/a.off", bytes(20_000_000))]))
+
+
 def test_a_bomb_is_stopped_by_its_size(place, monkeypatch):
     monkeypatch.setattr(archives, "MAX_BYTES", 5_000)
     assert "unpacks to more than" in refused(

@@ -215,18 +215,49 @@ def test_a_weak_etag_is_not_used_to_continue(server, target):
     assert "If-Range" not in server.requests[1]
 
 
-def test_a_range_from_the_wrong_place_is_refused(server, target):
-    def shifted(handler, count):
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Range": f"bytes 10-{len(ARCHIVE) - 1}/{len(ARCHIVE)}"},
+        {"Content-Range": f"bytes 20000-{len(ARCHIVE) - 1}/{len(ARCHIVE)}", "Content-Encoding": "br"},
+        {"Content-Range": f"bytes 20000-{len(ARCHIVE) - 1}/{len(ARCHIVE) + 1}"},
+        {"Content-Range": f"bytes 20000-{len(ARCHIVE) - 1}/*"},
+        {"Content-Range": "nonsense"},
+        {},
+    ],
+    ids=["other place", "encoded", "other size", "no size", "nonsense", "none"],
+)
+def test_a_range_that_does_not_fit_is_refused(server, target, headers):
+    def misfit(handler, count):
         if count > 1:
             return False
-        headers = {"Content-Range": f"bytes 10-{len(ARCHIVE) - 1}/{len(ARCHIVE)}", "ETag": '"one"'}
-        server.send(handler, 206, ARCHIVE[10:], headers)
+        # The right number of bytes and the right end: only the headers tell.
+        body = bytes(len(ARCHIVE) - 20_000 - 200) + ARCHIVE[-200:]
+        server.send(handler, 206, body, {"ETag": '"one"', "Content-Length": str(len(body)), **headers})
         return True
 
     begin(server, target)
-    server.misbehave = shifted
+    server.misbehave = misfit
     download.fetch([server.url], target, patience=QUICK)
     assert target.read_bytes() == ARCHIVE
+
+
+def test_a_server_may_send_less_than_was_asked_for(server, target):
+    def piecemeal(handler, count):
+        if not handler.headers.get("Range"):
+            return False
+        start = int(handler.headers["Range"][len("bytes=") : -1])
+        piece = ARCHIVE[start : start + 12_000]
+        span = f"bytes {start}-{start + len(piece) - 1}/{len(ARCHIVE)}"
+        headers = {"ETag": '"one"', "Content-Length": str(len(piece)), "Content-Range": span}
+        server.send(handler, 206, piece, headers)
+        return True
+
+    begin(server, target)
+    server.misbehave = piecemeal
+    download.fetch([server.url], target, patience=QUICK)
+    assert target.read_bytes() == ARCHIVE
+    assert server.ranges() == ["bytes=20000-", "bytes=32000-", "bytes=44000-"]
 
 
 @pytest.mark.parametrize(
@@ -288,6 +319,7 @@ def test_a_length_that_is_too_small_never_gives_a_cut_archive(server, target):
         server.send(handler, 200, ARCHIVE, {"Content-Length": str(len(ARCHIVE) - 5)}) or True
     )
     assert "damaged archive" in fetch_fails(server, target)
+    assert list(target.parent.iterdir()) == []
 
 
 def test_more_bytes_than_the_range_announced_are_noticed(server, target):
@@ -424,9 +456,9 @@ def test_the_next_address_is_tried_and_every_reason_told(server, target):
 
 def test_the_address_of_the_partial_file_comes_first(server, target):
     begin(server, target)
-    download.fetch(["http://127.0.0.1:9/ModelNet10.zip", server.url], target, patience=QUICK)
+    download.fetch([server.url + ".mirror", server.url], target, patience=QUICK)
     assert target.read_bytes() == ARCHIVE
-    assert server.ranges() == ["bytes=20000-"]
+    assert [request["path"] for request in server.requests] == ["/ModelNet10.zip"]
 
 
 def test_a_partial_file_from_another_address_is_not_continued(server, target):
