@@ -47,8 +47,8 @@ def test_an_open_gate_trains_every_weight_of_both_players(batch):
     result = train_step(players, *batch)
     assert result.trained_d
     assert changed(players.generator, before_g) == set(before_g)
-    # one constant added to every score changes no relativistic loss, so the last bias has no gradient
-    assert changed(players.discriminator, before_d) == set(before_d) - {"dense.bias"}
+    # one constant added to every score changes no relativistic loss: the last bias has no gradient but rounding
+    assert changed(players.discriminator, before_d) | {"dense.bias"} == set(before_d)
 
 
 def test_a_shut_gate_leaves_every_discriminator_weight_alone(batch):
