@@ -152,7 +152,7 @@ def find_program(name: str) -> str:
         raise UserError(
             f"{name}: no such program; install Blender (https://www.blender.org) and give its path with -b."
         )
-    return str(Path(found).resolve())
+    return str(Path(found).absolute())  # not resolved: a launcher may go by the name of its link
 
 
 def check_has_faces(model: Path) -> None:
