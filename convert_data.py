@@ -61,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-j",
         "--jobs",
-        type=positive_int,
+        type=cli.positive,
         metavar="N",
         help="processes at a time (default: one for each core)",
     )
@@ -69,14 +69,6 @@ def build_parser() -> argparse.ArgumentParser:
         "--overwrite", action="store_true", help="convert again what is already there (default: skip it)"
     )
     return parser
-
-
-def positive_int(text: str) -> int:
-    """Read a whole number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
 
 
 @cli.ends_cleanly

@@ -143,7 +143,13 @@ def _read_output(raw: Path, mesh: Path, resolution: int) -> np.ndarray:
     if not raw.is_file():
         words = _last_words(raw.with_name("log.txt"))
         raise UserError(f"{mesh}: Binvox ended well but wrote no file ({words}); leave out -b for this mesh.")
-    occupied = read_raw(raw)
+    try:
+        occupied = read_raw(raw)
+    except UserError as error:
+        fault = str(error).removeprefix(f"{raw}: ")
+        raise UserError(
+            f"{mesh}: what Binvox wrote is damaged ({fault.rstrip('.')}); leave out -b for this mesh."
+        ) from error
     if len(occupied) != resolution:
         raise UserError(
             f"{mesh}: Binvox wrote {len(occupied)} voxels a side, not {resolution}; "

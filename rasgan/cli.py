@@ -1,7 +1,9 @@
 """What the scripts share at their edge to the shell: exceptions become one sentence and an exit code."""
 
+import argparse
 import errno
 import functools
+import math
 import sys
 from collections.abc import Callable, Sequence
 
@@ -37,6 +39,51 @@ def fail(sentence: str) -> int:
     """Print `sentence` on stderr and return the exit code 1."""
     print(f"error: {sentence}", file=sys.stderr)
     return 1
+
+
+def say(sentence: str) -> None:
+    """Print a line on stdout at once, also where stdout is a file."""
+    print(sentence, flush=True)
+
+
+def positive(text: str) -> int:
+    """Parse an option's whole number of at least 1 (argparse type)."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1: {text}")
+    return number
+
+
+def whole_number(text: str) -> int:
+    """Parse an option's whole number of at least 0 (argparse type)."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0: {text}")
+    return number
+
+
+def positive_real(text: str) -> float:
+    """Parse an option's finite number above 0 (argparse type)."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be above 0: {text}")
+    return number
+
+
+def non_negative_real(text: str) -> float:
+    """Parse an option's finite number of at least 0 (argparse type)."""
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be at least 0: {text}")
+    return number
+
+
+def share(text: str) -> float:
+    """Parse an option's number from 0 up to, not including, 1 (argparse type)."""
+    number = float(text)
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 0 and under 1: {text}")
+    return number
 
 
 def describe_os_error(error: OSError) -> str:

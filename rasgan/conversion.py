@@ -170,16 +170,16 @@ def _try_mesh(mesh: Path, settings: Settings) -> Outcome:
 
 def _convert_all(meshes: list[Path], settings: Settings, jobs: int) -> Iterator[Outcome]:
     """Give the outcomes as they come; closing this early leaves no process and no half-written file."""
-    convert = functools.partial(_try_mesh, settings=settings)
     if jobs <= 1:
-        yield from map(convert, meshes)
+        yield from map(functools.partial(_try_mesh, settings=settings), meshes)
         return
     bystanders = set(multiprocessing.active_children())
     pool = concurrent.futures.ProcessPoolExecutor(
         jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_become_worker
     )
     try:
-        for done in concurrent.futures.as_completed([pool.submit(convert, mesh) for mesh in meshes]):
+        futures = [pool.submit(_work, mesh, settings) for mesh in meshes]
+        for done in concurrent.futures.as_completed(futures):
             yield done.result()
     except concurrent.futures.process.BrokenProcessPool as error:
         raise UserError(
@@ -199,6 +199,13 @@ def _become_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _work(mesh: Path, settings: Settings) -> Outcome:
+    try:
+        return _try_mesh(mesh, settings)
+    except SystemExit:  # asked to end: temporary files are gone by now, and the pool would hand on more work
+        os._exit(1)
 
 
 def _end_with_parent() -> None:

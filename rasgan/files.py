@@ -28,7 +28,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem[:100]}-{secrets.token_hex(4)}{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
     temporary.touch(exist_ok=False)
     try:
         yield temporary
@@ -54,11 +54,18 @@ def read_voxels(path: Path) -> np.ndarray:
         If the file holds no such grid; the message names the file and the fault.
     """
     path = Path(path)
+    check_is_file(path)
     readers = {".raw": read_raw, ".npy": _read_npy, ".binvox": _read_binvox}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"{path}: not a voxel file; give one that ends in {', '.join(VOXEL_SUFFIXES)}.")
     return reader(path)
+
+
+def check_is_file(path: Path) -> None:
+    """Raise `UserError` for a folder, pipe or device, which would be read in vain or for ever."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: not an ordinary file; give the path of one.")
 
 
 def read_raw(path: Path) -> np.ndarray:
@@ -105,13 +112,13 @@ def _read_npy(path: Path) -> np.ndarray:
     try:
         # Mapped, so that nothing is allocated on the word of a header; pickles cannot be mapped at all.
         array = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, EOFError, OverflowError) as error:
-        raise UserError(f"{path}: not a whole .npy file of plain numbers ({error}).") from error
-    if not (
-        array.dtype == bool
-        or np.issubdtype(array.dtype, np.integer)
-        or np.issubdtype(array.dtype, np.floating)
-    ):
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # numpy hands a damaged header to Python's parser, which fails in many ways
+        raise UserError(
+            f"{path}: not a whole .npy file of plain numbers; save or download it again."
+        ) from error
+    if array.dtype.kind not in "biuf":
         raise UserError(f"{path}: holds {array.dtype} values; a voxel grid is bool, integer or float.")
     shape = array.shape
     while array.ndim > 3 and len(array):
@@ -121,7 +128,7 @@ def _read_npy(path: Path) -> np.ndarray:
             f"{path}: has shape {shape}; a voxel grid is n x n x n (n at most {LARGEST_SIDE}), "
             "or a batch of them."
         )
-    if np.issubdtype(array.dtype, np.floating):
+    if array.dtype.kind == "f":
         return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
     return np.array(array > 0, order="C")
 

@@ -21,6 +21,9 @@ RESOLUTIONS = (32, 64, 128)
 GROWTH = 0.01
 """Binvox's surface mode grows each voxel by this much on every side (in voxels; measured)."""
 
+THINNEST = 1e-10
+"""A triangle whose height is below this is taken for a line (voxels; positions are good to about 1e-14)."""
+
 CHUNK = 1 << 19
 """Line cells or voxels in work at a time: bounds the memory to about 100 MB however many faces there are."""
 
@@ -36,7 +39,7 @@ def voxelize(
         Mesh x, y, z with z up, in any unit; finite and not all equal. The box of *all* of them is scaled to
         the grid, those that no face uses included, as Binvox does.
     faces : (f, 3) int array
-        Vertex indices; winding, doubled faces and faces without area do not matter.
+        Vertex indices; order, winding and faces without area do not matter.
     resolution : int
         Voxels a side.
     mode : {"binvox", "exact", "solid"}
@@ -81,6 +84,7 @@ def fill(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarray:
     Carve: on all three lines through the centre, a crossing lies before it and another behind it.
     Vote: of the six ways from the centre to the border of the grid, at least three cross an odd number of
     triangles.
+    A crossing exactly at a centre counts as lying before it.
 
     Parameters
     ----------
@@ -159,9 +163,8 @@ def count_crossings(points: np.ndarray, faces: np.ndarray, resolution: int, axis
         stretch, column = _expand(_first_centre(v_start), _first_centre(v_end))
         v_start, v_end, w_start, w_end = (x[stretch] for x in (v_start, v_end, w_start, w_end))
         depth = w_start + (column + 0.5 - v_start) / (v_end - v_start) * (w_end - w_start)
-        place_in_line = np.clip(_first_centre(depth), 0, n)
         line = row[stretch] * n + column
-        crossings += np.bincount(line * (n + 1) + place_in_line, minlength=crossings.size)
+        crossings += np.bincount(line * (n + 1) + _first_centre(depth), minlength=crossings.size)
     return crossings.reshape(n, n, n + 1)
 
 
@@ -239,7 +242,8 @@ def surface(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarra
         kept = _touches(views[0], face, i, j)
         face, i, j = face[kept], i[kept], j[kept]
 
-        flat = normal[:, 2] == 0  # no area: no plane, the three views decide alone
+        # Without area there is no plane, only rounding: the three views decide alone.
+        flat = np.abs(normal[:, 2]) <= THINNEST * np.ptp(corners, axis=1).max(axis=1)
         slope = -normal[:, :2] / np.where(flat, np.inf, normal[:, 2])[:, None]
         level = corners[:, 0, 2] - (slope * corners[:, 0, :2]).sum(axis=1)
         reach = np.where(flat, np.inf, half * np.abs(slope).sum(axis=1))

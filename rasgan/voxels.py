@@ -249,3 +249,17 @@ def _is_pinched(squares: _Squares, vertex: np.ndarray, joined: np.ndarray) -> np
     opposite_ends = vertex[opposite[:, None], _ENDS[squares.normal[opposite], normal ^ 1]]
     pinched[square, which] = (ends == opposite_ends).all(axis=1)
     return pinched
+
+
+def max_pool(occupied: np.ndarray, factor: int) -> np.ndarray:
+    """Shrink (n, n, n) bools to (n / factor,) * 3: True where any of a block's `factor` cubed voxels is.
+
+    Raises
+    ------
+    ValueError
+        If `factor` does not divide every side.
+    """
+    if any(side % factor for side in occupied.shape):
+        raise ValueError(f"a grid of shape {occupied.shape} has no whole blocks of {factor}")
+    i, j, k = (side // factor for side in occupied.shape)
+    return occupied.reshape(i, factor, j, factor, k, factor).any(axis=(1, 3, 5))

@@ -1,36 +1,57 @@
 import numpy as np
-import pytest
 
-from rasgan.history import smooth
-
-
-def test_a_cubic_passes_the_filter_unchanged():
-    steps = np.linspace(-1, 1, 80)
-    cubic = 2 * steps**3 - steps + 0.5
-    assert smooth(cubic) == pytest.approx(cubic)
+from rasgan.history import FILES, History, save_history, smooth
 
 
-def test_noise_shrinks(rng):
-    noise = rng.standard_normal(2000)
-    assert smooth(noise).std() < 0.3 * noise.std()
+def recorded(steps):
+    history = History()
+    for step in range(steps):
+        history.append(step / 4, 1.0 + step, 2.0 + step, float("nan"), step % 2 == 0)
+    return history
 
 
-@pytest.mark.parametrize("steps", [0, 1, 50])
-def test_a_short_curve_comes_back_as_it_is(steps, rng):
-    values = rng.standard_normal(steps)
-    assert np.array_equal(smooth(values), values)
+def test_columns_have_their_names_and_values():
+    columns = recorded(3).columns()
+    assert columns["epochs"].tolist() == [0, 0.25, 0.5]
+    assert columns["losses_d"].tolist() == [1, 2, 3]
+    assert columns["losses_g"].tolist() == [2, 3, 4]
+    assert np.isnan(columns["losses_validation"]).all()
+    assert columns["trained_d"].tolist() == [1, 0, 1]
 
 
-def test_the_input_is_left_alone(rng):
-    values = rng.standard_normal(60)
-    before = values.copy()
-    smooth(values)[:] = 0
-    smooth(values[:10])[:] = 0
-    assert np.array_equal(values, before)
+def test_rows_rebuild_the_history():
+    history = recorded(5)
+    again = History(history.rows())
+    history.append(9, 9, 9, 9, True)
+    again.append(9, 9, 9, 9, True)
+    np.testing.assert_array_equal(again.rows(), history.rows())
+    assert len(again) == 6
 
 
-def test_the_middle_equals_a_least_squares_cubic_over_the_window(rng):
-    values = rng.standard_normal(101)
+def test_an_empty_history_has_empty_columns():
+    assert {len(values) for values in History().columns().values()} == {0}
+
+
+def test_saved_values_are_the_originals_files(tmp_path):
+    save_history(tmp_path, recorded(3))
+    assert {path.name for path in tmp_path.iterdir()} == set(FILES.values())
+    assert np.load(tmp_path / "track_g_loss.npy").tolist() == [2, 3, 4]
+
+
+def test_smoothing_keeps_a_cubic_up_to_its_ends():
+    x = np.linspace(-1, 1, 200)
+    cubic = 2 * x**3 - x**2 + 0.5
+    np.testing.assert_allclose(smooth(cubic), cubic, atol=1e-12)
+
+
+def test_smoothing_equals_a_least_squares_cubic_in_every_window(rng):
+    values = rng.normal(size=120)
     offsets = np.arange(-25, 26)
-    fit = np.polynomial.Polynomial.fit(offsets, values[25:76], 3)
-    assert smooth(values)[50] == pytest.approx(fit(0))
+    fitted = [np.polynomial.Polynomial.fit(offsets, values[i - 25 : i + 26], 3)(0) for i in range(25, 95)]
+    np.testing.assert_allclose(smooth(values)[25:95], fitted)
+
+
+def test_fewer_points_than_the_window_come_back_as_they_are():
+    values = np.arange(50.0) % 7
+    np.testing.assert_array_equal(smooth(values), values)
+    assert not np.array_equal(smooth(np.arange(51.0) % 7), np.arange(51.0) % 7)

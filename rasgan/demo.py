@@ -1,0 +1,89 @@
+"""The demo: from nothing to a sheet of generated chairs in minutes on a CPU."""
+
+import functools
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from rasgan import conversion, figures
+from rasgan.errors import UserError
+from rasgan.generate import generate, load_generator, save_shapes
+from rasgan.objfile import write_obj
+from rasgan.runs import RunFolder
+from rasgan.sample_chairs import write_sample_set
+from rasgan.voxels import is_occupied, surface_mesh
+
+SAMPLE_SET = Path("SampleChairs")
+TRAIN, TEST = 500, 100  # chairs
+PRESETS = {
+    "name": "demo",
+    "data": SAMPLE_SET / "chair" / "train",
+    "recipe": "stable",  # the tutorial's own recipe collapses in the minutes that a demo may take
+    "resolution": 32,
+    "width": 64,
+    "epochs": 120,
+    "seed": 0,
+}
+SHOWN = 16  # generated chairs, as they come: none is picked
+
+Say = Callable[[str], None]
+
+
+def fill_in(args: Namespace) -> None:
+    """Give every option that the user left out the demo's value."""
+    for name, value in PRESETS.items():
+        if getattr(args, name, None) is None:
+            setattr(args, name, value)
+
+
+def prepare(say: Say) -> None:
+    """Make the sample chairs and their voxel grids; what is there already is kept.
+
+    Raises
+    ------
+    UserError
+        If a chair cannot be converted.
+    """
+    say(f"Step 1: {TRAIN + TEST} sample chairs in {SAMPLE_SET}")
+    with tqdm(total=TRAIN + TEST, unit="chair", leave=False, disable=None) as bar:
+        write_sample_set(SAMPLE_SET, train=TRAIN, test=TEST, progress=bar.update)
+    say("Step 2: the chairs as voxels, 64 cubed")
+    bar = functools.partial(tqdm, leave=False, disable=None)
+    summary = conversion.convert_folder(SAMPLE_SET, conversion.Settings(), progress=bar)
+    if summary.failed:
+        mesh, reason = next(iter(summary.failed.items()))
+        raise UserError(f"{mesh}: {reason}")
+    say(
+        "Step 3: training. The tutorial's own recipe needs a GPU and hours, so the demo trains a narrow "
+        "network at 32 cubed by --recipe stable"
+    )
+
+
+def finish(run: RunFolder, say: Say) -> None:
+    """Generate chairs from the trained network, draw and export them, and say where everything lies."""
+    generator, position = load_generator(run.checkpoints)
+    grids = generate(generator, seed=0, count=SHOWN)
+    paths = save_shapes(run.generated(position), grids, seed=0)
+    sheet = run.savepoints / "chairs.png"
+    figures.contact_sheet(sheet, grids, columns=4)
+    fullest = max(range(SHOWN), key=lambda i: is_occupied(grids[i]).sum())
+    model = run.models / f"{paths[fullest].stem}.obj"
+    write_obj(model, *surface_mesh(is_occupied(grids[fullest])))
+    say(
+        f"""
+Done. Look at
+  {sheet}  {SHOWN} chairs that the network made up
+  {run.plots / f"{position}.png"}  the losses of both players
+  {run.graphs}{"/"}  one chair every few epochs as a 3D graph
+  {paths[0].parent}  the chairs as .npy
+  {model}  one of them for a 3D program
+
+Next, type
+  python -m rasgan.generate -n {run.name} --count 16 --seed 1
+  python convert_to_graph.py -f {paths[0]}
+  python convert_to_obj.py -f {paths[0]}
+and, for the tutorial's own training at 64 cubed (a GPU is needed)
+  python train_rasgan.py -n chair-1 -d {SAMPLE_SET / "chair" / "train"} -v {SAMPLE_SET / "chair" / "test"}"""
+    )

@@ -1,0 +1,186 @@
+"""The generator and the discriminator of the tutorial: a 3D-GAN (Wu et al. 2016) with batch normalisation.
+
+Measured from jpjuvo/64-3D-RaSGAN, 64-3D-RaSGan.py: kernel 4, stride 2, TensorFlow's 'same' padding (which is
+padding 1 here), weights N(0, 0.02), biases 0, both outputs linear.
+"""
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+LATENT_SIZE = 200
+BASE_RESOLUTION = 4  # edge of the grid that the generator's dense layer fills, in voxels
+RESOLUTIONS = (32, 64, 128)
+WEIGHT_STD = 0.02
+NORM_SCALE_STD = {"generator": 0.02, "discriminator": 0.002}  # TensorLayer 1.9's default for the second
+NORM_MOMENTUM = 0.1  # torch counts the share of the new batch: TensorFlow's decay of 0.9
+NORM_EPS = 1e-5
+LEAKY_SLOPE = 0.2
+
+
+def channel_counts(width: int, resolution: int) -> list[int]:
+    """List the channels of the generator's hidden grids, coarse to fine; the discriminator mirrors them.
+
+    Each level doubles the resolution and halves the channels: ``channel_counts(512, 64)`` is
+    ``[512, 256, 128, 64]`` at 4, 8, 16 and 32 cubed.
+
+    Raises
+    ------
+    ValueError
+        If `resolution` is not 4 times a power of two from 8 on, or `width` cannot be halved often enough.
+    """
+    levels = (resolution // BASE_RESOLUTION).bit_length() - 1
+    if levels < 1 or resolution != BASE_RESOLUTION << levels:
+        raise ValueError(f"resolution must be 8, 16, 32, 64, 128, ...: {resolution}")
+    if width < 1 or width % (1 << (levels - 1)):
+        raise ValueError(
+            f"at resolution {resolution} the width must be a multiple of {1 << (levels - 1)}: {width}"
+        )
+    return [width >> level for level in range(levels)]
+
+
+class Generator(nn.Module):
+    """Map latent vectors to voxel grids.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the first, coarsest grid; the others follow by halves.
+    resolution : int
+        Edge of the generated grid in voxels.
+    output : {"linear", "sigmoid"}
+        What the last layer's sums pass through. The tutorial's output is linear; occupied means above 0.3.
+    """
+
+    def __init__(self, width: int = 512, resolution: int = 64, output: str = "linear") -> None:
+        super().__init__()
+        self.output = {"linear": nn.Identity, "sigmoid": nn.Sigmoid}[output]()
+        channels = channel_counts(width, resolution)
+        self.base_shape = (width, BASE_RESOLUTION, BASE_RESOLUTION, BASE_RESOLUTION)
+        self.dense = nn.Linear(LATENT_SIZE, width * BASE_RESOLUTION**3)
+        self.norms = nn.ModuleList(_batch_norm(c) for c in channels)
+        self.deconvs = nn.ModuleList(
+            nn.ConvTranspose3d(c_in, c_out, kernel_size=4, stride=2, padding=1)
+            for c_in, c_out in itertools.pairwise(channels)
+        )
+        self.to_voxels = ConvTransposeToOneChannel(channels[-1])
+        initialise(self, NORM_SCALE_STD["generator"])
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map `z`, (N, 200) normal numbers, to (N, 1, n, n, n) scores."""
+        x = self.dense(z).unflatten(1, self.base_shape)  # (N, 512, 4, 4, 4)
+        x = x.contiguous(memory_format=torch.channels_last_3d)
+        x = functional.relu(self.norms[0](x))
+        for deconv, norm in zip(self.deconvs, self.norms[1:], strict=True):
+            x = functional.relu(
+                norm(deconv(x))
+            )  # (N, 256, 8, 8, 8), (N, 128, 16, 16, 16), (N, 64, 32, 32, 32)
+        return self.output(self.to_voxels(x))  # (N, 1, 64, 64, 64)
+
+
+class Discriminator(nn.Module):
+    """Give each voxel grid a critic score: unbounded, higher for what looks real.
+
+    Parameters
+    ----------
+    width, resolution : int
+        As for the `Generator`, which it mirrors.
+    norm : {"batch", "none"}
+        Normalisation after every convolution but the first.
+    """
+
+    def __init__(self, width: int = 512, resolution: int = 64, norm: str = "batch") -> None:
+        super().__init__()
+        channels = channel_counts(width, resolution)[::-1]
+        layer = {"batch": _batch_norm, "none": lambda _: nn.Identity()}[norm]
+        self.from_voxels = ConvFromOneChannel(channels[0])
+        self.convs = nn.ModuleList(
+            nn.Conv3d(c_in, c_out, kernel_size=4, stride=2, padding=1)
+            for c_in, c_out in itertools.pairwise(channels)
+        )
+        self.norms = nn.ModuleList(layer(c) for c in channels[1:])
+        self.dense = nn.Linear(width * BASE_RESOLUTION**3, 1)
+        initialise(self, NORM_SCALE_STD["discriminator"])
+
+    def forward(self, voxels: Tensor) -> Tensor:
+        """Map `voxels`, (N, 1, n, n, n), to (N,) critic scores."""
+        x = functional.leaky_relu(self.from_voxels(voxels), LEAKY_SLOPE)  # (N, 64, 32, 32, 32)
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = functional.leaky_relu(
+                norm(conv(x)), LEAKY_SLOPE
+            )  # (N, 128, 16, 16, 16) ... (N, 512, 4, 4, 4)
+        return self.dense(x.flatten(1)).squeeze(1)
+
+
+class ConvFromOneChannel(nn.Module):
+    """``Conv3d(1, channels, kernel_size=4, stride=2, padding=1)``, computed on eight channels.
+
+    Libraries are slow at one channel. Padded by 1, every 2x2x2 block of the input becomes eight channels;
+    the kernel, cut the same way, is then of size 2 and stride 1. Same parameters, same sums.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, 1, 4, 4, 4))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, voxels: Tensor) -> Tensor:
+        """Map (N, 1, n, n, n) to (N, channels, n/2, n/2, n/2)."""
+        blocks = fold(functional.pad(voxels, (1,) * 6))
+        blocks = blocks.contiguous(memory_format=torch.channels_last_3d)
+        return functional.conv3d(blocks, fold(self.weight), self.bias)
+
+
+class ConvTransposeToOneChannel(nn.Module):
+    """``ConvTranspose3d(channels, 1, kernel_size=4, stride=2, padding=1)``, computed on eight channels.
+
+    The mirror of `ConvFromOneChannel`: each of the n + 1 blocks a side of the padded output sums over two
+    neighbouring inputs, the kernel's halves in reversed order.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, 1, 4, 4, 4))
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, channels, n, n, n) to (N, 1, 2n, 2n, 2n)."""
+        kernel = fold(self.weight).flip(2, 3, 4).transpose(0, 1)  # (8, channels, 2, 2, 2)
+        blocks = functional.conv3d(x, kernel, self.bias.expand(8), padding=1)  # (N, 8, n + 1, n + 1, n + 1)
+        return unfold(blocks)[:, :, 1:-1, 1:-1, 1:-1]
+
+
+def fold(x: Tensor) -> Tensor:
+    """Move each 2x2x2 block into eight channels: (N, 1, 2m, 2m, 2m) to (N, 8, m, m, m)."""
+    m = x.shape[-1] // 2
+    x = x.reshape(-1, m, 2, m, 2, m, 2)  # fine index = 2 * coarse + bit, along each axis
+    return x.permute(0, 2, 4, 6, 1, 3, 5).reshape(-1, 8, m, m, m)
+
+
+def unfold(blocks: Tensor) -> Tensor:
+    """Undo `fold`: (N, 8, m, m, m) to (N, 1, 2m, 2m, 2m)."""
+    m = blocks.shape[-1]
+    x = blocks.reshape(-1, 2, 2, 2, m, m, m).permute(0, 4, 1, 5, 2, 6, 3)
+    return x.reshape(-1, 1, 2 * m, 2 * m, 2 * m)
+
+
+def initialise(network: nn.Module, norm_scale_std: float) -> None:
+    """Draw all weights from N(0, 0.02) and batch-norm scales from N(1, `norm_scale_std`); biases are 0."""
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        elif parameter.dim() == 1:
+            nn.init.normal_(parameter, 1.0, norm_scale_std)
+        else:
+            nn.init.normal_(parameter, 0.0, WEIGHT_STD)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Count the trained numbers of a network."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _batch_norm(channels: int) -> nn.BatchNorm3d:
+    return nn.BatchNorm3d(channels, eps=NORM_EPS, momentum=NORM_MOMENTUM)

@@ -1,0 +1,40 @@
+"""Every random number of a run, derived from its seed and the place where it is used.
+
+Nothing is drawn from a running stream, so there is no random state to save: a resumed run, and one with an
+added validation folder, draw exactly the numbers of the run that was never stopped.
+"""
+
+import secrets
+
+import numpy as np
+import torch
+from torch import Tensor
+
+WEIGHTS, ORDER_D, ORDER_G, NOISE, VALIDATION, GENERATED = range(6)
+
+
+def fresh_seed() -> int:
+    """Draw a seed for a run whose user gave none."""
+    return secrets.randbelow(2**31)
+
+
+def rng_for(seed: int, purpose: int, index: int = 0) -> np.random.Generator:
+    """Give the generator for one purpose at one place: an epoch, a step, a shape."""
+    return np.random.default_rng([seed, purpose, index])
+
+
+def seed_weights(seed: int) -> None:
+    """Make the networks built next start the same for the same seed."""
+    torch.manual_seed(int(rng_for(seed, WEIGHTS).integers(2**63)))
+
+
+def batch_order(seed: int, purpose: int, epoch: int, shapes: int, batch_size: int) -> np.ndarray:
+    """Shuffle one epoch's shapes: (steps, batch_size) int indices; an incomplete last batch is dropped."""
+    order = rng_for(seed, purpose, epoch).permutation(shapes)
+    steps = shapes // batch_size
+    return order[: steps * batch_size].reshape(steps, batch_size)
+
+
+def noise(rng: np.random.Generator, *shape: int) -> Tensor:
+    """Draw z ~ N(0, 1) as a float32 tensor."""
+    return torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))

@@ -1,0 +1,56 @@
+"""Where the files of a training run lie; the names are the tutorial's."""
+
+import re
+from pathlib import Path
+
+from rasgan.errors import UserError
+
+CHECKPOINTS = Path("checkpoint")
+SAVEPOINTS = Path("savepoint")
+
+
+class RunFolder:
+    """The two folders of one run, below the folder that the script is started in.
+
+    Raises
+    ------
+    UserError
+        If `name` cannot be the name of a folder on every system.
+    """
+
+    def __init__(self, name: str) -> None:
+        if not re.fullmatch(r"[^<>:\"/\\|?*\x00-\x1f]{1,100}", name) or name.strip(" .") != name:
+            raise UserError(f"--name {name!r} cannot be a folder's name; use letters, digits, '-' and '_'.")
+        self.name = name
+        self.checkpoints = CHECKPOINTS / name
+        self.savepoints = SAVEPOINTS / name
+        self.plots = self.savepoints / "plots"
+        self.graphs = self.savepoints / "3D_graphs"
+        self.models = self.savepoints / "models"
+        self.options = self.savepoints / "options.json"
+
+    def grid(self, epoch: int) -> Path:
+        """Path of the shape that was generated after `epoch` epochs."""
+        return self.savepoints / f"{epoch}.npy"
+
+    def title(self, epoch: int) -> str:
+        """Title of the pictures of one epoch."""
+        return f"{self.name}, epoch {epoch}"
+
+    def generated(self, position: object) -> Path:
+        """Folder of the shapes generated after training from the checkpoint at `position`."""
+        return self.savepoints / "generated" / str(position)
+
+    def existing(self) -> "RunFolder":
+        """Return this run, whose results the caller wants to read.
+
+        Raises
+        ------
+        UserError
+            If the run has no results; the sentence names the runs that there are.
+        """
+        if self.savepoints.is_dir():
+            return self
+        names = sorted(path.name for path in SAVEPOINTS.glob("*/"))
+        known = f"runs here: {', '.join(names)}" if names else "there are no runs here yet; train one first"
+        raise UserError(f"{self.savepoints}: no run of this name; {known}.")

@@ -1,0 +1,87 @@
+"""The settings that fix a run's method, the recipes that preset them, and what a resumed run may change."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+
+from rasgan.errors import UserError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All numbers and choices that, with the data, determine a run; the defaults are the tutorial's."""
+
+    resolution: int = 64
+    width: int = 512
+    output: str = "linear"
+    norm: str = "batch"
+    loss: str = "rasgan"
+    penalty: float = 0.0
+    penalty_every: int = 1
+    gate: bool = True
+    ema: float = 0.0
+    beta1: float = 0.5
+    beta2: float = 0.999
+    generator_learning_rate: float = 0.002
+    discriminator_learning_rate: float = 0.00005
+    batchsize: int = 24
+    epochs: int = 2500
+    seed: int = 0
+
+    def state_dict(self) -> dict:
+        """Give plain numbers and strings, as checkpoints and JSON hold them."""
+        return asdict(self)
+
+
+RECIPES: dict[str, dict] = {
+    "tutorial": {},
+    # Relativistic pairing with zero-centred penalties on reals and fakes, no normalisation in the
+    # discriminator: Huang et al. 2024, "The GAN is dead; long live the GAN!"
+    "stable": {
+        "loss": "rsgan",
+        "penalty": 2.0,
+        "penalty_every": 4,
+        "norm": "none",
+        "output": "sigmoid",
+        "gate": False,
+        "ema": 0.995,
+        "beta1": 0.0,
+        "beta2": 0.99,
+        "generator_learning_rate": 0.001,
+        "discriminator_learning_rate": 0.001,
+    },
+}
+CHANGEABLE = frozenset({"epochs", "generator_learning_rate", "discriminator_learning_rate"})
+"""What a resumed run may set anew; everything else belongs to the run."""
+
+
+def new_settings(recipe: str, given: Mapping[str, object]) -> Settings:
+    """Combine what the user typed (`given`, no entry for what was left out) with a recipe's presets."""
+    return replace(Settings(**RECIPES[recipe]), **given)
+
+
+def resumed_settings(
+    stored: Mapping[str, object], recipe: str | None, given: Mapping[str, object]
+) -> Settings:
+    """Combine what the user typed with the settings of the run that goes on.
+
+    Raises
+    ------
+    UserError
+        If the user asks for something that the run cannot change; the sentence names each such option.
+    """
+    known = {field.name for field in fields(Settings)}
+    if not set(stored) <= known:
+        raise UserError(
+            "the checkpoint was written by another version of this project; resume it with that one."
+        )
+    wanted = {**({} if recipe is None else RECIPES[recipe]), **given}
+    old = asdict(Settings(**stored))
+    fixed = {name: value for name, value in wanted.items() if name not in CHANGEABLE}
+    clashes = [
+        f"--{name.replace('_', '-')} {value} (the run has {old[name]})"
+        for name, value in fixed.items()
+        if value != old[name]
+    ]
+    if clashes:
+        raise UserError(f"a resumed run keeps its settings; leave out {', '.join(clashes)}.")
+    return replace(Settings(**stored), **given)

@@ -1,0 +1,304 @@
+"""convert_data.py as a user types it."""
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+import convert_data
+from rasgan.files import read_raw
+from rasgan.meshes import write_off
+
+ROOT = Path(__file__).parents[2]
+GLUED = "OFF4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
+posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and executables")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Give a folder as people have them: subfolders, upper case, litter, one damaged mesh."""
+    box = trimesh.creation.box(extents=(1, 2, 4))
+    folder = tmp_path / "chair"
+    for name in ("train/chair_0001.off", "test/chair.v2.OFF", "test/__MACOSX/._chair.off", ".hidden/a.off"):
+        write_off(folder / name, box.vertices, box.faces)
+    (folder / "train" / "._chair_0001.off").write_bytes(b"\x00\x05\x16\x07")
+    (folder / "train" / "notes.txt").write_text("not a mesh", encoding="utf-8")
+    (folder / "train" / "glued.off").write_text(GLUED, encoding="utf-8")
+    box.export(folder / "train" / "other.obj")
+    return folder
+
+
+@pytest.fixture
+def slow_binvox(tmp_path, monkeypatch):
+    """Give the path of a stand-in for Binvox that hangs and notes its process numbers in `pids`."""
+    program = tmp_path / "binvox"
+    source = (ROOT / "tests" / "stand_in_binvox.py").read_text(encoding="utf-8")
+    program.write_text(f"#!{sys.executable}\n{source}", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("STAND_IN", "hang")
+    monkeypatch.setenv("STAND_IN_PIDS", str(tmp_path / "pids"))
+    return program
+
+
+def raws(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.raw"))
+
+
+def command(*arguments):
+    return [sys.executable, str(ROOT / "convert_data.py"), *map(str, arguments)]
+
+
+def test_every_mesh_below_the_folder_gets_a_raw_beside_it(folder, capsys):
+    assert convert_data.main(["-m", str(folder), "-j", "1"]) == 0
+    assert raws(folder) == ["test/chair.v2.raw", "train/chair_0001.raw", "train/glued.raw", "train/other.raw"]
+    out, err = capsys.readouterr()
+    assert out == "4 converted, 0 already there (left as they are), 0 failed\n"
+    assert "4/4" in err
+    grid = read_raw(folder / "train" / "chair_0001.raw")
+    assert grid.shape == (64, 64, 64)
+    assert grid[:16, :, :32].all()
+    assert grid.sum() == 16 * 32 * 64
+    np.testing.assert_array_equal(read_raw(folder / "train" / "other.raw"), grid)
+
+
+def test_a_second_run_skips_what_is_there(folder, capsys):
+    assert convert_data.main(["-m", str(folder), "-j", "1"]) == 0
+    before = {name: (folder / name).stat().st_mtime_ns for name in raws(folder)}
+    (folder / "train" / "glued.raw").unlink()
+    capsys.readouterr()
+    assert convert_data.main(["-m", str(folder), "-j", "1"]) == 0
+    assert capsys.readouterr().out == "1 converted, 3 already there (left as they are), 0 failed\n"
+    del before["train/glued.raw"]
+    assert {name: (folder / name).stat().st_mtime_ns for name in before} == before
+
+
+def test_options_reach_the_voxeliser(folder):
+    train = folder / "train"
+    arguments = ["--resolution", "32", "--mode", "exact", "--center", "--up", "y", "--jobs", "1"]
+    assert convert_data.main(["--model-dir", str(train), *arguments]) == 0
+    grid = read_raw(train / "chair_0001.raw")  # y up: 1 wide, 4 deep, 2 high
+    where = np.argwhere(grid)
+    assert grid.shape == (32, 32, 32)
+    assert where.min(axis=0).tolist() == [11, 7, 0]  # the faces touch one voxel more on each side
+    assert where.max(axis=0).tolist() == [20, 24, 31]
+    assert not grid[15, 15, 15]
+
+
+def test_one_bad_mesh_does_not_stop_the_rest(folder, capsys):
+    bad = folder / "test" / "bad.off"
+    bad.write_text("OFF\n8 12 0\n0 0 0\n", encoding="utf-8")
+    assert convert_data.main(["-m", str(folder), "-j", "1"]) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("4 converted, 0 already there")
+    assert out.endswith("1 failed\n")
+    assert f"failed: {bad}: it announces 8 vertices and 12 faces but holds 1 lines" in err
+    assert len(raws(folder)) == 4
+
+
+def test_a_raw_of_another_size_is_kept_and_told(folder, capsys):
+    raw = folder / "train" / "chair_0001.raw"
+    raw.write_bytes(bytes(32**3))
+    assert convert_data.main(["-m", str(folder), "-j", "1"]) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("3 converted")
+    assert "chair_0001.raw is already there but holds 32768 bytes, not 64 cubed" in err
+    assert raw.stat().st_size == 32**3
+    assert convert_data.main(["-m", str(folder), "-j", "1", "--overwrite"]) == 0
+    assert raw.stat().st_size == 64**3
+
+
+def test_two_meshes_for_one_raw_are_told(folder, capsys):
+    (folder / "train" / "glued.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", encoding="utf-8")
+    assert convert_data.main(["-m", str(folder), "-j", "1"]) == 1
+    out, err = capsys.readouterr()
+    assert out == "3 converted, 0 already there (left as they are), 2 failed\n"
+    assert "glued.obj and glued.off would all become glued.raw" in err
+    assert "train/glued.raw" not in raws(folder)
+
+
+def test_an_empty_grid_is_told(tmp_path, capsys):
+    write_off(tmp_path / "sheet.off", np.eye(3) * [1, 1, 0], np.array([[0, 1, 2]]))
+    assert convert_data.main(["-m", str(tmp_path), "-j", "1"]) == 0
+    assert "sheet.off: no voxel is occupied; --mode solid" in capsys.readouterr().err
+    assert not read_raw(tmp_path / "sheet.raw").any()
+    assert convert_data.main(["-m", str(tmp_path), "-j", "1", "--mode", "solid", "--overwrite"]) == 0
+    assert read_raw(tmp_path / "sheet.raw").any()
+
+
+def test_processes_give_the_same_files(folder):
+    assert convert_data.main(["-m", str(folder), "-j", "1"]) == 0
+    alone = {name: (folder / name).read_bytes() for name in raws(folder)}
+    (folder / "train" / "bad.off").write_text("OFF", encoding="utf-8")
+    run = subprocess.run(
+        command("-m", folder, "-j", 3, "--overwrite"), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 1
+    assert run.stdout == "4 converted, 0 already there (left as they are), 1 failed\n"
+    assert "bad.off: it does not begin as" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert {name: (folder / name).read_bytes() for name in raws(folder)} == alone
+
+
+def test_golden_bytes(shared_data, tmp_path):
+    source = (shared_data / "modelnet" / "chair_0003.off").read_bytes()
+    (tmp_path / "chair_0003.off").write_bytes(source)
+    assert convert_data.main(["-m", str(tmp_path), "-j", "1"]) == 0
+    golden = gzip.decompress((shared_data / "golden" / "chair_0003.default.raw.gz").read_bytes())
+    assert (tmp_path / "chair_0003.raw").read_bytes() == golden
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-m", "absent"], "absent: not a folder; check the path"),
+        (["-m", "chair/train/glued.off"], "not a folder; give the folder that holds it"),
+        (["-m", "empty"], "no meshes"),
+        (["-m", "chair", "-b", "no-such-binvox"], "no-such-binvox: no such program"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_sentence(folder, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(folder.parent)
+    Path("empty").mkdir()
+    assert convert_data.main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert message in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert out == ""
+    assert raws(folder) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["-m"], ["-m", "x", "--resolution", "48"], ["-m", "x", "--mode", "hull"], ["-m", "x", "-j", "0"]],
+)
+def test_wrong_usage_ends_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        convert_data.main(arguments)
+    assert end.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_help_names_every_option(capsys):
+    with pytest.raises(SystemExit) as end:
+        convert_data.main(["--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    for option in (
+        "-m",
+        "--model_dir",
+        "-b",
+        "--binvox_binary",
+        "--mode",
+        "--center",
+        "--resolution",
+        "--up",
+        "-j",
+    ):
+        assert option in text
+
+
+def test_torch_is_not_imported():
+    check = "import sys, convert_data; sys.exit('torch' in sys.modules or 'trimesh' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, timeout=60, check=False).returncode == 0
+
+
+@posix_only
+def test_binvox_is_run_for_every_mesh(folder, slow_binvox, monkeypatch, capsys):
+    monkeypatch.setenv("STAND_IN", "")
+    arguments = ["-m", str(folder), "--binvox-binary", str(slow_binvox), "--mode", "exact", "-j", "1"]
+    assert convert_data.main(arguments) == 0
+    assert capsys.readouterr().out.startswith("4 converted")
+    for name in raws(folder):
+        assert np.flatnonzero(read_raw(folder / name)).tolist() == [0, 1]
+
+
+@posix_only
+def test_an_unreadable_subfolder_is_told(folder, capsys):
+    locked = folder / "locked"
+    locked.mkdir(mode=0)
+    if os.access(locked, os.R_OK):
+        pytest.skip("this user may read everything")
+    assert convert_data.main(["-m", str(folder), "-j", "1"]) == 1
+    assert "permission denied" in capsys.readouterr().err
+
+
+@posix_only
+def test_names_that_are_not_utf8(folder):
+    (folder / "train" / "glued.off").rename(folder / "train" / os.fsdecode(b"\xff\xfe.off"))
+    (folder / "train" / os.fsdecode(b"bad\xff.off")).write_text("OFF", encoding="utf-8")
+    run = subprocess.run(command("-m", folder, "-j", 1), capture_output=True, timeout=60, check=False)
+    assert run.returncode == 1
+    assert run.stdout.startswith(b"4 converted")
+    assert b"Traceback" not in run.stderr
+    assert (folder / "train" / os.fsdecode(b"\xff\xfe.raw")).is_file()
+
+
+@posix_only
+def test_a_killed_worker_is_told(folder, slow_binvox, monkeypatch):
+    monkeypatch.setenv("STAND_IN", "kill")
+    run = subprocess.run(
+        command("-m", folder, "-b", slow_binvox, "-j", 2),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "\nerror: A worker process was killed" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert raws(folder) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for stray processes in /proc")
+@pytest.mark.parametrize(("jobs", "end"), [(1, "SIGINT"), (2, "SIGINT"), (2, "SIGKILL")])
+def test_a_stopped_run_leaves_nothing_behind(folder, slow_binvox, tmp_path, jobs, end):
+    run = subprocess.Popen(
+        command("-m", folder, "-b", slow_binvox, "-j", jobs),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until((tmp_path / "pids").exists, 30)
+    time.sleep(0.3)
+    run.send_signal(signal.Signals[end])
+    started = time.monotonic()
+    _, err = run.communicate(timeout=30)
+    assert time.monotonic() - started < 10
+    wait_until(lambda: not processes_of_session(run.pid, tmp_path), 10)
+    if end == "SIGINT":
+        assert run.returncode == 1
+        assert err.endswith("the same command goes on.\n")
+        assert "\nerror: Stopped" in err
+        assert "Traceback" not in err
+    assert raws(folder) == []
+    assert [path for path in folder.rglob(".*") if path.suffix == ".raw"] == []
+
+
+def wait_until(condition, within_s):
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, condition
+        time.sleep(0.02)
+
+
+def processes_of_session(pid, tmp_path):
+    """List what still runs of a command: by its session (/proc), or by the paths on its command line."""
+    alive = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            line = os.fsdecode((entry / "cmdline").read_bytes())
+        except OSError:
+            continue
+        if words[0] != "Z" and (int(words[3]) == pid or str(tmp_path) in line):
+            alive.append((entry.name, line))
+    return alive

@@ -1,0 +1,64 @@
+import argparse
+import errno
+
+import pytest
+
+from rasgan import cli
+from rasgan.errors import UserError
+
+
+def script(error=None, result=0):
+    @cli.ends_cleanly
+    def main(argv=None):
+        if error is not None:
+            raise error
+        return result
+
+    return main
+
+
+def test_the_exit_code_is_the_scripts():
+    assert script()() == 0
+    assert script(result=1)([]) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (UserError("do this."), "do this."),
+        (OSError(errno.ENOSPC, "x", "a.pt"), "a.pt: the disk is full"),
+        (FileNotFoundError(errno.ENOENT, "x", "b.npy"), "b.npy: no such file"),
+        (PermissionError(errno.EACCES, "x", "c"), "c: permission denied"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (MemoryError(), "memory"),
+        (KeyboardInterrupt(), "Ctrl-C"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_sentence_and_exit_code_1(error, words, capsys):
+    assert script(error)() == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert words in err
+
+
+def test_a_fault_of_ours_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        script(ZeroDivisionError())()
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        (cli.positive, "1", ["0", "-3", "x", "1.5"]),
+        (cli.whole_number, "0", ["-1", "x"]),
+        (cli.positive_real, "2e-3", ["0", "-1", "inf", "nan", "x"]),
+        (cli.non_negative_real, "0", ["-1", "inf", "nan"]),
+        (cli.share, "0.5", ["1", "-0.1", "nan"]),
+    ],
+)
+def test_numbers_out_of_range_are_usage_errors(kind, good, bad):
+    assert kind(good) == float(good)
+    for text in bad:
+        with pytest.raises((argparse.ArgumentTypeError, ValueError)):
+            kind(text)

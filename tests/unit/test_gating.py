@@ -1,0 +1,67 @@
+"""The gate's decisions, worked out by hand."""
+
+import pytest
+
+from rasgan.gating import Gate
+
+
+def test_the_gate_starts_open_and_follows_the_smoothed_losses():
+    gate = Gate()
+    assert gate.is_open
+    gate.update(1.0, 3.0)  # smooth: 0.3, 0.9; 2 * 0.3 < 0.9
+    assert (gate.smooth_d, gate.smooth_g, gate.is_open) == (pytest.approx(0.3), pytest.approx(0.9), False)
+    gate.update(2.0, 1.0)  # smooth: 0.6 + 0.21, 0.3 + 0.63
+    assert (gate.smooth_d, gate.smooth_g, gate.is_open) == (pytest.approx(0.81), pytest.approx(0.93), True)
+
+
+def test_the_gate_is_shut_at_exactly_200_percent():
+    gate = Gate()
+    gate.update(0.5, 1.0)
+    assert not gate.is_open
+
+
+def test_a_recorded_sequence_of_decisions():
+    losses = [(1.4, 1.4), (0.5, 3.0), (0.3, 4.0), (0.4, 3.5), (2.0, 1.0), (2.5, 0.8), (1.0, 1.0)]
+    gate, decisions, ratios = Gate(), [], []
+    for loss_d, loss_g in losses:
+        gate.update(loss_d, loss_g)
+        decisions.append(gate.is_open)
+        ratios.append(gate.steps_per_d)
+    # smooth_d: .42 .444 .401 .401 .880 1.366 1.257; smooth_g: .42 1.194 2.036 2.475 2.033 1.663 1.464
+    assert decisions == [True, False, False, False, False, True, True]
+    assert ratios == [1, 1, 1, 1, 1, 1, 5]
+
+
+def test_the_ratio_counts_the_steps_between_two_updates_of_the_discriminator():
+    gate = Gate(is_open=True)
+    gate.update(1.0, 9.0)  # trained; shut for the next step
+    assert not gate.is_open
+    gate.update(9.0, 0.0)  # measured; open again
+    assert gate.is_open
+    gate.update(9.0, 0.0)
+    assert gate.steps_per_d == 2
+    gate.update(9.0, 0.0)
+    assert gate.steps_per_d == 1
+
+
+def test_scaling_both_losses_changes_no_decision(rng):
+    small, large = Gate(), Gate()
+    for loss_d, loss_g in rng.uniform(0, 3, (200, 2)):
+        small.update(loss_d, loss_g)
+        large.update(64 * loss_d, 64 * loss_g)
+        assert small.is_open == large.is_open
+
+
+def test_a_disabled_gate_never_shuts():
+    gate = Gate(enabled=False)
+    for _ in range(5):
+        gate.update(0.0, 100.0)
+        assert gate.is_open
+    assert gate.steps_per_d == 1
+
+
+def test_state_travels_to_another_gate():
+    gate, other = Gate(), Gate()
+    gate.update(1.0, 3.0)
+    other.load_state_dict(gate.state_dict())
+    assert other == gate

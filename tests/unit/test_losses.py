@@ -1,0 +1,82 @@
+"""Losses against the literal log-sigmoid form of the papers, in float64."""
+
+import pytest
+import torch
+from torch import sigmoid
+
+from rasgan.losses import LOSSES, gradient_penalty
+
+
+def literal(name, c_r, c_f):
+    """Evaluate the equations of the tutorial's page as they stand there."""
+    if name == "sgan":
+        loss_d = -sigmoid(c_r).log().mean() - (1 - sigmoid(c_f)).log().mean()
+        return loss_d, -sigmoid(c_f).log().mean()
+    if name == "rsgan":
+        return -sigmoid(c_r - c_f).log().mean(), -sigmoid(c_f - c_r).log().mean()
+    d_r, d_f = sigmoid(c_r - c_f.mean()), sigmoid(c_f - c_r.mean())
+    loss_d = -d_r.log().mean() - (1 - d_f).log().mean()
+    return loss_d, -d_f.log().mean() - (1 - d_r).log().mean()
+
+
+@pytest.fixture
+def scores(rng):
+    return [torch.from_numpy(rng.normal(mean, 2, 24)) for mean in (1, -1)]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_equal_the_papers_equations(name, scores):
+    loss_d, loss_g = literal(name, *scores)
+    torch.testing.assert_close(LOSSES[name].discriminator(*scores), loss_d)
+    torch.testing.assert_close(LOSSES[name].generator(*scores), loss_g)
+
+
+@pytest.mark.parametrize("name", ["rsgan", "rasgan"])
+def test_one_constant_added_to_every_score_changes_no_relativistic_loss(name, scores):
+    shifted = [c + 7.5 for c in scores]
+    for loss in LOSSES[name]:
+        torch.testing.assert_close(loss(*shifted), loss(*scores))
+
+
+@pytest.mark.parametrize("name", ["rsgan", "rasgan"])
+def test_exchanging_the_players_exchanges_the_relativistic_losses(name, scores):
+    loss = LOSSES[name]
+    torch.testing.assert_close(loss.generator(*scores), loss.discriminator(*reversed(scores)))
+
+
+def test_equal_scores_cost_log_2_a_term():
+    c = torch.zeros(5, dtype=torch.float64)
+    log_2 = torch.tensor(2.0, dtype=torch.float64).log()
+    terms = {"sgan": (2, 1), "rsgan": (1, 1), "rasgan": (2, 2)}
+    for name, (d, g) in terms.items():
+        torch.testing.assert_close(LOSSES[name].discriminator(c, c), d * log_2)
+        torch.testing.assert_close(LOSSES[name].generator(c, c), g * log_2)
+
+
+def test_gradients_go_on_where_the_literal_form_stops():
+    c_real = torch.full((4,), 100.0)
+    c_fake = torch.full((4,), -100.0, requires_grad=True)
+    stopped = -(sigmoid(c_fake - c_real.mean()) + 1e-14).log().mean()
+    assert stopped.item() == pytest.approx(32.24, abs=0.01)
+    assert not torch.autograd.grad(stopped, c_fake)[0].any()
+    loss = LOSSES["rasgan"].generator(c_real, c_fake)
+    assert loss.item() == pytest.approx(400)
+    assert torch.autograd.grad(loss, c_fake)[0].sum().item() == pytest.approx(-2)
+
+
+def test_a_linear_critics_penalty_is_its_squared_slope():
+    slope = torch.randn(1, 4, 4, 4, dtype=torch.float64)
+    voxels = torch.rand(3, 1, 4, 4, 4, dtype=torch.float64, requires_grad=True)
+    scores = (voxels * slope).flatten(1).sum(1)
+    torch.testing.assert_close(gradient_penalty(scores, voxels), slope.square().sum())
+
+
+def test_the_penalty_averages_over_the_batch_and_can_be_trained_on():
+    voxels = torch.rand(2, 1, 2, 2, 2, dtype=torch.float64, requires_grad=True)
+    weight = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
+    scores = (weight * voxels.square()).flatten(1).sum(1)  # gradient: 2 * weight * x
+    penalty = gradient_penalty(scores, voxels)
+    expected = 4 * weight**2 * voxels.square().sum() / 2
+    torch.testing.assert_close(penalty, expected)
+    (slope,) = torch.autograd.grad(penalty, weight)
+    torch.testing.assert_close(slope, 2 * expected / weight)

@@ -1,0 +1,174 @@
+"""Layer shapes, parameter counts and the eight-channel identity, against the original's description."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from rasgan.networks import (
+    ConvFromOneChannel,
+    ConvTransposeToOneChannel,
+    Discriminator,
+    Generator,
+    channel_counts,
+    count_parameters,
+    fold,
+    unfold,
+)
+
+
+def literal_generator(width: int) -> nn.Sequential:
+    """Write the original's layers out, one by one, for 64 cubed."""
+    c = [width, width // 2, width // 4, width // 8]
+    return nn.Sequential(
+        nn.Linear(200, 4 * 4 * 4 * c[0]), nn.Unflatten(1, (c[0], 4, 4, 4)), nn.BatchNorm3d(c[0]), nn.ReLU(),
+        nn.ConvTranspose3d(c[0], c[1], 4, 2, 1), nn.BatchNorm3d(c[1]), nn.ReLU(),
+        nn.ConvTranspose3d(c[1], c[2], 4, 2, 1), nn.BatchNorm3d(c[2]), nn.ReLU(),
+        nn.ConvTranspose3d(c[2], c[3], 4, 2, 1), nn.BatchNorm3d(c[3]), nn.ReLU(),
+        nn.ConvTranspose3d(c[3], 1, 4, 2, 1),
+    )  # fmt: skip
+
+
+def literal_discriminator(width: int) -> nn.Sequential:
+    """Write the original's layers out, one by one, for 64 cubed."""
+    c = [width // 8, width // 4, width // 2, width]
+    return nn.Sequential(
+        nn.Conv3d(1, c[0], 4, 2, 1), nn.LeakyReLU(0.2),
+        nn.Conv3d(c[0], c[1], 4, 2, 1), nn.BatchNorm3d(c[1]), nn.LeakyReLU(0.2),
+        nn.Conv3d(c[1], c[2], 4, 2, 1), nn.BatchNorm3d(c[2]), nn.LeakyReLU(0.2),
+        nn.Conv3d(c[2], c[3], 4, 2, 1), nn.BatchNorm3d(c[3]), nn.LeakyReLU(0.2),
+        nn.Flatten(), nn.Linear(c[3] * 64, 1), nn.Flatten(0),
+    )  # fmt: skip
+
+
+def copy_in_order(source: nn.Module, target: nn.Module) -> None:
+    """Copy weights layer by layer; ours lists the norms apart from the convolutions."""
+    groups = [[m for m in target.modules() if isinstance(m, kind)] for kind in (nn.BatchNorm3d, nn.Linear)]
+    ours = [[m for m in source.modules() if isinstance(m, kind)] for kind in (nn.BatchNorm3d, nn.Linear)]
+    groups.append([m for m in target.modules() if isinstance(m, (nn.Conv3d, nn.ConvTranspose3d))])
+    convs = (
+        [source.from_voxels, *source.convs]
+        if hasattr(source, "from_voxels")
+        else [*source.deconvs, source.to_voxels]
+    )
+    for theirs, mine in zip(groups, [*ours, convs], strict=True):
+        for a, b in zip(theirs, mine, strict=True):
+            a.load_state_dict(b.state_dict())
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_the_generator_equals_the_originals_layers_written_out(mode):
+    ours = Generator(width=16).double()
+    literal = literal_generator(16).double()
+    copy_in_order(ours, literal)
+    z = torch.randn(3, 200, dtype=torch.float64)
+    ours.train(mode == "train")
+    literal.train(mode == "train")
+    torch.testing.assert_close(ours(z), literal(z))
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_the_discriminator_equals_the_originals_layers_written_out(mode):
+    ours = Discriminator(width=16).double()
+    literal = literal_discriminator(16).double()
+    copy_in_order(ours, literal)
+    voxels = torch.rand(3, 1, 64, 64, 64, dtype=torch.float64)
+    ours.train(mode == "train")
+    literal.train(mode == "train")
+    torch.testing.assert_close(ours(voxels), literal(voxels))
+
+
+def test_parameter_counts_at_full_width():
+    dense_g = 200 * 32768 + 32768
+    dense_d = 32768 + 1
+    kernels = 64 * (512 * 256 + 256 * 128 + 128 * 64 + 64 * 1)
+    generator = dense_g + kernels + (256 + 128 + 64 + 1) + 2 * (512 + 256 + 128 + 64)
+    discriminator = dense_d + kernels + (64 + 128 + 256 + 512) + 2 * (128 + 256 + 512)
+    assert count_parameters(Generator()) == generator == 17_602_881
+    assert count_parameters(Discriminator()) == discriminator == 11_049_665
+
+
+@pytest.mark.parametrize(("resolution", "width"), [(32, 8), (64, 8), (128, 16)])
+def test_every_resolution_maps_noise_to_grids_to_scores(resolution, width):
+    generator, discriminator = Generator(width, resolution), Discriminator(width, resolution)
+    voxels = generator(torch.randn(2, 200))
+    assert voxels.shape == (2, 1, resolution, resolution, resolution)
+    assert discriminator(voxels).shape == (2,)
+
+
+def test_channels_double_towards_the_coarse_end():
+    assert channel_counts(512, 64) == [512, 256, 128, 64]
+    assert channel_counts(64, 32) == [64, 32, 16]
+
+
+@pytest.mark.parametrize(
+    ("width", "resolution"), [(512, 48), (512, 4), (12, 64), (0, 64), (512, 0), (512, -64)]
+)
+def test_impossible_sizes_are_refused(width, resolution):
+    with pytest.raises(ValueError, match="must be"):
+        channel_counts(width, resolution)
+
+
+def test_weights_start_as_the_original_draws_them():
+    torch.manual_seed(0)
+    generator, discriminator = Generator(64), Discriminator(64)
+    for weight in (generator.dense.weight, generator.deconvs[0].weight, discriminator.convs[-1].weight):
+        assert weight.mean().abs().item() < 5e-4
+        assert weight.std().item() == pytest.approx(0.02, rel=0.02)
+    scales = torch.cat([norm.weight for norm in generator.norms])
+    assert scales.mean().item() == pytest.approx(1, abs=0.01)
+    assert scales.std().item() == pytest.approx(0.02, rel=0.25)
+    scales = torch.cat([norm.weight for norm in discriminator.norms])
+    assert scales.std().item() == pytest.approx(0.002, rel=0.25)
+    for network in (generator, discriminator):
+        assert all(not p.any() for name, p in network.named_parameters() if name.endswith("bias"))
+
+
+def test_the_tutorials_output_is_linear_and_a_sigmoid_can_be_asked_for():
+    torch.manual_seed(0)
+    linear, sigmoid = Generator(8, 32), Generator(8, 32, output="sigmoid")
+    sigmoid.load_state_dict(linear.state_dict())
+    z = torch.randn(4, 200)
+    torch.testing.assert_close(sigmoid(z), torch.sigmoid(linear(z)))
+
+
+def test_no_norm_leaves_only_convolutions_and_the_dense_layer():
+    discriminator = Discriminator(8, 32, norm="none")
+    assert not any(isinstance(module, nn.BatchNorm3d) for module in discriminator.modules())
+    assert not list(discriminator.buffers())
+
+
+def test_unfold_undoes_fold_and_keeps_each_block_together():
+    x = torch.arange(2 * 6**3, dtype=torch.float32).reshape(2, 1, 6, 6, 6)
+    folded = fold(x)
+    assert folded.shape == (2, 8, 3, 3, 3)
+    assert torch.equal(folded[1, :, 1, 2, 0], x[1, 0, 2:4, 4:6, 0:2].flatten())
+    assert torch.equal(unfold(folded), x)
+
+
+def test_one_channel_layers_equal_torchs_own_with_gradients():
+    conv, deconv = ConvFromOneChannel(6).double(), ConvTransposeToOneChannel(6).double()
+    for layer in (conv, deconv):
+        nn.init.normal_(layer.weight)
+        nn.init.normal_(layer.bias)
+    fine = torch.randn(2, 1, 8, 8, 8, dtype=torch.float64, requires_grad=True)
+    coarse = torch.randn(2, 6, 4, 4, 4, dtype=torch.float64, requires_grad=True)
+    pairs = [
+        (
+            conv(fine),
+            functional.conv3d(fine, conv.weight, conv.bias, stride=2, padding=1),
+            (fine, conv.weight, conv.bias),
+        ),
+        (
+            deconv(coarse),
+            functional.conv_transpose3d(coarse, deconv.weight, deconv.bias, stride=2, padding=1),
+            (coarse, deconv.weight, deconv.bias),
+        ),
+    ]
+    for ours, theirs, inputs in pairs:
+        torch.testing.assert_close(ours, theirs)
+        grad = torch.randn_like(ours)
+        for a, b in zip(
+            torch.autograd.grad(ours, inputs, grad), torch.autograd.grad(theirs, inputs, grad), strict=True
+        ):
+            torch.testing.assert_close(a, b)

@@ -1,0 +1,28 @@
+import pytest
+
+from rasgan.errors import UserError
+from rasgan.runs import RunFolder
+
+
+def test_names_are_the_tutorials():
+    run = RunFolder("chair-1")
+    assert run.grid(1000).as_posix() == "savepoint/chair-1/1000.npy"
+    assert run.models.as_posix() == "savepoint/chair-1/models"
+    assert run.graphs.as_posix() == "savepoint/chair-1/3D_graphs"
+    assert run.checkpoints.as_posix() == "checkpoint/chair-1"
+
+
+@pytest.mark.parametrize("name", ["", "..", ".", "a/b", "a\\b", "../x", "a:b", "x" * 101, "tail ", "a\nb"])
+def test_names_that_are_no_folders_are_refused(name):
+    with pytest.raises(UserError, match="folder's name"):
+        RunFolder(name)
+
+
+def test_a_missing_run_names_the_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no runs here yet"):
+        RunFolder("a").existing()
+    RunFolder("b").savepoints.mkdir(parents=True)
+    assert RunFolder("b").existing().name == "b"
+    with pytest.raises(UserError, match="runs here: b"):
+        RunFolder("a").existing()

@@ -1,0 +1,44 @@
+import pytest
+
+from rasgan.errors import UserError
+from rasgan.settings import RECIPES, Settings, new_settings, resumed_settings
+
+
+def test_the_defaults_are_the_tutorials():
+    s = Settings()
+    assert (s.epochs, s.batchsize) == (2500, 24)
+    assert (s.generator_learning_rate, s.discriminator_learning_rate) == (2e-3, 5e-5)
+    assert (s.loss, s.norm, s.output, s.gate, s.penalty) == ("rasgan", "batch", "linear", True, 0)
+    assert (s.beta1, s.beta2, s.width, s.resolution) == (0.5, 0.999, 512, 64)
+
+
+def test_what_is_typed_wins_over_the_recipe():
+    s = new_settings("stable", {"penalty": 0.5})
+    assert s.penalty == 0.5
+    assert s.loss == RECIPES["stable"]["loss"] != Settings().loss
+
+
+def test_a_resumed_run_keeps_its_settings_and_takes_new_rates_and_epochs():
+    stored = new_settings("stable", {"width": 64, "seed": 5}).state_dict()
+    s = resumed_settings(stored, None, {"epochs": 9, "generator_learning_rate": 0.1, "width": 64})
+    assert (s.width, s.seed, s.loss, s.epochs, s.generator_learning_rate) == (64, 5, "rsgan", 9, 0.1)
+
+
+def test_contradictions_are_named_one_by_one():
+    with pytest.raises(
+        UserError, match=r"--width 256 \(the run has 512\), --loss sgan \(the run has rasgan\)"
+    ):
+        resumed_settings(Settings().state_dict(), None, {"width": 256, "loss": "sgan"})
+    with pytest.raises(UserError, match="--penalty-every 4"):
+        resumed_settings(Settings().state_dict(), "stable", {})
+
+
+def test_unknown_settings_mean_another_version():
+    with pytest.raises(UserError, match="another version"):
+        resumed_settings({**Settings().state_dict(), "colour": 1}, None, {})
+
+
+def test_a_setting_that_an_older_run_did_not_know_has_its_default():
+    stored = Settings().state_dict()
+    del stored["ema"]
+    assert resumed_settings(stored, None, {"ema": 0.0}).ema == 0.0

@@ -1,0 +1,185 @@
+"""The step: who is trained when, in which mode, and what is left alone."""
+
+import copy
+
+import pytest
+import torch
+
+from rasgan.losses import LOSSES
+from rasgan.settings import Settings, new_settings
+from rasgan.training import (
+    build_players,
+    evaluate_discriminator,
+    follow,
+    frozen,
+    inference,
+    train_step,
+    validate_discriminator,
+)
+
+TINY = Settings(resolution=32, width=8, batchsize=3)
+
+
+def players_for(settings=TINY):
+    torch.manual_seed(1)
+    return build_players(settings, "cpu")
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(2)
+    reals_d, reals_g = (torch.rand(2, 3, 1, 32, 32, 32, generator=generator) > 0.8).float()
+    z_d, z_g = torch.randn(2, 3, 200, generator=generator)
+    return reals_d, reals_g, z_d, z_g
+
+
+def weights(network):
+    return copy.deepcopy(dict(network.named_parameters()))
+
+
+def changed(network, before):
+    return {name for name, p in network.named_parameters() if not torch.equal(p, before[name])}
+
+
+def test_an_open_gate_trains_every_weight_of_both_players(batch):
+    players = players_for()
+    before_g, before_d = weights(players.generator), weights(players.discriminator)
+    result = train_step(players, *batch)
+    assert result.trained_d
+    assert changed(players.generator, before_g) == set(before_g)
+    # one constant added to every score changes no relativistic loss, so the last bias has no gradient
+    assert changed(players.discriminator, before_d) == set(before_d) - {"dense.bias"}
+
+
+def test_a_shut_gate_leaves_every_discriminator_weight_alone(batch):
+    players = players_for()
+    players.gate.is_open = False
+    before_g, before_d = weights(players.generator), weights(players.discriminator)
+    result = train_step(players, *batch)
+    assert not result.trained_d
+    assert changed(players.discriminator, before_d) == set()
+    assert not players.optimizer_d.state
+    assert changed(players.generator, before_g)
+
+
+def test_the_losses_of_a_step_are_those_of_its_batches_in_order(batch):
+    """Redo one step by hand, literally, with torch's own optimiser calls."""
+    reals_d, reals_g, z_d, z_g = batch
+    players, mine = players_for(), players_for()
+    result = train_step(players, *batch)
+
+    loss = LOSSES["rasgan"]
+    loss_d = loss.discriminator(mine.discriminator(reals_d), mine.discriminator(mine.generator(z_d).detach()))
+    mine.optimizer_d.zero_grad()
+    loss_d.backward()
+    mine.optimizer_d.step()
+    fakes = mine.generator(z_g)
+    loss_g = loss.generator(mine.discriminator(reals_g), mine.discriminator(fakes))
+    mine.optimizer_g.zero_grad()
+    loss_g.backward()
+    mine.optimizer_g.step()
+
+    assert result.loss_d == pytest.approx(loss_d.item(), rel=1e-6)
+    assert result.loss_g == pytest.approx(loss_g.item(), rel=1e-6)
+    torch.testing.assert_close(result.fakes, fakes.detach())
+    for ours, theirs in ((players.generator, mine.generator), (players.discriminator, mine.discriminator)):
+        for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+            torch.testing.assert_close(a, b)
+
+
+def test_the_gate_hears_of_both_losses(batch):
+    players = players_for()
+    result = train_step(players, *batch)
+    assert players.gate.smooth_d == pytest.approx(0.3 * result.loss_d)
+    assert players.gate.smooth_g == pytest.approx(0.3 * result.loss_g)
+
+
+def test_measuring_takes_running_statistics_for_reals_and_the_batchs_own_for_fakes(batch):
+    reals, fakes = batch[0], batch[1]
+    players = players_for()
+    with torch.no_grad():
+        for norm in players.discriminator.norms:
+            norm.running_mean.fill_(0.1)
+        mine = copy.deepcopy(players.discriminator)
+        measured = evaluate_discriminator(players, reals, fakes)
+        c_real, c_fake = mine.eval()(reals), mine.train()(fakes)
+    torch.testing.assert_close(measured, LOSSES["rasgan"].discriminator(c_real, c_fake))
+    assert players.discriminator.training
+
+
+def test_validation_changes_nothing_at_all(batch):
+    players = players_for()
+    before = copy.deepcopy([players.generator.state_dict(), players.discriminator.state_dict(), players.gate])
+    loss = validate_discriminator(players, batch[0], batch[2])
+    after = [players.generator.state_dict(), players.discriminator.state_dict(), players.gate]
+    for old, new in zip(before[:2], after[:2], strict=True):
+        assert all(torch.equal(old[key], new[key]) for key in old)
+    assert before[2] == after[2]
+    assert loss > 0
+
+
+def test_the_penalty_is_due_every_so_many_steps_and_steers_the_discriminator(batch):
+    penalised = {"norm": "none", "penalty": 5.0, "penalty_every": 2}
+    results = {}
+    for step in (0, 1):
+        for name, extra in (("with", penalised), ("without", {"norm": "none"})):
+            players = players_for(new_settings("tutorial", {"resolution": 32, "width": 8, **extra}))
+            train_step(players, *batch, step=step)
+            results[step, name] = players.discriminator.dense.weight.detach()
+    assert not torch.equal(results[0, "with"], results[0, "without"])
+    assert torch.equal(results[1, "with"], results[1, "without"])
+
+
+def test_a_step_leaves_the_players_ready_for_the_next(batch):
+    players = players_for()
+    train_step(players, *batch)
+    for network in (players.generator, players.discriminator):
+        assert network.training
+        assert all(p.requires_grad for p in network.parameters())
+
+
+def test_the_average_follows_the_generator():
+    old, new = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)
+    torch.nn.init.constant_(new.weight, 3.0)
+    new.num_batches_tracked.fill_(7)
+    follow(old, new, decay=0.75)
+    assert old.weight.tolist() == [1.5, 1.5]
+    assert old.num_batches_tracked == 7
+
+
+def test_an_averaged_generator_is_kept_only_when_asked_for(batch):
+    assert players_for().averaged is None
+    players = players_for(new_settings("tutorial", {"resolution": 32, "width": 8, "ema": 0.5}))
+    start = copy.deepcopy(players.averaged.dense.weight)
+    train_step(players, *batch)
+    expected = (start + players.generator.dense.weight) / 2
+    torch.testing.assert_close(players.averaged.dense.weight, expected.detach())
+
+
+def test_state_of_the_players_travels(batch):
+    one, other = players_for(), build_players(TINY, "cpu")
+    train_step(one, *batch)
+    other.load_state_dict(one.state_dict())
+    other.load_optimizers_state_dict(copy.deepcopy(one.optimizers_state_dict()))
+    a, b = train_step(one, *batch), train_step(other, *batch)
+    assert (a.loss_d, a.loss_g) == (b.loss_d, b.loss_g)
+    assert torch.equal(a.fakes, b.fakes)
+
+
+def test_loaded_optimisers_keep_the_new_learning_rates(batch):
+    one = players_for()
+    train_step(one, *batch)
+    other = players_for(
+        new_settings("tutorial", {"resolution": 32, "width": 8, "generator_learning_rate": 0.5})
+    )
+    other.load_optimizers_state_dict(one.optimizers_state_dict())
+    assert other.optimizer_g.param_groups[0]["lr"] == 0.5
+    assert other.optimizer_g.state
+
+
+def test_modes_are_restored_after_an_error():
+    network = torch.nn.Linear(1, 1).eval()
+    with pytest.raises(RuntimeError), inference(network), frozen(network):
+        raise RuntimeError
+    assert not network.training
+    assert network.weight.requires_grad
