@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rasgan.errors import UserError
+from rasgan.runs import RunFolder
 from rasgan.voxels import OCCUPIED_ABOVE
-
-RUNS = Path("savepoint")
-"""Below the working directory, as in the tutorial: a run's generated grids are savepoint/NAME/EPOCH.npy."""
 
 
 class EmptyShapeError(UserError):
@@ -56,22 +54,17 @@ def add_options(parser: argparse.ArgumentParser, result: str, folder: str) -> No
     )
 
 
-def run_grids(name: str) -> list[Path]:
+def run_grids(run: RunFolder) -> list[Path]:
     """List the .npy files of a run by epoch.
 
     Raises
     ------
     UserError
-        If there is no such run, or nothing was generated in it yet.
+        If nothing was generated in it yet.
     """
-    folder = RUNS / name
-    if not folder.is_dir():
-        others = sorted(path.name for path in RUNS.glob("*") if path.is_dir())
-        known = f"runs here: {', '.join(others)}" if others else "there are no runs below this folder"
-        raise UserError(f"{folder}: no such run; {known}.")
-    grids = [path for path in folder.glob("*.npy") if not path.name.startswith(".")]
+    grids = [path for path in run.savepoints.glob("*.npy") if not path.name.startswith(".")]
     if not grids:
-        raise UserError(f"{folder}: holds no .npy file yet; train longer or sample more often.")
+        raise UserError(f"{run.savepoints}: holds no .npy file yet; train longer or sample more often.")
     return sorted(grids, key=lambda path: (int(path.stem) if path.stem.isdecimal() else -1, path.stem))
 
 
