@@ -61,14 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         show(target)
         return 0
 
-    folder = RunFolder(args.name).graphs
-    summary = export_all(tqdm(run_grids(args.name), disable=None, unit="plot"), folder, ".png", export)
+    run = RunFolder(args.name).existing()
+    summary = export_all(tqdm(run_grids(run), disable=None, unit="plot"), run.graphs, ".png", export)
     for sentence in summary.failed:
         print(f"failed: {sentence}", file=sys.stderr)
-    print(f"{folder}: {len(summary.written)} drawn, {summary.already_there} already there, ", end="")
+    print(f"{run.graphs}: {len(summary.written)} drawn, {summary.already_there} already there, ", end="")
     print(f"{len(summary.failed)} failed")
     if summary.already_there and not summary.written:
-        print(f"To draw them again, rename or remove {folder} first.")
+        print(f"To draw them again, rename or remove {run.graphs} first.")
     return 1 if summary.failed else 0
 
 

@@ -56,13 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"wrote {target}")
         return 0
 
-    folder = RunFolder(args.name).models
-    summary = export_all(tqdm(run_grids(args.name), disable=None, unit="mesh"), folder, ".obj", export)
+    run = RunFolder(args.name).existing()
+    summary = export_all(tqdm(run_grids(run), disable=None, unit="mesh"), run.models, ".obj", export)
     for source in summary.empty:
         print(f"empty: {source}: no voxel is above {args.threshold:g}, no mesh written", file=sys.stderr)
     for sentence in summary.failed:
         print(f"failed: {sentence}", file=sys.stderr)
-    print(f"{folder}: {len(summary.written)} written, {summary.already_there} already there, ", end="")
+    print(f"{run.models}: {len(summary.written)} written, {summary.already_there} already there, ", end="")
     print(f"{len(summary.empty)} empty, {len(summary.failed)} failed")
     return 1 if summary.failed else 0
 

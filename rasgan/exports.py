@@ -54,18 +54,17 @@ def add_options(parser: argparse.ArgumentParser, result: str, folder: str) -> No
     )
 
 
-def run_grids(name: str) -> list[Path]:
+def run_grids(run: RunFolder) -> list[Path]:
     """List the .npy files of a run by epoch.
 
     Raises
     ------
     UserError
-        If there is no such run, or nothing was generated in it yet.
+        If nothing was generated in it yet.
     """
-    folder = RunFolder(name).existing().savepoints
-    grids = [path for path in folder.glob("*.npy") if not path.name.startswith(".")]
+    grids = [path for path in run.savepoints.glob("*.npy") if not path.name.startswith(".")]
     if not grids:
-        raise UserError(f"{folder}: holds no .npy file yet; train longer or sample more often.")
+        raise UserError(f"{run.savepoints}: holds no .npy file yet; train longer or sample more often.")
     return sorted(grids, key=lambda path: (int(path.stem) if path.stem.isdecimal() else -1, path.stem))
 
 

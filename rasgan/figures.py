@@ -301,20 +301,13 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m rasgan.figures", description="Draw the generator and the discriminator as a figure."
     )
     parser.add_argument("path", type=Path, help="the PNG to write, for example docs/network.png")
-    parser.add_argument(
-        "--resolution", type=int, default=64, choices=(16, 32, 64, 128), help="voxels (default: 64)"
-    )
-    parser.add_argument(
-        "--width", type=int, default=512, help="the generator's first channels (default: 512)"
-    )
     return parser
 
 
 @cli.ends_cleanly
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw the networks."""
-    args = build_parser().parse_args(argv)
-    draw_network(args.path, args.resolution, args.width)
+    draw_network(build_parser().parse_args(argv).path)
     return 0
 
 

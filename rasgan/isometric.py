@@ -54,39 +54,47 @@ def picture(occupied: np.ndarray, scale: int = 1) -> np.ndarray:
     edges = EDGES * scale
     origin = -np.minimum(edges, 0).T @ grid.shape
     width, height = np.abs(edges).T @ grid.shape
-    image = np.ones((height, width, 3))
+    image = np.ones((height * width, 3))
 
-    column, row, brightness, _ = _side(ground, 1, light, edges)
-    image[row + origin[1], column + origin[0]] = np.clip(0.32 + 0.57 * brightness, 0, 1)[..., None]
+    pixel, brightness, _ = _side(ground, 1, light, edges, origin, width)
+    image[pixel] = np.clip(0.32 + 0.57 * brightness, 0, 1)[:, None]
 
-    sides = [_side(grid & ~np.roll(grid, -sign, axis), axis, light, edges) for axis, sign in SIDES.items()]
-    column, row, brightness, depth = (np.concatenate(part) for part in zip(*sides, strict=True))
-    order = np.argsort(depth, kind="stable")  # of pixels written twice, the last stays
-    colour = np.clip(DARK + (CLAY - DARK) * brightness[order, None], 0, 1)
-    image[row[order] + origin[1], column[order] + origin[0]] = colour
+    sides = [
+        _side(grid & ~np.roll(grid, -sign, axis), axis, light, edges, origin, width)
+        for axis, sign in SIDES.items()
+    ]
+    pixel, brightness, nearness = (np.concatenate(part) for part in zip(*sides, strict=True))
+    order = np.argsort(nearness, kind="stable")
+    top = np.zeros(height * width)
+    top[pixel[order]] = brightness[order]  # of pixels written twice, the last stays
+    drawn = np.zeros(height * width, bool)
+    drawn[pixel] = True
+    image[drawn] = np.clip(DARK + (CLAY - DARK) * top[drawn, None], 0, 1)
+    image = image.reshape(height, width, 3)
     return _crop(image)
 
 
 def _side(
-    voxels: np.ndarray, axis: int, light: np.ndarray, edges: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Give every pixel of one side of the marked voxels: column, row, brightness and nearness, (m,) each."""
+    voxels: np.ndarray, axis: int, light: np.ndarray, edges: np.ndarray, origin: np.ndarray, width: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give every pixel of one side of the marked voxels: its index, brightness and nearness, (m,) each."""
     plane = [other for other in range(3) if other != axis]
     index = np.argwhere(voxels)
     outside = index.copy()
     outside[:, axis] += SIDES[axis]
     offsets, weights = _pattern(edges[plane])
     corner = index + (np.arange(3) == axis) * (SIDES[axis] > 0)
-    pixels = (corner @ edges)[:, None, :] + offsets
+    first = (corner @ edges + origin) @ (1, width)
+    pixel = (first[:, None] + offsets @ (1, width)).astype(np.int32)
     lit = np.zeros((len(index), 4))  # at the corners of each side: the mean of the four voxels there
     for which, corner_of_side in enumerate([(0, 0), (1, 0), (0, 1), (1, 1)]):
         for step in np.ndindex(2, 2):
             near = outside.copy()
             near[:, plane] += np.array(corner_of_side) + step - 1
             lit[:, which] += light[tuple(near.T)] / 4
-    brightness = TILT[axis] * lit @ weights
-    depth = np.repeat(index @ list(SIDES.values()), len(offsets))
-    return pixels[..., 0].ravel(), pixels[..., 1].ravel(), brightness.ravel(), depth
+    brightness = (TILT[axis] * lit).astype(np.float32) @ weights.astype(np.float32)
+    nearness = np.repeat((index @ list(SIDES.values())).astype(np.int16), len(offsets))
+    return pixel.ravel(), brightness.ravel(), nearness
 
 
 def _pattern(sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "-d",
         "--distance",
-        type=positive,
+        type=cli.positive_real,
         default=2.0,
         metavar="D",
         help="from the camera to what it looks at; a shape of 64 voxels is 0.64 long (default: 2.0)",
@@ -90,14 +90,6 @@ def finite(text: str) -> float:
     """Read a finite number."""
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError
-    return number
-
-
-def positive(text: str) -> float:
-    """Read a finite number above 0."""
-    number = finite(text)
-    if number <= 0:
         raise ValueError
     return number
 
@@ -152,7 +144,7 @@ def find_program(name: str) -> str:
         raise UserError(
             f"{name}: no such program; install Blender (https://www.blender.org) and give its path with -b."
         )
-    return str(Path(found).resolve())
+    return str(Path(found).absolute())  # not resolved: a launcher may go by the name of its link
 
 
 def check_has_faces(model: Path) -> None:

@@ -47,7 +47,7 @@ def test_an_open_gate_trains_every_weight_of_both_players(batch):
     result = train_step(players, *batch)
     assert result.trained_d
     assert changed(players.generator, before_g) == set(before_g)
-    # one constant added to every score changes no relativistic loss: the last bias has no gradient but rounding
+    # one constant added to every score changes no relativistic loss: the last bias moves by rounding alone
     assert changed(players.discriminator, before_d) | {"dense.bias"} == set(before_d)
 
 
