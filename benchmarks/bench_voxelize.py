@@ -13,6 +13,7 @@ import multiprocessing
 import platform
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from rasgan.conversion import Settings, convert_folder, convert_mesh
+from rasgan.conversion import Settings, convert_mesh
 from rasgan.files import read_raw
 from rasgan.meshes import read_mesh, write_off
 from rasgan.voxelize import MODES, RESOLUTIONS, voxelize
@@ -116,7 +117,7 @@ def table_of_agreement(meshes: list[Path], golden: Path) -> None:
 
 
 def rows_on_scaling(meshes: list[Path], copies: int, jobs: list[int], rounds: int = 5) -> None:
-    """Print the seconds that a whole folder takes, process start included."""
+    """Print the seconds that convert_data.py takes for a whole folder, its start included."""
     with tempfile.TemporaryDirectory() as folder:
         for path in meshes:
             for copy in range(copies):
@@ -126,8 +127,10 @@ def rows_on_scaling(meshes: list[Path], copies: int, jobs: list[int], rounds: in
         took = dict.fromkeys(jobs, math.inf)
         for _ in range(rounds):  # in turns, the best of each: other work on the machine hits all alike
             for count in jobs:
+                # The command itself: workers spawned from here would import this module, trimesh included.
+                command = [sys.executable, "convert_data.py", "-m", folder, "-j", str(count), "--overwrite"]
                 start = time.perf_counter()
-                convert_folder(Path(folder), Settings(), count, overwrite=True)
+                subprocess.run(command, check=True, capture_output=True)
                 took[count] = min(took[count], time.perf_counter() - start)
         for count in jobs:
             print(f"| {count} | {took[count]:.2f} | {took[jobs[0]] / took[count]:.2f} |", flush=True)
