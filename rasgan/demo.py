@@ -25,7 +25,7 @@ PRESETS = {
     "epochs": 120,
     "seed": 0,
 }
-SHOWN = 16  # generated chairs, as they come: none is picked
+SHOWN = 10  # generated chairs, as they come: none is picked
 
 Say = Callable[[str], None]
 
@@ -66,7 +66,7 @@ def finish(run: RunFolder, say: Say) -> None:
     grids = generate(generator, seed=0, count=SHOWN)
     paths = save_shapes(run.generated(position), grids, seed=0)
     sheet = run.savepoints / "chairs.png"
-    figures.contact_sheet(sheet, grids, columns=4)
+    figures.contact_sheet(sheet, grids)
     fullest = max(range(SHOWN), key=lambda i: is_occupied(grids[i]).sum())
     model = run.models / f"{paths[fullest].stem}.obj"
     write_obj(model, *surface_mesh(is_occupied(grids[fullest])))
@@ -75,7 +75,7 @@ def finish(run: RunFolder, say: Say) -> None:
 Done. Look at
   {sheet}  {SHOWN} chairs that the network made up
   {run.plots / f"{position}.png"}  the losses of both players
-  {run.graphs}{"/"}  one chair every few epochs as a 3D graph
+  {run.graphs}  one chair every few epochs as a 3D graph
   {paths[0].parent}  the chairs as .npy
   {model}  one of them for a 3D program
 

@@ -1,5 +1,6 @@
 """Voxel files in and out, and files that appear whole or not at all."""
 
+import errno
 import os
 import stat
 
@@ -57,6 +58,12 @@ def test_atomic_path_takes_any_name_that_the_disk_takes(tmp_path, name):
 
 
 @posix_only
+def test_atomic_path_names_the_file_that_could_not_be_written(tmp_path):
+    with pytest.raises(OSError, match="full") as failure, atomic_path(tmp_path / "a.pt"):
+        raise OSError(errno.ENOSPC, "full")
+    assert failure.value.filename == str(tmp_path / "a.pt")
+
+
 def test_atomic_path_gives_ordinary_permissions(tmp_path):
     (tmp_path / "plain").touch()
     with atomic_path(tmp_path / "file"):
