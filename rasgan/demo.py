@@ -22,7 +22,8 @@ PRESETS = {
     "recipe": "stable",  # the tutorial's own recipe collapses in the minutes that a demo may take
     "resolution": 32,
     "width": 64,
-    "epochs": 120,
+    "batchsize": 16,
+    "epochs": 75,
     "seed": 0,
 }
 SHOWN = 10  # generated chairs, as they come: none is picked
