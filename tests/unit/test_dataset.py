@@ -36,7 +36,7 @@ def test_a_folder_is_read_in_the_order_of_its_names(folder, grids):
     np.testing.assert_array_equal(shapes.batch(np.arange(5))[:, 0].numpy(), grids)
 
 
-def test_any_byte_above_zero_is_occupied(tmp_path):
+def test_one_is_as_occupied_as_255(tmp_path):
     values = np.arange(32**3).astype(np.uint8)
     (tmp_path / "a.raw").write_bytes((values % 2).tobytes())
     occupied = load_shapes(tmp_path, 32).batch(np.array([0]))
