@@ -8,6 +8,7 @@ Examples::
 """
 
 import argparse
+import contextlib
 import functools
 import json
 import sys
@@ -153,14 +154,16 @@ def train(args: argparse.Namespace) -> None:
                 cli.say(f"Epoch {position} was kept without Adam's state (--keep): it starts afresh.")
             if position.epoch >= settings.epochs:
                 cli.say(f"{run.name} has its {settings.epochs} epochs already; --epochs asks for more.")
-            with stop_requests(tell_of_stop) as stop:
-                run_epochs(training, args, position, stop)
+            reporter = Reporter(settings.epochs, training.steps_per_epoch, position)
+            with contextlib.closing(reporter), stop_requests(tell_of_stop) as stop:
+                run_epochs(training, args, position, reporter, stop)
 
 
-def run_epochs(training: Session, args: argparse.Namespace, done: Position, stop: StopRequest) -> None:
+def run_epochs(
+    training: Session, args: argparse.Namespace, done: Position, reporter: Reporter, stop: StopRequest
+) -> None:
     """Train on from `done`; an epoch's number is that of finished epochs, 1 after the first."""
     epochs, steps = training.settings.epochs, training.steps_per_epoch
-    reporter = Reporter(epochs, steps, done)
     for epoch in range(done.epoch + 1, epochs + 1):
         for index in range(done.step if epoch == done.epoch + 1 else 0, steps):
             result = training.step(epoch, index)
@@ -183,7 +186,6 @@ def run_epochs(training: Session, args: argparse.Namespace, done: Position, stop
             figures.draw_scatter(training.run.graphs / f"{epoch}.png", grid, title=training.run.title(epoch))
         if stop.is_made and epoch < epochs:
             end_early(training, Position(epoch), args.keep)
-    reporter.close()
 
 
 def find_checkpoint(run: RunFolder, args: argparse.Namespace) -> tuple[Position, dict | None]:
