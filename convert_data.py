@@ -7,7 +7,6 @@ With ``-b PATH`` the real Binvox program does it.
 """
 
 import argparse
-import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,8 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Convert the folder and report; exit code 1 if any mesh failed."""
     args = build_parser().parse_args(argv)
     settings = Settings(args.resolution, args.mode, args.center, args.up, args.binvox_binary)
-    bar = functools.partial(tqdm, disable=None)
-    summary = convert_folder(args.model_dir, settings, args.jobs, args.overwrite, progress=bar)
+    summary = convert_folder(args.model_dir, settings, args.jobs, args.overwrite, progress=tqdm)
     report(summary)
     return 1 if summary.failed else 0
 
