@@ -23,7 +23,7 @@ PRESETS = {
     "resolution": 32,
     "width": 64,
     "batchsize": 16,
-    "epochs": 85,
+    "epochs": 75,
     "seed": 0,
 }
 SHOWN = 10  # generated chairs, as they come: none is picked
