@@ -4,6 +4,7 @@ Example: ``python -m rasgan.figures docs/network.png`` draws the networks for th
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,9 @@ DISCRIMINATOR, GENERATOR, VALIDATION = "#3b6fb6", "#d9772b", "#4c9a6a"
 
 SCATTER_INCHES, LOSSES_INCHES, DPI = (6.4, 6.4), (9.6, 5.4), 100
 MARKER_SIZE = 25
+SHEET_BYTES = 30_000
+"""What a shape may add to the file of a sheet."""
+COARSEST = 8
 
 
 def draw_losses(
@@ -158,6 +162,8 @@ def contact_sheet(
 ) -> None:
     """Write one PNG with a shaded picture of every shape, all at one scale.
 
+    Shapes that are mostly specks make large files; they are drawn smaller until the file is small enough.
+
     Parameters
     ----------
     path : Path
@@ -171,9 +177,20 @@ def contact_sheet(
     threshold : float
         Occupied means strictly above this score.
     """
-    columns = min(columns, len(grids))
+    shapes = [is_occupied(np.asarray(grid), threshold) for grid in grids]
+    columns = min(columns, len(shapes))
     shrink = max(2, round(0.4 * columns))  # more than five in a row are drawn smaller
-    pictures = [isometric.smooth_picture(is_occupied(np.asarray(grid), threshold), shrink) for grid in grids]
+    while True:
+        _save(_sheet(shapes, columns, labels, shrink), path, colours=256)
+        excess = path.stat().st_size / (max(10, len(shapes)) * SHEET_BYTES)
+        if excess <= 1 or shrink >= COARSEST:
+            return
+        shrink = min(math.ceil(shrink * math.sqrt(excess)), COARSEST)
+
+
+def _sheet(shapes: Sequence[np.ndarray], columns: int, labels: Sequence[str] | None, shrink: int) -> Figure:
+    """Lay out the pictures of a sheet, each shrunk by a whole factor."""
+    pictures = [isometric.smooth_picture(shape, shrink) for shape in shapes]
     rows = -(-len(pictures) // columns)
     gap, caption = 24, 26 if labels is not None else 0
     cell_height = max(max(picture.shape[0] for picture in pictures), 80)
@@ -202,7 +219,7 @@ def contact_sheet(
                 parse_math=False,
             )
     figure.figimage(sheet)
-    _save(figure, path, colours=256)
+    return figure
 
 
 def draw_network(path: Path, resolution: int = 64, width: int = 512, latent: int = 200) -> None:

@@ -87,7 +87,7 @@ def _palette(frames: np.ndarray) -> Image.Image:
     colours = [255, 255, 255]  # at WHITE
     if len(coloured):
         colours += Image.fromarray(coloured[None]).quantize(COLOURS - 1).getpalette()
-    palette.putpalette(colours)
+    palette.putpalette(colours[: 3 * COLOURS])  # before Pillow 9.1 getpalette pads with zeros
     return palette
 
 

@@ -150,7 +150,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
     parser = argparse.ArgumentParser(
         prog="python -m rasgan.generate",
-        description="Generate new shapes from a training run: .npy grids, .obj meshes and one picture of all. "
+        description="Generate new shapes from a training run: .npy grids, .obj meshes, one picture of all. "
         "They go to savepoint/NAME/generated/EPOCH. The same seed gives the same shapes every time.",
         allow_abbrev=False,
     )
