@@ -12,10 +12,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from rasgan import cli
@@ -175,18 +174,14 @@ def draw_overview(args: argparse.Namespace, shapes: list[Shape]) -> int:
     labels = [shape.label for shape, _ in read]
     if args.gif:
         frame_ms = min(SLOWEST_FRAME_MS, round(FILM_MS / len(read), -1))
-        draw_film(target, following([grid for _, grid in read]), labels, int(frame_ms))
+        frames = tqdm([grid for _, grid in read], disable=None, unit="frame", leave=False)
+        draw_film(target, frames, labels, int(frame_ms))
     else:
         contact_sheet(target, [grid for _, grid in read], columns, labels)
     print(f"wrote {target}: {len(read)} of {len(shapes)} shapes")
     if args.file is not None:
         show(target)
     return 1 if failed else 0
-
-
-def following(grids: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """Go through the frames of a film with a progress bar."""
-    return iter(tqdm(grids, disable=None, unit="frame", leave=False))
 
 
 def overview_path(args: argparse.Namespace) -> Path:

@@ -33,6 +33,7 @@ MARKER_SIZE = 25
 SHEET_BYTES = 30_000
 """What a shape may add to the file of a sheet."""
 COARSEST = 8
+CHARACTER_WIDTH = 9  # pixels, of a broad character of a label
 
 
 def draw_losses(
@@ -213,13 +214,20 @@ def _sheet(shapes: Sequence[np.ndarray], columns: int, labels: Sequence[str] | N
             figure.text(
                 middle,
                 1 - (bottom + caption) / height,
-                labels[number],
+                _shorten(labels[number], (cell_width + gap) // CHARACTER_WIDTH),
                 ha="center",
                 color=INK,
                 parse_math=False,
             )
     figure.figimage(sheet)
     return figure
+
+
+def _shorten(label: str, most: int) -> str:
+    """Keep both ends of a label of more than `most` characters: names often differ at their end."""
+    if len(label) <= most:
+        return label
+    return f"{label[: most // 2 - 1]}…{label[-(most - most // 2) :]}"
 
 
 def draw_network(path: Path, resolution: int = 64, width: int = 512, latent: int = 200) -> None:

@@ -27,6 +27,7 @@ from rasgan.voxels import is_occupied, surface_mesh
 
 COUNT, SEED, STEPS = 10, 0, 24
 FRAME_MS = 100
+MOST_ON_SHEET = 100
 
 
 def latents(seed: int, count: int) -> Tensor:
@@ -224,9 +225,10 @@ def write_shapes(args: argparse.Namespace, generator: Generator, folder: Path, p
     grids = generate(generator, seed, args.count or COUNT, args.truncation)
     paths = save_shapes(folder, grids, seed, args.truncation)
     sheet = folder / f"seed{seed}{_truncated(args.truncation)}.png"
-    figures.contact_sheet(sheet, grids)
+    figures.contact_sheet(sheet, grids[:MOST_ON_SHEET])
     empty = save_meshes(paths, grids) if args.obj else 0
-    cli.say(f"{len(grids)} shapes of epoch {position} in {folder}, their picture in {sheet}")
+    shown = "their picture" if len(grids) <= MOST_ON_SHEET else f"a picture of the first {MOST_ON_SHEET}"
+    cli.say(f"{len(grids)} shapes of epoch {position} in {folder}, {shown} in {sheet}")
     if empty:
         cli.say(f"{empty} of them empty: no voxel is occupied, so there is no mesh; train longer.")
 

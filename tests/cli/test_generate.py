@@ -61,6 +61,14 @@ def test_empty_shapes_have_no_mesh_and_are_told(run, monkeypatch, capsys):
     assert "2 of them empty" in capsys.readouterr().out
 
 
+def test_a_sheet_of_very_many_shapes_shows_the_first(run, half_full, monkeypatch, capsys):
+    shown = []
+    monkeypatch.setattr(generate.figures, "contact_sheet", lambda path, grids: shown.append(len(grids)))
+    assert generate.main(["-n", "run", "--count", "101", "--no-obj"]) == 0
+    assert shown == [100]
+    assert "a picture of the first 100" in capsys.readouterr().out
+
+
 def test_meshes_can_be_left_out(run, half_full):
     assert generate.main(["-n", "run", "--count", "1", "--no-obj"]) == 0
     assert names(run.generated(Position(1))) == ["seed0-00.npy", "seed0.png"]

@@ -189,6 +189,18 @@ def test_ten_shapes_at_64_cubed_are_quick_and_small(tmp_path, chair):
     assert (tmp_path / "1.png").stat().st_size < 300_000
 
 
+def test_long_labels_are_shortened_in_the_middle(tmp_path, shown, chair):
+    label = "scan-of-the-old-chair-in-the-attic-0017"
+    contact_sheet(tmp_path / "1.png", [chair] * 5, labels=[label] * 4 + ["short"])
+    long, *_, short = (text for text in shown[0].texts)
+    assert short.get_text() == "short"
+    assert long.get_text().startswith("scan-of")
+    assert long.get_text().endswith("-0017")
+    picture = pixels(tmp_path / "1.png")
+    extent = long.get_window_extent()
+    assert extent.width < picture.shape[1] / 5
+
+
 def test_sheets_of_specks_are_drawn_smaller_until_the_file_is_small(tmp_path, rng, chair, monkeypatch):
     shrinks = []
     draw = isometric.smooth_picture
