@@ -100,7 +100,7 @@ def draw_losses(
 class ScatterPlots:
     """3-D scatter plots of surface voxels: x, y, z = axes 0, 2, 1, coloured by height.
 
-    One figure serves them all, because making its axes takes a third of a picture's time.
+    One figure serves them all, because making axes anew takes a sixth of a picture's time.
 
     Parameters
     ----------
