@@ -167,9 +167,10 @@ def draw_overview(args: argparse.Namespace, shapes: list[Shape]) -> int:
             read.append((shape, is_occupied(shape.read(), args.threshold)))
         except UserError as error:
             failed.append(str(error))
-            print(f"failed: {error}", file=sys.stderr)
     if not read:
-        raise UserError("no shape could be read, so nothing was drawn.")
+        raise UserError(failed[0])
+    for sentence in failed:
+        print(f"failed: {sentence}", file=sys.stderr)
     target = overview_path(args)
     labels = [shape.label for shape, _ in read]
     if args.gif:

@@ -89,7 +89,7 @@ def generate(generator: nn.Module, seed: int, count: int, truncation: float = 1.
     """Generate `count` shapes, (count, n, n, n) float32 scores.
 
     Shape i depends on `seed`, i and `truncation` alone: a larger count adds shapes and changes none.
-    `truncation`, above 0 and at most 1, scales z: towards 0 the shapes differ less, and fewer are odd.
+    `truncation`, above 0 and at most 1, scales z: towards 0 all shapes become one.
     """
     return decode(generator, truncation * latents(seed, count))
 
@@ -182,7 +182,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=1.0,
         metavar="T",
         help="scale the generator's random input by T, above 0 and at most 1: the lower, the more alike the "
-        "shapes and the fewer odd ones (default 1)",
+        "shapes (default 1)",
     )
     parser.add_argument("--no-obj", dest="obj", action="store_false", help="write no meshes")
     return parser
