@@ -1,12 +1,15 @@
-"""Renders one .obj model; runs inside Blender 3.3 or later, started by render_class_view.py.
+"""Renders .obj models; runs inside Blender 3.3 or later or under a Python with bpy, started by blender.py.
 
-Needs nothing but bpy and the standard library, and builds its scene from code on an empty file. What it is to
-do comes as one JSON object after ``--``. Blender turns the file's (x, y, z), y up, into (x, -z, y).
+Needs nothing but bpy and the standard library, and builds its scenes from code on an empty file. What it is
+to do stands in a JSON file, whose path comes, as JSON too, after ``--``. Blender turns the file's (x, y, z),
+y up, into (x, -z, y).
 """
 
 import json
 import math
 import sys
+import traceback
+from pathlib import Path
 
 LENS_MM, SENSOR_MM = 35.0, 32.0
 ORIGINAL_TARGET = (0.0, -0.40, 0.0)
@@ -59,34 +62,59 @@ def linear_from_srgb(value):
     return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
 
 
-def render(options):
-    """Render the model that `options` names to the picture that they name."""
+def render_all(job):
+    """Render every model of the job from every azimuth; one that fails does not stop the others."""
     import bpy
 
     if bpy.app.version < (3, 3, 0):
         raise RuntimeError(f"Blender 3.3 or later is needed, this is {bpy.app.version_string}")
+    for number, model in enumerate(job["models"]):
+        try:
+            target = build(bpy, model["file"], job)
+            for view, picture in enumerate(model["pictures"]):
+                render(bpy, camera_matrix(target, job["azimuths"][view], *job["view"]), picture)
+                report(job, number, view)
+        except Exception as error:  # whatever it is, it is told, and the next model has its turn
+            print(*traceback.format_tb(error.__traceback__, limit=-1), f"{type(error).__name__}: {error}")
+            report(job, number, None)
+
+
+def report(job, model, view):
+    """Tell that a view was rendered, or with None that the model failed."""
+    print(f"\n{job['report']}{json.dumps({'model': model, 'view': view})}", flush=True)
+
+
+def build(bpy, path, job):
+    """Build the scene of one model, all but the camera's place; give the point to look at."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    models = import_model(bpy, options["model"])
-    paint(bpy, models, [linear_from_srgb(channel) for channel in options["color"]])
+    models = import_model(bpy, path)
+    paint(bpy, models, [linear_from_srgb(channel) for channel in job["color"]])
     light(bpy)
-    target = ORIGINAL_TARGET if options["framing"] == "original" else middle(models)
-    view = (options["azimuth"], options["elevation"], options["tilt"], options["distance"])
-    look(bpy, camera_matrix(target, *view), options["distance"])
+    add_camera(bpy, distance=job["view"][-1])
 
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
-    scene.cycles.samples = options["samples"]
+    scene.cycles.samples = job["samples"]
     scene.cycles.use_denoising = False  # on by default, and an error in builds without OpenImageDenoise
     scene.cycles.max_bounces = 0
     scene.view_settings.view_transform = "Standard"  # the default is another one in almost every version
     scene.view_settings.look = "None"
-    scene.render.resolution_x = scene.render.resolution_y = options["size"]
+    scene.render.resolution_x = scene.render.resolution_y = job["size"]
     scene.render.resolution_percentage = 100
     scene.render.film_transparent = True
     scene.render.image_settings.file_format = "PNG"
     scene.render.image_settings.color_mode = "RGBA"
     scene.render.use_file_extension = False
-    scene.render.filepath = options["output"]
+    return ORIGINAL_TARGET if job["framing"] == "original" else middle(models)
+
+
+def render(bpy, camera_place, picture):
+    """Render the scene from one place, as `camera_matrix` gives it, to a file."""
+    import mathutils
+
+    scene = bpy.context.scene
+    scene.camera.matrix_world = mathutils.Matrix(camera_place)  # nested lists would be taken as columns
+    scene.render.filepath = picture
     bpy.ops.render.render(write_still=True)
 
 
@@ -95,7 +123,7 @@ def import_model(bpy, path):
     bpy.ops.wm.obj_import(filepath=path, forward_axis="NEGATIVE_Z", up_axis="Y")
     models = [thing for thing in bpy.context.scene.objects if thing.type == "MESH"]
     if not sum(len(model.data.polygons) for model in models):
-        raise RuntimeError(f"the model has no faces: {path}")
+        raise RuntimeError("the model has no faces")
     bpy.context.view_layer.update()  # so that the models' matrices hold
     return models
 
@@ -139,15 +167,12 @@ def light(bpy):
     scene.collection.objects.link(placed)
 
 
-def look(bpy, matrix, distance):
-    """Add the camera."""
-    import mathutils
-
+def add_camera(bpy, distance):
+    """Add the camera; `distance` is to what it looks at."""
     camera = bpy.data.cameras.new("camera")
     camera.lens, camera.sensor_width = LENS_MM, SENSOR_MM
     camera.clip_start, camera.clip_end = distance / 1000, 1000 * max(distance, 1.0)
     placed = bpy.data.objects.new("camera", camera)
-    placed.matrix_world = mathutils.Matrix(matrix)  # nested lists would be taken as columns
     bpy.context.scene.collection.objects.link(placed)
     bpy.context.scene.camera = placed
 
@@ -161,4 +186,4 @@ def empty_nodes(bpy, owner):
 
 
 if __name__ == "__main__":
-    render(json.loads(sys.argv[sys.argv.index("--") + 1]))
+    render_all(json.loads(Path(json.loads(sys.argv[-1])).read_text(encoding="utf-8")))
