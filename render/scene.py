@@ -57,6 +57,21 @@ def camera_matrix(target, azimuth_deg, elevation_deg, tilt_deg, distance):
     return [*rows, [0.0, 0.0, 0.0, 1.0]]
 
 
+def turned(point, center, angle_deg):
+    """Turn a point round the vertical axis through another, from x towards y.
+
+    As the camera goes round, the lamp goes with it, so that the model seems to stand on a turntable and is
+    never seen from its dark side alone.
+    """
+    x, y = point[0] - center[0], point[1] - center[1]
+    angle = math.radians(angle_deg)
+    return (
+        center[0] + math.cos(angle) * x - math.sin(angle) * y,
+        center[1] + math.sin(angle) * x + math.cos(angle) * y,
+        point[2],
+    )
+
+
 def linear_from_srgb(value):
     """Turn a display value, 0 to 1, into linear light (IEC 61966-2-1)."""
     return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
@@ -71,8 +86,11 @@ def render_all(job):
     for number, model in enumerate(job["models"]):
         try:
             target = build(bpy, model["file"], job)
-            for view, picture in enumerate(model["pictures"]):
-                render(bpy, camera_matrix(target, job["azimuths"][view], *job["view"]), picture)
+            first = job["azimuths"][0]
+            for view, (azimuth, picture) in enumerate(zip(job["azimuths"], model["pictures"], strict=True)):
+                camera = camera_matrix(target, azimuth, *job["view"])
+                lamp = turned(LIGHT_POSITION, target, azimuth - first)
+                render(bpy, camera, lamp, picture)
                 report(job, number, view)
         except Exception as error:  # whatever it is, it is told, and the next model has its turn
             print(*traceback.format_tb(error.__traceback__, limit=-1), f"{type(error).__name__}: {error}")
@@ -85,7 +103,7 @@ def report(job, model, view):
 
 
 def build(bpy, path, job):
-    """Build the scene of one model, all but the camera's place; give the point to look at."""
+    """Build the scene of one model; give the point to look at."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     models = import_model(bpy, path)
     paint(bpy, models, [linear_from_srgb(channel) for channel in job["color"]])
@@ -108,12 +126,13 @@ def build(bpy, path, job):
     return ORIGINAL_TARGET if job["framing"] == "original" else middle(models)
 
 
-def render(bpy, camera_place, picture):
-    """Render the scene from one place, as `camera_matrix` gives it, to a file."""
+def render(bpy, camera, lamp, picture):
+    """Render the scene to a file with the camera, a matrix as of `camera_matrix`, and the lamp in place."""
     import mathutils
 
     scene = bpy.context.scene
-    scene.camera.matrix_world = mathutils.Matrix(camera_place)  # nested lists would be taken as columns
+    scene.camera.matrix_world = mathutils.Matrix(camera)  # nested lists would be taken as columns
+    scene.objects["lamp"].location = lamp
     scene.render.filepath = picture
     bpy.ops.render.render(write_still=True)
 
@@ -151,7 +170,7 @@ def paint(bpy, models, color):
 
 
 def light(bpy):
-    """Add the surrounding light and the lamp."""
+    """Add the surrounding light and the lamp, all but its place."""
     scene = bpy.context.scene
     scene.world = bpy.data.worlds.new("world")  # an empty file has none
     nodes, links = empty_nodes(bpy, scene.world)
@@ -162,9 +181,7 @@ def light(bpy):
 
     lamp = bpy.data.lights.new("lamp", "POINT")
     lamp.energy, lamp.color = LIGHT_WATT, LIGHT_COLOR
-    placed = bpy.data.objects.new("lamp", lamp)
-    placed.location = LIGHT_POSITION
-    scene.collection.objects.link(placed)
+    scene.collection.objects.link(bpy.data.objects.new("lamp", lamp))
 
 
 def add_camera(bpy, distance):
