@@ -409,17 +409,20 @@ def test_models_or_a_run_are_needed(script, options):
 
 def test_ctrl_c_ends_blender_too(stand_in, model, tmp_path):
     started = tmp_path / "started"
-    program = stand_in(f"import time; pathlib.Path({str(started)!r}).write_text('x'); time.sleep(60)")
+    program = stand_in(
+        f"import time; pathlib.Path({str(started)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    )
     command = [sys.executable, "render_class_view.py", "-m", str(model), "-b", program]
     with subprocess.Popen(command, cwd=RENDER, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 30
-        while not started.exists() and time.monotonic() < deadline:
+        while not (started.exists() and started.read_text()) and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        # the stand-in holds no end of this pipe, but would keep the script waiting
         _, error = process.communicate(timeout=20)
     assert process.returncode == 1
     assert "Stopped by Ctrl-C" in error
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
 
 
 # --- with a real Blender
