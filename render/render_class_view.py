@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="RUN",
         help="training run: every savepoint/RUN/models/EPOCH.obj becomes savepoint/RUN/renders/EPOCH.png; "
         "what is there already is left as it is. The folder savepoint is looked for in the current folder, "
-        "then beside it",
+        "then in the one above",
     )
     add(
         "-b",
@@ -192,9 +192,10 @@ def render(targets: dict[Path, Path], args: argparse.Namespace, tell: Callable[[
         "color": [channel / 255 for channel in args.color],
         **{name: getattr(args, name) for name in ("samples", "size", "framing")},
     }
+    total = len(models) * count
     written = 0
     with (
-        tqdm(total=len(models) * count, disable=None, unit="picture") as bar,
+        tqdm(total=total, disable=None if total > 1 else True, unit="picture") as bar,
         contextlib.closing(
             blender.render(blender.scene_command(program), models, azimuths, options, bar.update)
         ) as results,

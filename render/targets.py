@@ -34,18 +34,17 @@ def folder_targets(models: Sequence[Path], folder: Path, suffix: str) -> dict[Pa
 def run_targets(name: str, folder: Path | None, suffix: str) -> dict[Path, Path]:
     """Give the models of a run, by epoch, their pictures: in `folder` or else the run's folder of renders.
 
-    The run is looked for in the current folder, or, where that has no runs, beside it: the tutorial renders
-    from the folder ``render``.
+    The run is looked for in the current folder, or, where that has no runs, in the one above: the tutorial
+    renders from the folder ``render``.
 
     Raises
     ------
     UserError
         If there is no such run or no model in it.
     """
-    here = Path()
-    beside = Path("..")
-    is_beside = not (here / SAVEPOINTS).is_dir() and (beside / SAVEPOINTS).is_dir()
-    run = RunFolder(name, base=beside if is_beside else here).existing()
+    here, above = Path(), Path("..")
+    is_above = not (here / SAVEPOINTS).is_dir() and (above / SAVEPOINTS).is_dir()
+    run = RunFolder(name, base=above if is_above else here).existing()
     models = [path for path in run.models.glob("*.obj") if not path.name.startswith(".")]
     if not models:
         raise UserError(f"{run.models}: holds no .obj file yet; run convert_to_obj.py -n {name} first.")

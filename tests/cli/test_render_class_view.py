@@ -194,6 +194,17 @@ def test_a_program_that_cannot_be_started_is_told(script, model, tmp_path, capsy
     assert "cannot be started" in capsys.readouterr().err
 
 
+def test_a_program_that_does_not_answer_is_told(script, model, tmp_path, monkeypatch, capsys):
+    if os.name == "nt":
+        pytest.skip("a script is no program on Windows")
+    program = tmp_path / "blender"
+    program.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(script.blender, "ANSWER_TIMEOUT_S", 0.2)
+    assert script.main(["-m", str(model), "-b", str(program)]) == 1
+    assert "does not answer" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(shutil.which("true") is None, reason="this system has no program `true`")
 def test_a_wrong_program_is_told(script, model, capsys):
     assert script.main(["-m", str(model), "-b", "true"]) == 1
