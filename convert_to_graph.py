@@ -1,11 +1,14 @@
-"""Draw generated shapes as 3-D scatter plots, an optional step of the tutorial.
+"""Draw generated shapes, an optional step of the tutorial: 3-D scatter plots, a sheet or a film.
 
 python convert_to_graph.py -n chair-1
 python convert_to_graph.py -f savepoint/chair-1/1000.npy -c 0
+python convert_to_graph.py -n chair-1 --sheet --epochs 2500-2900
+python convert_to_graph.py -n chair-1 --gif
 """
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,12 +18,31 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rasgan import cli
-from rasgan.exports import add_options, export_all, run_grids, target_of
-from rasgan.figures import draw_scatter
-from rasgan.files import read_voxels
+from rasgan.errors import UserError
+from rasgan.exports import (
+    Shape,
+    add_options,
+    choose,
+    export_all,
+    folder_grids,
+    of_epochs,
+    run_grids,
+    shapes_in,
+    spread,
+    target_of,
+)
+from rasgan.figures import ScatterPlots, contact_sheet
+from rasgan.films import draw_film
 from rasgan.runs import RunFolder
+from rasgan.voxels import is_occupied
 
 COLORMAPS = ("copper", "viridis", "plasma", "winter", "cool", "ocean", "inferno", "coolwarm")
+GRAPHS = Path("3D_graphs")
+SHEET = (2, 5)
+LARGEST_SHEET = 20  # rows, and columns
+MOST_FRAMES = 120
+FILM_MS = 10_000
+SLOWEST_FRAME_MS = 500
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -28,53 +50,150 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add_options(parser, ".png", "3D_graphs")
+    add_options(parser, ".png", GRAPHS.name, takes_many=True)
+    parser.add_argument(
+        "--epochs",
+        type=epoch_range,
+        metavar="A-B",
+        help="only the shapes of these epochs, for example 2500-2900",
+    )
     parser.add_argument(
         "-c",
         "--colormap",
         type=int,
         choices=range(len(COLORMAPS)),
-        default=1,
         metavar=f"0..{len(COLORMAPS) - 1}",
-        help=", ".join(f"{number} {name}" for number, name in enumerate(COLORMAPS))
-        + " (default: %(default)s)",
+        help=", ".join(f"{number} {name}" for number, name in enumerate(COLORMAPS)) + " (default: 1)",
     )
     parser.add_argument(
         "--title", action="store_true", help="write the epoch, or else the file's name, above each plot"
     )
+    instead = parser.add_argument_group("instead of a scatter plot for every shape")
+    kind = instead.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--sheet",
+        nargs="?",
+        type=rows_by_columns,
+        const=SHEET,
+        metavar="ROWSxCOLUMNS",
+        help="one shaded picture of randomly chosen shapes in their order (default: 2x5): "
+        "savepoint/RUN/sheet.png",
+    )
+    kind.add_argument(
+        "--gif",
+        action="store_true",
+        help=f"a film of all shapes in their order, of {MOST_FRAMES} at most: savepoint/RUN/training.gif",
+    )
+    instead.add_argument(
+        "--seed",
+        type=cli.whole_number,
+        default=0,
+        help="another seed, another choice for the sheet (default: %(default)s)",
+    )
     return parser
+
+
+def epoch_range(text: str) -> tuple[int, int]:
+    """Parse "2500-2900" or a single epoch (argparse type)."""
+    match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text, re.ASCII)
+    if match is None or int(match[2] or match[1]) < int(match[1]):
+        raise argparse.ArgumentTypeError(f"must be like 2500-2900, the lower first: {text}")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def rows_by_columns(text: str) -> tuple[int, int]:
+    """Parse "2x5" (argparse type)."""
+    match = re.fullmatch(r"(\d{1,3})[xX](\d{1,3})", text, re.ASCII)
+    if match is None or not all(0 < int(number) <= LARGEST_SHEET for number in match.groups()):
+        raise argparse.ArgumentTypeError(f"must be like 2x5, {LARGEST_SHEET}x{LARGEST_SHEET} at most: {text}")
+    return int(match[1]), int(match[2])
 
 
 @cli.ends_cleanly
 def main(argv: Sequence[str] | None = None) -> int:
-    """Draw the file or the run; exit code 1 if a grid of the run could not be read."""
-    args = build_parser().parse_args(argv)
+    """Draw a file, a folder or a run; exit code 1 if a grid could not be read."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    is_overview = args.sheet is not None or args.gif
+    if is_overview and (args.colormap is not None or args.title):
+        parser.error("--sheet and --gif are shaded and have captions; -c and --title are for scatter plots")
+    shapes = find_shapes(args)
+    if args.epochs is not None:
+        shapes = of_epochs(shapes, *args.epochs)
+    return draw_overview(args, shapes) if is_overview else draw_plots(args, shapes)
 
-    def export(source: Path, target: Path) -> None:
-        title = title_of(source) if args.title else None
-        draw_scatter(target, read_voxels(source), title, COLORMAPS[args.colormap], args.threshold)
 
-    if args.file is not None:
-        target = target_of(args.file, Path("3D_graphs"), ".png")
-        export(args.file, target)
-        print(f"wrote {target}")
-        show(target)
+def find_shapes(args: argparse.Namespace) -> list[Shape]:
+    """List what to draw, in order."""
+    if args.file is None:
+        return shapes_in(run_grids(RunFolder(args.name).existing()))
+    return shapes_in(folder_grids(args.file) if args.file.is_dir() else [args.file])
+
+
+def draw_plots(args: argparse.Namespace, shapes: list[Shape]) -> int:
+    """Draw a scatter plot of every shape; those of a run or folder that are there already are kept."""
+    plots = ScatterPlots(COLORMAPS[1 if args.colormap is None else args.colormap], args.threshold)
+
+    def export(shape: Shape, target: Path) -> None:
+        plots.draw(target, shape.read(), shape.label if args.title else None)
+
+    if args.file is not None and not args.file.is_dir():
+        for shape in shapes:
+            target = target_of(shape, GRAPHS, ".png")
+            export(shape, target)
+            print(f"wrote {target}")
+        if len(shapes) == 1:
+            show(target)
         return 0
 
-    run = RunFolder(args.name).existing()
-    summary = export_all(tqdm(run_grids(run), disable=None, unit="plot"), run.graphs, ".png", export)
+    folder = RunFolder(args.name).graphs if args.file is None else GRAPHS / args.file.resolve().name
+    summary = export_all(tqdm(shapes, disable=None, unit="plot"), folder, ".png", export)
     for sentence in summary.failed:
         print(f"failed: {sentence}", file=sys.stderr)
-    print(f"{run.graphs}: {len(summary.written)} drawn, {summary.already_there} already there, ", end="")
+    print(f"{folder}: {len(summary.written)} drawn, {summary.already_there} already there, ", end="")
     print(f"{len(summary.failed)} failed")
     if summary.already_there and not summary.written:
-        print(f"To draw them again, rename or remove {run.graphs} first.")
+        print(f"To draw them again, rename or remove {folder} first.")
     return 1 if summary.failed else 0
 
 
-def title_of(source: Path) -> str:
-    """Name the epoch that a file holds; training names its files by the epoch."""
-    return f"epoch {int(source.stem)}" if source.stem.isdecimal() else source.stem
+def draw_overview(args: argparse.Namespace, shapes: list[Shape]) -> int:
+    """Draw the sheet or the film; a shape that cannot be read is left out and told."""
+    rows, columns = args.sheet or SHEET
+    shown = spread(shapes, MOST_FRAMES) if args.gif else choose(shapes, rows * columns, args.seed)
+    read, failed = [], []
+    for shape in tqdm(shown, disable=None, unit="shape", leave=False):
+        try:
+            read.append((shape, is_occupied(shape.read(), args.threshold)))
+        except UserError as error:
+            failed.append(str(error))
+    if not read:
+        raise UserError(failed[0])
+    for sentence in failed:
+        print(f"failed: {sentence}", file=sys.stderr)
+    target = overview_path(args)
+    labels = [shape.label for shape, _ in read]
+    if args.gif:
+        frame_ms = min(SLOWEST_FRAME_MS, round(FILM_MS / len(read), -1))
+        frames = tqdm([grid for _, grid in read], disable=None, unit="frame", leave=False)
+        draw_film(target, frames, labels, int(frame_ms))
+    else:
+        contact_sheet(target, [grid for _, grid in read], columns, labels)
+    print(f"wrote {target}: {len(read)} of {len(shapes)} shapes")
+    if args.file is not None:
+        show(target)
+    return 1 if failed else 0
+
+
+def overview_path(args: argparse.Namespace) -> Path:
+    """Name the sheet or the film after what is in it."""
+    epochs = "" if args.epochs is None else "-{}-{}".format(*args.epochs)
+    if args.file is None:
+        name = "training" if args.gif else "sheet"
+        return RunFolder(args.name).savepoints / f"{name}{epochs}{'.gif' if args.gif else '.png'}"
+    source = args.file.resolve()
+    name = source.name if source.is_dir() else source.stem
+    return GRAPHS / f"{name}{epochs}{'.gif' if args.gif else '-sheet.png'}"
 
 
 def show(picture: Path) -> None:

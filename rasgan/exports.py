@@ -1,11 +1,16 @@
 """What the two convert_to scripts share: which grids to read, where each result goes, and what came of it."""
 
 import argparse
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
 
 from rasgan.errors import UserError
+from rasgan.files import VOXEL_SUFFIXES, count_shapes, read_voxels
 from rasgan.runs import RunFolder
 from rasgan.voxels import OCCUPIED_ABOVE
 
@@ -14,20 +19,63 @@ class EmptyShapeError(UserError):
     """A grid in which no voxel is occupied cannot become what was asked for."""
 
 
+@dataclass(frozen=True)
+class Shape:
+    """A grid on disk: a voxel file, or one of the shapes of an .npy batch.
+
+    Parameters
+    ----------
+    path : Path
+    index : int
+        Its place in the batch, from 0.
+    is_alone : bool
+        Whether the file holds no other shape.
+    """
+
+    path: Path
+    index: int = 0
+    is_alone: bool = True
+
+    @property
+    def stem(self) -> str:
+        """What its results are called, without a suffix."""
+        return self.path.stem if self.is_alone else f"{self.path.stem}-{self.index:02d}"
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch that it is of; training names its files by the epoch."""
+        return int(self.path.stem) if self.path.stem.isdecimal() else None
+
+    @property
+    def label(self) -> str:
+        """What is written beside its picture."""
+        name = self.path.stem if self.epoch is None else f"epoch {self.epoch}"
+        return name if self.is_alone else f"{name}, {self.index}"
+
+    def read(self) -> np.ndarray:
+        """Read the (n, n, n) grid, as `read_voxels` does."""
+        return read_voxels(self.path, self.index)
+
+
+Source = TypeVar("Source", Path, Shape)
+"""What one result is made from; its stem names the result."""
+
+
 @dataclass
 class Summary:
     """What became of the files of a run."""
 
     written: list[Path] = field(default_factory=list)
     already_there: int = 0
-    empty: list[Path] = field(default_factory=list)
+    empty: list[Path | Shape] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
 
-def add_options(parser: argparse.ArgumentParser, result: str, folder: str) -> None:
+def add_options(parser: argparse.ArgumentParser, result: str, folder: str, takes_many: bool = False) -> None:
     """Add ``-n RUN`` and ``-f FILE``, of which exactly one is needed, and ``--threshold``.
 
-    `result` is the suffix of what is written, `folder` the name of the folder for it.
+    `result` is the suffix of what is written, `folder` the name of the folder for it. `takes_many` says that
+    ``-f`` takes folders and every shape of a batch.
     """
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
@@ -43,7 +91,8 @@ def add_options(parser: argparse.ArgumentParser, result: str, folder: str) -> No
         type=Path,
         metavar="FILE",
         help=f"one .npy, .raw or .binvox file, for example savepoint/chair-1/1000.npy: becomes "
-        f"./{folder}/NAME{result}",
+        f"./{folder}/NAME{result}"
+        + (f"; of an .npy batch every shape; or a folder of such files: ./{folder}/FOLDER" * takes_many),
     )
     parser.add_argument(
         "--threshold",
@@ -62,26 +111,104 @@ def run_grids(run: RunFolder) -> list[Path]:
     UserError
         If nothing was generated in it yet.
     """
-    grids = [path for path in run.savepoints.glob("*.npy") if not path.name.startswith(".")]
+    grids = _voxel_files(run.savepoints, (".npy",))
     if not grids:
         raise UserError(f"{run.savepoints}: holds no .npy file yet; train longer or sample more often.")
-    return sorted(grids, key=lambda path: (int(path.stem) if path.stem.isdecimal() else -1, path.stem))
+    return grids
 
 
-def target_of(source: Path, folder: Path, suffix: str) -> Path:
+def folder_grids(folder: Path) -> list[Path]:
+    """List the voxel files of any folder, those named by an epoch in its order.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    grids = _voxel_files(folder, VOXEL_SUFFIXES)
+    if not grids:
+        raise UserError(f"{folder}: holds no {', '.join(VOXEL_SUFFIXES)} file; choose another folder.")
+    return grids
+
+
+def _voxel_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    paths = [
+        path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    ]
+    return sorted(paths, key=lambda path: (int(path.stem) if path.stem.isdecimal() else -1, path.name))
+
+
+def shapes_in(paths: Iterable[Path]) -> list[Shape]:
+    """List every shape of some voxel files; a file that cannot be read counts as one.
+
+    Raises
+    ------
+    UserError
+        If two of them share a name, and so their results would.
+    """
+    shapes = []
+    for path in paths:
+        try:
+            count = count_shapes(path)
+        except UserError:
+            count = 1  # reading it will say what is wrong
+        shapes += [Shape(path, index, count == 1) for index in range(count)]
+    names = Counter(shape.stem.lower() for shape in shapes)  # some systems take A and a for the same
+    for shape in shapes:
+        if names[shape.stem.lower()] > 1:
+            raise UserError(
+                f"{shape.path}: another file here has shapes of the name {shape.stem!r} too; "
+                "move one of the two elsewhere."
+            )
+    return shapes
+
+
+def of_epochs(shapes: list[Shape], first: int, last: int) -> list[Shape]:
+    """Keep the shapes of the epochs `first` to `last`, both included.
+
+    Raises
+    ------
+    UserError
+        If none is left; the sentence says what epochs there are.
+    """
+    kept = [shape for shape in shapes if shape.epoch is not None and first <= shape.epoch <= last]
+    if not kept:
+        epochs = sorted(shape.epoch for shape in shapes if shape.epoch is not None)
+        there = (
+            f"those here go from {epochs[0]} to {epochs[-1]}" if epochs else "no file here is named by one"
+        )
+        raise UserError(f"--epochs: no shape of an epoch from {first} to {last}; {there}.")
+    return kept
+
+
+def choose(shapes: list[Shape], count: int, seed: int) -> list[Shape]:
+    """Draw at most `count` shapes at random, the same for the same seed, and leave them in their order."""
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(len(shapes), min(count, len(shapes)), replace=False)
+    return [shapes[index] for index in sorted(chosen)]
+
+
+def spread(shapes: list[Shape], most: int) -> list[Shape]:
+    """Take at most `most` shapes, evenly spaced, the first and the last included."""
+    if len(shapes) <= most:
+        return shapes
+    return [shapes[index] for index in np.linspace(0, len(shapes) - 1, most).round().astype(int)]
+
+
+def target_of(source: Source, folder: Path, suffix: str) -> Path:
     """Give the file in `folder` that `source` becomes: only its last suffix is exchanged."""
     return folder / f"{source.stem}{suffix}"
 
 
 def export_all(
-    sources: Iterable[Path], folder: Path, suffix: str, export: Callable[[Path, Path], None]
+    sources: Iterable[Source], folder: Path, suffix: str, export: Callable[[Source, Path], None]
 ) -> Summary:
     """Export each file that has no result in `folder` yet; one that fails does not stop the others.
 
     Parameters
     ----------
-    sources : paths
-        Files to read.
+    sources : files or shapes
+        What to read.
     folder : Path
         Where the results lie.
     suffix : str

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 import os
 import secrets
 from collections.abc import Iterator
@@ -43,8 +44,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def read_voxels(path: Path) -> np.ndarray:
+def read_voxels(path: Path, index: int = 0) -> np.ndarray:
     """Read a voxel grid from a .raw, .npy or .binvox file.
+
+    Parameters
+    ----------
+    path : Path
+    index : int
+        Which shape of an .npy file with a batch (more than three axes), below `count_shapes`.
 
     Returns
     -------
@@ -59,11 +66,26 @@ def read_voxels(path: Path) -> np.ndarray:
     """
     path = Path(path)
     check_is_file(path)
-    readers = {".raw": read_raw, ".npy": _read_npy, ".binvox": _read_binvox}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return _read_npy(path, index)
+    readers = {".raw": read_raw, ".binvox": _read_binvox}
+    if suffix not in readers:
         raise UserError(f"{path}: not a voxel file; give one that ends in {', '.join(VOXEL_SUFFIXES)}.")
-    return reader(path)
+    return readers[suffix](path)
+
+
+def count_shapes(path: Path) -> int:
+    """Count the grids in a voxel file: the length of a batch in an .npy file, else 1.
+
+    Raises
+    ------
+    UserError
+        If an .npy file holds no grid.
+    """
+    path = Path(path)
+    check_is_file(path)
+    return math.prod(_open_npy(path).shape[:-3]) if path.suffix.lower() == ".npy" else 1
 
 
 def check_is_file(path: Path) -> None:
@@ -111,8 +133,17 @@ def write_raw(path: Path, occupied: np.ndarray) -> None:
         temporary.write_bytes((occupied.astype(np.uint8) * 255).tobytes())
 
 
-def _read_npy(path: Path) -> np.ndarray:
-    """Read an .npy grid; of a batch (more than three axes) the first shape."""
+def _read_npy(path: Path, index: int) -> np.ndarray:
+    """Read one grid of an .npy file; a batch may have any axes before the last three."""
+    array = _open_npy(path)
+    array = array[np.unravel_index(index, array.shape[:-3])]
+    if array.dtype.kind == "f":
+        return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+    return np.array(array > 0, order="C")
+
+
+def _open_npy(path: Path) -> np.ndarray:
+    """Map an .npy file of one or more grids, (..., n, n, n), into memory."""
     try:
         # Mapped, so that nothing is allocated on the word of a header; pickles cannot be mapped at all.
         array = np.lib.format.open_memmap(path, mode="r")
@@ -124,17 +155,13 @@ def _read_npy(path: Path) -> np.ndarray:
         ) from error
     if array.dtype.kind not in "biuf":
         raise UserError(f"{path}: holds {array.dtype} values; a voxel grid is bool, integer or float.")
-    shape = array.shape
-    while array.ndim > 3 and len(array):
-        array = array[0]
-    if array.ndim != 3 or len(set(array.shape)) > 1 or not 0 < len(array) <= LARGEST_SIDE:
+    sides = array.shape[-3:]
+    if len(sides) < 3 or len(set(sides)) > 1 or not array.size or sides[0] > LARGEST_SIDE:
         raise UserError(
-            f"{path}: has shape {shape}; a voxel grid is n x n x n (n at most {LARGEST_SIDE}), "
+            f"{path}: has shape {array.shape}; a voxel grid is n x n x n (n at most {LARGEST_SIDE}), "
             "or a batch of them."
         )
-    if array.dtype.kind == "f":
-        return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
-    return np.array(array > 0, order="C")
+    return array
 
 
 def _read_binvox(path: Path) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""New shapes from a trained generator.
+"""New shapes from a trained generator, and films from one of them to another.
 
 Example::
 
     python -m rasgan.generate -n chair-1 --count 16 --seed 7
+    python -m rasgan.generate -n chair-1 --interpolate 3 8 --steps 24
 """
 
 import argparse
@@ -12,36 +13,97 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from rasgan import checkpoints, cli, figures, randomness
+from rasgan import checkpoints, cli, figures, films, randomness
 from rasgan.checkpoints import Position
 from rasgan.files import atomic_path
 from rasgan.networks import LATENT_SIZE, Generator
+from rasgan.objfile import write_obj
 from rasgan.runs import RunFolder
 from rasgan.settings import Settings
 from rasgan.training import inference
+from rasgan.voxels import is_occupied, surface_mesh
 
-BATCH = 16  # shapes generated at once; bounds the memory, changes no shape
+COUNT, SEED, STEPS = 10, 0, 24
+FRAME_MS = 100
+MOST_ON_SHEET = 100
+
+
+def latents(seed: int, count: int) -> Tensor:
+    """Draw z for `count` shapes: (count, LATENT_SIZE). Row i depends on `seed` and i alone."""
+    rngs = [randomness.rng_for(seed, randomness.GENERATED, i) for i in range(count)]
+    return torch.stack([randomness.noise(rng, LATENT_SIZE) for rng in rngs])
+
+
+def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Go from one vector to another along an arc: spherical interpolation.
+
+    The direction turns evenly from that of `a` to that of `b`, and the length changes evenly. Normal noise
+    of many dimensions lies close to a sphere, so all points of the arc are as likely as its ends; those of a
+    straight line are too short.
+
+    Parameters
+    ----------
+    a, b : (d,) array
+        Not zero. Between opposite vectors there are many arcs; one is chosen, always the same.
+    t : (k,) array
+        0 gives `a` and 1 gives `b`, exactly.
+
+    Returns
+    -------
+    points : (k, d) array of the dtype of `a`
+
+    Notes
+    -----
+    K. Shoemake. Animating rotation with quaternion curves. SIGGRAPH 1985.
+    """
+    t = np.asarray(t, dtype=np.float64)[:, None]
+    length_a, length_b = np.linalg.norm(a.astype(np.float64)), np.linalg.norm(b.astype(np.float64))
+    start, end = a / length_a, b / length_b
+    across = end - (start @ end) * start
+    if np.linalg.norm(across) < 1e-9:  # parallel or opposite: any direction across will do
+        across = np.eye(len(a))[np.abs(start).argmin()]
+        across -= (start @ across) * start
+    across /= np.linalg.norm(across)
+    angle = np.arctan2(end @ across, end @ start)
+    length = (1 - t) * length_a + t * length_b
+    points = (length * (np.cos(t * angle) * start + np.sin(t * angle) * across)).astype(a.dtype)
+    # rounding must not move the ends
+    return np.where(t == 0, a, np.where(t == 1, b, points))
 
 
 @torch.no_grad()
-def generate(generator: nn.Module, seed: int, count: int) -> np.ndarray:
-    """Generate `count` shapes, (count, n, n, n) float32 scores.
+def decode(generator: nn.Module, z: Tensor) -> np.ndarray:
+    """Turn (k, LATENT_SIZE) into (k, n, n, n) float32 scores. Batch norm uses its running statistics.
 
-    Shape i depends on `seed` and i alone: a larger count adds shapes and changes none. Batch norm uses its
-    running statistics.
+    One shape at a time: in a batch, a shape's last bits would depend on its company.
     """
     device = next(generator.parameters()).device
-    z = torch.stack(
-        [
-            randomness.noise(randomness.rng_for(seed, randomness.GENERATED, i), LATENT_SIZE)
-            for i in range(count)
-        ]
-    )
     with inference(generator):
-        grids = [generator(part.to(device)).squeeze(1).float().cpu() for part in z.split(BATCH)]
+        grids = [generator(row.to(device)).squeeze(1).float().cpu() for row in z.split(1)]
     return torch.cat(grids).contiguous().numpy()
+
+
+def generate(generator: nn.Module, seed: int, count: int, truncation: float = 1.0) -> np.ndarray:
+    """Generate `count` shapes, (count, n, n, n) float32 scores.
+
+    Shape i depends on `seed`, i and `truncation` alone: a larger count adds shapes and changes none.
+    `truncation`, above 0 and at most 1, scales z: towards 0 all shapes become one.
+    """
+    return decode(generator, truncation * latents(seed, count))
+
+
+def interpolate(
+    generator: nn.Module, first: int, last: int, steps: int, truncation: float = 1.0
+) -> np.ndarray:
+    """Generate `steps` shapes (two or more) from the first shape of one seed to that of another.
+
+    The ends equal, bit for bit, what `generate` gives for these seeds.
+    """
+    a, b = (truncation * latents(seed, 1)[0] for seed in (first, last))
+    z = slerp(a.numpy(), b.numpy(), np.linspace(0, 1, steps))
+    return decode(generator, torch.from_numpy(z))
 
 
 def load_generator(folder: Path, epoch: int | None = None) -> tuple[Generator, Position]:
@@ -54,20 +116,43 @@ def load_generator(folder: Path, epoch: int | None = None) -> tuple[Generator, P
     return generator.eval(), position
 
 
-def save_shapes(folder: Path, grids: np.ndarray, seed: int) -> list[Path]:
+def save_shapes(folder: Path, grids: np.ndarray, seed: int, truncation: float = 1.0) -> list[Path]:
     """Write each shape to ``folder/seedSEED-I.npy``; I counts from 0."""
-    paths = [folder / f"seed{seed}-{i:02d}.npy" for i in range(len(grids))]
+    name = f"seed{seed}{_truncated(truncation)}"
+    paths = [folder / f"{name}-{i:02d}.npy" for i in range(len(grids))]
     for path, grid in zip(paths, grids, strict=True):
-        with atomic_path(path) as temporary:
-            np.save(temporary, grid)
+        _save_npy(path, grid)
     return paths
+
+
+def _save_npy(path: Path, array: np.ndarray) -> None:
+    with atomic_path(path) as temporary:
+        np.save(temporary, array)
+
+
+def save_meshes(paths: Sequence[Path], grids: Sequence[np.ndarray]) -> int:
+    """Write the closed surface of each shape as .obj; return how many were empty and have none."""
+    empty = 0
+    for path, grid in zip(paths, grids, strict=True):
+        occupied = is_occupied(grid)
+        if occupied.any():
+            write_obj(path.with_suffix(".obj"), *surface_mesh(occupied))
+        else:
+            empty += 1
+    return empty
+
+
+def _truncated(truncation: float) -> str:
+    """Mark the names of truncated shapes, which are others than those of the seed alone."""
+    return "" if truncation == 1 else f"-truncation{truncation:g}"
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
     parser = argparse.ArgumentParser(
         prog="python -m rasgan.generate",
-        description="Generate new shapes from a training run.",
+        description="Generate new shapes from a training run: .npy grids, .obj meshes, one picture of all. "
+        "They go to savepoint/NAME/generated/EPOCH. The same seed gives the same shapes every time.",
         allow_abbrev=False,
     )
     parser.add_argument("-n", "--name", required=True, help="name of the training run")
@@ -78,26 +163,86 @@ def build_parser() -> argparse.ArgumentParser:
         type=cli.whole_number,
         help="epoch to take (default: the newest)",
     )
-    parser.add_argument("--count", type=cli.positive, default=10, help="how many shapes (default 10)")
+    parser.add_argument("--count", type=cli.positive, help=f"how many shapes (default {COUNT})")
+    parser.add_argument("--seed", type=cli.whole_number, help=f"other seeds, other shapes (default {SEED})")
     parser.add_argument(
-        "--seed", type=cli.whole_number, default=0, help="other seeds, other shapes (default 0)"
+        "--interpolate",
+        type=cli.whole_number,
+        nargs=2,
+        metavar=("A", "B"),
+        help="instead, change the first shape of seed A into that of seed B: one .gif, and its frames as one "
+        ".npy batch; takes --steps in place of --count and --seed",
     )
+    parser.add_argument(
+        "--steps", type=_frames, help=f"frames of --interpolate, both ends included (default {STEPS})"
+    )
+    parser.add_argument(
+        "--truncation",
+        type=_up_to_one,
+        default=1.0,
+        metavar="T",
+        help="scale the generator's random input by T, above 0 and at most 1: the lower, the more alike the "
+        "shapes (default 1)",
+    )
+    parser.add_argument("--no-obj", dest="obj", action="store_false", help="write no meshes")
     return parser
+
+
+def _frames(text: str) -> int:
+    number = int(text)
+    if number < 2:
+        raise argparse.ArgumentTypeError(f"must be at least 2: {text}")
+    return number
+
+
+def _up_to_one(text: str) -> float:
+    number = cli.positive_real(text)
+    if number > 1:
+        raise argparse.ArgumentTypeError(f"must be at most 1: {text}")
+    return number
 
 
 @cli.ends_cleanly
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the shapes and one picture of them below savepoint/NAME/generated."""
-    args = build_parser().parse_args(argv)
+    """Write the shapes and one picture of them, or the film, below savepoint/NAME/generated."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if args.interpolate and (args.count is not None or args.seed is not None):
+        parser.error("--interpolate names its own seeds and takes --steps; leave --count and --seed out")
+    if args.steps is not None and not args.interpolate:
+        parser.error("--steps goes with --interpolate; --count says how many shapes")
     run = RunFolder(args.name)
     generator, position = load_generator(run.checkpoints, args.load_epoch)
-    grids = generate(generator, args.seed, args.count)
     folder = run.generated(position)
-    save_shapes(folder, grids, args.seed)
-    sheet = folder / f"seed{args.seed}.png"
-    figures.contact_sheet(sheet, grids)
-    cli.say(f"{len(grids)} shapes of epoch {position} in {folder}, their picture in {sheet}")
+    write = write_film if args.interpolate else write_shapes
+    write(args, generator, folder, position)
     return 0
+
+
+def write_shapes(args: argparse.Namespace, generator: Generator, folder: Path, position: Position) -> None:
+    """Generate independent shapes: a grid and a mesh of each, and a sheet of all."""
+    seed = SEED if args.seed is None else args.seed
+    grids = generate(generator, seed, args.count or COUNT, args.truncation)
+    paths = save_shapes(folder, grids, seed, args.truncation)
+    sheet = folder / f"seed{seed}{_truncated(args.truncation)}.png"
+    figures.contact_sheet(sheet, grids[:MOST_ON_SHEET])
+    empty = save_meshes(paths, grids) if args.obj else 0
+    shown = "their picture" if len(grids) <= MOST_ON_SHEET else f"a picture of the first {MOST_ON_SHEET}"
+    cli.say(f"{len(grids)} shapes of epoch {position} in {folder}, {shown} in {sheet}")
+    if empty:
+        cli.say(f"{empty} of them empty: no voxel is occupied, so there is no mesh; train longer.")
+
+
+def write_film(args: argparse.Namespace, generator: Generator, folder: Path, position: Position) -> None:
+    """Generate the shapes between two seeds: a batch of all of them and a film."""
+    first, last = args.interpolate
+    grids = interpolate(generator, first, last, args.steps or STEPS, args.truncation)
+    name = f"seed{first}-to-{last}{_truncated(args.truncation)}"
+    batch, film = folder / f"{name}.npy", folder / f"{name}.gif"
+    _save_npy(batch, grids)
+    captions = [f"seed {first} to {last}: {share:.0%}" for share in np.linspace(0, 1, len(grids))]
+    films.draw_film(film, is_occupied(grids), captions, FRAME_MS)
+    cli.say(f"{len(grids)} shapes of epoch {position} in {batch}, the film in {film}")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ DARK = np.array([46, 38, 66]) / 255
 """Colours in full light and in none."""
 
 
-def picture(occupied: np.ndarray, scale: int = 1) -> np.ndarray:
+def picture(occupied: np.ndarray, scale: int = 1, whole_box: bool = False) -> np.ndarray:
     """Draw the shape from its front, right and above, with its shadow on the ground, on white.
 
     Parameters
@@ -33,19 +33,25 @@ def picture(occupied: np.ndarray, scale: int = 1) -> np.ndarray:
         Axes as sketched in `rasgan.voxels`.
     scale : int
         Multiplies `EDGES`.
+    whole_box : bool
+        Keep the place of the shape in its grid, with the ground under the grid, and do not crop: what a
+        film needs, whose camera stands still.
 
     Returns
     -------
     rgb : (h, w, 3) float array, 0 to 1
-        Cropped to the shape and its shadow; (0, 0, 3) for an empty grid.
+        Cropped to the shape and its shadow, (0, 0, 3) for an empty grid; or as large for every grid of the
+        same size.
     """
     index = np.argwhere(occupied)
-    if not len(index):
+    if not len(index) and not whole_box:
         return np.ones((0, 0, 3))
     size = max(occupied.shape)
-    shape = occupied[
-        tuple(slice(low, high + 1) for low, high in zip(index.min(0), index.max(0), strict=True))
-    ]
+    shape = occupied
+    if not whole_box:
+        shape = occupied[
+            tuple(slice(low, high + 1) for low, high in zip(index.min(0), index.max(0), strict=True))
+        ]
     room = 3 + size // 10, 8 + size // 3  # for the shadow, which falls towards high indices
     grid = np.pad(shape, [room, (3, 3), room])
     ground = np.zeros_like(grid)
@@ -71,7 +77,18 @@ def picture(occupied: np.ndarray, scale: int = 1) -> np.ndarray:
     drawn[pixel] = True
     image[drawn] = np.clip(DARK + (CLAY - DARK) * top[drawn, None], 0, 1)
     image = image.reshape(height, width, 3)
-    return _crop(image)
+    return image if whole_box else _crop(image)
+
+
+def smooth_picture(occupied: np.ndarray, shrink: int, whole_box: bool = False) -> np.ndarray:
+    """Draw a shape as large at every resolution, shrunk by a whole factor to smooth it: (h, w, 3) float."""
+    size = max(occupied.shape)
+    scale = max(1, 64 // size)
+    shrink *= max(1, scale * size // 64)
+    rgb = picture(occupied, scale, whole_box)
+    high, wide, _ = rgb.shape
+    padded = np.pad(rgb, [(0, -high % shrink), (0, -wide % shrink), (0, 0)], constant_values=1.0)
+    return padded.reshape(-(-high // shrink), shrink, -(-wide // shrink), shrink, 3).mean(axis=(1, 3))
 
 
 def _side(

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from rasgan import figures, isometric
-from rasgan.figures import contact_sheet, draw_losses, draw_network, draw_scatter, layer_shapes
+from rasgan.figures import ScatterPlots, contact_sheet, draw_losses, draw_network, draw_scatter, layer_shapes
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_hundred_thousand_steps_take_seconds(tmp_path, rng):
 def test_scatter_shows_axes_0_2_1_coloured_by_height(tmp_path, shown):
     scores = np.zeros((8, 8, 8))
     scores[1, 2, 3] = scores[6, 7, 5] = 1
-    draw_scatter(tmp_path / "1.png", scores, title="epoch 10", colormap="plasma")
+    ScatterPlots("plasma").draw(tmp_path / "1.png", scores, title="epoch 10")
     (axes,) = shown[0].axes
     (points,) = axes.collections
     x, y, z = (np.asarray(part) for part in points._offsets3d)
@@ -123,6 +123,28 @@ def test_scatter_of_nothing_says_so(tmp_path, shown):
 
 def test_scatter_takes_any_title(tmp_path):
     draw_scatter(tmp_path / "1.png", np.ones((4, 4, 4), bool), title="$5 a {chair")
+
+
+def test_one_figure_draws_what_new_figures_would(tmp_path, chair):
+    """Whatever was drawn before: another shape, size, title, or nothing at all."""
+    plots = ScatterPlots("winter", threshold=0.6)
+    big = np.linspace(0, 1, 24**3).reshape(24, 24, 24)
+    for number, (grid, title) in enumerate(
+        [(big, "a"), (chair, None), (0 * big, "b"), (chair, "c"), (big, None)]
+    ):
+        reused, new = tmp_path / f"{number}.png", tmp_path / f"new{number}.png"
+        plots.draw(reused, grid, title)
+        ScatterPlots("winter", threshold=0.6).draw(new, grid, title)
+        assert reused.read_bytes() == new.read_bytes()
+
+
+def test_a_scatter_plot_at_64_cubed_is_quick(tmp_path, chair):
+    grid = chair.repeat(4, 0).repeat(4, 1).repeat(4, 2)
+    plots = ScatterPlots()
+    plots.draw(tmp_path / "1.png", grid)
+    start = time.perf_counter()
+    plots.draw(tmp_path / "1.png", grid)
+    assert time.perf_counter() - start < 1.5  # 0.15 s on an idle core
 
 
 # --- the contact sheet
@@ -165,6 +187,31 @@ def test_ten_shapes_at_64_cubed_are_quick_and_small(tmp_path, chair):
     contact_sheet(tmp_path / "1.png", [grid] * 10)
     assert time.perf_counter() - start < 15  # about 1 s on an idle core
     assert (tmp_path / "1.png").stat().st_size < 300_000
+
+
+def test_long_labels_are_shortened_in_the_middle(tmp_path, shown, chair):
+    label = "scan-of-the-old-chair-in-the-attic-0017"
+    contact_sheet(tmp_path / "1.png", [chair] * 5, labels=[label] * 4 + ["short"])
+    long, *_, short = (text for text in shown[0].texts)
+    assert short.get_text() == "short"
+    assert long.get_text().startswith("scan-of")
+    assert long.get_text().endswith("-0017")
+    picture = pixels(tmp_path / "1.png")
+    extent = long.get_window_extent()
+    assert extent.width < picture.shape[1] / 5
+
+
+def test_sheets_of_specks_are_drawn_smaller_until_the_file_is_small(tmp_path, rng, chair, monkeypatch):
+    shrinks = []
+    draw = isometric.smooth_picture
+    monkeypatch.setattr(
+        isometric, "smooth_picture", lambda shape, shrink: shrinks.append(shrink) or draw(shape, shrink)
+    )
+    contact_sheet(tmp_path / "1.png", [chair] * 10)
+    assert set(shrinks) == {2}
+    contact_sheet(tmp_path / "2.png", list(rng.random((10, 32, 32, 32)) < 0.1))
+    assert set(shrinks) > {2}
+    assert (tmp_path / "2.png").stat().st_size <= 300_000
 
 
 # --- the shaded picture of one shape
@@ -250,6 +297,21 @@ def test_top_is_brighter_than_front_and_front_than_side():
     front = picture[tuple((corner + (right + up) / 2).astype(int)[::-1])]
     side = picture[tuple((corner + right + (back + up) / 2).astype(int)[::-1])]
     assert top.sum() > front.sum() > side.sum()
+
+
+def test_a_whole_box_keeps_every_shape_in_its_place(chair):
+    far = np.roll(chair, 1, axis=0)
+    here, there, empty = (
+        isometric.picture(grid, whole_box=True) for grid in (chair, far, np.zeros_like(chair))
+    )
+    assert here.shape == there.shape == empty.shape
+    assert (empty == 1).all()
+    right, down = isometric.EDGES[0]
+    clay = np.ptp(here, axis=2) > 0.2
+    moved = np.roll(clay, (down, right), axis=(0, 1))
+    assert np.array_equal(np.ptp(there, axis=2) > 0.2, moved)
+    cropped = isometric.picture(chair)
+    assert (np.ptp(cropped, axis=2) > 0.2).sum() == clay.sum()
 
 
 def test_an_empty_picture_is_no_pixel():

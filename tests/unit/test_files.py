@@ -9,7 +9,7 @@ import pytest
 import trimesh
 
 from rasgan.errors import UserError
-from rasgan.files import LARGEST_SIDE, atomic_path, read_raw, read_voxels, write_raw
+from rasgan.files import LARGEST_SIDE, atomic_path, count_shapes, read_raw, read_voxels, write_raw
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
 
@@ -283,3 +283,27 @@ def test_missing_files_stay_os_errors(tmp_path):
     for suffix in (".raw", ".npy", ".binvox"):
         with pytest.raises(FileNotFoundError):
             read_voxels(tmp_path / f"a{suffix}")
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_batch_is_read_shape_by_shape(tmp_path, rng, order):
+    batch = rng.standard_normal((2, 3, 4, 4, 4)).astype(">f4")
+    np.save(tmp_path / "batch.npy", np.asarray(batch, order=order))
+    assert count_shapes(tmp_path / "batch.npy") == 6
+    for index in range(6):
+        grid = read_voxels(tmp_path / "batch.npy", index)
+        assert np.array_equal(grid, batch.reshape(6, 4, 4, 4)[index])
+        assert grid.dtype == np.float32
+        assert grid.flags.c_contiguous
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 8, 8), (2, 0, 8, 8, 8), (8, 8), (3, 8, 8, 9)])
+def test_what_is_no_batch_is_named(tmp_path, shape):
+    np.save(tmp_path / "batch.npy", np.zeros(shape))
+    with pytest.raises(UserError, match=r"batch\.npy: has shape"):
+        count_shapes(tmp_path / "batch.npy")
+
+
+def test_other_files_hold_one_shape(tmp_path):
+    write_raw(tmp_path / "a.raw", np.ones((4, 4, 4), bool))
+    assert count_shapes(tmp_path / "a.raw") == 1
