@@ -10,7 +10,7 @@ SAVEPOINTS = Path("savepoint")
 
 
 class RunFolder:
-    """The two folders of one run, below the folder that the script is started in.
+    """The two folders of one run, below the folder that the script is started in, or another `base`.
 
     Raises
     ------
@@ -18,16 +18,17 @@ class RunFolder:
         If `name` cannot be the name of a folder on every system.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, base: Path = Path()) -> None:
         if not re.fullmatch(r"[^<>:\"/\\|?*\x00-\x1f]{1,100}", name) or name.strip(" .") != name:
             raise UserError(f"--name {name!r} cannot be a folder's name; use letters, digits, '-' and '_'.")
         self.name = name
-        self.checkpoints = CHECKPOINTS / name
-        self.savepoints = SAVEPOINTS / name
+        self.checkpoints = base / CHECKPOINTS / name
+        self.savepoints = base / SAVEPOINTS / name
         self.plots = self.savepoints / "plots"
         self.graphs = self.savepoints / "3D_graphs"
         self.models = self.savepoints / "models"
-        self.lock = CHECKPOINTS / f".{name}.lock"
+        self.renders = self.savepoints / "renders"
+        self.lock = base / CHECKPOINTS / f".{name}.lock"
         self.options = self.savepoints / "options.json"
 
     def grid(self, epoch: int) -> Path:
@@ -52,6 +53,11 @@ class RunFolder:
         """
         if self.savepoints.is_dir():
             return self
-        names = sorted(path.name for path in SAVEPOINTS.glob("*/"))
+        names = sorted(path.name for path in self.savepoints.parent.glob("*/"))
         known = f"runs here: {', '.join(names)}" if names else "there are no runs here yet; train one first"
         raise UserError(f"{self.savepoints}: no run of this name; {known}.")
+
+
+def by_epoch(path: Path) -> tuple[int, str]:
+    """Give the key that sorts files by the epoch in their name, others first."""
+    return (int(path.stem) if path.stem.isdecimal() else -1, path.stem)

@@ -1,33 +1,33 @@
-"""Render an .obj model to a picture through Blender, an optional step of the tutorial.
+"""Render .obj models to pictures through Blender, an optional step of the tutorial.
 
     cd render
     python render_class_view.py -m ../models/1000.obj -o test.png -b blender
+    python render_class_view.py -m ../models/1000.obj -o test.gif -b blender --turntable 36
+    python render_class_view.py -n chair-1 -b blender
 
-Blender 3.3 or later (https://www.blender.org) renders on the processor; no display is needed. The background
-of the picture is transparent.
+Blender 3.3 or later (https://www.blender.org) renders on the processor; no display is needed. Instead of it,
+-b takes a Python with the package bpy. Pictures have a transparent background, turntables a white one.
 """
 
 import argparse
-import json
+import contextlib
 import math
-import os
-import shutil
-import struct
-import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs from a mere checkout
 
 from rasgan import cli
 from rasgan.errors import UserError
-from rasgan.files import atomic_path
+from render import blender
+from render.pictures import Color, write_picture, write_turntable
+from render.targets import folder_targets, one_target, run_targets
 
-SCENE = Path(__file__).resolve().with_name("scene.py")
-SCENE_FAILED = 9
-"""Blender's exit code when the scene raises; without asking for one that would be 0."""
+RENDERS = "renders"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -36,7 +36,25 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("-m", "--model_file", "--model-file", type=Path, required=True, metavar="OBJ", help="the .obj model")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "-m",
+        "--model_file",
+        "--model-file",
+        type=Path,
+        nargs="+",
+        action="extend",
+        metavar="OBJ",
+        help="the .obj model, or several",
+    )
+    source.add_argument(
+        "-n",
+        "--name",
+        metavar="RUN",
+        help="training run: every savepoint/RUN/models/EPOCH.obj becomes savepoint/RUN/renders/EPOCH.png; "
+        "what is there already is left as it is. The folder savepoint is looked for in the current folder, "
+        "then in the one above",
+    )
     add(
         "-b",
         "--blender_path",
@@ -44,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         required=True,
         metavar="BLENDER",
         help='the Blender program: its path, for example "C:/Program Files/Blender Foundation/Blender/'
-        'blender.exe", or its name where it can be found by that',
+        'blender.exe", or its name where it can be found by that; or a Python with the package bpy',
     )
     angle = {"type": finite, "metavar": "DEG"}
     add("-a", "--azimuth", default=50.0, help="round the model, degrees (default: 50)", **angle)
@@ -63,18 +81,30 @@ def build_parser() -> argparse.ArgumentParser:
         "--output_img",
         "--output-img",
         type=Path,
-        default=Path("demo_img.png"),
-        metavar="PNG",
-        help="the picture to write (default: demo_img.png)",
+        metavar="FILE",
+        help="the picture to write (default: demo_img.png, with --turntable demo_img.gif); for several "
+        "models the folder (default: renders), in which each picture has its model's name",
     )
-    add("--samples", type=whole, default=64, metavar="N", help="light paths a pixel (default: 64)")
-    add("--size", type=whole, default=600, metavar="PIXELS", help="edge of the picture (default: 600)")
+    add(
+        "--turntable",
+        type=views,
+        metavar="N",
+        help="write a GIF that turns round the model in N views, 2 to 120, the first from --azimuth",
+    )
+    add("--samples", type=pixels, default=64, metavar="N", help="light paths a pixel (default: 64)")
+    add("--size", type=pixels, default=600, metavar="PIXELS", help="edge of the picture (default: 600)")
     add(
         "--color",
         type=hex_color,
         default="#e7e7e7",
         metavar="#RRGGBB",
         help="of the model (default: #e7e7e7)",
+    )
+    add(
+        "--background",
+        type=hex_color,
+        metavar="#RRGGBB",
+        help="behind the model (default: transparent, with --turntable white)",
     )
     add(
         "--framing",
@@ -94,116 +124,106 @@ def finite(text: str) -> float:
     return number
 
 
-def whole(text: str) -> int:
-    """Read a whole number from 1 to 65,536, the longest edge that Blender renders."""
+def pixels(text: str) -> int:
+    """Read a whole number from 1 to 65,535, the longest edge of a GIF and one less than Blender's."""
+    return whole(text, 1, 65_535)
+
+
+def views(text: str) -> int:
+    """Read a whole number from 2 to 120: more views would be shown for less than 1/30 s each."""
+    return whole(text, 2, 120)
+
+
+def whole(text: str, lowest: int, highest: int) -> int:
+    """Read a whole number within bounds."""
     number = int(text)
-    if not 1 <= number <= 65_536:
-        raise ValueError
+    if not lowest <= number <= highest:
+        raise argparse.ArgumentTypeError(f"must be {lowest} to {highest}: {text}")
     return number
 
 
-def hex_color(text: str) -> list[float]:
-    """Read #RRGGBB as red, green and blue, 0 to 1."""
+def hex_color(text: str) -> Color:
+    """Read #RRGGBB."""
     digits = text.removeprefix("#")
     if len(digits) != 6:
         raise ValueError
-    return [byte / 255 for byte in bytes.fromhex(digits)]
+    return tuple(bytes.fromhex(digits))
 
 
 @cli.ends_cleanly
 def main(argv: Sequence[str] | None = None) -> int:
-    """Check the model, start Blender, check and move the picture."""
+    """Render what is asked for; exit code 1 if a model could not be rendered."""
     args = build_parser().parse_args(argv)
-    output = args.output_img if args.output_img.suffix else args.output_img.with_suffix(".png")
-    if output.suffix.lower() != ".png":
-        raise UserError(f"{output}: the picture is a PNG; give a name that ends in .png.")
-    blender = find_program(args.blender_path)
-    check_has_faces(args.model_file)
-    # Blender expands some characters of a path, braces among them, so it renders to a plain name.
-    with tempfile.TemporaryDirectory(prefix="render-") as folder:
-        picture = Path(folder) / "picture.png"
-        options = {
-            "model": str(args.model_file.resolve()),
-            "output": str(picture),
-            **{name: getattr(args, name) for name in ("azimuth", "elevation", "tilt", "distance")},
-            **{name: getattr(args, name) for name in ("samples", "size", "color", "framing")},
-        }
-        run_blender(blender, options)
-        with atomic_path(output) as temporary:
-            shutil.copyfile(picture, temporary)
-    print(f"wrote {output}")
-    return 0
+    suffix = ".gif" if args.turntable else ".png"
+    is_one = args.name is None and len(args.model_file) == 1
+    if is_one:
+        target = one_target(args.output_img or Path("demo_img"), suffix)
+        render({args.model_file[0]: target}, args, tell=stop)
+        print(f"wrote {target}")
+        return 0
 
-
-def find_program(name: str) -> str:
-    """Give the full path of a program named by its path or found on PATH."""
-    if Path(name).is_dir():
-        raise UserError(f"{name}: a folder; give the Blender program in it with -b.")
-    found = shutil.which(name)
-    if found is None:
-        raise UserError(
-            f"{name}: no such program; install Blender (https://www.blender.org) and give its path with -b."
-        )
-    return str(Path(found).absolute())  # not resolved: a launcher may go by the name of its link
-
-
-def check_has_faces(model: Path) -> None:
-    """Refuse a model without faces before Blender starts, which may render nothing without a word."""
-    with model.open("rb") as lines:
-        if not any(line.startswith((b"f ", b"f\t")) for line in lines):
-            raise UserError(
-                f"{model}: holds no faces, so there is nothing to render; convert the shape again."
-            )
-
-
-def run_blender(blender: str, options: dict) -> None:
-    """Render the scene in Blender, with `options` as scene.py reads them, and make sure of the picture."""
-    command = [blender, "--background", "--factory-startup"]
-    command += ["--python-exit-code", str(SCENE_FAILED), "--python", str(SCENE)]  # in this order
-    # ASCII only: a path in any script survives any locale.
-    command += ["--", json.dumps(options, ensure_ascii=True)]
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")
-    }
-    try:
-        ended = subprocess.run(  # noqa: S603 - an argument list
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
-    except OSError as error:
-        raise UserError(
-            f"{blender}: cannot be started ({error.strerror}); give Blender's path with -b."
-        ) from error
-    if ended.returncode == SCENE_FAILED:
-        raise UserError(f"Blender could not render {options['model']}.{last_lines(ended.stdout)}")
-    if ended.returncode != 0:
-        problem = f"ended with exit code {ended.returncode}"
-    elif not is_picture(Path(options["output"]), options["size"]):
-        problem = "ended without writing the picture"
+    if args.name is None:
+        targets = missing = folder_targets(args.model_file, args.output_img or Path(RENDERS), suffix)
     else:
-        return
-    raise UserError(f"{blender}: {problem}; is it Blender 3.3 or later?{last_lines(ended.stdout)}")
+        targets = run_targets(args.name, args.output_img, suffix)
+        missing = {model: target for model, target in targets.items() if not target.exists()}
+    written = render(missing, args, tell=lambda problem: tqdm.write(f"failed: {problem}", file=sys.stderr))
+    failed = len(missing) - written
+    folder = next(iter(targets.values())).parent
+    print(f"{folder}: {written} written, {len(targets) - len(missing)} already there, {failed} failed")
+    return 1 if failed else 0
 
 
-def last_lines(output: str, count: int = 5) -> str:
-    """Quote the end of what a program printed."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()][-count:]
-    return " Its last lines:\n  " + "\n  ".join(lines) if lines else " It printed nothing."
+def stop(problem: str) -> NoReturn:
+    """End with a problem."""
+    raise UserError(problem)
 
 
-def is_picture(path: Path, size: int) -> bool:
-    """Tell whether a file is a whole PNG of `size` x `size` pixels."""
-    if not path.is_file():
-        return False
-    data = path.read_bytes()
-    header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", size, size)
-    return data.startswith(header) and b"IEND" in data[-12:]
+def render(targets: dict[Path, Path], args: argparse.Namespace, tell: Callable[[str], object]) -> int:
+    """Render each model to its picture; give how many were written, and `tell` why others were not."""
+    program = blender.find_program(args.blender_path)
+    models = [model for model in targets if has_faces(model, tell)]
+    if not models:
+        return 0
+    count = args.turntable or 1
+    azimuths = [args.azimuth + 360 * view / count for view in range(count)]
+    options = {
+        "view": (args.elevation, args.tilt, args.distance),
+        "color": [channel / 255 for channel in args.color],
+        **{name: getattr(args, name) for name in ("samples", "size", "framing")},
+    }
+    total = len(models) * count
+    written = 0
+    with (
+        tqdm(total=total, disable=None if total > 1 else True, unit="picture") as bar,
+        contextlib.closing(
+            blender.render(blender.scene_command(program), models, azimuths, options, bar.update)
+        ) as results,
+    ):
+        for index, result in results:
+            model = models[index]
+            if isinstance(result, str):
+                tell(result)
+                continue
+            if args.turntable:
+                write_turntable(result, targets[model], args.background)
+            else:
+                write_picture(result[0], targets[model], args.background)
+            written += 1
+    return written
+
+
+def has_faces(model: Path, tell: Callable[[str], object]) -> bool:
+    """Tell whether a model can be read and has faces; without any, Blender may render nothing silently."""
+    try:
+        with model.open("rb") as lines:
+            if any(line.startswith((b"f ", b"f\t")) for line in lines):
+                return True
+    except OSError as error:
+        tell(cli.describe_os_error(error))
+    else:
+        tell(f"{model}: holds no faces, so there is nothing to render; convert the shape again.")
+    return False
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
-"""Renders one .obj model; runs inside Blender 3.3 or later, started by render_class_view.py.
+"""Renders .obj models; runs inside Blender 3.3 or later or under a Python with bpy, started by blender.py.
 
-Needs nothing but bpy and the standard library, and builds its scene from code on an empty file. What it is to
-do comes as one JSON object after ``--``. Blender turns the file's (x, y, z), y up, into (x, -z, y).
+Needs nothing but bpy and the standard library, and builds its scenes from code on an empty file. What it is
+to do stands in a JSON file, whose path comes, as JSON too, after ``--``. Blender turns the file's (x, y, z),
+y up, into (x, -z, y).
 """
 
 import json
 import math
 import sys
+import traceback
+from pathlib import Path
 
 LENS_MM, SENSOR_MM = 35.0, 32.0
 ORIGINAL_TARGET = (0.0, -0.40, 0.0)
@@ -54,39 +57,83 @@ def camera_matrix(target, azimuth_deg, elevation_deg, tilt_deg, distance):
     return [*rows, [0.0, 0.0, 0.0, 1.0]]
 
 
+def turned(point, center, angle_deg):
+    """Turn a point round the vertical axis through another, from x towards y.
+
+    As the camera goes round, the lamp goes with it, so that the model seems to stand on a turntable and is
+    never seen from its dark side alone.
+    """
+    x, y = point[0] - center[0], point[1] - center[1]
+    angle = math.radians(angle_deg)
+    return (
+        center[0] + math.cos(angle) * x - math.sin(angle) * y,
+        center[1] + math.sin(angle) * x + math.cos(angle) * y,
+        point[2],
+    )
+
+
 def linear_from_srgb(value):
     """Turn a display value, 0 to 1, into linear light (IEC 61966-2-1)."""
     return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
 
 
-def render(options):
-    """Render the model that `options` names to the picture that they name."""
+def render_all(job):
+    """Render every model of the job from every azimuth; one that fails does not stop the others."""
     import bpy
 
     if bpy.app.version < (3, 3, 0):
         raise RuntimeError(f"Blender 3.3 or later is needed, this is {bpy.app.version_string}")
+    for number, model in enumerate(job["models"]):
+        try:
+            target = build(bpy, model["file"], job)
+            first = job["azimuths"][0]
+            for view, (azimuth, picture) in enumerate(zip(job["azimuths"], model["pictures"], strict=True)):
+                camera = camera_matrix(target, azimuth, *job["view"])
+                lamp = turned(LIGHT_POSITION, target, azimuth - first)
+                render(bpy, camera, lamp, picture)
+                report(job, number, view)
+        except Exception as error:  # whatever it is, it is told, and the next model has its turn
+            print(*traceback.format_tb(error.__traceback__, limit=-1), f"{type(error).__name__}: {error}")
+            report(job, number, None)
+
+
+def report(job, model, view):
+    """Tell that a view was rendered, or with None that the model failed."""
+    print(f"\n{job['report']}{json.dumps({'model': model, 'view': view})}", flush=True)
+
+
+def build(bpy, path, job):
+    """Build the scene of one model; give the point to look at."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    models = import_model(bpy, options["model"])
-    paint(bpy, models, [linear_from_srgb(channel) for channel in options["color"]])
+    models = import_model(bpy, path)
+    paint(bpy, models, [linear_from_srgb(channel) for channel in job["color"]])
     light(bpy)
-    target = ORIGINAL_TARGET if options["framing"] == "original" else middle(models)
-    view = (options["azimuth"], options["elevation"], options["tilt"], options["distance"])
-    look(bpy, camera_matrix(target, *view), options["distance"])
+    add_camera(bpy, distance=job["view"][-1])
 
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
-    scene.cycles.samples = options["samples"]
+    scene.cycles.samples = job["samples"]
     scene.cycles.use_denoising = False  # on by default, and an error in builds without OpenImageDenoise
     scene.cycles.max_bounces = 0
     scene.view_settings.view_transform = "Standard"  # the default is another one in almost every version
     scene.view_settings.look = "None"
-    scene.render.resolution_x = scene.render.resolution_y = options["size"]
+    scene.render.resolution_x = scene.render.resolution_y = job["size"]
     scene.render.resolution_percentage = 100
     scene.render.film_transparent = True
     scene.render.image_settings.file_format = "PNG"
     scene.render.image_settings.color_mode = "RGBA"
     scene.render.use_file_extension = False
-    scene.render.filepath = options["output"]
+    return ORIGINAL_TARGET if job["framing"] == "original" else middle(models)
+
+
+def render(bpy, camera, lamp, picture):
+    """Render the scene to a file with the camera, a matrix as of `camera_matrix`, and the lamp in place."""
+    import mathutils
+
+    scene = bpy.context.scene
+    scene.camera.matrix_world = mathutils.Matrix(camera)  # nested lists would be taken as columns
+    scene.objects["lamp"].location = lamp
+    scene.render.filepath = picture
     bpy.ops.render.render(write_still=True)
 
 
@@ -95,7 +142,7 @@ def import_model(bpy, path):
     bpy.ops.wm.obj_import(filepath=path, forward_axis="NEGATIVE_Z", up_axis="Y")
     models = [thing for thing in bpy.context.scene.objects if thing.type == "MESH"]
     if not sum(len(model.data.polygons) for model in models):
-        raise RuntimeError(f"the model has no faces: {path}")
+        raise RuntimeError("the model has no faces")
     bpy.context.view_layer.update()  # so that the models' matrices hold
     return models
 
@@ -123,7 +170,7 @@ def paint(bpy, models, color):
 
 
 def light(bpy):
-    """Add the surrounding light and the lamp."""
+    """Add the surrounding light and the lamp, all but its place."""
     scene = bpy.context.scene
     scene.world = bpy.data.worlds.new("world")  # an empty file has none
     nodes, links = empty_nodes(bpy, scene.world)
@@ -134,20 +181,15 @@ def light(bpy):
 
     lamp = bpy.data.lights.new("lamp", "POINT")
     lamp.energy, lamp.color = LIGHT_WATT, LIGHT_COLOR
-    placed = bpy.data.objects.new("lamp", lamp)
-    placed.location = LIGHT_POSITION
-    scene.collection.objects.link(placed)
+    scene.collection.objects.link(bpy.data.objects.new("lamp", lamp))
 
 
-def look(bpy, matrix, distance):
-    """Add the camera."""
-    import mathutils
-
+def add_camera(bpy, distance):
+    """Add the camera; `distance` is to what it looks at."""
     camera = bpy.data.cameras.new("camera")
     camera.lens, camera.sensor_width = LENS_MM, SENSOR_MM
     camera.clip_start, camera.clip_end = distance / 1000, 1000 * max(distance, 1.0)
     placed = bpy.data.objects.new("camera", camera)
-    placed.matrix_world = mathutils.Matrix(matrix)  # nested lists would be taken as columns
     bpy.context.scene.collection.objects.link(placed)
     bpy.context.scene.camera = placed
 
@@ -161,4 +203,4 @@ def empty_nodes(bpy, owner):
 
 
 if __name__ == "__main__":
-    render(json.loads(sys.argv[sys.argv.index("--") + 1]))
+    render_all(json.loads(Path(json.loads(sys.argv[-1])).read_text(encoding="utf-8")))

@@ -2,14 +2,16 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 from scipy.spatial import ConvexHull
 
 from rasgan.objfile import write_obj
@@ -53,15 +55,24 @@ def model(tmp_path, voxels):
 
 
 @pytest.fixture
+def models(tmp_path, model, voxels):
+    """Three models, the second of which has no vertices."""
+    second, third = model.with_name("1010.obj"), model.with_name("990.obj")
+    second.write_text("f 1 2 3\n", encoding="utf-8")
+    write_obj(third, *surface_mesh(voxels[:, :8], edge=0.04))
+    return [model, second, third]
+
+
+@pytest.fixture
 def stand_in(tmp_path):
-    """Make a program that stands in for Blender: its Python body sees `options`, as scene.py would."""
+    """Make a program that stands in for Blender: its Python body sees `job` and can `report`, as scene.py."""
     if os.name == "nt":
         pytest.skip("a script is no program on Windows")
 
-    def make(body):
-        program = tmp_path / "Program Files" / "Blender Foundation" / "blender.exe"
+    def make(body, answers="Blender 4.2.0", name="blender.exe"):
+        program = tmp_path / "Program Files" / "Blender Foundation" / name
         program.parent.mkdir(parents=True, exist_ok=True)
-        head = f"#!{sys.executable}\nimport json, os, pathlib, sys\noptions = json.loads(sys.argv[-1])\n"
+        head = STAND_IN_HEAD.format(python=sys.executable, answers=answers)
         program.write_text(head + body, encoding="utf-8")
         program.chmod(0o755)
         return str(program)
@@ -69,35 +80,54 @@ def stand_in(tmp_path):
     return make
 
 
-WRITES_PICTURE = """
+STAND_IN_HEAD = """#!{python}
+import json, os, pathlib, sys
 from PIL import Image
-Image.new("RGBA", (options["size"],) * 2).save(options["output"])
+
+if sys.argv[1] == "--version":
+    print("{answers}")
+    sys.exit()
+if sys.argv[1] == "-c":
+    sys.exit(0)
+job = json.loads(pathlib.Path(json.loads(sys.argv[-1])).read_text(encoding="utf-8"))
+first = pathlib.Path(job["models"][0]["pictures"][0])
+
+def report(model, view):
+    print("\\n" + job["report"] + json.dumps({{"model": model, "view": view}}), flush=True)
+
+def render(models=None, color=(0, 0, 0, 0)):
+    for number, model in enumerate(job["models"]):
+        if models is None or number in models:
+            for view, path in enumerate(model["pictures"]):
+                Image.new("RGBA", (job["size"],) * 2, color).save(path)
+                report(number, view)
+
 """
 
 
 def test_defaults_are_the_pages(script):
     args = script.build_parser().parse_args(["-m", "a.obj", "-b", "blender"])
     assert (args.azimuth, args.elevation, args.tilt, args.distance) == (50, 30, 0, 2)
-    assert args.output_img == Path("demo_img.png")
+    assert args.output_img is None  # demo_img.png or, for a turntable, demo_img.gif
 
 
 def test_all_options_reach_the_scene(script, stand_in, model, tmp_path, capsys):
-    body = WRITES_PICTURE + f"pathlib.Path({str(tmp_path / 'seen.json')!r}).write_text(json.dumps(sys.argv))"
+    seen = tmp_path / "seen.json"
+    body = f"pathlib.Path({str(seen)!r}).write_text(json.dumps([sys.argv, job])); render()"
     options = ["-a", "-20", "-e", "10.5", "-t", "5", "-d", "3", "--samples", "8", "--size", "40"]
     options += ["--color", "#ff8000", "--framing", "original"]
     output = tmp_path / "new folder" / "a {picture} ü.png"
     assert script.main(["-m", str(model), "-b", stand_in(body), "-o", str(output), *options]) == 0
-    command = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
+    command, job = json.loads(seen.read_text(encoding="utf-8"))
     assert command[1:4] == ["--background", "--factory-startup", "--python-exit-code"]
     assert command[5:8] == ["--python", str(RENDER.resolve() / "scene.py"), "--"]
-    seen = json.loads(command[8])
-    assert "{" not in Path(seen.pop("output")).name
-    assert seen == {
-        "model": str(model.resolve()),
-        "azimuth": -20,
-        "elevation": 10.5,
-        "tilt": 5,
-        "distance": 3,
+    assert command[8].isascii()
+    (only,) = job["models"]
+    assert only["file"] == str(model.resolve())
+    assert "{" not in Path(only["pictures"][0]).name
+    assert {name: job[name] for name in ("azimuths", "view", "samples", "size", "color", "framing")} == {
+        "azimuths": [-20],
+        "view": [10.5, 5, 3],
         "samples": 8,
         "size": 40,
         "color": pytest.approx([1, 128 / 255, 0]),
@@ -106,34 +136,35 @@ def test_all_options_reach_the_scene(script, stand_in, model, tmp_path, capsys):
     with Image.open(output) as picture:
         assert picture.size == (40, 40)
     assert [path.name for path in output.parent.iterdir()] == [output.name]
-    assert str(output) in capsys.readouterr().out
+    assert capsys.readouterr().out == f"wrote {output}\n"
 
 
 def test_a_name_without_suffix_gets_one(script, stand_in, model, tmp_path):
-    assert script.main(["-m", str(model), "-b", stand_in(WRITES_PICTURE), "-o", str(tmp_path / "x")]) == 0
+    assert script.main(["-m", str(model), "-b", stand_in("render()"), "-o", str(tmp_path / "x")]) == 0
     assert (tmp_path / "x.png").is_file()
 
 
 def test_our_python_settings_stay_out_of_blender(script, stand_in, model, tmp_path, monkeypatch):
-    program = stand_in("assert 'PYTHONPATH' not in os.environ" + WRITES_PICTURE)
+    program = stand_in("assert 'PYTHONPATH' not in os.environ; render()")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert script.main(["-m", str(model), "-b", program, "-o", str(tmp_path / "a.png")]) == 0
 
 
+WITHOUT = "without writing the picture"
 FAILING = {
-    "the scene raises": ("print('Error: no faces'); sys.exit(9)", ["could not render", "no faces"]),
+    "the scene raises": ("print('Error: no scene'); sys.exit(9)", ["exit code 9", "no scene"]),
+    "the model fails": ("print('Error: no faces'); report(0, None)", ["could not render", "no faces"]),
     "another exit code": ("print('bang', file=sys.stderr); sys.exit(3)", ["exit code 3", "bang"]),
     "killed": ("os.kill(os.getpid(), 9)", ["exit code -9", "printed nothing"]),
-    "no picture": ("print('done')", ["without writing the picture", "done"]),
-    "empty picture": ("pathlib.Path(options['output']).touch()", ["without writing the picture"]),
-    "not a PNG": (
-        "pathlib.Path(options['output']).write_bytes(b'GIF' * 99)",
-        ["without writing the picture"],
-    ),
-    "another size": ("options['size'] += 1" + WRITES_PICTURE, ["without writing the picture"]),
+    "no picture": ("print('done')", [WITHOUT, "done"]),
+    "no picture, but a report": ("print('done'); report(0, 0)", [WITHOUT, "done"]),
+    "empty picture": ("first.touch(); report(0, 0)", [WITHOUT]),
+    "not a PNG": ("first.write_bytes(b'GIF' * 99); report(0, 0)", [WITHOUT]),
+    "another size": ("job['size'] += 1; render()", [WITHOUT]),
     "half a picture": (
-        WRITES_PICTURE + "os.truncate(options['output'], os.path.getsize(options['output']) - 20)",
-        ["without writing the picture"],
+        "size = job['size']; Image.new('RGBA', (size, size)).save(first);"
+        "os.truncate(first, first.stat().st_size - 20); report(0, 0)",
+        [WITHOUT],
     ),
     "strange bytes": ("sys.stdout.buffer.write(b'\\xff\\xfe bad\\n'); sys.exit(1)", ["bad"]),
 }
@@ -163,6 +194,17 @@ def test_a_program_that_cannot_be_started_is_told(script, model, tmp_path, capsy
     assert "cannot be started" in capsys.readouterr().err
 
 
+def test_a_program_that_does_not_answer_is_told(script, model, tmp_path, monkeypatch, capsys):
+    if os.name == "nt":
+        pytest.skip("a script is no program on Windows")
+    program = tmp_path / "blender"
+    program.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(script.blender, "ANSWER_TIMEOUT_S", 0.2)
+    assert script.main(["-m", str(model), "-b", str(program)]) == 1
+    assert "does not answer" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(shutil.which("true") is None, reason="this system has no program `true`")
 def test_a_wrong_program_is_told(script, model, capsys):
     assert script.main(["-m", str(model), "-b", "true"]) == 1
@@ -170,9 +212,11 @@ def test_a_wrong_program_is_told(script, model, capsys):
 
 
 def test_bad_input_is_told_before_blender_starts(script, model, tmp_path, capsys):
-    empty, junk = tmp_path / "empty.obj", tmp_path / "junk.obj"
+    empty, junk, file = tmp_path / "empty.obj", tmp_path / "junk.obj", tmp_path / "file"
     empty.touch()
+    file.touch()
     junk.write_bytes(b"\x00\xff no mesh\n")
+    twin = tmp_path / f"{model.stem}.OBJ"
     program = sys.executable
     for options, says in [
         (["-m", str(tmp_path / "none.obj"), "-b", program], "none.obj"),
@@ -182,11 +226,162 @@ def test_bad_input_is_told_before_blender_starts(script, model, tmp_path, capsys
         (["-m", str(model), "-b", "no-such-blender"], "no such program"),
         (["-m", str(model), "-b", str(tmp_path)], "a folder"),
         (["-m", str(model), "-b", program, "-o", "a.jpg"], "ends in .png"),
+        (["-m", str(model), "-b", program, "-o", "a.png", "--turntable", "4"], "ends in .gif"),
+        (["-m", str(model), str(junk), "-b", program, "-o", "a.png"], "give -o a folder"),
+        (["-m", str(model), str(junk), "-b", program, "-o", str(file)], "give -o a folder"),
+        (["-m", str(model), str(twin), "-b", program], str(twin)),
     ]:
         assert script.main(options) == 1
         error = capsys.readouterr().err
         assert says in error
         assert error.count("\n") == 1
+
+
+# --- several models and runs
+
+
+@pytest.mark.parametrize("repeats_m", [False, True])
+def test_several_models_are_rendered_in_one_start(script, stand_in, models, tmp_path, capsys, repeats_m):
+    starts = tmp_path / "starts"
+    body = f"open({str(starts)!r}, 'a').write('x'); print('Error: bad'); report(1, None); render([0, 2])"
+    names = [str(path) for path in models]
+    options = ["-m", names[0], "-m", *names[1:]] if repeats_m else ["-m", *names]
+    output = tmp_path / "new" / "renders"
+    assert script.main([*options, "-b", stand_in(body), "-o", str(output), "--size", "20"]) == 1
+    assert sorted(path.name for path in output.iterdir()) == ["1000.png", "990.png"]
+    assert starts.read_text() == "x"
+    said = capsys.readouterr()
+    assert f"failed: {models[1]}: Blender could not render it." in said.err
+    assert "Error: bad" in said.err
+    assert said.out == f"{output}: 2 written, 0 already there, 1 failed\n"
+
+
+def test_models_that_cannot_be_read_do_not_stop_the_others(script, stand_in, model, tmp_path, capsys):
+    empty = tmp_path / "empty.obj"
+    empty.touch()
+    options = ["-m", str(empty), str(tmp_path / "none.obj"), str(model), "-o", str(tmp_path / "out")]
+    assert script.main([*options, "-b", stand_in("render()"), "--size", "20"]) == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["1000.png"]
+    said = capsys.readouterr()
+    assert f"failed: {empty}: holds no faces" in said.err
+    assert "none.obj: no such file" in said.err
+    assert "1 written, 0 already there, 2 failed" in said.out
+
+
+def test_what_was_rendered_before_blender_died_is_kept(script, stand_in, models, tmp_path, capsys):
+    options = ["-m", *map(str, models), "-o", str(tmp_path / "out"), "--size", "20"]
+    assert script.main([*options, "-b", stand_in("render([0]); os.kill(os.getpid(), 9)")]) == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["1000.png"]
+    assert "exit code -9 after 1 of 3 models" in capsys.readouterr().err
+
+
+@pytest.fixture
+def run(tmp_path, models, monkeypatch):
+    """A checkout with the run chair-1, whose first model was rendered before; we stand in it."""
+    folder = tmp_path / "checkout" / "savepoint" / "chair-1"
+    (folder / "renders").mkdir(parents=True)
+    shutil.copytree(models[0].parent, folder / "models")
+    (folder / "models" / ".1020-half.obj").write_text("f 1 2 3\n", encoding="utf-8")
+    (folder / "renders" / "990.png").write_bytes(b"old")
+    (tmp_path / "checkout" / "render").mkdir()
+    monkeypatch.chdir(tmp_path / "checkout")
+    return folder
+
+
+@pytest.mark.parametrize("place", [".", "render"])
+def test_a_run_is_rendered_where_nothing_is_yet(script, stand_in, run, monkeypatch, capsys, place):
+    monkeypatch.chdir(place)
+    command = ["-n", "chair-1", "-b", stand_in("render()"), "--size", "20"]
+    assert script.main(command) == 0
+    assert {path.name for path in (run / "renders").iterdir()} == {"990.png", "1000.png", "1010.png"}
+    assert (run / "renders" / "990.png").read_bytes() == b"old"
+    assert "renders: 2 written, 1 already there, 0 failed\n" in capsys.readouterr().out
+    assert script.main([*command[:3], stand_in("sys.exit(1)")]) == 0  # nothing to do, so it is not started
+    assert "0 written, 3 already there, 0 failed" in capsys.readouterr().out
+
+
+def test_a_run_is_rendered_to_another_folder_by_epoch(script, stand_in, run, tmp_path, capsys):
+    body = f"pathlib.Path({str(tmp_path / 'seen.json')!r}).write_text(json.dumps(job['models'])); render()"
+    options = ["-o", str(tmp_path / "out"), "--size", "20", "--turntable", "2"]
+    assert script.main(["-n", "chair-1", "-b", stand_in(body), *options]) == 0
+    seen = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
+    assert [Path(model["file"]).stem for model in seen] == ["990", "1000", "1010"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"990.gif", "1000.gif", "1010.gif"}
+
+
+def test_a_run_without_models_is_told(script, run, tmp_path, monkeypatch, capsys):
+    shutil.rmtree(run / "models")
+    monkeypatch.chdir("render")
+    for name, says in [
+        ("chair-1", "holds no .obj file yet; run convert_to_obj.py -n chair-1 first"),
+        ("chair-2", "no run of this name; runs here: chair-1"),
+        ("../chair-1", "cannot be a folder's name"),
+    ]:
+        assert script.main(["-n", name, "-b", sys.executable]) == 1
+        assert says in capsys.readouterr().err
+
+
+# --- backgrounds and turntables
+
+
+@pytest.mark.parametrize(
+    ("background", "expected"), [([], (255, 255, 255)), (["--background", "#0080fF"], (0, 128, 255))]
+)
+def test_a_turntable_is_a_looping_gif_on_a_flat_background(
+    script, stand_in, model, tmp_path, monkeypatch, background, expected
+):
+    body = f"""
+pathlib.Path({str(tmp_path / "seen.json")!r}).write_text(json.dumps(job))
+for view, path in enumerate(job["models"][0]["pictures"]):
+    picture = Image.new("RGBA", (30, 30), (90, 0, 0, 0))
+    picture.paste((200, 10 * view, 0, 255), (5 * view, 10, 5 * view + 5, 20))
+    picture.save(path)
+    report(0, view)
+"""
+    monkeypatch.chdir(tmp_path)
+    options = ["-a", "-30", "--turntable", "5", "--size", "30", *background]
+    assert script.main(["-m", str(model), "-b", stand_in(body), *options]) == 0
+    seen = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
+    assert seen["azimuths"] == [-30, 42, 114, 186, 258]
+    with Image.open(tmp_path / "demo_img.gif") as film:
+        assert film.info["loop"] == 0
+        assert film.n_frames == 5
+        assert film.info["duration"] == 800
+        for view, frame in enumerate(ImageSequence.Iterator(film)):
+            shown = np.asarray(frame.convert("RGB")).astype(int)
+            square = np.zeros((30, 30), bool)
+            square[10:20, 5 * view : 5 * view + 5] = True
+            assert (shown[~square] == expected).all()
+            assert np.abs(shown[square] - (200, 10 * view, 0)).max() <= 4
+
+
+def test_a_picture_can_have_a_flat_background(script, stand_in, model, tmp_path):
+    program = stand_in("render(color=(255, 0, 0, 128))")
+    options = ["-o", str(tmp_path / "a.png"), "--size", "10", "--background", "#0000ff"]
+    assert script.main(["-m", str(model), "-b", program, *options]) == 0
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.mode == "RGB"
+        assert picture.getpixel((5, 5)) == (128, 0, 127)
+
+
+# --- a Python with bpy
+
+
+def test_a_python_with_bpy_runs_the_scene_itself(script, stand_in, model, tmp_path):
+    seen = tmp_path / "seen.json"
+    body = f"pathlib.Path({str(seen)!r}).write_text(json.dumps(sys.argv)); render()"
+    program = stand_in(body, answers="Python 3.11.9", name="python")
+    assert script.main(["-m", str(model), "-b", program, "-o", str(tmp_path / "a.png"), "--size", "10"]) == 0
+    command = json.loads(seen.read_text(encoding="utf-8"))
+    assert command[1:-1] == [str(RENDER.resolve() / "scene.py"), "--"]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("bpy") is not None, reason="this Python has bpy")
+def test_a_python_without_bpy_is_told(script, model, capsys):
+    assert script.main(["-m", str(model), "-b", sys.executable]) == 1
+    error = capsys.readouterr().err
+    assert "this Python has no bpy; install it there" in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -203,6 +398,10 @@ def test_bad_input_is_told_before_blender_starts(script, model, tmp_path, capsys
         ["--color", "red"],
         ["--color", "#12345"],
         ["--framing", "left"],
+        ["-n", "chair-1"],
+        ["--turntable", "1"],
+        ["--turntable", "121"],
+        ["--background", "white"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(script, options):
@@ -212,18 +411,43 @@ def test_wrong_usage_is_exit_code_2(script, options):
     assert ended.value.code == 2
 
 
+@pytest.mark.parametrize("options", [[], ["-m"], ["-m", "a.obj", "-n", "chair-1"]])
+def test_models_or_a_run_are_needed(script, options):
+    with pytest.raises(SystemExit) as ended:
+        script.main([*options, "-b", "blender"])
+    assert ended.value.code == 2
+
+
+def test_ctrl_c_ends_blender_too(stand_in, model, tmp_path):
+    started = tmp_path / "started"
+    program = stand_in(
+        f"import time; pathlib.Path({str(started)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    )
+    command = [sys.executable, "render_class_view.py", "-m", str(model), "-b", program]
+    with subprocess.Popen(command, cwd=RENDER, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 30
+        while not (started.exists() and started.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "Stopped by Ctrl-C" in error
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
+
+
 # --- with a real Blender
 
 
 @pytest.fixture(scope="session")
 def blender():
-    """Find Blender on PATH; without one skip, or fail where RASGAN_REQUIRE_BLENDER=1 asks for it."""
-    found = shutil.which("blender")
+    """Find RASGAN_BLENDER or `blender`; without one skip, or fail where RASGAN_REQUIRE_BLENDER=1 says so."""
+    found = shutil.which(os.environ.get("RASGAN_BLENDER", "blender"))
     if found is None and os.environ.get("RASGAN_REQUIRE_BLENDER") == "1":
-        pytest.fail("RASGAN_REQUIRE_BLENDER=1, but there is no blender on PATH")
+        pytest.fail("RASGAN_REQUIRE_BLENDER=1, but there is no blender on PATH or at RASGAN_BLENDER")
     if found is None:
-        pytest.skip("there is no blender on PATH")
-    return "blender"
+        pytest.skip("there is no blender on PATH or at RASGAN_BLENDER")
+    return found
 
 
 def own_silhouette(voxels, edge, matrix, size):
@@ -243,6 +467,21 @@ def own_silhouette(voxels, edge, matrix, size):
     return drawn.reshape(size, size)
 
 
+def camera_place(voxels, edge, view, framing="middle"):
+    """Give the matrix of the camera that looks at the voxels' middle, or where the original looked."""
+    scene = load("scene")
+    places = np.argwhere(voxels)
+    i, j, k = (places.min(axis=0) + places.max(axis=0) + 1) / 2
+    middle = np.array([len(voxels) - i, -k, j]) * edge
+    return np.array(scene.camera_matrix(scene.ORIGINAL_TARGET if framing == "original" else middle, *view))
+
+
+def overlap(first, second):
+    """Give the share of two silhouettes' common part in all that they cover."""
+    assert min(first.sum(), second.sum()) > 500
+    return (first & second).sum() / (first | second).sum()
+
+
 @pytest.mark.blender
 @pytest.mark.parametrize(
     ("view", "framing"),
@@ -258,15 +497,43 @@ def test_a_real_render_has_the_voxels_silhouette(script, blender, model, voxels,
         assert picture.mode == "RGBA"
         rendered = np.asarray(picture)[..., 3] > 127
 
-    scene = load("scene")
-    places = np.argwhere(voxels)
-    low, high = places.min(axis=0), places.max(axis=0) + 1
-    i, j, k = (low + high) / 2
-    middle = np.array([len(voxels) - i, -k, j]) * edge
-    target = scene.ORIGINAL_TARGET if framing == "original" else middle
-    own = own_silhouette(voxels, edge, np.array(scene.camera_matrix(target, *view)), size)
-    assert own.sum() > 1000
-    assert (rendered & own).sum() / (rendered | own).sum() > 0.98
+    place = camera_place(voxels, edge, view, framing)
+    assert overlap(rendered, own_silhouette(voxels, edge, place, size)) > 0.98
+
+
+@pytest.mark.blender
+def test_real_renders_of_several_models(script, blender, models, voxels, tmp_path, capsys):
+    size, edge = 120, 0.04
+    options = ["--size", str(size), "--samples", "4", "-o", str(tmp_path), "-d", "1.5"]
+    assert script.main(["-m", *map(str, models), "-b", blender, *options]) == 1
+    assert f"failed: {models[1]}: Blender could not render it" in capsys.readouterr().err
+    for model, shape in [(models[0], voxels), (models[2], voxels[:, :8])]:
+        with Image.open(tmp_path / f"{model.stem}.png") as picture:
+            rendered = np.asarray(picture)[..., 3] > 127
+        place = camera_place(shape, edge, (50, 30, 0, 1.5))
+        assert overlap(rendered, own_silhouette(shape, edge, place, size)) > 0.98
+    assert not (tmp_path / f"{models[1].stem}.png").exists()
+
+
+@pytest.mark.blender
+def test_a_real_turntable_shows_every_side(script, blender, model, voxels, tmp_path):
+    size, edge = 120, 0.04
+    output = tmp_path / "turn.gif"
+    options = ["-a", "20", "-d", "1.5", "--size", str(size), "--samples", "4", "--background", "#00ff00"]
+    assert (
+        script.main(["-m", str(model), "-b", blender, "-o", str(output), "--turntable", "4", *options]) == 0
+    )
+    with Image.open(output) as film:
+        frames = [np.asarray(frame.convert("RGB")).astype(int) for frame in ImageSequence.Iterator(film)]
+    assert len(frames) == 4
+    drawn = [frame[..., 1] - frame[..., 0] < 128 for frame in frames]  # the clay is never green
+    sides = [
+        own_silhouette(voxels, edge, camera_place(voxels, edge, (20 + 90 * view, 30, 0, 1.5)), size)
+        for view in range(4)
+    ]
+    matches = np.array([[overlap(seen, side) for side in sides] for seen in drawn])
+    assert np.diag(matches).min() > 0.98
+    assert (matches - 2 * np.eye(4)).max() < 0.9  # no frame could be taken for another
 
 
 @pytest.mark.blender

@@ -62,6 +62,12 @@ def test_turning_round_fully_changes_nothing(camera):
     assert camera(50, 30, 10) == pytest.approx(camera(410, 390, 370))
 
 
+@pytest.mark.parametrize("angle", [0, 90, -37.5, 360])
+def test_the_lamp_turns_with_the_camera(scene, camera, angle):
+    before, after = camera(azimuth=50)[:3, 3], camera(azimuth=50 + angle)[:3, 3]
+    assert scene.turned(before, TARGET, angle) == pytest.approx(after)
+
+
 @pytest.mark.parametrize(("shown", "light"), [(0, 0), (1, 1), (0.5, 0.2140411), (0.04, 0.00309598)])
 def test_display_values_become_linear_light(scene, shown, light):
     assert scene.linear_from_srgb(shown) == pytest.approx(light, abs=1e-6)

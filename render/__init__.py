@@ -1,0 +1,1 @@
+"""Rendering through Blender."""

@@ -1,0 +1,194 @@
+"""Starts Blender, or a Python with Blender's module ``bpy``, on scene.py and hands out what it renders."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from rasgan.errors import UserError
+from render.pictures import is_picture
+
+SCENE = Path(__file__).resolve().with_name("scene.py")
+SCENE_FAILED = 9
+"""Blender's exit code when the scene raises; without asking for one that would be 0."""
+REPORT = "render_class_view: "
+"""Begins the lines by which the scene tells how far it is, among all that Blender prints."""
+ANSWER_TIMEOUT_S = 120
+HAS_BPY = "import importlib.util, sys; sys.exit(importlib.util.find_spec('bpy') is None)"
+
+
+def find_program(name: str) -> str:
+    """Give the full path of a program named by its path or found on PATH."""
+    if Path(name).is_dir():
+        raise UserError(f"{name}: a folder; give the Blender program in it with -b.")
+    found = shutil.which(name)
+    if found is None:
+        raise UserError(
+            f"{name}: no such program; install Blender (https://www.blender.org) and give its path with -b."
+        )
+    return str(Path(found).absolute())  # not resolved: a launcher may go by the name of its link
+
+
+def scene_command(program: str) -> list[str]:
+    """Give the command that runs scene.py in `program`, which is asked what it is; the job's path follows.
+
+    Raises
+    ------
+    UserError
+        If the program cannot be started or is a Python without ``bpy``.
+    """
+    if not _ask(program, "--version").stdout.startswith("Python "):
+        command = [program, "--background", "--factory-startup"]
+        return [*command, "--python-exit-code", str(SCENE_FAILED), "--python", str(SCENE), "--"]  # this order
+    if _ask(program, "-c", HAS_BPY).returncode != 0:
+        raise UserError(
+            f"{program}: this Python has no bpy; install it there (python -m pip install bpy), "
+            "or give the Blender program with -b."
+        )
+    return [program, str(SCENE), "--"]
+
+
+def render(
+    command: list[str],
+    models: Sequence[Path],
+    azimuths: Sequence[float],
+    options: dict,
+    step: Callable[[], object],
+) -> Iterator[tuple[int, list[Path] | str]]:
+    """Render every model from every azimuth in one start of a program.
+
+    Parameters
+    ----------
+    command : list of str
+        As `scene_command` gives it.
+    models : paths
+        The .obj files.
+    azimuths : floats
+        Degrees.
+    options : dict
+        What else scene.py reads, the same for all.
+    step : callable
+        Called after every picture.
+
+    Yields
+    ------
+    index, result : int, list of Path or str
+        As each model is finished: its pictures in the order of `azimuths`, which last until the next one is
+        asked for; or the sentence that says why there are none.
+
+    Raises
+    ------
+    UserError
+        If the program ends early or does not write its pictures.
+    """
+    with tempfile.TemporaryDirectory(prefix="render-") as name:
+        # Blender expands some characters of a path, braces among them, so it renders to plain names.
+        folder = Path(name)
+        pictures = [
+            [folder / f"{model}-{view}.png" for view in range(len(azimuths))] for model in range(len(models))
+        ]
+        job = folder / "job.json"
+        work = {
+            "models": [
+                {"file": str(model.resolve()), "pictures": [str(path) for path in paths]}
+                for model, paths in zip(models, pictures, strict=True)
+            ],
+            "azimuths": list(azimuths),
+            "report": REPORT,
+            **options,
+        }
+        job.write_text(json.dumps(work), encoding="utf-8")
+        # ASCII only: a path in any script survives any locale.
+        with _started([*command, json.dumps(str(job), ensure_ascii=True)]) as process:
+            last = deque(maxlen=5)
+            finished = code = 0
+            for report in _reports(process.stdout, last):
+                model, view = report["model"], report["view"]
+                if view is None:
+                    finished += 1
+                    yield model, f"{models[model]}: Blender could not render it.{_quote(last)}"
+                    continue
+                if not is_picture(pictures[model][view], options["size"]):
+                    break
+                step()
+                if view == len(azimuths) - 1:
+                    finished += 1
+                    yield model, pictures[model]
+                    for path in pictures[model]:
+                        path.unlink()
+            else:
+                code = process.wait()
+        if finished == len(models):
+            return
+        problem = f"ended with exit code {code}" if code else "ended without writing the picture"
+        done = f" after {finished} of {len(models)} models" if len(models) > 1 else ""
+        raise UserError(
+            f"{command[0]}: {problem}{done}; is it Blender 3.3 or later, or a Python with such a bpy?"
+            f"{_quote(last)}"
+        )
+
+
+def _ask(program: str, *arguments: str) -> subprocess.CompletedProcess:
+    """Run a program that ends at once and take what it prints."""
+    try:
+        return subprocess.run(  # noqa: S603 - an argument list
+            [program, *arguments],
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            timeout=ANSWER_TIMEOUT_S,
+            check=False,
+        )
+    except OSError as error:
+        raise UserError(
+            f"{program}: cannot be started ({error.strerror}); give Blender's path with -b."
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise UserError(f"{program}: does not answer; give Blender's path with -b.") from error
+
+
+@contextlib.contextmanager
+def _started(command: list[str]) -> Iterator[subprocess.Popen]:
+    """Start a program, its output in one pipe; it is ended with the block, Ctrl-C included."""
+    process = subprocess.Popen(  # noqa: S603 - an argument list
+        command,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _environment() -> dict[str, str]:
+    """Give the environment for Blender's Python, which must see none of our Python's modules."""
+    ours = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    return {**ours, "PYTHONUTF8": "1"}  # so that it can print any path, also on Windows
+
+
+def _reports(lines: Iterable[str], last: deque[str]) -> Iterator[dict]:
+    """Pick the scene's reports from what the program prints; keep in `last` what else it printed last."""
+    for line in lines:
+        if line.startswith(REPORT):
+            yield json.loads(line.removeprefix(REPORT))
+        elif line.strip():
+            last.append(line.strip())
+
+
+def _quote(last: Iterable[str]) -> str:
+    """Quote the end of what a program printed."""
+    return " Its last lines:\n  " + "\n  ".join(last) if last else " It printed nothing."

@@ -1,0 +1,50 @@
+"""Checks rendered pictures, and writes them as they are, on a flat background, or as a turning GIF."""
+
+import shutil
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from rasgan.files import atomic_path
+from rasgan.gifs import WHITE, write_gif
+
+Color = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
+
+TURN_MS = 4000
+"""How long a turntable takes for one turn."""
+
+
+def is_picture(path: Path, size: int) -> bool:
+    """Tell whether a file is a whole PNG of `size` x `size` pixels."""
+    if not path.is_file():
+        return False
+    data = path.read_bytes()
+    header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", size, size)
+    return data.startswith(header) and b"IEND" in data[-12:]
+
+
+def write_picture(picture: Path, target: Path, background: Color | None) -> None:
+    """Write a rendered picture to `target` as a PNG: transparent, or on a flat background."""
+    with atomic_path(target) as temporary:
+        if background is None:
+            shutil.copyfile(picture, temporary)
+        else:
+            flatten(picture, background).save(temporary)
+
+
+def write_turntable(pictures: Sequence[Path], target: Path, background: Color | None) -> None:
+    """Write the views of one turn to `target` as a GIF, on white by default: a GIF has no soft edges."""
+    background = background or WHITE
+    frames = [np.asarray(flatten(picture, background)) for picture in pictures]
+    write_gif(target, frames, [round(TURN_MS / len(frames), -1)] * len(frames), background)
+
+
+def flatten(picture: Path, background: Color) -> Image.Image:
+    """Read a picture and put it on a flat background."""
+    with Image.open(picture) as opened:
+        image = opened.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), image).convert("RGB")
