@@ -10,12 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 from rasgan import isometric
 from rasgan.errors import UserError
 from rasgan.figures import INK
-from rasgan.files import atomic_path
+from rasgan.gifs import write_gif
 
-COLOURS = 256
-WHITE = 0
-"""Place of pure white among the colours: averaged with what is nearly white, the background would be grey."""
-SEEN_FOR_PALETTE = 8  # frames, evenly spaced, that the colours are chosen from
 MARGIN, CAPTION, FONT_SIZE = 16, 34, 15  # pixels
 LAST_FRAME_MS = 2000  # the result is what one wants to look at
 
@@ -52,52 +48,6 @@ def draw_film(path: Path, grids: Iterable[np.ndarray], captions: Sequence[str], 
         raise UserError(f"{path}: a film takes two shapes or more; there is {len(frames)}.")
     captioned = [_add_caption(*pair) for pair in zip(_crop_alike(frames), captions, strict=True)]
     write_gif(path, captioned, [frame_ms] * (len(frames) - 1) + [max(frame_ms, LAST_FRAME_MS)])
-
-
-def write_gif(path: Path, frames: Sequence[np.ndarray], durations_ms: Sequence[int]) -> None:
-    """Write an animated GIF that plays for ever, all frames in the same few colours.
-
-    Parameters
-    ----------
-    path : Path
-        Written whole or not at all.
-    frames : sequence of (h, w, 3) uint8 arrays
-    durations_ms : sequence of int
-        One for each frame; the format counts hundredths of a second.
-    """
-    palette = _palette(np.stack(frames[:: -(-len(frames) // SEEN_FOR_PALETTE)]))
-    images = [_with_palette(frame, palette) for frame in frames]
-    with atomic_path(path) as temporary:
-        images[0].save(
-            temporary,
-            format="GIF",
-            save_all=True,
-            append_images=images[1:],
-            duration=list(durations_ms),
-            loop=0,
-            optimize=True,
-        )
-
-
-def _palette(frames: np.ndarray) -> Image.Image:
-    """Choose the colours for (f, h, w, 3) uint8 frames; give them as the palette of an image of one pixel."""
-    pixels = frames.reshape(1, -1, 3)
-    coloured = pixels[(pixels < 255).any(axis=2)]
-    palette = Image.new("P", (1, 1))
-    colours = [255, 255, 255]  # at WHITE
-    if len(coloured):
-        colours += Image.fromarray(coloured[None]).quantize(COLOURS - 1).getpalette()
-    palette.putpalette(colours[: 3 * COLOURS])  # before Pillow 9.1 getpalette pads with zeros
-    return palette
-
-
-def _with_palette(frame: np.ndarray, palette: Image.Image) -> Image.Image:
-    """Replace each colour of a frame by the nearest of the palette, white by white."""
-    image = Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
-    # Pillow looks up six bits of a colour, which are the same for white and what is nearly white.
-    is_white = Image.fromarray((frame == 255).all(axis=2))
-    image.paste(WHITE, mask=is_white)
-    return image
 
 
 def _crop_alike(frames: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from rasgan.errors import UserError
-from rasgan.films import draw_film, write_gif
+from rasgan.films import draw_film
+from rasgan.gifs import write_gif
 
 
 def frames_of(path):
