@@ -11,7 +11,7 @@ import numpy as np
 
 from rasgan.errors import UserError
 from rasgan.files import VOXEL_SUFFIXES, count_shapes, read_voxels
-from rasgan.runs import RunFolder
+from rasgan.runs import RunFolder, by_epoch
 from rasgan.voxels import OCCUPIED_ABOVE
 
 
@@ -135,7 +135,7 @@ def _voxel_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     paths = [
         path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")
     ]
-    return sorted(paths, key=lambda path: (int(path.stem) if path.stem.isdecimal() else -1, path.name))
+    return sorted(paths, key=by_epoch)
 
 
 def shapes_in(paths: Iterable[Path]) -> list[Shape]:

@@ -60,4 +60,4 @@ class RunFolder:
 
 def by_epoch(path: Path) -> tuple[int, str]:
     """Give the key that sorts files by the epoch in their name, others first."""
-    return (int(path.stem) if path.stem.isdecimal() else -1, path.stem)
+    return (int(path.stem) if path.stem.isdecimal() else -1, path.name)
