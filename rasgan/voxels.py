@@ -18,6 +18,7 @@ axis 2) taken as right-handed x, y, z is the mirror image of the mesh.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import label
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -249,6 +250,18 @@ def _is_pinched(squares: _Squares, vertex: np.ndarray, joined: np.ndarray) -> np
     opposite_ends = vertex[opposite[:, None], _ENDS[squares.normal[opposite], normal ^ 1]]
     pinched[square, which] = (ends == opposite_ends).all(axis=1)
     return pinched
+
+
+def largest_piece(occupied: np.ndarray) -> np.ndarray:
+    """Keep the largest set of voxels that hang together face to face: (a, b, c) bools to the same shape.
+
+    Voxels that touch along an edge or at a corner only belong to different pieces, as they do in
+    `surface_mesh`: printed, they would come apart. Of pieces of one size the first in array order is kept.
+    """
+    piece, _ = label(_three_axes(occupied))  # scipy's default neighbourhood: the six faces
+    sizes = np.bincount(piece.ravel())
+    sizes[0] = 0  # empty space
+    return occupied & (piece == sizes.argmax())
 
 
 def max_pool(occupied: np.ndarray, factor: int) -> np.ndarray:
