@@ -4,9 +4,12 @@
     python convert_to_obj.py -n chair-1
     python convert_to_obj.py -f savepoint/chair-1/1000.npy --format stl --size 80 --largest
 
-Each mesh is closed, has no inner walls and is not mirrored. One voxel's edge is 0.01 units unless --size says
-otherwise. An .obj is y-up; .stl and .ply, made for printing, are z-up with the front towards -y, where a unit
-is a millimetre; a .glb is y-up with the front towards +z, where a unit is a metre.
+Each mesh is closed, has no inner walls and is not mirrored. A voxel's edge is 0.01 units unless --size says
+otherwise. Axes and units are those of the programs that read the format:
+
+    .obj        y up, front towards -z; with --size, units are millimetres
+    .stl .ply   z up, front towards -y, to be printed; with --size, units are millimetres
+    .glb        y up, front towards +z; units are metres
 """
 
 import argparse
@@ -44,8 +47,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--size",
         type=cli.positive_real,
         metavar="MM",
-        help="for printing: make the object's longest side MM millimetres long, where one unit of a .obj, "
-        ".stl or .ply is a millimetre and one of a .glb a metre, and move its lowest corner to the origin",
+        help="make the object's longest side MM millimetres long, for printing, and move the lowest corner of "
+        "its box to the origin",
     )
     parser.add_argument(
         "--largest",

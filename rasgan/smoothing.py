@@ -4,11 +4,11 @@ import numpy as np
 
 from rasgan.errors import UserError
 
-SURE = 1.0
-"""Scores are trained towards 0 and 1: what is further than this from the threshold counts no more."""
+FARTHEST = 10.0
+"""No score counts as further than this from the threshold (they are trained towards 0 and 1)."""
 
 NEAREST = 0.01
-"""Nor does what is nearer: the surface keeps off voxel centres, where its triangles would have no area."""
+"""Nor as nearer than this: the surface keeps off voxel centres, where its triangles would have no area."""
 
 
 def check_installed() -> None:
@@ -57,8 +57,8 @@ def smooth_mesh(
         return np.zeros((0, 3)), np.zeros((0, 3), int)
     if scores.dtype == bool:
         threshold = 0.5
-    field = np.nan_to_num(scores.astype(np.float32) - np.float32(threshold), nan=-SURE)
-    field = np.where(occupied, np.clip(field, NEAREST, SURE), np.clip(field, -SURE, -NEAREST))
+    field = np.nan_to_num(scores.astype(np.float32) - np.float32(threshold), nan=-FARTHEST)
+    field = np.where(occupied, np.clip(field, NEAREST, FARTHEST), np.clip(field, -FARTHEST, -NEAREST))
     # One layer of empty voxels closes the surface; with the border's scores, negated where they are
     # positive, it does so on the very border of the box.
     outside = np.pad(np.zeros(field.shape, bool), 1, constant_values=True)

@@ -40,7 +40,9 @@ def check(scores, occupied):
     assert (vertices <= occupied.shape).all()
     centres = np.argwhere(np.ones(occupied.shape, bool)) + 0.5
     centres[:, 0] = occupied.shape[0] - centres[:, 0]
-    assert windings(vertices, faces, centres) == pytest.approx(occupied.ravel().astype(float), abs=1e-5)
+    some = slice(None, None, 1 + occupied.size // 500)
+    inside = pytest.approx(occupied.ravel()[some].astype(float), abs=1e-5)
+    assert windings(vertices, faces, centres[some]) == inside
     return mesh
 
 
