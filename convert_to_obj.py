@@ -47,8 +47,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--size",
         type=cli.positive_real,
         metavar="MM",
-        help="make the object's longest side MM millimetres long, for printing, and move the lowest corner of "
-        "its box to the origin",
+        help="make the object's longest side MM millimetres long, for printing, and move the lowest corner "
+        "of its box to the origin",
     )
     parser.add_argument(
         "--largest",

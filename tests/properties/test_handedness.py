@@ -42,7 +42,7 @@ def hausdorff(vertices):
         np.linalg.norm(np.maximum(0, np.maximum(a - vertices, vertices - b)), axis=1) for a, b in BOXES
     ]
     points = np.concatenate([a + (b - a) * np.indices((9, 9, 9)).reshape(3, -1).T / 8 for a, b in BOXES])
-    return max(np.min(to_boxes, axis=0).max(), cKDTree(vertices).query(points)[0].max()) / 8
+    return max(to_boxes.min(axis=0).max(), cKDTree(vertices).query(points)[0].max()) / 8
 
 
 def best_fit(path, matrices):
