@@ -38,9 +38,8 @@ def grid(tmp_path, monkeypatch):
 
 def hausdorff(vertices):
     """Give how far the vertices are at most from the boxes, and points of the boxes from the vertices."""
-    to_boxes = [
-        np.linalg.norm(np.maximum(0, np.maximum(a - vertices, vertices - b)), axis=1) for a, b in BOXES
-    ]
+    beside = [np.clip(np.maximum(low - vertices, vertices - high), 0, None) for low, high in BOXES]
+    to_boxes = np.linalg.norm(beside, axis=2)
     points = np.concatenate([a + (b - a) * np.indices((9, 9, 9)).reshape(3, -1).T / 8 for a, b in BOXES])
     return max(to_boxes.min(axis=0).max(), cKDTree(vertices).query(points)[0].max()) / 8
 
