@@ -1,9 +1,15 @@
-"""Convert generated shapes to .obj meshes, an optional step of the tutorial.
+"""Convert generated shapes to meshes, an optional step of the tutorial.
 
     python convert_to_obj.py -f savepoint/chair-1/1000.npy
     python convert_to_obj.py -n chair-1
+    python convert_to_obj.py -f savepoint/chair-1/1000.npy --format stl --size 80 --largest
 
-Each mesh is closed, has no inner walls and is not mirrored; one voxel's edge is 0.01, y is up.
+Each mesh is closed, has no inner walls and is not mirrored. A voxel's edge is 0.01 units unless --size says
+otherwise. Axes and units are those of the programs that read the format:
+
+    .obj        y up, front towards -z; with --size, units are millimetres
+    .stl .ply   z up, front towards -y, to be printed; with --size, units are millimetres
+    .glb        y up, front towards +z; units are metres
 """
 
 import argparse
@@ -11,14 +17,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from rasgan import cli
 from rasgan.exports import EmptyShapeError, add_options, export_all, run_grids, target_of
 from rasgan.files import read_voxels
-from rasgan.objfile import write_obj
+from rasgan.modelfiles import FORMATS, write_model
 from rasgan.runs import RunFolder
-from rasgan.voxels import cubes_mesh, is_occupied, surface_mesh
+from rasgan.smoothing import check_installed, smooth_mesh
+from rasgan.voxels import cubes_mesh, is_occupied, largest_piece, surface_mesh
+
+EDGE = 0.01  # of a voxel, as in the original
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -28,43 +38,113 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_options(parser, ".obj", "models")
     parser.add_argument(
+        "--format",
+        choices=[suffix[1:] for suffix in FORMATS],
+        default="obj",
+        help="write this format, with its suffix (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--size",
+        type=cli.positive_real,
+        metavar="MM",
+        help="make the object's longest side MM millimetres long, for printing, and move the lowest corner "
+        "of its box to the origin",
+    )
+    parser.add_argument(
+        "--largest",
+        action="store_true",
+        help="drop specks: keep the largest piece only, and say how many voxels went; voxels belong together "
+        "where they touch face to face",
+    )
+    parser.add_argument(
+        "--smooth",
+        action="store_true",
+        help="a smooth surface where the scores pass the threshold, by marching cubes; needs scikit-image: "
+        'python -m pip install -e ".[smooth]"',
+    )
+    parser.add_argument(
         "--cubes",
         action="store_true",
-        help="the original's mesh instead: a separate cube for every surface voxel, mirrored, "
-        "about six times as large",
+        help="the original's .obj instead: a separate cube for every surface voxel, mirrored, "
+        "about six times as large; not together with the four options above",
     )
     return parser
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the options; ends with exit code 2 if they contradict one another."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    others = {"--format": args.format != "obj", "--size": args.size, "--largest": args.largest}
+    others["--smooth"] = args.smooth
+    if args.cubes and any(others.values()):
+        given = ", ".join(option for option, is_given in others.items() if is_given)
+        parser.error(f"--cubes writes exactly what the original writes; leave out {given}")
+    return args
 
 
 @cli.ends_cleanly
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert the file or the run; exit code 1 if a grid could not be read or the one file is empty."""
-    args = build_parser().parse_args(argv)
+    args = parse(argv)
+    if args.smooth:
+        check_installed()
+    suffix = f".{args.format}"
+    specks: list[tuple[int, int]] = []  # of each shape: voxels that were dropped, and voxels before
 
     def export(source: Path, target: Path) -> None:
-        occupied = is_occupied(read_voxels(source), args.threshold)
+        scores = read_voxels(source)
+        occupied = is_occupied(scores, args.threshold)
         if not occupied.any():
             raise EmptyShapeError(
                 f"{source}: no voxel is above {args.threshold:g}, so there is nothing to make a mesh of; "
                 "take a later epoch or a lower --threshold."
             )
-        write_obj(target, *(cubes_mesh(occupied) if args.cubes else surface_mesh(occupied)))
+        kept = largest_piece(occupied) if args.largest else occupied
+        write_model(target, *make_mesh(scores, kept, args), EDGE * len(scores), args.size)
+        specks.append((int(occupied.sum() - kept.sum()), int(occupied.sum())))
 
     if args.file is not None:
-        target = target_of(args.file, Path("models"), ".obj")
+        target = target_of(args.file, Path("models"), suffix)
         export(args.file, target)
         print(f"wrote {target}")
+        if args.largest:
+            print(describe_specks(specks))
         return 0
 
     run = RunFolder(args.name).existing()
-    summary = export_all(tqdm(run_grids(run), disable=None, unit="mesh"), run.models, ".obj", export)
+    summary = export_all(tqdm(run_grids(run), disable=None, unit="mesh"), run.models, suffix, export)
     for source in summary.empty:
         print(f"empty: {source}: no voxel is above {args.threshold:g}, no mesh written", file=sys.stderr)
     for sentence in summary.failed:
         print(f"failed: {sentence}", file=sys.stderr)
     print(f"{run.models}: {len(summary.written)} written, {summary.already_there} already there, ", end="")
     print(f"{len(summary.empty)} empty, {len(summary.failed)} failed")
+    if args.largest and specks:
+        print(describe_specks(specks))
+    if summary.already_there and not summary.written:
+        print(f"To make them again, with other options, rename or remove {run.models} first.")
     return 1 if summary.failed else 0
+
+
+def make_mesh(
+    scores: np.ndarray, occupied: np.ndarray, args: argparse.Namespace
+) -> tuple[np.ndarray, np.ndarray]:
+    """Make the kind of mesh that the options name: (v, 3) vertices and (f, 3) faces."""
+    if args.cubes:
+        return cubes_mesh(occupied, EDGE)
+    if args.smooth:
+        return smooth_mesh(scores, occupied, args.threshold, EDGE)
+    return surface_mesh(occupied, EDGE)
+
+
+def describe_specks(specks: list[tuple[int, int]]) -> str:
+    """Say how many voxels ``--largest`` dropped, from (dropped, voxels before) of each shape."""
+    dropped, before = np.sum(specks, axis=0)
+    sentence = f"--largest dropped {dropped} of {before} voxels ({dropped / before:.1%})"
+    if len(specks) > 1:
+        sentence += f", from {sum(gone > 0 for gone, _ in specks)} of {len(specks)} shapes"
+    return sentence
 
 
 if __name__ == "__main__":

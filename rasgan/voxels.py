@@ -18,7 +18,8 @@ axis 2) taken as right-handed x, y, z is the mirror image of the mesh.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.ndimage import label
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 OCCUPIED_ABOVE = 0.3
@@ -108,12 +109,13 @@ def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, 
     squares = _find_squares(_three_axes(occupied).astype(bool))
     joined = np.zeros(squares.is_diagonal.shape, bool)
     vertex = _merge_corners(squares, joined)
-    for direction in range(3):
-        for parity in range(2):
-            exchanged = _is_pinched(squares, vertex, joined) & (squares.edge_class == 2 * direction + parity)
-            if exchanged.any():
-                joined |= exchanged
-                vertex = _merge_corners(squares, joined)
+    pinched = _is_pinched(squares, vertex, joined)
+    for edge_class in range(6):
+        exchanged = pinched & (squares.edge_class == edge_class)
+        if exchanged.any():
+            joined |= exchanged
+            vertex = _merge_corners(squares, joined)
+            pinched = _is_pinched(squares, vertex, joined)
     corners = squares.position[:, None, :] + _CORNER[squares.normal]
     vertices = np.empty((vertex.max(initial=-1) + 1, 3))
     vertices[vertex] = corners
@@ -230,9 +232,10 @@ def _merge_corners(squares: _Squares, joined: np.ndarray) -> np.ndarray:
     partner_side = np.select([to_concave, to_flat], [normal ^ 1, side ^ 1], normal)
     here = 4 * np.arange(len(normal))[:, None, None] + _ENDS[normal, side]
     there = 4 * partner[:, :, None] + _ENDS[squares.normal[partner], partner_side]
-    once = here < there  # each pair is met from both its squares
-    links = coo_array(
-        (np.ones(once.sum(), bool), (here[once], there[once])), shape=(4 * len(normal), 4 * len(normal))
+    beside = np.empty((4 * len(normal), 2), np.int32)  # a corner has two sides, and across each one corner
+    beside[here, [[0], [0], [1], [1]]] = there
+    links = csr_array(
+        (np.ones(beside.size), beside.ravel(), np.arange(0, beside.size + 1, 2)), shape=2 * (len(beside),)
     )
     _, vertex = connected_components(links, directed=False)
     return vertex.reshape(-1, 4)
@@ -249,6 +252,18 @@ def _is_pinched(squares: _Squares, vertex: np.ndarray, joined: np.ndarray) -> np
     opposite_ends = vertex[opposite[:, None], _ENDS[squares.normal[opposite], normal ^ 1]]
     pinched[square, which] = (ends == opposite_ends).all(axis=1)
     return pinched
+
+
+def largest_piece(occupied: np.ndarray) -> np.ndarray:
+    """Keep the largest set of voxels that hang together face to face: (a, b, c) bools to the same shape.
+
+    Voxels that touch along an edge or at a corner only belong to different pieces, as they do in
+    `surface_mesh`: printed, they would come apart. Of pieces of one size the first in array order is kept.
+    """
+    piece, _ = label(_three_axes(occupied))  # scipy's default neighbourhood: the six faces
+    sizes = np.bincount(piece.ravel())
+    sizes[0] = 0  # empty space
+    return occupied & (piece == sizes.argmax())
 
 
 def max_pool(occupied: np.ndarray, factor: int) -> np.ndarray:

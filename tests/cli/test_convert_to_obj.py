@@ -99,7 +99,93 @@ def test_problems_are_one_sentence_and_exit_code_1(options, capsys):
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("options", [[], ["-n", "a", "-f", "b"], ["-f", "b", "--threshold", "x"]])
+@pytest.mark.parametrize("file_format", ["obj", "stl", "ply", "glb"])
+def test_a_file_becomes_the_format_that_is_asked_for(run, file_format, capsys):
+    assert convert_to_obj.main(["-f", str(run / "10.npy"), "--format", file_format, "--size", "50"]) == 0
+    target = Path("models") / f"10.{file_format}"
+    assert capsys.readouterr().out == f"wrote {target}\n"
+    assert [path.name for path in Path("models").iterdir()] == [target.name]
+    mesh = trimesh.load(target, force="mesh", process=file_format == "stl")
+    assert mesh.is_watertight
+    unit = 0.001 if file_format == "glb" else 1
+    assert mesh.extents.max() == pytest.approx(50 * unit)
+    assert mesh.volume == pytest.approx(2 * (25 * unit) ** 3)
+
+
+def test_a_run_keeps_what_is_there_in_each_format(run, capsys):
+    assert convert_to_obj.main(["-n", "chair-1"]) == 0
+    assert convert_to_obj.main(["-n", "chair-1", "--format", "stl"]) == 0
+    assert capsys.readouterr().out.count("2 written, 0 already there, 1 empty, 0 failed\n") == 2
+    assert convert_to_obj.main(["-n", "chair-1", "--format", "stl", "--size", "9"]) == 0
+    out = capsys.readouterr().out
+    assert "0 written, 2 already there, 1 empty, 0 failed\nTo make them again" in out
+    names = sorted(path.name for path in (run / "models").iterdir())
+    assert names == ["10.obj", "10.stl", "20.obj", "20.stl"]
+
+
+def test_largest_drops_specks_and_says_how_many(run, capsys):
+    scores = np.load(run / "10.npy")
+    scores[3, 4, 4] = scores[7, 7, 7] = 1  # touches the bar along an edge only; far away
+    np.save(run / "10.npy", scores)
+    assert convert_to_obj.main(["-f", str(run / "10.npy"), "--largest"]) == 0
+    assert capsys.readouterr().out.endswith("--largest dropped 2 of 4 voxels (50.0%)\n")
+    assert load("models/10.obj").volume == pytest.approx(2e-6)
+    assert convert_to_obj.main(["-n", "chair-1", "--largest"]) == 0
+    out = capsys.readouterr().out
+    assert "--largest dropped 2 of 516 voxels (0.4%), from 1 of 2 shapes\n" in out
+    assert load(run / "models" / "20.obj").volume == pytest.approx(8**3 * 1e-6)
+    assert convert_to_obj.main(["-n", "chair-1", "--largest"]) == 0
+    assert "dropped" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("file_format", ["obj", "ply", "glb"])
+def test_smooth_passes_where_the_scores_do(run, file_format):
+    pytest.importorskip("skimage", reason="scikit-image is not installed (the extra 'smooth')")
+    command = ["-f", str(run / "10.npy"), "--smooth", "--largest", "--format", file_format]
+    assert convert_to_obj.main(command) == 0
+    mesh = trimesh.load(f"models/10.{file_format}", force="mesh", process=False)
+    assert mesh.is_watertight
+    # The centres of the bar's two voxels lie 1 apart; beyond them scores fall from 1 to -1, 0.3 is at 0.35.
+    assert mesh.extents.max() == pytest.approx(0.01 * (1 + 2 * 0.35), rel=1e-3)
+    assert convert_to_obj.main([*command, "--threshold", "-0.5"]) == 0
+    larger = trimesh.load(f"models/10.{file_format}", force="mesh", process=False)
+    assert larger.volume > 1.5 * mesh.volume > 0
+
+
+def test_smooth_without_scikit_image_names_the_command(run, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "skimage.measure", None)
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    for source in (["-f", str(run / "10.npy")], ["-n", "chair-1"]):
+        assert convert_to_obj.main([*source, "--smooth"]) == 1
+        error = capsys.readouterr().err
+        assert 'python -m pip install -e ".[smooth]"' in error
+        assert error.count("\n") == 1
+    assert not Path("models").exists()
+    assert not (run / "models").exists()
+
+
+@pytest.mark.parametrize(
+    "other", [["--format", "stl"], ["--size", "5"], ["--largest"], ["--smooth"]], ids=lambda other: other[0]
+)
+def test_cubes_go_with_nothing_that_the_original_lacks(run, other, capsys):
+    with pytest.raises(SystemExit) as ended:
+        convert_to_obj.main(["-f", str(run / "10.npy"), "--cubes", *other])
+    assert ended.value.code == 2
+    assert f"leave out {other[0]}" in capsys.readouterr().err
+    assert not Path("models").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["-n", "a", "-f", "b"],
+        ["-f", "b", "--threshold", "x"],
+        ["-f", "b", "--format", "off"],
+        ["-f", "b", "--size", "0"],
+        ["-f", "b", "--size", "nan"],
+    ],
+)
 def test_wrong_usage_is_exit_code_2(options):
     with pytest.raises(SystemExit) as ended:
         convert_to_obj.main(options)
@@ -132,3 +218,12 @@ def test_the_script_runs_without_torch(run, tmp_path):
     )
     assert ended.returncode == 0, ended.stderr
     assert load(run / "models" / "20.obj").is_watertight
+
+
+def test_help_says_which_way_is_up_and_what_a_unit_is(capsys):
+    with pytest.raises(SystemExit) as ended:
+        convert_to_obj.main(["--help"])
+    assert ended.value.code == 0
+    words = " ".join(capsys.readouterr().out.split())
+    for fact in (".obj y up, front towards -z", ".stl .ply z up, front towards -y", "units are metres"):
+        assert fact in words

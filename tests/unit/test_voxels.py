@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 import trimesh
 
-from rasgan.voxels import cubes_mesh, is_occupied, surface_mask, surface_mesh, surface_points
+from rasgan.voxels import (
+    cubes_mesh,
+    is_occupied,
+    largest_piece,
+    surface_mask,
+    surface_mesh,
+    surface_points,
+)
 
 
 def slow_surface_mask(scores, threshold):
@@ -49,7 +56,7 @@ def test_surface_points_lists_the_mask():
     assert surface_points(grid).tolist() == [[0, 0, 0], [1, 2, 3]]
 
 
-@pytest.mark.parametrize("function", [surface_mask, surface_points, surface_mesh, cubes_mesh])
+@pytest.mark.parametrize("function", [surface_mask, surface_points, surface_mesh, cubes_mesh, largest_piece])
 def test_other_than_three_axes_are_refused_with_the_shape(function):
     with pytest.raises(ValueError, match=r"\(1, 4, 4, 4\)"):
         function(np.zeros((1, 4, 4, 4)))
@@ -125,3 +132,26 @@ def test_every_real_shape_has_a_closed_mesh(shared_data):
         assert mesh.is_watertight, path.name
         assert mesh.is_winding_consistent, path.name
         assert mesh.volume == pytest.approx(occupied.sum() * 1e-6), path.name
+
+
+def test_the_largest_piece_hangs_together_face_to_face():
+    occupied = np.zeros((6, 6, 6), bool)
+    occupied[0, 0, :3] = True  # first in array order, but smaller
+    occupied[2:4, 2:4, 2] = True
+    occupied[4, 4, 2] = occupied[1, 1, 3] = True  # at an edge and at a corner of it only
+    before = occupied.copy()
+    kept = np.zeros_like(occupied)
+    kept[2:4, 2:4, 2] = True
+    assert np.array_equal(largest_piece(occupied), kept)
+    assert np.array_equal(occupied, before)
+
+
+def test_of_equal_pieces_the_first_is_the_largest():
+    occupied = np.zeros((3, 3, 3), bool)
+    occupied[0, 0, 0] = occupied[2, 2, 2] = True
+    assert np.argwhere(largest_piece(occupied)).tolist() == [[0, 0, 0]]
+
+
+@pytest.mark.parametrize("whole", [np.zeros((3, 3, 3), bool), np.ones((3, 3, 3), bool)])
+def test_one_piece_or_none_is_kept_whole(whole):
+    assert np.array_equal(largest_piece(whole), whole)

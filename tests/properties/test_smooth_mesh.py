@@ -1,0 +1,111 @@
+"""The smooth surface is closed and separates occupied from empty voxels, for every grid of scores."""
+
+import gzip
+
+import numpy as np
+import pytest
+import trimesh
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from rasgan.smoothing import smooth_mesh
+from rasgan.voxels import is_occupied, largest_piece
+from tests.winding import windings
+
+pytest.importorskip("skimage", reason="scikit-image is not installed (the extra 'smooth')")
+
+THRESHOLD = 0.3
+shapes = array_shapes(min_dims=3, max_dims=3, max_side=4)
+usual = st.floats(-1, 2, width=32)
+odd = st.sampled_from([THRESHOLD, np.nextafter(THRESHOLD, 1), np.nan, np.inf, -np.inf, 1e30, -1e30])
+any_scores = st.one_of(arrays(np.float32, shapes, elements=usual), arrays(np.float64, shapes, elements=odd))
+CHECKERBOARD = (np.indices((4, 4, 4)).sum(axis=0) % 2).astype(np.float32)
+
+
+def check(scores, occupied):
+    vertices, faces = smooth_mesh(scores, occupied, THRESHOLD, edge=1.0)
+    sides = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    _, count = np.unique(sides, axis=0, return_counts=True)
+    assert (count == 2).all()
+    assert np.array_equal(np.unique(faces), np.arange(len(vertices)))
+    if not occupied.any():
+        assert len(faces) == 0
+        return None
+    mesh = trimesh.Trimesh(vertices, faces, process=False)
+    assert mesh.is_watertight
+    assert mesh.is_winding_consistent
+    assert mesh.area_faces.min() > 0
+    assert (vertices >= 0).all()
+    assert (vertices <= occupied.shape).all()
+    centres = np.argwhere(np.ones(occupied.shape, bool)) + 0.5
+    centres[:, 0] = occupied.shape[0] - centres[:, 0]
+    some = slice(None, None, 1 + occupied.size // 500)
+    inside = pytest.approx(occupied.ravel()[some].astype(float), abs=1e-5)
+    assert windings(vertices, faces, centres[some]) == inside
+    return mesh
+
+
+@given(any_scores)
+@example(CHECKERBOARD)
+@example(np.zeros((3, 3, 3), np.float32))
+@example(np.full((1, 1, 1), 0.31, np.float32))
+@settings(max_examples=150, deadline=None)
+def test_the_surface_is_closed_round_exactly_the_occupied_voxels(scores):
+    check(scores, is_occupied(scores, THRESHOLD))
+
+
+@given(arrays(np.float32, shapes, elements=usual))
+@settings(max_examples=60, deadline=None)
+def test_so_it_is_round_the_largest_piece(scores):
+    check(scores, largest_piece(is_occupied(scores, THRESHOLD)))
+
+
+@given(arrays(bool, shapes))
+@settings(max_examples=40, deadline=None)
+def test_so_it_is_round_plain_voxels(occupied):
+    check(occupied, occupied)
+
+
+@pytest.mark.parametrize("full", [np.ones((5, 5, 5), bool), np.full((5, 5, 5), 0.7, np.float32)])
+def test_a_full_grid_fills_its_box(full):
+    mesh = check(full, np.ones((5, 5, 5), bool))
+    assert mesh.bounds.ravel() == pytest.approx([0, 0, 0, 5, 5, 5], abs=1e-6)
+    assert 0.9 * 125 < mesh.volume < 125  # bevelled
+
+
+def test_one_sure_voxel_is_an_octahedron():
+    scores = np.zeros((3, 3, 3))
+    scores[1, 1, 1] = 1.0
+    mesh = check(scores, scores > THRESHOLD)
+    assert mesh.bounds.ravel() == pytest.approx([0.8] * 3 + [2.2] * 3, abs=1e-6)  # 0.7 from the centre
+    assert mesh.volume == pytest.approx(4 / 3 * 0.7**3, rel=1e-5)
+
+
+def test_a_ball_of_scores_is_as_large_and_as_smooth_as_a_ball():
+    """Blocks have half as much surface again; a smooth surface has the ball's."""
+    radius = 9.3
+    distance = np.linalg.norm(np.indices((24, 24, 24)).T - 11.5, axis=-1).T
+    scores = THRESHOLD + (radius - distance)
+    mesh = check(scores, is_occupied(scores, THRESHOLD))
+    assert mesh.volume == pytest.approx(4 / 3 * np.pi * radius**3, rel=0.01)
+    assert mesh.area == pytest.approx(4 * np.pi * radius**2, rel=0.01)
+    assert np.linalg.norm(mesh.vertices - 12, axis=1) == pytest.approx(radius, abs=0.05)
+
+
+def test_edge_is_the_unit():
+    scores = np.zeros((3, 3, 3))
+    scores[0, 1, 2] = 1.0
+    one, _ = smooth_mesh(scores, scores > THRESHOLD, THRESHOLD, 1.0)
+    small, _ = smooth_mesh(scores, scores > THRESHOLD, THRESHOLD)
+    assert small == pytest.approx(0.01 * one)
+    assert one.mean(axis=0) == pytest.approx([2.5, 1.5, 2.5], abs=0.1)
+
+
+def test_every_real_shape_has_a_closed_smooth_mesh(shared_data):
+    for path in sorted((shared_data / "golden").glob("*.default.raw.gz")):
+        occupied = np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8).reshape(64, 64, 64) > 0
+        mesh = trimesh.Trimesh(*smooth_mesh(occupied, occupied, THRESHOLD), process=False)
+        assert mesh.is_watertight, path.name
+        assert mesh.is_winding_consistent, path.name
+        assert mesh.volume == pytest.approx(occupied.sum() * 1e-6, rel=0.35), path.name
