@@ -29,7 +29,7 @@ def test_a_mirrored_a_moved_and_an_inverted_cube_are_told_apart(tmp_path):
     files = {
         "same": (vertices, np.roll(faces, 1, axis=1)),
         "mirrored": (vertices * [-1, 1, 1] + [0.03, 0, 0], faces[:, ::-1]),
-        "moved": (vertices + [0, 0.01, 0], faces),
+        "moved": (vertices + np.array([0, 0.01, 0]), faces),
         "inverted": (vertices, faces[:, ::-1]),
     }
     for name, mesh in files.items():
