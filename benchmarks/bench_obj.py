@@ -3,21 +3,23 @@
     python -m benchmarks.bench_obj
     python -m benchmarks.bench_obj --golden FOLDER
 
-The grids are sample chairs, voxelised in mode solid; with `--golden`, Binvox's own grids in that folder
-(NAME.default.raw.gz). Both sides begin with the grid in memory and end with a file on the disk. The loop is
-timed whole and, for its writing alone, with the surface voxels handed to it. Everything runs on one core.
+The shapes are sample chairs, voxelised in mode solid; with `--golden`, Binvox's own grids in that folder
+(NAME.default.raw.gz). Both sides begin with a grid of float32 scores in memory, as it lies in a run's .npy
+file, and end with a file on the disk. The loop is timed whole and, for its writing alone, with the surface
+voxels handed to it. Everything runs on one core, in turns, so that other work on the machine hits all alike.
 
 Ends with an error if the loop's geometry differs from that of ``convert_to_obj.py --cubes``.
 """
 
 import argparse
 import gzip
+import math
 import platform
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,7 @@ import numpy as np
 from rasgan.objfile import write_obj
 from rasgan.sample_chairs import make_chair
 from rasgan.voxelize import voxelize
-from rasgan.voxels import cubes_mesh, surface_mesh, surface_points
+from rasgan.voxels import OCCUPIED_ABOVE, cubes_mesh, is_occupied, surface_mesh, surface_points
 
 EDGE = 0.01
 COLUMNS = {  # heading: how its numbers are shown
@@ -54,15 +56,15 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def loop_over_voxels(grid: np.ndarray) -> Iterator[tuple[int, int, int]]:
+def loop_over_voxels(scores: np.ndarray) -> Iterator[tuple[int, int, int]]:
     """Find the surface voxels one by one: occupied, and a neighbour is empty or outside the grid."""
-    n = len(grid)
+    n = len(scores)
     for i in range(n):
         for j in range(n):
             for k in range(n):
-                if grid[i, j, k]:
-                    inside = 0 < i < n - 1 and 0 < j < n - 1 and 0 < k < n - 1
-                    if not inside or not grid[i - 1 : i + 2, j - 1 : j + 2, k - 1 : k + 2].all():
+                if scores[i, j, k] > OCCUPIED_ABOVE:
+                    around = scores[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2, max(k - 1, 0) : k + 2]
+                    if (around > OCCUPIED_ABOVE).sum() < 27:
                         yield i, j, k
 
 
@@ -101,14 +103,15 @@ def squares_of(path: Path) -> np.ndarray:
     return rows[np.lexsort(rows.T)]
 
 
-def seconds(work: Callable[[], object], repeats: int) -> float:
-    """Give the fastest of a few runs, in seconds."""
-    times = []
+def seconds(works: Sequence[Callable[[], object]], repeats: int) -> list[float]:
+    """Give the fastest of a few runs of each, in seconds; they take turns."""
+    fastest = [math.inf] * len(works)
     for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
+        for number, work in enumerate(works):
+            start = time.perf_counter()
+            work()
+            fastest[number] = min(fastest[number], time.perf_counter() - start)
+    return fastest
 
 
 def sample_chairs(count: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -124,14 +127,18 @@ def golden_grids(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
         yield path.name.partition(".")[0], values.reshape(64, 64, 64) > 0
 
 
-def measure(grid: np.ndarray, folder: Path, repeats: int) -> list[float]:
+def measure(occupied: np.ndarray, folder: Path, repeats: int) -> list[float]:
     """Write one grid in both ways, and as cubes to compare; give the numbers of the table's row."""
-    points = [tuple(point) for point in surface_points(grid).tolist()]
+    scores = occupied.astype(np.float32)
+    points = [tuple(point) for point in surface_points(scores).tolist()]
     theirs, ours, cubes = (folder / f"{name}.obj" for name in ("loop", "ours", "cubes"))
-    whole = seconds(lambda: loop_over_cubes(theirs, loop_over_voxels(grid)), repeats)
-    writing = seconds(lambda: loop_over_cubes(theirs, points), repeats)
-    fast = seconds(lambda: write_obj(ours, *surface_mesh(grid, EDGE)), repeats)
-    write_obj(cubes, *cubes_mesh(grid, EDGE))
+    works = (
+        lambda: loop_over_cubes(theirs, points),
+        lambda: loop_over_cubes(theirs, loop_over_voxels(scores)),
+        lambda: write_obj(ours, *surface_mesh(is_occupied(scores, OCCUPIED_ABOVE), EDGE)),
+    )
+    writing, whole, fast = seconds(works, repeats)
+    write_obj(cubes, *cubes_mesh(scores, EDGE))
     if not np.array_equal(squares_of(theirs), squares_of(cubes)):
         raise AssertionError("--cubes writes another geometry than the loop")
     sizes = theirs.stat().st_size, ours.stat().st_size

@@ -173,6 +173,7 @@ for _normal in range(6):
     _CORNER[_normal, :, _p] = [0, 1, 0, 1]
     _CORNER[_normal, :, _q] = [0, 0, 1, 1]
     _ENDS[_normal, _SIDE[_normal]] = [[0, 2], [1, 3], [0, 1], [2, 3]]
+_ENDS_OF_SIDES = np.take_along_axis(_ENDS, _SIDE[:, :, None], axis=1)
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,7 @@ def _merge_corners(squares: _Squares, joined: np.ndarray) -> np.ndarray:
     to_flat = squares.has_flat & ~squares.has_concave
     partner = np.select([to_concave, to_flat], [squares.concave, squares.flat], squares.convex)
     partner_side = np.select([to_concave, to_flat], [normal ^ 1, side ^ 1], normal)
-    here = 4 * np.arange(len(normal))[:, None, None] + _ENDS[normal, side]
+    here = 4 * np.arange(len(normal))[:, None, None] + _ENDS_OF_SIDES[squares.normal]
     there = 4 * partner[:, :, None] + _ENDS[squares.normal[partner], partner_side]
     beside = np.empty((4 * len(normal), 2), np.int32)  # a corner has two sides, and across each one corner
     beside[here, [[0], [0], [1], [1]]] = there

@@ -74,12 +74,14 @@ def test_a_full_grid_fills_its_box(full):
     assert 0.9 * 125 < mesh.volume < 125  # bevelled
 
 
-def test_one_sure_voxel_is_an_octahedron():
-    scores = np.zeros((3, 3, 3))
-    scores[1, 1, 1] = 1.0
-    mesh = check(scores, scores > THRESHOLD)
-    assert mesh.bounds.ravel() == pytest.approx([0.8] * 3 + [2.2] * 3, abs=1e-6)  # 0.7 from the centre
-    assert mesh.volume == pytest.approx(4 / 3 * 0.7**3, rel=1e-5)
+@pytest.mark.parametrize(("one", "reach"), [(1.0, 0.7), (True, 0.5)])
+def test_one_voxel_is_an_octahedron(one, reach):
+    """Scores fall from 1 to 0 within a voxel: 0.3 lies at 0.7, and plain voxels end half-way."""
+    scores = np.zeros((3, 3, 3), type(one))
+    scores[1, 1, 1] = one
+    mesh = check(scores, is_occupied(scores, THRESHOLD))
+    assert mesh.bounds.ravel() == pytest.approx([1.5 - reach] * 3 + [1.5 + reach] * 3, abs=1e-6)
+    assert mesh.volume == pytest.approx(4 / 3 * reach**3, rel=1e-5)
 
 
 def test_a_ball_of_scores_is_as_large_and_as_smooth_as_a_ball():
