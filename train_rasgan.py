@@ -177,7 +177,7 @@ def run_epochs(
         if due(args.save):
             training.save(Position(epoch), args.keep)
         if due(args.sample) or due(args.graph3d):
-            grid = training.sample(result.fakes, turn=epoch // args.sample)
+            grid = training.sample(result.fakes, turn=-(-epoch // args.sample))  # the last epoch has its own
         if due(args.sample):
             training.save_grid(epoch, grid)
         if due(args.graph):
