@@ -4,6 +4,7 @@ Nothing is drawn from a running stream, so there is no random state to save: a r
 added validation folder, draw exactly the numbers of the run that was never stopped.
 """
 
+import functools
 import secrets
 
 import numpy as np
@@ -28,6 +29,7 @@ def seed_weights(seed: int) -> None:
     torch.manual_seed(int(rng_for(seed, WEIGHTS).integers(2**63)))
 
 
+@functools.lru_cache(maxsize=2)  # asked for on every step, and new for each player once an epoch
 def batch_order(seed: int, purpose: int, epoch: int, shapes: int, batch_size: int) -> np.ndarray:
     """Shuffle one epoch's shapes: (steps, batch_size) int indices; an incomplete last batch is dropped."""
     order = rng_for(seed, purpose, epoch).permutation(shapes)
