@@ -4,7 +4,9 @@ Examples::
 
     python train_rasgan.py --demo
     python train_rasgan.py -n chair-1 -d ModelNet10/chair/train -e 2500 -b 24 -sample 10 -save 10 -glr 0.0025
+    python train_rasgan.py -n chair-1 -d ModelNet10/chair/train --schedule chair
     python train_rasgan.py -n chair-1 -d ModelNet10/chair/train -l
+    torchrun --nproc_per_node=2 train_rasgan.py -n chair-1 -d ModelNet10/chair/train
 """
 
 import argparse
@@ -17,22 +19,26 @@ from dataclasses import fields
 from pathlib import Path
 from typing import NoReturn
 
+import torch
 from tqdm import tqdm
 
-from rasgan import checkpoints, cli, demo, figures, locks, session
+from rasgan import checkpoints, cli, demo, figures, locks, parallel, session
+from rasgan.boards import Board
 from rasgan.checkpoints import Position
 from rasgan.dataset import load_shapes
-from rasgan.devices import DEVICES, choose_device, memory_guarded
+from rasgan.devices import DEVICES, PRECISIONS, choose_device, configure, memory_guarded
 from rasgan.errors import UserError
-from rasgan.files import atomic_path
+from rasgan.files import atomic_path, remove_leftovers
 from rasgan.interrupts import StopRequest, stop_requests
 from rasgan.losses import LOSSES
 from rasgan.networks import RESOLUTIONS, channel_counts
 from rasgan.randomness import fresh_seed
 from rasgan.reporting import Reporter, describe
 from rasgan.runs import RunFolder
+from rasgan.schedules import choose_schedule
 from rasgan.session import Session
 from rasgan.settings import RECIPES, Settings, new_settings, resumed_settings
+from rasgan.training import StepResult
 
 DEFAULT = Settings()
 DEFAULT_INTERVAL = 10  # epochs
@@ -84,7 +90,31 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--width", **setting("width", cli.positive, "channels of the generator's first grid"))
     add("--resolution", **setting("resolution", int, "edge of the grids in voxels", choices=RESOLUTIONS))
+    add(
+        "--schedule",
+        type=str,
+        default=argparse.SUPPRESS,
+        metavar="chair|airplane|FILE",
+        help="learning rates by epoch: one of the tutorial's tables, or a CSV file with the columns "
+        "epochs,generator,discriminator; none leaves a schedule",
+    )
+    add(
+        "--stop-ratio",
+        **setting(
+            "stop_ratio",
+            cli.whole_number,
+            "end the run, or go to the schedule's next row, once the discriminator trains only every so "
+            "many steps; the tutorial's is 150, 0 is never",
+        ),
+    )
     add("--device", choices=DEVICES, default="auto", help="where to compute (default: the best there is)")
+    add(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="what networks compute in (default float32)",
+    )
+    add("--compile", action="store_true", help="compile the networks first, which takes a minute (GPUs)")
     add(
         "--seed",
         **setting("seed", cli.whole_number, "same seed, same machine: same run", default="a new one"),
@@ -95,12 +125,21 @@ def build_parser() -> argparse.ArgumentParser:
         default=2,
         help="newest checkpoints kept with the optimisers' state (default 2)",
     )
+    add("--tensorboard", action="store_true", help="write for TensorBoard to savepoint/NAME/tensorboard")
     add("--recipe", choices=sorted(RECIPES), help="presets of the options below (default tutorial)")
 
     add = parser.add_argument_group("the method (defaults: the tutorial's)").add_argument
     add("--loss", **setting("loss", str, "loss of both players", choices=LOSSES))
-    add("--penalty", **setting("penalty", cli.non_negative_real, "gamma of the gradient penalties R1 and R2"))
+    add("--penalty", **setting("penalty", cli.non_negative_real, "weight of the gradient penalty"))
     add("--penalty-every", **setting("penalty_every", cli.positive, "steps between penalties"))
+    add(
+        "--generator-every",
+        **setting("generator_every", cli.positive, "the generator trains on every so many steps"),
+    )
+    add(
+        "--occupied",
+        **setting("occupied", cli.positive_real, "value of an occupied voxel; the original's is 255"),
+    )
     add("--norm", **setting("norm", str, "the discriminator's normalisation", choices=("batch", "none")))
     add("--output", **setting("output", str, "the generator's last function", choices=("linear", "sigmoid")))
     add("--gate", action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS,
@@ -124,39 +163,60 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
     if args.demo:
+        if parallel.is_wanted():
+            parser.error("--demo runs in one process: start it without torchrun")
         demo.fill_in(args)
         demo.prepare(cli.say)
         args.load = bool(checkpoints.saved_positions(RunFolder(args.name).checkpoints))
     elif not args.name or not args.data:
         parser.error("-n/--name and -d/--data are required (or try --demo)")
-    train(args)
+    device = parallel.own_device(choose_device(args.device))
+    configure(device)
+    with parallel.joined(device):
+        train(args, device)
     if args.demo:
         demo.finish(RunFolder(args.name), cli.say)
     return 0
 
 
-def train(args: argparse.Namespace) -> None:
-    """Wire it up: folder, checkpoint, settings, device, data, session; then the epochs."""
+def train(args: argparse.Namespace, device: torch.device) -> None:
+    """Wire it up: folder, checkpoint, settings, data, session; then the epochs."""
     run = RunFolder(args.name)
-    refusal = f"another process trains {run.name} now; wait until it ends, or choose another --name."
-    with locks.exclusive(run.lock, refusal):
+    with reserved(run):
         position, state = find_checkpoint(run, args)
         settings = choose_settings(args, state)
-        device = choose_device(args.device)
-        shapes = load_shapes(args.data, settings.resolution, device, progress("reading shapes"))
-        validation = args.validation_data and load_shapes(args.validation_data, settings.resolution, device)
+        value = settings.occupied
+        shapes = load_shapes(args.data, settings.resolution, device, progress("reading shapes"), value)
+        validation = args.validation_data and load_shapes(
+            args.validation_data, settings.resolution, device, value=value
+        )
         optimizers = checkpoints.load_optimizers(run.checkpoints, position) if state else None
         with memory_guarded(settings.batchsize):
-            training = session.begin(run, settings, shapes, validation, state, optimizers)
-            write_options(run, args, settings)
-            cli.say(describe(training, args.save, args.keep))
-            if state and optimizers is None:
-                cli.say(f"Epoch {position} was kept without Adam's state (--keep): it starts afresh.")
-            if position.epoch >= settings.epochs:
-                cli.say(f"{run.name} has its {settings.epochs} epochs already; --epochs asks for more.")
-            reporter = Reporter(settings.epochs, training.steps_per_epoch, position)
-            with contextlib.closing(reporter), stop_requests(tell_of_stop) as stop:
-                run_epochs(training, args, position, reporter, stop)
+            training = session.begin(
+                run, settings, shapes, validation, position, state, optimizers, args.precision
+            )
+            if args.compile:
+                training.players.compile()
+            steps = training.steps_per_epoch
+            board = None
+            if parallel.leads():
+                remove_leftovers(run.checkpoints)
+                write_options(run, args, settings)
+                if args.tensorboard:
+                    board = Board(run.board, position.epoch * steps + position.step)
+            with contextlib.closing(Reporter(settings.epochs, steps, position, board)) as reporter:
+                reporter.say(describe(training, args.save, args.keep))
+                if state and optimizers is None:
+                    reporter.say(
+                        f"Epoch {position} was kept without Adam's state (--keep): it starts afresh."
+                    )
+                if position.epoch >= settings.epochs:
+                    reporter.say(f"{run.name} has its {settings.epochs} epochs; --epochs asks for more.")
+                elif training.pace.is_over:
+                    reporter.say(f"{run.name} ended by --stop-ratio; a higher one, or 0, goes on.")
+                else:
+                    with stop_requests(lambda: tell_of_stop(reporter)) as stop:
+                        run_epochs(training, args, position, reporter, stop)
 
 
 def run_epochs(
@@ -167,25 +227,55 @@ def run_epochs(
     for epoch in range(done.epoch + 1, epochs + 1):
         for index in range(done.step if epoch == done.epoch + 1 else 0, steps):
             result = training.step(epoch, index)
-            reporter.step(epoch, index + 1, result, training.players.gate)
-            if stop.is_made and index + 1 < steps:
+            reporter.step(epoch, index + 1, training.measured(), training.players.gate)
+            stopping = parallel.anyone(stop.is_made, training.shapes.device)
+            if stopping and index + 1 < steps:
                 end_early(training, Position(epoch - 1, index + 1), args.keep)
-
-        def due(interval: int, epoch: int = epoch) -> bool:
-            return epoch % interval == 0 or epoch == epochs
-
-        if due(args.save):
-            training.save(Position(epoch), args.keep)
-        if due(args.sample) or due(args.graph3d):
-            grid = training.sample(result.fakes, turn=-(-epoch // args.sample))  # the last epoch has its own
-        if due(args.sample):
-            training.save_grid(epoch, grid)
-        if due(args.graph):
-            training.draw_losses(epoch)
-        if due(args.graph3d):
-            figures.draw_scatter(training.run.graphs / f"{epoch}.png", grid, title=training.run.title(epoch))
-        if stop.is_made and epoch < epochs:
+        change = training.end_epoch(epoch)
+        if change:
+            reporter.say(change)
+        is_last = epoch == epochs or training.pace.is_over
+        if parallel.leads():
+            write_results(training, args, epoch, result, is_last, reporter)
+        reporter.end_epoch(epoch)
+        if is_last:
+            return
+        if stopping:
             end_early(training, Position(epoch), args.keep)
+
+
+def write_results(
+    training: Session,
+    args: argparse.Namespace,
+    epoch: int,
+    result: StepResult,
+    is_last: bool,
+    reporter: Reporter,
+) -> None:
+    """Write what is due after an epoch; after the last one, everything."""
+
+    def due(interval: int) -> bool:
+        return epoch % interval == 0 or is_last
+
+    if due(args.save):
+        training.save(Position(epoch), args.keep)
+    if due(args.sample) or due(args.graph3d):
+        grid = training.sample(result.fakes, turn=-(-epoch // args.sample))  # the last epoch has its own
+    if due(args.sample):
+        training.save_grid(epoch, grid)
+        reporter.sample(grid)
+    if due(args.graph):
+        training.draw_losses(epoch)
+    if due(args.graph3d):
+        figures.draw_scatter(training.run.graphs / f"{epoch}.png", grid, title=training.run.title(epoch))
+
+
+def reserved(run: RunFolder) -> contextlib.AbstractContextManager:
+    """Keep other processes off this run; of several processes of one run, the first does it for all."""
+    if not parallel.leads():
+        return contextlib.nullcontext()
+    refusal = f"another process trains {run.name} now; wait until it ends, or choose another --name."
+    return locks.exclusive(run.lock, refusal)
 
 
 def find_checkpoint(run: RunFolder, args: argparse.Namespace) -> tuple[Position, dict | None]:
@@ -205,9 +295,12 @@ def choose_settings(args: argparse.Namespace, state: dict | None) -> Settings:
     """Combine what was typed with the recipe's presets or the checkpoint's settings."""
     names = {field.name for field in fields(Settings)}
     given = {name: value for name, value in vars(args).items() if name in names}
+    if "schedule" in given:
+        is_none = given["schedule"] == "none"
+        given["schedule"] = () if is_none else tuple(map(tuple, choose_schedule(given["schedule"])))
     if state:
         return resumed_settings(state["settings"], args.recipe, given)
-    settings = new_settings(args.recipe or "tutorial", {"seed": fresh_seed(), **given})
+    settings = new_settings(args.recipe or "tutorial", {"seed": parallel.agree(fresh_seed()), **given})
     try:
         channel_counts(settings.width, settings.resolution)
     except ValueError as error:
@@ -224,13 +317,14 @@ def write_options(run: RunFolder, args: argparse.Namespace, settings: Settings) 
 
 def end_early(training: Session, position: Position, keep: int) -> NoReturn:
     """Save where a run stands that was asked to stop, then end it."""
-    training.save(position, keep)
+    if parallel.leads():
+        training.save(position, keep)
     raise UserError(f"stopped and saved after epoch {position}; go on with --load.")
 
 
-def tell_of_stop() -> None:
+def tell_of_stop(reporter: Reporter) -> None:
     """Say that a request to stop was heard."""
-    cli.say("\nStopping after this step, then saving; once more ends at once.")
+    reporter.say("\nStopping after this step, then saving; once more ends at once.")
 
 
 def progress(description: str) -> Callable[[Iterable[Path]], Iterable[Path]]:

@@ -20,7 +20,7 @@ import torch
 from rasgan.errors import UserError
 from rasgan.files import atomic_path
 
-FORMAT = 1
+FORMAT = 2
 LATEST = "latest"
 
 
@@ -32,6 +32,9 @@ class Position(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.epoch}+{self.step}" if self.step else f"{self.epoch}"
+
+
+START = Position(0)
 
 
 def parse_position(text: str) -> Position | None:

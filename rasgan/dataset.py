@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from rasgan.errors import UserError
 from rasgan.files import read_raw
 from rasgan.voxels import max_pool
-
-BIT_VALUES = (128, 64, 32, 16, 8, 4, 2, 1)  # np.packbits puts the first voxel into the highest bit
 
 
 class Shapes:
@@ -22,13 +21,16 @@ class Shapes:
     occupied : (N, n, n, n) bool array
     device : torch.device or str
         Where the bits lie and the batches are made.
+    value : float
+        What an occupied voxel is in a batch; an empty one is 0.
     """
 
-    def __init__(self, occupied: np.ndarray, device: torch.device | str = "cpu") -> None:
+    def __init__(self, occupied: np.ndarray, device: torch.device | str = "cpu", value: float = 1.0) -> None:
         self.resolution = occupied.shape[-1]
         packed = np.packbits(occupied.reshape(len(occupied), -1), axis=1)
         self.packed = torch.from_numpy(packed).to(device)  # (N, n**3 / 8) uint8
-        self.bit_values = torch.tensor(BIT_VALUES, dtype=torch.uint8, device=device)
+        bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
+        self.voxels_of_byte = value * torch.from_numpy(bits).to(device, torch.float32)  # (256, 8)
 
     def __len__(self) -> int:
         return len(self.packed)
@@ -39,10 +41,9 @@ class Shapes:
         return self.packed.device
 
     def batch(self, indices: np.ndarray) -> Tensor:
-        """Unpack the shapes at (B,) `indices` to (B, 1, n, n, n) float32, occupied = 1, empty = 0."""
+        """Unpack the shapes at (B,) `indices` to (B, 1, n, n, n) float32."""
         rows = self.packed[torch.from_numpy(indices).to(self.packed.device)]
-        bits = (rows.unsqueeze(-1) & self.bit_values).ne(0)
-        return bits.to(torch.float32).reshape(-1, 1, *(self.resolution,) * 3)
+        return embedding(rows.int(), self.voxels_of_byte).reshape(-1, 1, *(self.resolution,) * 3)
 
 
 def load_shapes(
@@ -50,6 +51,7 @@ def load_shapes(
     resolution: int,
     device: torch.device | str = "cpu",
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
+    value: float = 1.0,
 ) -> Shapes:
     """Read every .raw file of `folder`; any byte above 0 is an occupied voxel.
 
@@ -73,7 +75,7 @@ def load_shapes(
     occupied = np.empty((len(paths), *(resolution,) * 3), dtype=bool)
     for slot, path in zip(occupied, progress(paths), strict=True):
         slot[...] = fit(read_raw(path), resolution, path)
-    return Shapes(occupied, device)
+    return Shapes(occupied, device, value)
 
 
 def fit(grid: np.ndarray, resolution: int, path: Path) -> np.ndarray:

@@ -1,13 +1,16 @@
-"""Where to compute, and how a device says that its memory is full."""
+"""Where and how to compute, and how a device says that its memory is full."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from rasgan.errors import UserError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("float32", "bf16")
 
 
 def choose_device(name: str) -> torch.device:
@@ -25,6 +28,40 @@ def choose_device(name: str) -> torch.device:
         usable = ", ".join(device for device, is_there in there.items() if is_there)
         raise UserError(f"--device {name}: torch finds no such device here; usable: {usable}.")
     return torch.device(name)
+
+
+def configure(device: torch.device) -> None:
+    """Set up torch for training on `device`, before the first tensor is made.
+
+    On a GPU float32 products may use TF32, and convolutions take only algorithms that repeat themselves bit
+    for bit. On Linux large tensors ask for large memory pages, which saves up to a tenth of a step's time.
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch reads it at its first allocation
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.deterministic = True
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Compute in bfloat16 where it is safe, for ``precision="bf16"``; weights and sums stay float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def read_later(values: Tensor) -> Callable[[], list[float]]:
+    """Start to copy (k,) `values` to the host; the function returned waits for them and nothing after them.
+
+    A GPU goes on with what is queued behind the copy meanwhile.
+    """
+    if values.device.type != "cuda":
+        return values.tolist
+    copied, done = values.to("cpu", non_blocking=True), torch.cuda.Event()
+    done.record()
+
+    def read() -> list[float]:
+        done.synchronize()
+        return copied.tolist()
+
+    return read
 
 
 @contextmanager

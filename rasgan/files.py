@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import math
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files that killed processes left in `folder`; nobody may be writing there."""
+    for path in folder.glob(".*"):
+        if re.fullmatch(r"\..{0,40}-[0-9a-f]{8}(\.\w+)?", path.name):
+            path.unlink(missing_ok=True)
 
 
 def read_voxels(path: Path, index: int = 0) -> np.ndarray:

@@ -39,6 +39,15 @@ class Gate:
         self.smooth_g = SMOOTHING * loss_g + (1 - SMOOTHING) * self.smooth_g
         self.is_open = not self.enabled or RATIO * self.smooth_d > self.smooth_g
 
+    @property
+    def ratio(self) -> int:
+        """Steps between the discriminator's last two updates, or since the last one if that is longer."""
+        return max(self.steps_per_d, self.steps_since_d)
+
+    def count_anew(self) -> None:
+        """Forget how long ago the discriminator trained; no decision changes."""
+        self.steps_since_d, self.steps_per_d = 0, 1
+
     def state_dict(self) -> dict:
         """Give all that a resumed run needs."""
         return asdict(self)

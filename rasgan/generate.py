@@ -20,9 +20,9 @@ from rasgan.checkpoints import Position
 from rasgan.files import atomic_path
 from rasgan.networks import LATENT_SIZE, Generator
 from rasgan.objfile import write_obj
+from rasgan.players import inference
 from rasgan.runs import RunFolder
 from rasgan.settings import Settings
-from rasgan.training import inference
 from rasgan.voxels import is_occupied, surface_mesh
 
 COUNT, SEED, STEPS = 10, 0, 24

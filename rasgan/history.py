@@ -1,5 +1,7 @@
-"""What a run measured at every step: record, save, load and smooth."""
+"""What a run measured at every step: record, save and smooth."""
 
+import csv
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -9,47 +11,67 @@ from rasgan.files import atomic_path
 
 SMOOTHING_WINDOW = 51  # points, and the order of the polynomial: the tutorial's Savitzky-Golay filter
 SMOOTHING_ORDER = 3
+COLUMNS = (
+    "epoch",  # as a fraction
+    "loss_d",
+    "loss_g",
+    "loss_validation",  # NaN where no validation folder was given
+    "trained_d",  # 1 or 0
+    "ratio",  # steps between the discriminator's updates, as the gate counts them
+    "generator_learning_rate",
+    "discriminator_learning_rate",
+)
 FILES = {  # the original's names
-    "epochs": "epochs.npy",
-    "losses_d": "track_d_loss.npy",
-    "losses_g": "track_g_loss.npy",
-    "losses_validation": "track_d_validation_loss.npy",
+    "epoch": "epochs.npy",
+    "loss_d": "track_d_loss.npy",
+    "loss_g": "track_g_loss.npy",
+    "loss_validation": "track_d_validation_loss.npy",
     "trained_d": "track_d_trained.npy",
 }
 
 
 class History:
-    """One row a step: the epoch as a fraction, both losses, the validation loss, whether D trained.
-
-    The validation loss is NaN on steps that had no validation folder.
-    """
+    """One row of `COLUMNS` a step, 64 bytes each."""
 
     def __init__(self, rows: np.ndarray | None = None) -> None:
-        self._rows: list[tuple[float, ...]] = [] if rows is None else [tuple(row) for row in rows.tolist()]
+        self._values = array("d", b"" if rows is None else np.ascontiguousarray(rows, np.float64).tobytes())
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._values) // len(COLUMNS)
 
-    def append(
-        self, epoch: float, loss_d: float, loss_g: float, loss_validation: float, trained_d: bool
-    ) -> None:
-        """Add the measurements of one step."""
-        self._rows.append((epoch, loss_d, loss_g, loss_validation, float(trained_d)))
+    def append(self, *row: float) -> None:
+        """Add the measurements of one step, in the order of `COLUMNS`."""
+        if len(row) != len(COLUMNS):
+            raise ValueError(f"a row has {len(COLUMNS)} numbers: {row}")
+        self._values.extend(row)
+
+    def last(self) -> list[float]:
+        """Give the newest row."""
+        return self._values[-len(COLUMNS) :].tolist()
 
     def rows(self) -> np.ndarray:
-        """Give everything as (steps, 5) float64."""
-        return np.array(self._rows, dtype=np.float64).reshape(-1, len(FILES))
+        """Give everything as (steps, columns) float64, a copy."""
+        return np.array(self._values, dtype=np.float64).reshape(-1, len(COLUMNS))
 
     def columns(self) -> dict[str, np.ndarray]:
         """Give each measurement by name, (steps,) float64."""
-        return dict(zip(FILES, self.rows().T, strict=True))
+        return dict(zip(COLUMNS, self.rows().T, strict=True))
 
 
 def save_history(folder: Path, history: History) -> None:
-    """Write each measurement to its own .npy file in `folder`."""
-    for name, values in history.columns().items():
-        with atomic_path(folder / FILES[name]) as temporary:
-            np.save(temporary, values)
+    """Write the original's tracked values to their .npy files in `folder`."""
+    columns = history.columns()
+    for name, file in FILES.items():
+        with atomic_path(folder / file) as temporary:
+            np.save(temporary, columns[name])
+
+
+def save_csv(path: Path, history: History) -> None:
+    """Write all columns to one CSV file."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="ascii", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows(history.rows().tolist())
 
 
 def smooth(values: np.ndarray) -> np.ndarray:

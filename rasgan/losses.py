@@ -1,4 +1,4 @@
-"""The losses of the tutorial's page, each beside its equation; C: critic score, E: mean over the batch.
+"""The losses of the tutorial's page and repository, each beside its equation; C: critic score, E: mean.
 
 Every loss is written with softplus, log(1 + e^x): -log(sigmoid(x)) = softplus(-x) and
 -log(1 - sigmoid(x)) = softplus(x). The literal form, log(sigmoid(x) + 1e-14), stops at 32.24 with zero
@@ -18,6 +18,7 @@ class GanLoss(NamedTuple):
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
+    wants_slope_1: bool = False  # WGAN-GP: its penalty draws slopes to 1, the others' to 0
 
 
 def sgan_discriminator_loss(c_real: Tensor, c_fake: Tensor) -> Tensor:
@@ -54,22 +55,43 @@ def rasgan_generator_loss(c_real: Tensor, c_fake: Tensor) -> Tensor:
     return rasgan_discriminator_loss(c_fake, c_real)
 
 
+def wgan_discriminator_loss(c_real: Tensor, c_fake: Tensor) -> Tensor:
+    """E[C(x_f)] - E[C(x_r)] (Gulrajani et al. 2017, equation 3, without its penalty)."""
+    return c_fake.mean() - c_real.mean()
+
+
+def wgan_generator_loss(_c_real: Tensor, c_fake: Tensor) -> Tensor:
+    """-E[C(x_f)]."""
+    return -c_fake.mean()
+
+
 LOSSES = {
     "rasgan": GanLoss(rasgan_discriminator_loss, rasgan_generator_loss),
     "rsgan": GanLoss(rsgan_discriminator_loss, rsgan_generator_loss),
     "sgan": GanLoss(sgan_discriminator_loss, sgan_generator_loss),
+    "wgan-gp": GanLoss(wgan_discriminator_loss, wgan_generator_loss, wants_slope_1=True),
 }
 
 
-def gradient_penalty(scores: Tensor, voxels: Tensor) -> Tensor:
-    """E[||grad_x C(x)||^2], the zero-centred penalty: R1 on reals, R2 on fakes (Mescheder et al. 2018).
+def zero_centred_penalty(slopes_squared: Tensor) -> Tensor:
+    """1/2 E[||grad_x C(x)||^2]: R1 on reals, R2 on fakes (Mescheder et al. 2018, equation 9)."""
+    return slopes_squared.mean() / 2
+
+
+def one_centred_penalty(slopes_squared: Tensor) -> Tensor:
+    """E[(||grad_x C(x)|| - 1)^2], x between a real and a fake (Gulrajani et al. 2017, equation 3)."""
+    return (slopes_squared.sqrt() - 1).square().mean()
+
+
+def slopes_squared(scores: Tensor, voxels: Tensor) -> Tensor:
+    """||grad_x C(x)||^2 of each grid, (N,), itself differentiable.
 
     Parameters
     ----------
-    scores : (N,) tensor
+    scores : tensor
         C(x), still attached to its graph.
     voxels : (N, 1, n, n, n) tensor
         The x that requires a gradient. The norm runs over all voxels of a grid.
     """
     (gradient,) = torch.autograd.grad(scores.sum(), voxels, create_graph=True)
-    return gradient.square().flatten(1).sum(1).mean()
+    return gradient.square().flatten(1).sum(1)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rasgan import parallel
+
 LATENT_SIZE = 200
 BASE_RESOLUTION = 4  # edge of the grid that the generator's dense layer fills, in voxels
 RESOLUTIONS = (32, 64, 128)
@@ -60,7 +62,7 @@ class Generator(nn.Module):
         channels = channel_counts(width, resolution)
         self.base_shape = (width, BASE_RESOLUTION, BASE_RESOLUTION, BASE_RESOLUTION)
         self.dense = nn.Linear(LATENT_SIZE, width * BASE_RESOLUTION**3)
-        self.norms = nn.ModuleList(_batch_norm(c) for c in channels)
+        self.norms = nn.ModuleList(BatchNorm(c) for c in channels)
         self.deconvs = nn.ModuleList(
             nn.ConvTranspose3d(c_in, c_out, kernel_size=4, stride=2, padding=1)
             for c_in, c_out in itertools.pairwise(channels)
@@ -94,7 +96,7 @@ class Discriminator(nn.Module):
     def __init__(self, width: int = 512, resolution: int = 64, norm: str = "batch") -> None:
         super().__init__()
         channels = channel_counts(width, resolution)[::-1]
-        layer = {"batch": _batch_norm, "none": lambda _: nn.Identity()}[norm]
+        layer = {"batch": BatchNorm, "none": lambda _: nn.Identity()}[norm]
         self.from_voxels = ConvFromOneChannel(channels[0])
         self.convs = nn.ModuleList(
             nn.Conv3d(c_in, c_out, kernel_size=4, stride=2, padding=1)
@@ -182,5 +184,27 @@ def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def _batch_norm(channels: int) -> nn.BatchNorm3d:
-    return nn.BatchNorm3d(channels, eps=NORM_EPS, momentum=NORM_MOMENTUM)
+class BatchNorm(nn.BatchNorm3d):
+    """Batch normalisation by the statistics of the whole batch, also where several processes share it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=NORM_EPS, momentum=NORM_MOMENTUM)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (N, C, n, n, n) over all but the channels."""
+        if not self.training or parallel.size() == 1:
+            return super().forward(x)
+        values = x.to(torch.promote_types(x.dtype, torch.float32))
+        variance, mean = torch.var_mean(values, (0, 2, 3, 4), correction=0)
+        mean, square = parallel.average(torch.stack((mean, variance + mean.square())))  # E[x], E[x^2]
+        variance = square - mean.square()
+        self._follow(mean.detach(), variance.detach(), x.numel() // x.shape[1] * parallel.size())
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        scale, shift = (v.view(-1, 1, 1, 1) for v in (scale, self.bias - mean * scale))
+        return (values * scale + shift).to(x.dtype)
+
+    @torch.no_grad()
+    def _follow(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)

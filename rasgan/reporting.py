@@ -1,15 +1,17 @@
 """What a training run tells of itself in the shell."""
 
+import datetime
 import time
 
+import numpy as np
 from tqdm import tqdm
 
-from rasgan import cli
+from rasgan import cli, parallel
+from rasgan.boards import Board
 from rasgan.checkpoints import Position
 from rasgan.gating import Gate
 from rasgan.networks import count_parameters
 from rasgan.session import Session
-from rasgan.training import StepResult
 
 
 def describe(session: Session, save_every: int, keep: int) -> str:
@@ -21,10 +23,11 @@ def describe(session: Session, save_every: int, keep: int) -> str:
     optimizers = 8 * (generator + discriminator)  # Adam's two moments
     saves = -(-settings.epochs // save_every)
     disk = saves * weights + min(keep, saves) * optimizers
+    processes = f", {parallel.size()} processes" if parallel.size() > 1 else ""
     return (
         f"{run.name}: {len(session.shapes)} shapes at {settings.resolution} cubed, "
         f"{session.steps_per_epoch} steps an epoch, loss {settings.loss}, seed {settings.seed}; "
-        f"device {session.shapes.device}, float32; "
+        f"device {session.shapes.device}{processes}, {players.precision}; "
         f"generator {generator:,} and discriminator {discriminator:,} parameters.\n"
         f"Checkpoints go to {run.checkpoints}: {(weights + optimizers) / 1e6:,.0f} MB each, "
         f"{weights / 1e6:,.0f} MB once older than the newest {keep}; "
@@ -33,35 +36,78 @@ def describe(session: Session, save_every: int, keep: int) -> str:
 
 
 class Reporter:
-    """Tell how training goes: a progress bar on a terminal, the original's line a step elsewhere."""
+    """Tell how training goes: a progress bar on a terminal, the original's line a step elsewhere.
 
-    def __init__(self, epochs: int, steps: int, done: Position) -> None:
-        self.epochs, self.steps = epochs, steps
-        first = done.epoch * steps + done.step
-        self.bar = tqdm(total=epochs * steps, initial=first, unit="step", dynamic_ncols=True, disable=None)
-        self.since = time.perf_counter()
+    Of several processes only the first one tells anything. With a `board`, it hears everything too.
+    """
 
-    def step(self, epoch: int, index: int, result: StepResult, gate: Gate) -> None:
-        """Tell of step `index` of `epoch`, both counted from 1; `gate` has heard of it."""
+    def __init__(self, epochs: int, steps: int, done: Position, board: Board | None = None) -> None:
+        self.epochs, self.steps, self.board = epochs, steps, board
+        self.taken = done.epoch * steps + done.step
+        self.is_silent = not parallel.leads()
+        self.bar = tqdm(
+            total=epochs * steps,
+            initial=self.taken,
+            unit="step",
+            dynamic_ncols=True,
+            disable=True if self.is_silent else None,
+        )
+        self.started = self.since = time.perf_counter()
+        self.first = self.taken
+
+    def step(self, epoch: int, index: int, measured: dict[str, float], gate: Gate) -> None:
+        """Tell what step `index` of `epoch`, both counted from 1, measured; `gate` has heard of it."""
         now = time.perf_counter()
-        if self.bar.disable:
-            cli.say(
-                f"Epoch: [{epoch:2d}/{self.epochs}] [{index:4d}/{self.steps}] time: {now - self.since:.4f}, "
-                f"d_loss: {result.loss_d:.8f}, g_loss: {result.loss_g:.8f}, TrainD: {gate.is_open}, "
-                f"G/D train ratio: {gate.steps_per_d}"
-            )
-        else:
+        self.taken += 1
+        if self.board is not None:
+            self.board.step(self.taken, measured)
+        if not self.bar.disable:
             self.bar.set_description(f"epoch {epoch}/{self.epochs}", refresh=False)
             self.bar.set_postfix(
-                d_loss=f"{result.loss_d:.3f}",
-                g_loss=f"{result.loss_g:.3f}",
+                d_loss=f"{measured['loss_d']:.3f}",
+                g_loss=f"{measured['loss_g']:.3f}",
                 gate="open" if gate.is_open else "shut",
                 ratio=gate.steps_per_d,
                 refresh=False,
             )
             self.bar.update()
+        elif not self.is_silent:
+            loss_d, loss_g = measured["loss_d"], measured["loss_g"]
+            cli.say(
+                f"Epoch: [{epoch:2d}/{self.epochs}] [{index:4d}/{self.steps}] time: {now - self.since:.4f}, "
+                f"d_loss: {loss_d:.8f}, g_loss: {loss_g:.8f}, TrainD: {gate.is_open}, "
+                f"G/D train ratio: {gate.steps_per_d}"
+            )
         self.since = now
 
+    def sample(self, grid: np.ndarray) -> None:
+        """Show a generated grid on the board."""
+        if self.board is not None:
+            self.board.sample(self.taken, grid)
+
+    def end_epoch(self, epoch: int) -> None:
+        """After this start's first epoch, tell when the last one will probably end."""
+        if self.started is None or epoch == self.epochs:
+            return
+        each = (time.perf_counter() - self.started) / (self.taken - self.first)  # seconds a step
+        left = datetime.timedelta(seconds=round(each * (self.epochs - epoch) * self.steps))
+        end = datetime.datetime.now() + left
+        self.say(
+            f"An epoch takes {each * self.steps:.3g} s; the last of {self.epochs} will end about "
+            f"{end:%Y-%m-%d %H:%M}, in {left}."
+        )
+        self.started = None
+
+    def say(self, sentence: str) -> None:
+        """Print a line without tearing the bar."""
+        if self.bar.disable:
+            if not self.is_silent:
+                cli.say(sentence)
+        else:
+            self.bar.write(sentence)
+
     def close(self) -> None:
-        """End the bar's line."""
+        """End the bar's line and the board's file."""
         self.bar.close()
+        if self.board is not None:
+            self.board.close()

@@ -30,6 +30,8 @@ class RunFolder:
         self.renders = self.savepoints / "renders"
         self.lock = base / CHECKPOINTS / f".{name}.lock"
         self.options = self.savepoints / "options.json"
+        self.history = self.savepoints / "history.csv"
+        self.board = self.savepoints / "tensorboard"
 
     def grid(self, epoch: int) -> Path:
         """Path of the shape that was generated after `epoch` epochs."""

@@ -7,18 +7,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rasgan import checkpoints, figures
-from rasgan.checkpoints import Position
+from rasgan import checkpoints, figures, parallel
+from rasgan.checkpoints import START, Position
 from rasgan.dataset import Shapes
 from rasgan.errors import UserError
 from rasgan.files import atomic_path
 from rasgan.generate import generate
-from rasgan.history import History, save_history
+from rasgan.history import COLUMNS, History, save_csv, save_history
 from rasgan.networks import LATENT_SIZE
+from rasgan.players import Players, build_players
 from rasgan.randomness import NOISE, ORDER_D, ORDER_G, VALIDATION, batch_order, noise, rng_for, seed_weights
 from rasgan.runs import RunFolder
+from rasgan.schedules import Pace
 from rasgan.settings import Settings
-from rasgan.training import Players, StepResult, build_players, train_step, validate_discriminator
+from rasgan.training import StepResult, train_step, validate_discriminator
 
 
 @dataclass
@@ -31,6 +33,8 @@ class Session:
         Where its files go.
     settings : Settings
     players : Players
+    pace : Pace
+        Where it stands in its schedule.
     history : History
         Every step so far.
     shapes : Shapes
@@ -42,6 +46,7 @@ class Session:
     run: RunFolder
     settings: Settings
     players: Players
+    pace: Pace
     history: History
     shapes: Shapes
     validation: Shapes | None = None
@@ -54,30 +59,58 @@ class Session:
     def step(self, epoch: int, index: int) -> StepResult:
         """Take step `index` (from 0) of `epoch` (from 1) and record what it measured.
 
-        Each player has its own order of the shapes and its own noise; all of it follows from the seed.
+        Each player has its own order of the shapes and its own noise; all of it follows from the seed. Of
+        several processes each takes its share.
 
         Raises
         ------
         UserError
             If a loss is no number any more.
         """
-        seed, size = self.settings.seed, self.settings.batchsize
+        seed, size, device = self.settings.seed, self.settings.batchsize, self.shapes.device
         number = (epoch - 1) * self.steps_per_epoch + index
-        reals_d, reals_g = (
-            self.shapes.batch(batch_order(seed, purpose, epoch, len(self.shapes), size)[index])
-            for purpose in (ORDER_D, ORDER_G)
-        )
-        z_d, z_g = noise(rng_for(seed, NOISE, number), 2, size, LATENT_SIZE).to(self.shapes.device)
-        result = train_step(self.players, reals_d, reals_g, z_d, z_g, number)
+        orders = (batch_order(seed, player, epoch, len(self.shapes), size) for player in (ORDER_D, ORDER_G))
+        reals_d, reals_g = (self.shapes.batch(parallel.share(order[index])) for order in orders)
+        rng = rng_for(seed, NOISE, number)
+        z_d, z_g = (parallel.share(z).to(device) for z in noise(rng, 2, size, LATENT_SIZE))
+        mix = parallel.share(torch.from_numpy(rng.random(size, dtype=np.float32))).to(device)
+        result = train_step(self.players, reals_d, reals_g, z_d, z_g, number, mix)
         if not (math.isfinite(result.loss_d) and math.isfinite(result.loss_g)):
             raise UserError(
                 f"a loss of {self.run.name} is not a number any more: training diverged; go on from the last "
-                "checkpoint with --load and lower learning rates (-glr, -dlr)."
+                "checkpoint with --load and lower learning rates (-glr, -dlr, --schedule)."
             )
         loss_validation = self.validate(number)
-        fraction = number / self.steps_per_epoch
-        self.history.append(fraction, result.loss_d, result.loss_g, loss_validation, result.trained_d)
+        ratio = self.players.gate.ratio
+        self.history.append(
+            number / self.steps_per_epoch,
+            result.loss_d,
+            result.loss_g,
+            loss_validation,
+            result.trained_d,
+            ratio,
+            *self.pace.rates,
+        )
+        self.pace.watch(ratio)
         return result
+
+    def end_epoch(self, epoch: int) -> str | None:
+        """Follow the schedule after `epoch` epochs; say what changed, None if nothing did."""
+        early = self.pace.reached
+        why = f"the discriminator trained only every {self.settings.stop_ratio} steps or more: "
+        if self.pace.is_over:
+            return f"Epoch {epoch}: {why}the run ends (--stop-ratio)."
+        if not self.pace.end_epoch(epoch):
+            return None
+        if early:
+            self.players.gate.count_anew()
+        self.players.set_learning_rates(*self.pace.rates)
+        rates = "learning rates are now {:g} (generator) and {:g} (discriminator).".format(*self.pace.rates)
+        return f"Epoch {epoch}: {why if early else ''}{rates}"
+
+    def measured(self) -> dict[str, float]:
+        """Give the last step's row of the history by name."""
+        return dict(zip(COLUMNS, self.history.last(), strict=True))
 
     def validate(self, number: int) -> float:
         """Measure loss_D on a random batch of the validation shapes; NaN if there are none."""
@@ -85,13 +118,16 @@ class Session:
             return math.nan
         rng = rng_for(self.settings.seed, VALIDATION, number)
         size = min(self.settings.batchsize, len(self.validation))
-        reals = self.validation.batch(rng.choice(len(self.validation), size, replace=False))
-        return validate_discriminator(self.players, reals, noise(rng, size, LATENT_SIZE).to(reals.device))
+        size -= size % parallel.size()
+        reals = self.validation.batch(parallel.share(rng.choice(len(self.validation), size, replace=False)))
+        z = parallel.share(noise(rng, size, LATENT_SIZE)).to(reals.device)
+        return validate_discriminator(self.players, reals, z)
 
     def save(self, position: Position, keep: int) -> None:
         """Write a checkpoint; the newest `keep` epochs have the optimisers' state."""
         state = {
             **self.players.state_dict(),
+            "pace": self.pace.state_dict(),
             "history": torch.from_numpy(self.history.rows()),
             "settings": self.settings.state_dict(),
         }
@@ -112,14 +148,15 @@ class Session:
     def draw_losses(self, epoch: int) -> None:
         """Draw the loss curves so far and write the tracked values beside them."""
         save_history(self.run.plots, self.history)
+        save_csv(self.run.history, self.history)
         columns = self.history.columns()
         figures.draw_losses(
             self.run.plots / f"{epoch}.png",
-            columns["epochs"],
-            columns["losses_d"],
-            columns["losses_g"],
-            columns["losses_validation"] if self.validation is not None else None,
-            (self.settings.generator_learning_rate, self.settings.discriminator_learning_rate),
+            columns["epoch"],
+            columns["loss_d"],
+            columns["loss_g"],
+            columns["loss_validation"] if self.validation is not None else None,
+            self.pace.rates,
         )
 
 
@@ -128,26 +165,46 @@ def begin(
     settings: Settings,
     shapes: Shapes,
     validation: Shapes | None,
+    position: Position = START,
     state: dict | None = None,
     optimizers: dict | None = None,
+    precision: str = "float32",
 ) -> Session:
-    """Start a run from its seed, or go on from a checkpoint's `state` and `optimizers`.
+    """Start a run from its seed, or go on at `position` from a checkpoint's `state` and `optimizers`.
 
     Raises
     ------
     UserError
-        If the shapes do not fill one batch.
+        If the shapes do not fill one batch, or a batch cannot be shared evenly.
     """
-    if settings.batchsize > len(shapes):
-        raise UserError(
-            f"the data folder holds {len(shapes)} shapes, fewer than one batch of {settings.batchsize}; "
-            f"try --batchsize {len(shapes)}, or add shapes."
-        )
+    check_sizes(settings.batchsize, len(shapes), None if validation is None else len(validation))
     seed_weights(settings.seed)
-    players = build_players(settings, shapes.device)
-    if state is None:
-        return Session(run, settings, players, History(), shapes, validation)
-    players.load_state_dict(state)
-    if optimizers is not None:
-        players.load_optimizers_state_dict(optimizers)
-    return Session(run, settings, players, History(state["history"].numpy()), shapes, validation)
+    players = build_players(settings, shapes.device, precision)
+    pace, history = settings.pace(), History()
+    if state is not None:
+        players.load_state_dict(state)
+        if optimizers is not None:
+            players.load_optimizers_state_dict(optimizers)
+        history = History(state["history"].numpy())
+        before = Settings(**state["settings"])
+        if before.schedule == settings.schedule:
+            pace.load_state_dict(state["pace"])
+            pace.reached = pace.reached and before.stop_ratio == settings.stop_ratio
+        else:
+            pace.go_to(position.epoch)
+    players.set_learning_rates(*pace.rates)
+    return Session(run, settings, players, pace, history, shapes, validation)
+
+
+def check_sizes(batch_size: int, shapes: int, validation_shapes: int | None) -> None:
+    """Refuse data that do not fill one batch, and batches that the processes cannot share evenly."""
+    processes = parallel.size()
+    if batch_size > shapes:
+        raise UserError(
+            f"the data folder holds {shapes} shapes, fewer than one batch of {batch_size}; "
+            f"try --batchsize {shapes}, or add shapes."
+        )
+    if batch_size % processes:
+        raise UserError(f"{processes} processes cannot share a batch of {batch_size} evenly; try another.")
+    if validation_shapes is not None and validation_shapes < processes:
+        raise UserError(f"the validation folder holds fewer shapes than there are processes, {processes}.")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 
 from rasgan.errors import UserError
+from rasgan.schedules import Pace, Row
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,16 @@ class Settings:
     loss: str = "rasgan"
     penalty: float = 0.0
     penalty_every: int = 1
+    generator_every: int = 1
     gate: bool = True
     ema: float = 0.0
     beta1: float = 0.5
     beta2: float = 0.999
     generator_learning_rate: float = 0.002
     discriminator_learning_rate: float = 0.00005
+    schedule: tuple[tuple[int, float, float], ...] = ()
+    stop_ratio: int = 0
+    occupied: float = 1.0
     batchsize: int = 24
     epochs: int = 2500
     seed: int = 0
@@ -30,6 +35,11 @@ class Settings:
     def state_dict(self) -> dict:
         """Give plain numbers and strings, as checkpoints and JSON hold them."""
         return asdict(self)
+
+    def pace(self) -> Pace:
+        """Stand at the start of the schedule; without one, a single row holds both learning rates."""
+        constant = Row(self.epochs, self.generator_learning_rate, self.discriminator_learning_rate)
+        return Pace(tuple(Row(*row) for row in self.schedule) or (constant,), self.stop_ratio)
 
 
 RECIPES: dict[str, dict] = {
@@ -50,13 +60,52 @@ RECIPES: dict[str, dict] = {
         "discriminator_learning_rate": 0.001,
     },
 }
-CHANGEABLE = frozenset({"epochs", "generator_learning_rate", "discriminator_learning_rate"})
+LOSS_PRESETS: dict[str, dict] = {
+    # What belongs to a loss. WGAN-GP as in the tutorial's repository: penalty 10, five steps of the critic
+    # for one of the generator, no normalisation in the critic.
+    "wgan-gp": {
+        "penalty": 10.0,
+        "penalty_every": 1,
+        "generator_every": 5,
+        "norm": "none",
+        "gate": False,
+        "beta1": 0.5,
+        "beta2": 0.9,
+        "generator_learning_rate": 0.0001,
+        "discriminator_learning_rate": 0.0001,
+    },
+}
+RATES = frozenset({"generator_learning_rate", "discriminator_learning_rate"})
+CHANGEABLE = RATES | {"epochs", "schedule", "stop_ratio"}
 """What a resumed run may set anew; everything else belongs to the run."""
 
 
 def new_settings(recipe: str, given: Mapping[str, object]) -> Settings:
-    """Combine what the user typed (`given`, no entry for what was left out) with a recipe's presets."""
-    return replace(Settings(**RECIPES[recipe]), **given)
+    """Combine a recipe's presets, those of its loss, and what the user typed; each wins over those before.
+
+    `given` has no entry for what was left out. A schedule brings its length, unless epochs are given.
+
+    Raises
+    ------
+    UserError
+        If options contradict each other.
+    """
+    loss = given.get("loss", RECIPES[recipe].get("loss"))
+    settings = Settings(**{**RECIPES[recipe], **LOSS_PRESETS.get(loss, {})})
+    return _take(settings, given)
+
+
+def _take(settings: Settings, given: Mapping[str, object]) -> Settings:
+    """Set what the user typed, and refuse what cannot be had together."""
+    schedule = given.get("schedule", ())
+    settings = replace(settings, **{**({"epochs": schedule[-1][0]} if schedule else {}), **given})
+    if settings.schedule and RATES & given.keys():
+        raise UserError(
+            "the schedule sets both learning rates: leave out -glr and -dlr, or leave it by --schedule none."
+        )
+    if settings.stop_ratio and not settings.gate:
+        raise UserError("--stop-ratio watches the gate, which is off here: leave it out, or add --gate.")
+    return settings
 
 
 def resumed_settings(
@@ -84,4 +133,4 @@ def resumed_settings(
     ]
     if clashes:
         raise UserError(f"a resumed run keeps its settings; leave out {', '.join(clashes)}.")
-    return replace(Settings(**stored), **given)
+    return _take(Settings(**stored), given)

@@ -1,10 +1,13 @@
 """train_rasgan.py as a user types it, on four small shapes."""
 
+import csv
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ import torch
 import train_rasgan
 from rasgan import checkpoints, locks, session
 from rasgan.checkpoints import Position
+from rasgan.errors import UserError
 from rasgan.files import write_raw
 from rasgan.runs import RunFolder
 from rasgan.training import StepResult, train_step
@@ -61,7 +65,8 @@ def test_two_epochs_leave_every_promised_file(here, capsys):
     }  # fmt: skip
     tracked = {"epochs", "track_d_loss", "track_g_loss", "track_d_validation_loss", "track_d_trained"}
     assert files_of(here / "savepoint/run") == {
-        "options.json", "1.npy", "2.npy", "3D_graphs/1.png", "3D_graphs/2.png", "plots/1.png", "plots/2.png",
+        "options.json", "history.csv", "1.npy", "2.npy",
+        "3D_graphs/1.png", "3D_graphs/2.png", "plots/1.png", "plots/2.png",
         *(f"plots/{name}.npy" for name in tracked),
     }  # fmt: skip
     grid = np.load("savepoint/run/2.npy")
@@ -289,3 +294,160 @@ def test_the_script_runs_as_a_user_types_it(here):
     assert done.stderr == ""
     assert done.stdout.count("Epoch:") == 2
     assert (here / "savepoint/run/1.npy").exists()
+
+
+def history():
+    with Path("savepoint/run/history.csv").open(encoding="ascii", newline="") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def test_a_schedule_changes_the_rates_and_a_resumed_run_keeps_its_place(here, capsys):
+    Path("mine.csv").write_text(
+        "epochs,generator,discriminator\n0-1,0.1,0.01\n1-3,0.2,0.02\n3-4,0.3,0.03\n", encoding="utf-8"
+    )
+    assert train("--schedule", "mine.csv", "-save", "1") == 0
+    assert (
+        "Epoch 1: learning rates are now 0.2 (generator) and 0.02 (discriminator)." in capsys.readouterr().out
+    )
+    rates = [row["generator_learning_rate"] for row in history()]
+    assert rates == [0.1] * 2 + [0.2] * 4 + [0.3] * 2
+    whole = weights_of(4)
+    assert "0.3" in str(checkpoints.load_optimizers(Path("checkpoint/run"), Position(4))["g"]["param_groups"])
+    (here / "checkpoint/run").rename(here / "whole")
+    assert train("--schedule", "mine.csv", "-e", "2", "-save", "1") == 0
+    assert train("-l", "-e", "4") == 0
+    assert_same(weights_of(4), whole)
+    assert [row["generator_learning_rate"] for row in history()] == rates
+
+
+def test_a_resumed_run_may_take_or_leave_a_schedule(here, capsys):
+    assert train("-e", "1", "-glr", "0.5") == 0
+    assert train("-l", "--schedule", "chair", "-e", "2") == 0
+    assert train("-l", "--schedule", "airplane", "-e", "3") == 0
+    capsys.readouterr()
+    says(capsys, train("-l", "-e", "4", "-glr", "0.25"), "--schedule none")
+    assert train("-l", "-e", "4", "--schedule", "none", "-glr", "0.25") == 0
+    rates = [row["generator_learning_rate"] for row in history()]
+    assert rates == [0.5] * 2 + [0.002] * 2 + [0.0025] * 2 + [0.25] * 2
+
+
+@pytest.fixture
+def shut_gate(monkeypatch):
+    """Let every step measure losses that shut the gate."""
+
+    def step_with_such_losses(players, *args):
+        result = replace(train_step(players, *args), loss_d=0.1, loss_g=9.0)
+        players.gate.is_open = False
+        players.gate.steps_since_d = players.gate.steps_since_d or 1
+        return result
+
+    monkeypatch.setattr(session, "train_step", step_with_such_losses)
+
+
+def test_the_stop_ratio_ends_the_run_with_everything_written(here, capsys, shut_gate):
+    assert train("-e", "9", "--stop-ratio", "4") == 0
+    out = capsys.readouterr().out
+    assert "trained only every 4 steps or more: the run ends" in out
+    (position,) = checkpoints.saved_positions(Path("checkpoint/run"))
+    assert position.epoch < 9
+    assert (here / f"savepoint/run/{position}.npy").exists()
+    assert history()[-1]["ratio"] >= 4
+    assert train("-l") == 0
+    assert "ended by --stop-ratio" in capsys.readouterr().out
+    assert train("-l", "--stop-ratio", "0", "-e", str(position.epoch + 1)) == 0
+    assert checkpoints.saved_positions(Path("checkpoint/run"))[-1] == (position.epoch + 1, 0)
+
+
+def test_with_a_schedule_the_stop_ratio_goes_to_the_next_row_and_counts_anew(here, capsys, shut_gate):
+    assert train("--schedule", "chair", "-e", "9", "--stop-ratio", "4") == 0
+    moves = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Epoch ")]
+    assert [re.search(r"now (\S+)", line)[1] for line in moves[:3]] == ["0.005", "0.007", "0.008"]
+    assert "the run ends" in moves[3]
+    epochs = [int(re.match(r"Epoch (\d+)", line)[1]) for line in moves]
+    assert len(set(epochs)) == 4
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--loss", "wgan-gp"],
+        ["--precision", "bf16"],
+        ["--occupied", "255"],
+        ["--recipe", "stable", "--loss", "rasgan"],
+    ],
+)
+def test_every_method_trains_and_resumes(here, options):
+    assert train("-e", "1", *options) == 0
+    again = [] if options[0] != "--precision" else options
+    assert train("-e", "2", "-l", *again) == 0
+    assert all(torch.isfinite(value).all() for value in weights_of(2).values())
+
+
+def test_the_board_is_written_when_asked_for(here):
+    pytest.importorskip("tensorboard", reason="the optional package tensorboard is not installed")
+    assert train("-e", "1") == 0
+    assert not (here / "savepoint/run/tensorboard").exists()
+    assert train("-e", "2", "-l", "--tensorboard") == 0
+    (events,) = (here / "savepoint/run/tensorboard").iterdir()
+    assert b"loss_g" in events.read_bytes()
+
+
+def test_the_expected_end_is_told_after_the_first_epoch(here, capsys):
+    assert train("-e", "3") == 0
+    out = capsys.readouterr().out
+    assert len(re.findall(r"the last of 3 will end about \d{4}-\d\d-\d\d \d\d:\d\d, in 0:00:\d\d", out)) == 1
+
+
+def torchrun(name, *options):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += [str(SCRIPT), "-n", name, "-d", "data", *TINY, *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_run_of_which_the_first_alone_writes(here):
+    process = torchrun("both", "-e", "2")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "device cpu, 2 processes" in out
+    assert out.count("Epoch:") == 4
+    assert files_of(here / "checkpoint") == {"both/2.pt", "both/2.optim.pt", "both/latest"}
+    assert train("-e", "2") == 0
+    one, both = (
+        np.loadtxt(f"savepoint/{name}/history.csv", delimiter=",", skiprows=1) for name in ("run", "both")
+    )
+    np.testing.assert_allclose(both, one, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
+def test_a_dead_process_ends_the_others_with_a_sentence(here):
+    process = torchrun("both", "-e", "100000", "-save", "1")
+    for line in process.stdout:
+        if line.startswith("Epoch: [ 3/"):
+            break
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        process.kill()
+        pytest.skip("needs /proc")
+    victim = [pid for pid in children.read_text().split() if f"RANK={1}" in environment_of(pid)]
+    os.kill(int(victim[0]), signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "another process of this run ended" in err
+    assert "--load" in err
+    position = checkpoints.choose_position(Path("checkpoint/both"), None)
+    assert checkpoints.load_checkpoint(Path("checkpoint/both"), position)
+
+
+def environment_of(pid):
+    return Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+
+
+@pytest.mark.parametrize(
+    ("batch", "words"), [("3", "cannot share a batch of 3 evenly"), ("2", "fewer shapes")]
+)
+def test_what_processes_cannot_share_is_told(monkeypatch, batch, words):
+    monkeypatch.setattr(session.parallel, "size", lambda: 2)
+    with pytest.raises(UserError, match=words):
+        session.check_sizes(int(batch), 8, 1)

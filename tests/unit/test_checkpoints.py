@@ -90,7 +90,7 @@ class Evil:
 
 def test_foreign_code_is_refused_and_not_run(tmp_path):
     target = tmp_path / "was-run"
-    torch.save({"format": 1, "evil": Evil(target)}, tmp_path / "1.pt")
+    torch.save({"format": checkpoints.FORMAT, "evil": Evil(target)}, tmp_path / "1.pt")
     (tmp_path / "2.pt").write_bytes(pickle.dumps(Evil(target)))
     for epoch in (1, 2):
         with pytest.raises(UserError, match="not a whole checkpoint"):

@@ -26,6 +26,11 @@ def test_a_batch_holds_the_shapes_asked_for_in_that_order(grids):
     np.testing.assert_array_equal(batch[:, 0].numpy(), grids[[3, 0, 3]].astype(np.float32))
 
 
+def test_occupied_voxels_can_have_another_value(grids):
+    batch = Shapes(grids, value=255.0).batch(np.array([1]))
+    np.testing.assert_array_equal(batch[0, 0].numpy(), 255.0 * grids[1])
+
+
 def test_shapes_take_a_bit_a_voxel(grids):
     assert Shapes(grids).packed.nbytes == grids.size / 8
 

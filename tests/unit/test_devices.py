@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rasgan.devices import choose_device, memory_guarded
+from rasgan.devices import choose_device, memory_guarded, read_later
 from rasgan.errors import UserError
 
 
@@ -38,3 +38,14 @@ def test_a_full_memory_gets_a_batch_size_to_try(error):
 def test_other_faults_keep_their_traceback():
     with pytest.raises(RuntimeError, match="shape"), memory_guarded(24):
         raise RuntimeError("shape mismatch")
+
+
+def test_values_are_read_later():
+    assert read_later(torch.tensor([1.5, 2.0]))() == [1.5, 2]
+
+
+@pytest.mark.gpu
+def test_values_on_a_gpu_are_read_later():
+    if not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device here")
+    assert read_later(torch.tensor([1.5, 2.0], device="cuda"))() == [1.5, 2]

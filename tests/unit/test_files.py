@@ -9,7 +9,15 @@ import pytest
 import trimesh
 
 from rasgan.errors import UserError
-from rasgan.files import LARGEST_SIDE, atomic_path, count_shapes, read_raw, read_voxels, write_raw
+from rasgan.files import (
+    LARGEST_SIDE,
+    atomic_path,
+    count_shapes,
+    read_raw,
+    read_voxels,
+    remove_leftovers,
+    write_raw,
+)
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
 
@@ -307,3 +315,13 @@ def test_what_is_no_batch_is_named(tmp_path, shape):
 def test_other_files_hold_one_shape(tmp_path):
     write_raw(tmp_path / "a.raw", np.ones((4, 4, 4), bool))
     assert count_shapes(tmp_path / "a.raw") == 1
+
+
+def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):
+    with atomic_path(tmp_path / "10.pt") as temporary:
+        left = temporary.name
+    kept = ["10.pt", ".lock", ".run.lock", "latest", ".10-abc.pt", "10-0123abcd.pt"]
+    for name in (left, ".latest-0123abcd", *kept):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)

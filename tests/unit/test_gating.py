@@ -65,3 +65,13 @@ def test_state_travels_to_another_gate():
     gate.update(1.0, 3.0)
     other.load_state_dict(gate.state_dict())
     assert other == gate
+
+
+def test_the_ratio_grows_while_the_discriminator_waits_and_can_be_counted_anew():
+    gate = Gate()
+    for _ in range(6):
+        gate.update(1.0, 9.0)
+    assert (gate.steps_per_d, gate.ratio) == (1, 5)  # trained on the first step only
+    gate.count_anew()
+    assert gate.ratio == 1
+    assert not gate.is_open

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import sigmoid
 
-from rasgan.losses import LOSSES, gradient_penalty
+from rasgan.losses import LOSSES, one_centred_penalty, slopes_squared, zero_centred_penalty
 
 
 def literal(name, c_r, c_f):
@@ -12,6 +12,8 @@ def literal(name, c_r, c_f):
     if name == "sgan":
         loss_d = -sigmoid(c_r).log().mean() - (1 - sigmoid(c_f)).log().mean()
         return loss_d, -sigmoid(c_f).log().mean()
+    if name == "wgan-gp":
+        return c_f.mean() - c_r.mean(), -c_f.mean()
     if name == "rsgan":
         return -sigmoid(c_r - c_f).log().mean(), -sigmoid(c_f - c_r).log().mean()
     d_r, d_f = sigmoid(c_r - c_f.mean()), sigmoid(c_f - c_r.mean())
@@ -34,7 +36,7 @@ def test_losses_equal_the_papers_equations(name, scores):
 @pytest.mark.parametrize("name", ["rsgan", "rasgan"])
 def test_one_constant_added_to_every_score_changes_no_relativistic_loss(name, scores):
     shifted = [c + 7.5 for c in scores]
-    for loss in LOSSES[name]:
+    for loss in (LOSSES[name].discriminator, LOSSES[name].generator):
         torch.testing.assert_close(loss(*shifted), loss(*scores))
 
 
@@ -64,19 +66,25 @@ def test_gradients_go_on_where_the_literal_form_stops():
     assert torch.autograd.grad(loss, c_fake)[0].sum().item() == pytest.approx(-2)
 
 
-def test_a_linear_critics_penalty_is_its_squared_slope():
+def test_a_linear_critics_slope_is_the_same_everywhere():
     slope = torch.randn(1, 4, 4, 4, dtype=torch.float64)
     voxels = torch.rand(3, 1, 4, 4, 4, dtype=torch.float64, requires_grad=True)
     scores = (voxels * slope).flatten(1).sum(1)
-    torch.testing.assert_close(gradient_penalty(scores, voxels), slope.square().sum())
+    torch.testing.assert_close(slopes_squared(scores, voxels), slope.square().sum().expand(3))
 
 
-def test_the_penalty_averages_over_the_batch_and_can_be_trained_on():
+def test_penalties_are_the_papers_means():
+    squared = torch.tensor([0.0, 4.0, 9.0], dtype=torch.float64)
+    assert zero_centred_penalty(squared).item() == pytest.approx((0 + 4 + 9) / 3 / 2)
+    assert one_centred_penalty(squared).item() == pytest.approx((1 + 1 + 4) / 3)
+
+
+def test_a_penalty_averages_over_the_batch_and_can_be_trained_on():
     voxels = torch.rand(2, 1, 2, 2, 2, dtype=torch.float64, requires_grad=True)
     weight = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
     scores = (weight * voxels.square()).flatten(1).sum(1)  # gradient: 2 * weight * x
-    penalty = gradient_penalty(scores, voxels)
-    expected = 4 * weight**2 * voxels.square().sum() / 2
+    penalty = zero_centred_penalty(slopes_squared(scores, voxels))
+    expected = 4 * weight**2 * voxels.square().sum() / 2 / 2
     torch.testing.assert_close(penalty, expected)
     (slope,) = torch.autograd.grad(penalty, weight)
     torch.testing.assert_close(slope, 2 * expected / weight)

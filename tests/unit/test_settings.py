@@ -42,3 +42,39 @@ def test_a_setting_that_an_older_run_did_not_know_has_its_default():
     stored = Settings().state_dict()
     del stored["ema"]
     assert resumed_settings(stored, None, {"ema": 0.0}).ema == 0.0
+
+
+SCHEDULE = ((3, 0.1, 0.01), (7, 0.2, 0.02))
+
+
+def test_a_schedule_brings_its_epochs_unless_some_are_given():
+    assert new_settings("tutorial", {"schedule": SCHEDULE}).epochs == 7
+    assert new_settings("tutorial", {"schedule": SCHEDULE, "epochs": 5}).epochs == 5
+    assert resumed_settings(Settings().state_dict(), None, {"schedule": SCHEDULE}).epochs == 7
+
+
+def test_without_a_schedule_the_learning_rates_stay():
+    pace = new_settings("tutorial", {"generator_learning_rate": 0.5}).pace()
+    assert pace.rates == (0.5, 0.00005)
+    assert pace.is_last
+    assert new_settings("tutorial", {"schedule": SCHEDULE}).pace().rates == (0.1, 0.01)
+
+
+def test_what_cannot_be_had_together_is_refused():
+    with pytest.raises(UserError, match="the schedule sets both learning rates"):
+        new_settings("tutorial", {"schedule": SCHEDULE, "generator_learning_rate": 0.1})
+    scheduled = new_settings("tutorial", {"schedule": SCHEDULE}).state_dict()
+    with pytest.raises(UserError, match="--schedule none"):
+        resumed_settings(scheduled, None, {"discriminator_learning_rate": 0.1})
+    assert resumed_settings(scheduled, None, {"schedule": (), "discriminator_learning_rate": 0.1})
+    with pytest.raises(UserError, match="--stop-ratio watches the gate"):
+        new_settings("stable", {"stop_ratio": 150})
+
+
+def test_wgan_gp_brings_what_belongs_to_it_and_what_is_typed_wins():
+    s = new_settings("tutorial", {"loss": "wgan-gp", "penalty": 5.0})
+    assert (s.norm, s.gate, s.beta1, s.beta2, s.generator_every) == ("none", False, 0.5, 0.9, 5)
+    assert (s.generator_learning_rate, s.discriminator_learning_rate) == (1e-4, 1e-4)
+    assert s.penalty == 5
+    assert new_settings("stable", {"loss": "wgan-gp"}).penalty == 10
+    assert new_settings("tutorial", {}).generator_every == 1

@@ -5,17 +5,10 @@ import copy
 import pytest
 import torch
 
-from rasgan.losses import LOSSES
+from rasgan.losses import LOSSES, slopes_squared
+from rasgan.players import build_players, frozen, inference
 from rasgan.settings import Settings, new_settings
-from rasgan.training import (
-    build_players,
-    evaluate_discriminator,
-    follow,
-    frozen,
-    inference,
-    train_step,
-    validate_discriminator,
-)
+from rasgan.training import evaluate_discriminator, follow, train_step, validate_discriminator
 
 TINY = Settings(resolution=32, width=8, batchsize=3)
 
@@ -183,3 +176,91 @@ def test_modes_are_restored_after_an_error():
         raise RuntimeError
     assert not network.training
     assert network.weight.requires_grad
+
+
+def test_between_the_generators_steps_only_the_critic_trains(batch):
+    settings = new_settings("tutorial", {"resolution": 32, "width": 8, "loss": "wgan-gp"})
+    players = players_for(settings)
+    assert (settings.generator_every, settings.penalty, settings.norm, settings.gate) == (
+        5,
+        10,
+        "none",
+        False,
+    )
+    mix = torch.tensor([0.1, 0.5, 0.9])
+    trained = []
+    for step in range(6):
+        before = weights(players.generator)
+        before_d = weights(players.discriminator)
+        train_step(players, *batch, step=step, mix=mix)
+        trained.append(bool(changed(players.generator, before)))
+        assert changed(players.discriminator, before_d)
+    assert trained == [True, False, False, False, False, True]
+
+
+def test_wgans_penalty_draws_slopes_between_real_and_fake_to_1(batch):
+    """A critic so penalised that nothing else counts learns a slope of 1 there."""
+    extra = {"penalty": 1e4, "discriminator_learning_rate": 1e-3, "generator_every": 1000}
+    players = players_for(
+        new_settings("tutorial", {"resolution": 32, "width": 8, "loss": "wgan-gp", **extra})
+    )
+    mix = torch.full((3,), 0.25)
+
+    def slopes():
+        with torch.no_grad():
+            fakes = players.generate(batch[2])
+        between = (0.75 * fakes + 0.25 * batch[0]).requires_grad_()
+        return slopes_squared(players.score(between), between).sqrt()
+
+    before = (slopes() - 1).abs().mean()
+    for step in range(60):
+        train_step(players, *batch, step=step, mix=mix)
+    assert (slopes() - 1).abs().mean() < before / 5
+
+
+def test_bf16_stays_close_to_float32_and_keeps_weights_and_scores_in_float32(batch):
+    results = {}
+    for precision in ("float32", "bf16"):
+        torch.manual_seed(1)
+        players = build_players(TINY, "cpu", precision)
+        results[precision] = train_step(players, *batch)
+        assert players.score(batch[0]).dtype == torch.float32
+        assert {p.dtype for p in players.discriminator.parameters()} == {torch.float32}
+    fine, coarse = results["float32"], results["bf16"]
+    assert coarse.loss_d == pytest.approx(fine.loss_d, rel=0.05)
+    assert coarse.loss_d != fine.loss_d
+    assert coarse.fakes.dtype == torch.bfloat16
+
+
+def test_learning_rates_can_be_set_for_both(batch):
+    players = players_for()
+    players.set_learning_rates(0.25, 0.125)
+    assert players.optimizer_g.param_groups[0]["lr"] == 0.25
+    assert players.optimizer_d.param_groups[0]["lr"] == 0.125
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own modules
+def test_compiled_networks_take_the_same_step(batch):
+    plain, compiled = players_for(), players_for()
+    try:
+        compiled.compile()
+        result = train_step(compiled, *batch)
+    except RuntimeError as error:
+        pytest.skip(f"torch finds no compiler here: {error}")
+    expected = train_step(plain, *batch)
+    assert (result.loss_d, result.loss_g) == pytest.approx((expected.loss_d, expected.loss_g), rel=1e-4)
+    assert compiled.generator.state_dict().keys() == plain.generator.state_dict().keys()
+
+
+@pytest.mark.gpu
+def test_a_gpu_takes_the_same_step_as_the_cpu(batch):
+    if not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device here")
+    expected = train_step(players_for(), *batch)
+    for precision, tolerance in (("float32", 1e-3), ("bf16", 0.05)):
+        torch.manual_seed(1)
+        players = build_players(TINY, "cuda", precision)
+        result = train_step(players, *(x.cuda() for x in batch))
+        assert result.loss_d == pytest.approx(expected.loss_d, rel=tolerance)
+        assert result.loss_g == pytest.approx(expected.loss_g, rel=tolerance)

@@ -1,0 +1,155 @@
+"""One run in several processes: ``torchrun --nproc_per_node=N train_rasgan.py ...``.
+
+Each process works on its share of every batch. What the method takes from the whole batch (scores, batch-norm
+statistics, gradients) is exchanged here, so that N processes with batches of B / N compute what one process
+computes with batches of B. In a single process every function gives back what it was given.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from rasgan.errors import UserError
+
+T = TypeVar("T")
+Rows = TypeVar("Rows", np.ndarray, Tensor)
+
+
+def size() -> int:
+    """Count the processes of this run."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Give this process's number, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def leads() -> bool:
+    """Say whether this is the one process that writes files and prints."""
+    return rank() == 0
+
+
+def is_wanted() -> bool:
+    """Say whether torchrun started this process beside others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def own_device(device: torch.device) -> torch.device:
+    """Give each process of a machine its own GPU; other devices are shared.
+
+    Raises
+    ------
+    UserError
+        If the machine has fewer GPUs than processes.
+    """
+    if device.type != "cuda" or not is_wanted():
+        return device
+    index, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if index >= there:
+        raise UserError(f"there are {there} GPUs here; start torchrun with --nproc_per_node={there}.")
+    torch.cuda.set_device(index)
+    return torch.device("cuda", index)
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[None]:
+    """Meet the other processes that torchrun started, if there are any.
+
+    Raises
+    ------
+    UserError
+        If another process dies inside the block.
+    """
+    if not is_wanted():
+        yield
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo" in str(error).lower():
+            raise UserError(
+                "another process of this run ended (its own message says why); every checkpoint is whole: "
+                "start all processes again with --load."
+            ) from error
+        raise
+    dist.destroy_process_group()
+
+
+def share(rows: Rows) -> Rows:
+    """Take this process's rows of a batch whose length the number of processes divides."""
+    each = len(rows) // size()
+    return rows[rank() * each : (rank() + 1) * each]
+
+
+def gather(rows: Tensor) -> Tensor:
+    """Put every process's rows, each as many, together in order; gradients flow to this process's own rows.
+
+    A loss of all rows is then the same number everywhere, and its gradients, summed over the processes
+    (`sum_gradients`), are those of one process with the whole batch.
+    """
+    if size() == 1:
+        return rows
+    parts = [torch.empty_like(rows) for _ in range(size())]
+    dist.all_gather(parts, rows.detach().contiguous())
+    parts[rank()] = rows
+    return torch.cat(parts)
+
+
+def average(x: Tensor) -> Tensor:
+    """Average a tensor of one shape over the processes; gradients flow to all of them."""
+    return x if size() == 1 else _Sum.apply(x) / size()
+
+
+def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
+    """Add up the processes' gradients in place, in one exchange."""
+    if size() == 1:
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    together = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(together)
+    for gradient, summed in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(summed.view_as(gradient))
+
+
+def agree(value: T) -> T:
+    """Give every process the first one's value: a tensor, or a small object that can be pickled."""
+    if size() == 1:
+        return value
+    if isinstance(value, Tensor):
+        value = value.contiguous()
+        dist.broadcast(value, src=0)
+        return value
+    held = [value]
+    dist.broadcast_object_list(held, src=0)
+    return held[0]
+
+
+def anyone(flag: bool, device: torch.device) -> bool:
+    """Say whether `flag` is up in any process."""
+    if size() == 1:
+        return flag
+    flags = torch.tensor(float(flag), device=device)
+    dist.all_reduce(flags, dist.ReduceOp.MAX)
+    return bool(flags.item())
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; its own gradient is the sum of the processes' gradients."""
+
+    @staticmethod
+    def forward(_ctx: object, x: Tensor) -> Tensor:
+        x = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(_ctx: object, gradient: Tensor) -> Tensor:
+        return _Sum.apply(gradient)

@@ -1,0 +1,152 @@
+"""The tutorial's schedules: learning rates by epoch, and the rule that moves on before a row's end."""
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from rasgan.errors import UserError
+
+HEADER = ("epochs", "generator", "discriminator")
+
+
+class Row(NamedTuple):
+    """Both learning rates until so many epochs are done."""
+
+    until: int
+    generator: float
+    discriminator: float
+
+
+Rows = tuple[Row, ...]
+
+SCHEDULES: dict[str, Rows] = {  # the two tables of the tutorial's page
+    "chair": (
+        Row(300, 0.002, 0.00005),
+        Row(1200, 0.005, 0.00005),
+        Row(1600, 0.007, 0.00003),
+        Row(3000, 0.008, 0.00001),
+    ),
+    "airplane": (Row(400, 0.0025, 0.00002), Row(2000, 0.0075, 0.00001)),
+}
+
+
+def choose_schedule(name: str) -> Rows:
+    """Give the schedule of that name, or read it from the CSV file of that name."""
+    return SCHEDULES[name] if name in SCHEDULES else read_schedule(Path(name))
+
+
+def read_schedule(path: Path) -> Rows:
+    """Read a CSV file: the header ``epochs,generator,discriminator``, then rows like ``0-300,0.002,0.00005``.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or no such table; the sentence names the line.
+    """
+    if not path.is_file():
+        names = ", ".join(sorted(SCHEDULES))
+        raise UserError(f"--schedule {path}: no such file, and none of the schedules {names}.")
+    try:
+        lines = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a CSV text file; write it as {','.join(HEADER)}.") from error
+    lines = [[cell.strip() for cell in line] for line in lines]
+    if not lines or tuple(cell.lower() for cell in lines[0]) != HEADER:
+        raise UserError(f"{path}: the first line must be {','.join(HEADER)}.")
+    rows: list[Row] = []
+    for number, line in enumerate(lines[1:], start=2):
+        if any(line):
+            start = rows[-1].until if rows else 0
+            rows.append(_parse_row(line, start, f"{path}, line {number}"))
+    if not rows:
+        raise UserError(f"{path}: no rows below the header; write one such as 0-300,0.002,0.00005.")
+    return tuple(rows)
+
+
+def _parse_row(cells: list[str], start: int, where: str) -> Row:
+    match = re.fullmatch(r"(\d{1,9})\s*[-–]\s*(\d{1,9})", cells[0], re.ASCII)
+    try:
+        generator, discriminator = (float(cell) for cell in cells[1:])
+    except ValueError:
+        match = None
+    if match is None:
+        raise UserError(f"{where}: expected epochs and two learning rates, such as 0-300,0.002,0.00005.")
+    first, until = int(match[1]), int(match[2])
+    if first != start or until <= first:
+        raise UserError(f"{where}: the epochs must go on from {start} to a higher number.")
+    if not (0 < generator < float("inf") and 0 < discriminator < float("inf")):
+        raise UserError(f"{where}: learning rates must be above 0.")
+    return Row(until, generator, discriminator)
+
+
+@dataclass
+class Pace:
+    """Which row of a schedule a run is in, and whether it is time for the next one.
+
+    A row ends after as many epochs as it has in the table, or at the end of the first epoch in which the
+    gate's ratio reached `stop_ratio`. The rows after it then begin earlier and keep their lengths. The last
+    row ends with the run.
+
+    Parameters
+    ----------
+    rows : tuple of Row
+        A run without a schedule has one row.
+    stop_ratio : int
+        The tutorial's "until the discriminator is trained only every 150 or more cycles"; 0 is never.
+    row : int
+        Index of the current row.
+    since : int
+        Epochs that were done when it began.
+    reached : bool
+        Whether the ratio was reached in it.
+    """
+
+    rows: Rows
+    stop_ratio: int = 0
+    row: int = 0
+    since: int = 0
+    reached: bool = False
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Learning rates of the generator and the discriminator."""
+        return self.rows[self.row][1:]
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no row follows."""
+        return self.row + 1 == len(self.rows)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the stopping rule has ended the run."""
+        return self.reached and self.is_last
+
+    def watch(self, ratio: int) -> None:
+        """Hear of the gate's ratio after a step."""
+        self.reached = self.reached or (self.stop_ratio > 0 and ratio >= self.stop_ratio)
+
+    def end_epoch(self, epoch: int) -> bool:
+        """Go to the next row if it is time for it after `epoch` epochs; say whether that happened."""
+        length = self.rows[self.row].until - (self.rows[self.row - 1].until if self.row else 0)
+        if self.is_last or not (self.reached or epoch - self.since >= length):
+            return False
+        self.row, self.since, self.reached = self.row + 1, epoch, False
+        return True
+
+    def go_to(self, epoch: int) -> None:
+        """Stand where the table itself has `epoch` finished epochs."""
+        ends = [row.until for row in self.rows[:-1]]
+        self.row = sum(end <= epoch for end in ends)
+        self.since = ends[self.row - 1] if self.row else 0
+        self.reached = False
+
+    def state_dict(self) -> dict:
+        """Give what a resumed run needs beside its settings."""
+        return {"row": self.row, "since": self.since, "reached": self.reached}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take the place of another run in the same schedule."""
+        self.row, self.since, self.reached = state["row"], state["since"], state["reached"]

@@ -1,0 +1,156 @@
+"""SIGKILL at any moment of a training, then --load: networks and history of a run that was never killed."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import train_rasgan
+from rasgan import checkpoints
+from rasgan.checkpoints import Position
+from rasgan.files import write_raw
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX's")
+
+EPOCHS = 40
+OPTIONS = [
+    "-n", "run", "-d", "data", "-e", str(EPOCHS), "--schedule", "mine.csv", "--ema", "0.9", "--seed", "1",
+    "-save", "1", "-sample", "7", "-graph", "20", "-graph3d", "1000",
+    "--width", "8", "--resolution", "32", "-b", "2", "--device", "cpu",
+]  # fmt: skip
+KILLED_AT_FSYNC = """
+import os, runpy, signal, sys
+number = int(sys.argv.pop(1))
+real, calls = os.fsync, 0
+def fsync(descriptor):
+    global calls
+    calls += 1
+    if calls == number:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(descriptor)
+os.fsync = fsync
+sys.argv.pop(0)
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Give four shapes and a schedule."""
+    return prepare(tmp_path)
+
+
+def prepare(folder):
+    rng = np.random.default_rng(1)
+    for number in range(4):
+        write_raw(folder / "data" / f"{number}.raw", rng.random((32, 32, 32)) > 0.9)
+    rows = ["epochs,generator,discriminator", "0-20,0.002,0.0001", "20-40,0.001,0.0002"]
+    (folder / "mine.csv").write_text("\n".join(rows), encoding="utf-8")
+    return folder
+
+
+def start(folder, *more, fsync=None):
+    script = (
+        [train_rasgan.__file__]
+        if fsync is None
+        else ["-c", KILLED_AT_FSYNC, str(fsync), train_rasgan.__file__]
+    )
+    return subprocess.Popen(
+        [sys.executable, *script, *OPTIONS, *more],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def end_of(folder):
+    """Give all that a run ended with."""
+    run = folder / "checkpoint" / "run"
+    position = Position(EPOCHS)
+    state, optimizers = checkpoints.load_checkpoint(run, position), checkpoints.load_optimizers(run, position)
+    return {**flat(state), **flat(optimizers, "adam")}, sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+
+
+def flat(state, name=""):
+    """Flatten nested dictionaries and lists."""
+    if isinstance(state, (dict, list, tuple)):
+        items = state.items() if isinstance(state, dict) else enumerate(state)
+        return {key: value for k, v in items for key, value in flat(v, f"{name}.{k}").items()}
+    return {name: state}
+
+
+@pytest.fixture(scope="module")
+def never_killed(tmp_path_factory):
+    """Give the end of a run that was left alone."""
+    alone = prepare(tmp_path_factory.mktemp("alone"))
+    process = start(alone)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return end_of(alone)[0]
+
+
+def go_on_until_done(folder, moments):
+    """Kill the run again and again, at each moment that `moments` gives, then let it end."""
+    kills = 0
+    for moment in moments:
+        has_checkpoint = bool(checkpoints.saved_positions(folder / "checkpoint" / "run"))
+        process = start(folder, *(["-l"] if has_checkpoint else []), **moment.get("options", {}))
+        if "seconds" in moment:
+            while process.poll() is None and not progressed(folder, moment["from"]):
+                time.sleep(0.005)
+            time.sleep(moment["seconds"])
+            process.kill()
+        _, err = process.communicate(timeout=300)
+        if process.returncode == -signal.SIGKILL:
+            kills += 1
+        else:  # it had ended before
+            assert process.returncode == 0, err
+            break
+    process = start(folder, "-l")
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return kills
+
+
+def progressed(folder, epoch):
+    """Say whether the run has come past `epoch`."""
+    positions = checkpoints.saved_positions(folder / "checkpoint" / "run")
+    return bool(positions) and positions[-1].epoch >= epoch
+
+
+def check(folder, never_killed):
+    state, files = end_of(folder)
+    assert state.keys() == never_killed.keys()
+    for key, value in never_killed.items():
+        if isinstance(value, torch.Tensor):
+            torch.testing.assert_close(state[key], value, rtol=0, atol=0, equal_nan=True)
+        else:
+            assert state[key] == value, key
+    checkpoint_files = [name for name in files if name.startswith("checkpoint/")]
+    expected = [f"checkpoint/run/{e}.pt" for e in range(1, EPOCHS + 1)]
+    expected += [f"checkpoint/run/{e}.optim.pt" for e in (EPOCHS - 1, EPOCHS)] + ["checkpoint/run/latest"]
+    assert set(checkpoint_files) == set(expected)
+
+
+def while_training(rng, count):
+    return [{"from": 1 + 5 * i, "seconds": rng.uniform(0, 0.15)} for i in range(count)]
+
+
+def while_writing(rng, count):
+    """Pick one of the first writes of a process: a checkpoint has three files, each with an fsync."""
+    return [{"options": {"fsync": int(rng.integers(2, 16))}} for _ in range(count)]
+
+
+@pytest.mark.parametrize("count", [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_a_run_killed_at_random_moments_ends_as_if_never_killed(folder, never_killed, count):
+    rng = np.random.default_rng()
+    kills = go_on_until_done(folder, while_training(rng, count) + while_writing(rng, count))
+    assert kills == 2 * count
+    check(folder, never_killed)
