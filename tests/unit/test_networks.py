@@ -172,3 +172,13 @@ def test_one_channel_layers_equal_torchs_own_with_gradients():
             torch.autograd.grad(ours, inputs, grad), torch.autograd.grad(theirs, inputs, grad), strict=True
         ):
             torch.testing.assert_close(a, b)
+
+
+def test_batch_norm_hides_the_datas_scale_from_the_discriminator(rng):
+    """Why it hardly matters whether occupied voxels are 1, or 255 as in the original's bytes."""
+    torch.manual_seed(0)
+    discriminator = Discriminator(width=16, resolution=32)
+    voxels = torch.from_numpy(rng.random((6, 1, 32, 32, 32)) > 0.9).float()
+    with torch.no_grad():
+        plain, bytes_ = discriminator(voxels), discriminator(255 * voxels)
+    assert (plain - bytes_).abs().max() < 0.1 * plain.std()
