@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from rasgan import cli
 from rasgan.errors import UserError
 from rasgan.files import VOXEL_SUFFIXES, count_shapes, read_voxels
 from rasgan.runs import RunFolder, by_epoch
@@ -49,7 +50,8 @@ class Shape:
     @property
     def label(self) -> str:
         """What is written beside its picture."""
-        name = self.path.stem if self.epoch is None else f"epoch {self.epoch}"
+        stem = self.path.stem.encode(errors="replace").decode()  # fonts know no bytes outside of Unicode
+        name = stem if self.epoch is None else f"epoch {self.epoch}"
         return name if self.is_alone else f"{name}, {self.index}"
 
     def read(self) -> np.ndarray:
@@ -96,7 +98,7 @@ def add_options(parser: argparse.ArgumentParser, result: str, folder: str, takes
     )
     parser.add_argument(
         "--threshold",
-        type=float,
+        type=cli.real,
         default=OCCUPIED_ABOVE,
         metavar="SCORE",
         help="a voxel is occupied above this score (default: %(default)s)",
