@@ -21,8 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rasgan import cli
-from rasgan.exports import EmptyShapeError, add_options, export_all, run_grids, target_of
-from rasgan.files import read_voxels
+from rasgan.exports import EmptyShapeError, add_options, export_all, read_grid, run_grids, target_of
 from rasgan.modelfiles import FORMATS, write_model
 from rasgan.runs import RunFolder
 from rasgan.smoothing import check_installed, smooth_mesh
@@ -94,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     specks: list[tuple[int, int]] = []  # of each shape: voxels that were dropped, and voxels before
 
     def export(source: Path, target: Path) -> None:
-        scores = read_voxels(source)
+        scores = read_grid(source)
         occupied = is_occupied(scores, args.threshold)
         if not occupied.any():
             raise EmptyShapeError(

@@ -5,6 +5,7 @@ import errno
 import functools
 import io
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -27,10 +28,14 @@ def ends_cleanly(main: Main) -> Main:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
-            return main(argv)
+            code = main(argv)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where a full disk can be told
+            return code
         except UserError as error:
             return fail(str(error))
         except OSError as error:
+            _leave_broken_stdout()
             return fail(describe_os_error(error))
         except MemoryError:
             return fail("The memory of this machine is full: close other programs or work on less at a time.")
@@ -57,6 +62,16 @@ def printable(text: str) -> str:
     Line breaks stay where the next line is indented, as it is where another program is quoted.
     """
     return re.sub(r"(?!\n  )[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
+
+
+def _leave_broken_stdout() -> None:
+    """Forget what was printed and cannot be written: Python would try once more at its end, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except AttributeError:  # there is no stdout
+        return
 
 
 def say(sentence: str) -> None:
@@ -132,6 +147,8 @@ def describe_os_error(error: OSError) -> str:
         return f"{where}the disk is full; free some space, then run the same command again."
     if isinstance(error, FileNotFoundError):
         return f"{where}no such file or folder; check the path."
+    if isinstance(error, BrokenPipeError):
+        return "nobody reads what is printed any more; every file written so far is whole."
     if isinstance(error, PermissionError):
         return f"{where}permission denied; choose a place that you may read and write."
     if isinstance(error, FileExistsError | NotADirectoryError):

@@ -55,8 +55,8 @@ class Shape:
         return name if self.is_alone else f"{name}, {self.index}"
 
     def read(self) -> np.ndarray:
-        """Read the (n, n, n) grid, as `read_voxels` does."""
-        return read_voxels(self.path, self.index)
+        """Read the (n, n, n) grid, as `read_grid` does."""
+        return read_grid(self.path, self.index)
 
 
 Source = TypeVar("Source", Path, Shape)
@@ -152,7 +152,7 @@ def shapes_in(paths: Iterable[Path]) -> list[Shape]:
     for path in paths:
         try:
             count = count_shapes(path)
-        except UserError:
+        except (UserError, OSError):
             count = 1  # reading it will say what is wrong
         shapes += [Shape(path, index, count == 1) for index in range(count)]
     names = Counter(shape.stem.lower() for shape in shapes)  # some systems take A and a for the same
@@ -163,6 +163,17 @@ def shapes_in(paths: Iterable[Path]) -> list[Shape]:
                 "move one of the two elsewhere."
             )
     return shapes
+
+
+def read_grid(path: Path, index: int = 0) -> np.ndarray:
+    """Read a grid as `read_voxels` does; a file that the system refuses is a `UserError`, like a damaged one.
+
+    So it does not stop the export of other files, as a result that cannot be written does.
+    """
+    try:
+        return read_voxels(path, index)
+    except OSError as error:
+        raise UserError(cli.describe_os_error(error)) from error
 
 
 def of_epochs(shapes: list[Shape], first: int, last: int) -> list[Shape]:

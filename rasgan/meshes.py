@@ -72,6 +72,8 @@ def _check(vertices: np.ndarray, faces: np.ndarray) -> None:
     """Raise ValueError if the mesh cannot be scaled into a box or has no faces to look at."""
     if not len(faces):
         raise ValueError("the mesh has no faces")
+    if vertices.shape[1:] != (3,) or faces.shape[1:] != (3,):
+        raise ValueError("its vertices do not have three coordinates each")
     if not np.isfinite(vertices).all():
         bad = int(np.argmin(np.isfinite(vertices).all(axis=1)))
         raise ValueError(f"vertex {bad} (counted from 0) has a coordinate that is no finite number")

@@ -1,6 +1,7 @@
 """Runs the scripts on bad input: one in a process of its own, or many in one interpreter, with limits."""
 
 import contextlib
+import ctypes
 import faulthandler
 import io
 import json
@@ -50,20 +51,23 @@ def environment() -> dict[str, str]:
 
 
 def run(script: str, arguments: list[str], cwd: Path, **options: object) -> Ended:
-    """Run a script as a user types it."""
+    """Run a script as a user types it; `options` go to `subprocess.run`."""
     started = time.monotonic()
     done = subprocess.run(
         command_of(script, arguments),
         cwd=cwd,
-        env=environment(),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
         timeout=TIME_LIMIT_S,
         check=False,
-        preexec_fn=limit(script) if os.name == "posix" else None,
-        **options,
+        **{
+            "env": environment(),
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "preexec_fn": limit(script) if os.name == "posix" else None,
+            **options,
+        },
     )
-    out, err = (text.decode("utf-8", "backslashreplace") for text in (done.stdout, done.stderr))
+    out, err = ((text or b"").decode("utf-8", "backslashreplace") for text in (done.stdout, done.stderr))
     return Ended(done.returncode, out, err, time.monotonic() - started)
 
 
@@ -81,6 +85,25 @@ def start(script: str, arguments: list[str], cwd: Path, **options: object) -> su
     )
 
 
+def alive_in_session(leader: int) -> list[int]:
+    """List the processes of a session that still run; where the system does not tell (no /proc), none."""
+    alive = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        except OSError:
+            continue
+        if words[0] != "Z" and int(words[3]) == leader:
+            alive.append(int(entry.name))
+    return alive
+
+
+def visible_files(folder: Path) -> dict[str, bytes]:
+    """Read all files of a folder but those whose name begins with a dot: these are no results."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
 def needs_torch(script: str) -> bool:
     """Tell whether a script imports torch, which takes seconds and much address space."""
     return script in ("train_rasgan.py", "rasgan.generate")
@@ -95,6 +118,14 @@ def limit(script: str):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT[needs_torch(script)],) * 2)
 
     return bound
+
+
+def give_up_rights() -> None:
+    """Make the program that this process becomes, though root's, heed the permissions of files (Linux)."""
+    drop_from_bounding_set, dac_override, dac_read_search = 24, 1, 2
+    for right in (dac_override, dac_read_search):
+        if ctypes.CDLL(None).prctl(drop_from_bounding_set, right, 0, 0, 0):
+            raise OSError("this right cannot be given up")
 
 
 def run_batch(jobs: list[tuple[str, list[str], Path]], notes: Path) -> list[Ended]:

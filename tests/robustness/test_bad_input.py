@@ -265,6 +265,7 @@ MESH_ROWS = [
     mesh("obj, no faces", OBJ_TEXT[: OBJ_TEXT.index("f")]),
     mesh("obj, index too high", OBJ_TEXT + "f 1 2 99999999999\n"),
     mesh("obj, index below all", OBJ_TEXT + "f 1 2 -9\n"),
+    mesh("obj, vertices of two numbers", OBJ_TEXT.replace("v 1 0 0", "v 1 0"), "three coordinates"),
     mesh("obj, NaN", OBJ_TEXT.replace("v 1", "v nan"), "no finite number"),
     mesh("obj, a folder of materials", "mtllib /dev/zero\nmtllib ../..\n" + OBJ_TEXT + "f 1 2 9\n"),
     mesh("stl, 0 bytes", b""),
