@@ -218,7 +218,7 @@ def _check_gltf(file: BinaryIO) -> None:
     if length < 0:
         file.seek(0)
     accessors = json.loads(file.read(length)).get("accessors", [])
-    zeros = sum(int(accessor["count"]) for accessor in accessors if "bufferView" not in accessor)
+    zeros = sum(abs(int(accessor["count"])) for accessor in accessors if "bufferView" not in accessor)
     if zeros > MOST_ZEROS:
         raise ValueError(f"it announces {zeros} numbers that it does not hold")
     file.seek(0)
@@ -227,7 +227,7 @@ def _check_gltf(file: BinaryIO) -> None:
 def _check_ply(file: BinaryIO, vertices: np.ndarray, faces: np.ndarray) -> None:
     """Raise ValueError if a text .ply ends early, which trimesh passes over."""
     file.seek(0)
-    header = file.read().partition(b"end_header")[0]
+    header = file.read(1 << 16).partition(b"end_header")[0]
     for kind, read in ((b"vertex", vertices), (b"face", faces)):
         announced = re.search(rb"element\s+" + kind + rb"\s+(\d{1,18})\s", header)
         if announced is not None and len(read) < int(announced[1]):

@@ -63,7 +63,7 @@ def run(script: str, arguments: list[str], cwd: Path, **options: object) -> Ende
             "env": environment(),
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
-            "preexec_fn": limit(script) if os.name == "posix" else None,
+            "preexec_fn": limit(script) if sys.platform == "linux" else None,
             **options,
         },
     )
@@ -143,7 +143,7 @@ def run_batch(jobs: list[tuple[str, list[str], Path]], notes: Path) -> list[Ende
             capture_output=True,
             timeout=TIME_LIMIT_S * 20,
             check=False,
-            preexec_fn=limit(jobs[0][0]) if os.name == "posix" else None,
+            preexec_fn=limit(jobs[0][0]) if sys.platform == "linux" else None,
         )
         lines = notes.read_text(encoding="utf-8").splitlines() if notes.exists() else []
         notes.unlink(missing_ok=True)

@@ -107,7 +107,9 @@ def both(*makes: Make) -> Make:
 
 
 no_posix = "" if os.name == "posix" else "needs links, pipes and names of POSIX"
+no_holes = "" if os.name == "posix" else "this system would fill the disk"
 no_strange_names = "" if sys.platform == "linux" else "this system takes only names in Unicode"
+A_FOLDER = "a folder stands where a file is needed" if os.name == "posix" else "permission denied"
 not_linux = "" if sys.platform == "linux" else "needs the devices of Linux"
 
 # --- convert_data.py: .off files
@@ -193,7 +195,7 @@ OFF_ROWS = [
     Row("off, an endless device", DATA, link("x.off", "/dev/zero"), ["-m", "."], ("x.off: not an ordinary",),
         unless=not_linux),
     Row("off, 2 GB", DATA, holes("x.off", b"OFF\n4 4 6\n", 2 << 30), ["-m", "."], ("x.off: larger than",
-        "reduce its number of faces")),
+        "reduce its number of faces"), unless=no_holes),
     Row("off, a bad one between two good ones", DATA, three_meshes, ["-m", ".", "-j", "1"],
         ("b.off: it announces", AGAIN), 1, ("a.raw", "c.raw")),
     Row("off, a bad one between two good ones, in two processes", DATA, three_meshes, ["-m", ".", "-j", "2"],
@@ -214,7 +216,7 @@ OFF_ROWS = [
     good("one triangle", "OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"),
     good("no area", "OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n"),
     good("a name with spaces that is good", OFF, " my chair (1) .off"),
-    good("a name of 200 characters", OFF, "x" * 196 + ".off"),
+    good("a name of 200 characters", OFF, "x" * 196 + ".off", unless=no_posix),
     good("a name in Chinese", OFF, "椅子.off"),
     good("a name that is not UTF-8 and is good", OFF, os.fsdecode(b"\xff\xfe.off"), unless=no_strange_names),
 ]  # fmt: skip
@@ -312,7 +314,7 @@ MESH_ROWS = [
     Row("meshes, a folder's name of 300 characters", DATA, nothing, ["-m", "x" * 300], ("xxx", "too long"),
         unless=no_posix),
     Row("meshes, a folder for the .raw", DATA, both(file("x.off", OFF), folder_named("x.raw")), ["-m", "."],
-        ("x.raw: ", "folder")),
+        ("x.raw: ", A_FOLDER)),
     Row("meshes, a .raw of another size", DATA, both(file("x.off", OFF), file("x.raw", bytes(27))),
         ["-m", "."], ("x.raw is already there but holds 27 bytes", "--overwrite")),
     Row("meshes, two for one .raw", DATA, both(file("x.off", OFF), file("x.ply", PLY)), ["-m", "."],
@@ -359,7 +361,7 @@ GRID_ROWS = [
     grid("raw, one byte too few", bytes(64**3 - 1), "262143 bytes", RAW_AGAIN, script=GRAPH, is_alone=True),
     grid("raw, not a cube", bytes(4 * 4 * 5), "80 bytes", RAW_AGAIN),
     grid("raw, other bytes", bytes([7] * 27), "other bytes than 0 and 255", RAW_AGAIN, script=GRAPH),
-    grid("raw, 1 TB", holes("x.raw", b"", 10**12), "1000000000000 bytes", RAW_AGAIN),
+    grid("raw, 1 TB", holes("x.raw", b"", 10**12), "1000000000000 bytes", RAW_AGAIN, unless=no_holes),
     grid("raw, a folder", folder_named("x.raw"), "not an ordinary file", "give the path of one"),
     grid("raw, a pipe", pipe("x.raw"), "not an ordinary file", unless=no_posix),
     grid("raw, an endless device", link("x.raw", "/dev/zero"), "not an ordinary file", unless=not_linux),
@@ -384,11 +386,11 @@ GRID_ROWS = [
     grid("npy, 10^10 numbers announced", npy_header("(10000, 1000, 1000)") + bytes(99), NPY_AGAIN),
     grid("npy, 10^10 numbers that are there", holes("x.npy", npy_header("(2155, 2155, 2155)", "|b1"),
         2155**3 + 128),
-         script=GRAPH),
+         script=GRAPH, unless=no_holes),
     grid("npy, 600 voxels a side", holes("x.npy", npy_header("(600, 600, 600)", "|b1"), 600**3 + 128),
-         "n at most 512"),
+         "n at most 512", unless=no_holes),
     grid("npy, 10^9 shapes", holes("x.npy", npy_header("(1000000000, 1, 1, 1)", "|b1"), 10**9 + 128),
-         "1000000000", "batch", script=GRAPH),
+         "1000000000", "batch", script=GRAPH, unless=no_holes),
     grid("npy, negative shape", npy_header("(-4, 4, 4)") + bytes(256), NPY_AGAIN),
     grid("npy, shape too large for any machine", npy_header("(10000000000000000000000, 1, 1)"), NPY_AGAIN),
     grid("npy, cut", npy_header("(4, 4, 4)") + bytes(255), NPY_AGAIN, is_alone=True),
@@ -459,9 +461,9 @@ PLACE_ROWS = [
     Row("output, a file for the folder, picture", GRAPH, both(X_NPY, file("3D_graphs", "x")),
         ["-f", "x.npy"], ("3D_graphs: ", "a file", "folder"), is_alone=True),
     Row("output, a folder for the mesh", OBJ, both(X_NPY, folder_named("models/x.obj")), ["-f", "x.npy"],
-        ("x.obj: ", "folder")),
+        ("x.obj: ", A_FOLDER)),
     Row("output, a folder for the picture", GRAPH, both(X_NPY, folder_named(PICTURE)), ["-f", "x.npy"],
-        ("x.png: ", "folder")),
+        ("x.png: ", A_FOLDER)),
     Row("output, a link in a circle", OBJ, both(X_NPY, link("models", "models")), ["-f", "x.npy"],
         ("models: ", "a file stands where a folder is needed"), unless=no_posix),
     Row("output, a name that cannot be printed", OBJ, array(os.fsdecode(b"\xff.npy"), ONES),
@@ -514,7 +516,8 @@ RENDER_ROWS = [
     model("a folder", folder_named("x.obj"), "x.obj: not an ordinary file", "give"),
     model("a pipe", pipe("x.obj"), "x.obj: not an ordinary file", unless=no_posix),
     model("an endless device", link("x.obj", "/dev/zero"), "x.obj: not an ordinary file", unless=not_linux),
-    model("4 GB without a line end", holes("x.obj", b"", 4 << 30), "x.obj: ", "1024 MB"),
+    model("4 GB without a line end", holes("x.obj", b"", 4 << 30), "x.obj: ", "1024 MB",
+          unless=no_holes),
     model("a link in a circle", link("x.obj", "x.obj"), "x.obj: ", "link", unless=no_posix),
     model("a Python without bpy", X_OBJ, "no bpy", "install it there"),
     model("no such Blender", X_OBJ, "gone: no such program", "-b", arguments=["-b", "gone"]),
@@ -561,7 +564,7 @@ TRAIN_ROWS = [
           "--resolution"),
     train("a grid of other bytes", both(grids, file("data/9.raw", bytes([9] * 32**3))), [], "9.raw: ",
         RAW_AGAIN),
-    train("a grid that is a folder", both(grids, folder_named("data/9.raw")), [], "9.raw", "a folder stands"),
+    train("a grid that is a folder", both(grids, folder_named("data/9.raw")), [], "9.raw", A_FOLDER),
     train("a grid that is a pipe", both(grids, pipe("data/9.raw")), [], "9.raw: 0 bytes", RAW_AGAIN,
           unless=no_posix),
     train("a grid in a circle of links", both(grids, link("data/9.raw", "9.raw")), [], "9.raw", "link",
