@@ -39,5 +39,5 @@ WORK = {
     "meshes to voxels": Work("convert_data.py", ["-m", ".", "-j", "1"], meshes),
     "meshes to voxels in two processes": Work("convert_data.py", ["-m", ".", "-j", "2"], meshes),
     "shapes to pictures": Work("convert_to_graph.py", ["-n", "run"], grids),
-    "shapes to meshes": Work("convert_to_obj.py", ["-n", "run"], grids),
+    "shapes to meshes": Work("convert_to_obj.py", ["-n", "run"], lambda folder: grids(folder, 12)),
 }
