@@ -84,9 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def report(summary: Summary) -> None:
     """Print the counts on stdout, and what went wrong with which mesh on stderr."""
     for mesh in summary.empty:
-        print(f"empty: {mesh}: no voxel is occupied; --mode solid keeps thin parts", file=sys.stderr)
+        cli.complain("empty", f"{mesh}: no voxel is occupied; --mode solid keeps thin parts")
     for mesh, reason in summary.failed.items():
-        print(f"failed: {mesh}: {reason}", file=sys.stderr)
+        cli.complain("failed", f"{mesh}: {reason}")
     print(
         f"{summary.converted} converted, {summary.already_there} already there (left as they are), "
         f"{len(summary.failed)} failed"

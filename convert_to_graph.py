@@ -149,7 +149,7 @@ def draw_plots(args: argparse.Namespace, shapes: list[Shape]) -> int:
     folder = RunFolder(args.name).graphs if args.file is None else GRAPHS / args.file.resolve().name
     summary = export_all(tqdm(shapes, disable=None, unit="plot"), folder, ".png", export)
     for sentence in summary.failed:
-        print(f"failed: {sentence}", file=sys.stderr)
+        cli.complain("failed", sentence)
     print(f"{folder}: {len(summary.written)} drawn, {summary.already_there} already there, ", end="")
     print(f"{len(summary.failed)} failed")
     if summary.already_there and not summary.written:
@@ -170,7 +170,7 @@ def draw_overview(args: argparse.Namespace, shapes: list[Shape]) -> int:
     if not read:
         raise UserError(failed[0])
     for sentence in failed:
-        print(f"failed: {sentence}", file=sys.stderr)
+        cli.complain("failed", sentence)
     target = overview_path(args)
     labels = [shape.label for shape, _ in read]
     if args.gif:

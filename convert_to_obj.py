@@ -21,14 +21,14 @@ import numpy as np
 from tqdm import tqdm
 
 from rasgan import cli
-from rasgan.exports import EmptyShapeError, add_options, export_all, run_grids, target_of
-from rasgan.files import read_voxels
+from rasgan.exports import EmptyShapeError, add_options, export_all, read_grid, run_grids, target_of
 from rasgan.modelfiles import FORMATS, write_model
 from rasgan.runs import RunFolder
 from rasgan.smoothing import check_installed, smooth_mesh
 from rasgan.voxels import cubes_mesh, is_occupied, largest_piece, surface_mesh
 
 EDGE = 0.01  # of a voxel, as in the original
+SIZES_MM = 0.001, 1_000_000  # to a kilometre: the numbers of every format can tell voxels apart
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--size",
-        type=cli.positive_real,
+        type=cli.between(cli.real, *SIZES_MM),
         metavar="MM",
         help="make the object's longest side MM millimetres long, for printing, and move the lowest corner "
         "of its box to the origin",
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     specks: list[tuple[int, int]] = []  # of each shape: voxels that were dropped, and voxels before
 
     def export(source: Path, target: Path) -> None:
-        scores = read_voxels(source)
+        scores = read_grid(source)
         occupied = is_occupied(scores, args.threshold)
         if not occupied.any():
             raise EmptyShapeError(
@@ -115,9 +115,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     run = RunFolder(args.name).existing()
     summary = export_all(tqdm(run_grids(run), disable=None, unit="mesh"), run.models, suffix, export)
     for source in summary.empty:
-        print(f"empty: {source}: no voxel is above {args.threshold:g}, no mesh written", file=sys.stderr)
+        cli.complain("empty", f"{source}: no voxel is above {args.threshold:g}, no mesh written")
     for sentence in summary.failed:
-        print(f"failed: {sentence}", file=sys.stderr)
+        cli.complain("failed", sentence)
     print(f"{run.models}: {len(summary.written)} written, {summary.already_there} already there, ", end="")
     print(f"{len(summary.empty)} empty, {len(summary.failed)} failed")
     if args.largest and specks:

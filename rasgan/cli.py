@@ -3,7 +3,10 @@
 import argparse
 import errno
 import functools
+import io
 import math
+import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 
@@ -21,11 +24,18 @@ def ends_cleanly(main: Main) -> Main:
 
     @functools.wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> int:
+        # Names of files may hold what a terminal's encoding does not; they must not end in a traceback.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
-            return main(argv)
+            code = main(argv)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where a full disk can be told
+            return code
         except UserError as error:
             return fail(str(error))
         except OSError as error:
+            _leave_broken_stdout()
             return fail(describe_os_error(error))
         except MemoryError:
             return fail("The memory of this machine is full: close other programs or work on less at a time.")
@@ -37,8 +47,31 @@ def ends_cleanly(main: Main) -> Main:
 
 def fail(sentence: str) -> int:
     """Print `sentence` on stderr and return the exit code 1."""
-    print(f"error: {sentence}", file=sys.stderr)
+    complain("error", sentence)
     return 1
+
+
+def complain(kind: str, sentence: str) -> None:
+    """Print ``kind: sentence`` on stderr, after which a script may go on."""
+    print(f"{kind}: {printable(sentence)}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Replace control characters, as a hostile file name may hold: they could clear or fake the terminal.
+
+    Line breaks stay where the next line is indented, as it is where another program is quoted.
+    """
+    return re.sub(r"(?!\n  )[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
+
+
+def _leave_broken_stdout() -> None:
+    """Forget what was printed and cannot be written: Python would try once more at its end, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except AttributeError:  # there is no stdout
+        return
 
 
 def say(sentence: str) -> None:
@@ -60,6 +93,27 @@ def whole_number(text: str) -> int:
     if number < 0:
         raise argparse.ArgumentTypeError(f"must be at least 0: {text}")
     return number
+
+
+def real(text: str) -> float:
+    """Parse an option's finite number (argparse type)."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"must be a finite number: {text}")
+    return number
+
+
+def between(kind: Callable[[str], float], lowest: float, highest: float) -> Callable[[str], float]:
+    """Give an argparse type that parses as `kind` does and takes `lowest` to `highest`, both included."""
+
+    def parse(text: str) -> float:
+        number = kind(text)
+        if not lowest <= number <= highest:
+            raise argparse.ArgumentTypeError(f"must be at least {lowest} and at most {highest}: {text}")
+        return number
+
+    parse.__name__ = kind.__name__  # argparse names the kind where the text is no number at all
+    return parse
 
 
 def positive_real(text: str) -> float:
@@ -93,6 +147,18 @@ def describe_os_error(error: OSError) -> str:
         return f"{where}the disk is full; free some space, then run the same command again."
     if isinstance(error, FileNotFoundError):
         return f"{where}no such file or folder; check the path."
+    if isinstance(error, BrokenPipeError):
+        return "nobody reads what is printed any more; every file written so far is whole."
     if isinstance(error, PermissionError):
         return f"{where}permission denied; choose a place that you may read and write."
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{where}a file stands where a folder is needed; rename it or choose another place."
+    if isinstance(error, IsADirectoryError):
+        return f"{where}a folder stands where a file is needed; rename it or choose another place."
+    if error.errno == errno.ENOMEM:
+        return f"{where}does not fit into this machine's memory; close other programs or take a smaller file."
+    if error.errno == errno.ELOOP:
+        return f"{where}a link that leads in a circle; replace it by the file or folder itself."
+    if error.errno == errno.EROFS:
+        return f"{where}the disk is read-only; choose a place that you may read and write."
     return f"{where}{error.strerror or error}."

@@ -22,6 +22,9 @@ from rasgan.files import write_raw
 from rasgan.meshes import SUFFIXES, read_mesh
 from rasgan.voxelize import voxelize
 
+MOST_JOBS = 61 if sys.platform == "win32" else 1024
+"""Windows waits for no more processes at a time, and Python refuses to start more."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -100,7 +103,7 @@ def convert_folder(
 
     if not todo:
         return summary
-    jobs = min(jobs or usable_cores(), len(todo))
+    jobs = min(jobs or usable_cores(), len(todo), MOST_JOBS)
     with contextlib.closing(_convert_all(todo, settings, jobs)) as outcomes:
         for mesh, reason, is_empty in progress(outcomes, total=len(todo), unit="mesh"):
             if reason is not None:

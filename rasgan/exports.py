@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from rasgan import cli
 from rasgan.errors import UserError
 from rasgan.files import VOXEL_SUFFIXES, count_shapes, read_voxels
 from rasgan.runs import RunFolder, by_epoch
@@ -49,12 +50,13 @@ class Shape:
     @property
     def label(self) -> str:
         """What is written beside its picture."""
-        name = self.path.stem if self.epoch is None else f"epoch {self.epoch}"
+        stem = self.path.stem.encode(errors="replace").decode()  # fonts know no bytes outside of Unicode
+        name = stem if self.epoch is None else f"epoch {self.epoch}"
         return name if self.is_alone else f"{name}, {self.index}"
 
     def read(self) -> np.ndarray:
-        """Read the (n, n, n) grid, as `read_voxels` does."""
-        return read_voxels(self.path, self.index)
+        """Read the (n, n, n) grid, as `read_grid` does."""
+        return read_grid(self.path, self.index)
 
 
 Source = TypeVar("Source", Path, Shape)
@@ -96,7 +98,7 @@ def add_options(parser: argparse.ArgumentParser, result: str, folder: str, takes
     )
     parser.add_argument(
         "--threshold",
-        type=float,
+        type=cli.real,
         default=OCCUPIED_ABOVE,
         metavar="SCORE",
         help="a voxel is occupied above this score (default: %(default)s)",
@@ -150,7 +152,7 @@ def shapes_in(paths: Iterable[Path]) -> list[Shape]:
     for path in paths:
         try:
             count = count_shapes(path)
-        except UserError:
+        except (UserError, OSError):
             count = 1  # reading it will say what is wrong
         shapes += [Shape(path, index, count == 1) for index in range(count)]
     names = Counter(shape.stem.lower() for shape in shapes)  # some systems take A and a for the same
@@ -161,6 +163,17 @@ def shapes_in(paths: Iterable[Path]) -> list[Shape]:
                 "move one of the two elsewhere."
             )
     return shapes
+
+
+def read_grid(path: Path, index: int = 0) -> np.ndarray:
+    """Read a grid as `read_voxels` does; a file that the system refuses is a `UserError`, like a damaged one.
+
+    So it does not stop the export of other files, as a result that cannot be written does.
+    """
+    try:
+        return read_voxels(path, index)
+    except OSError as error:
+        raise UserError(cli.describe_os_error(error)) from error
 
 
 def of_epochs(shapes: list[Shape], first: int, last: int) -> list[Shape]:

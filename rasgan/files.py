@@ -17,6 +17,9 @@ from rasgan.errors import UserError
 LARGEST_SIDE = 512
 """Grids with more voxels a side are refused: nothing here makes them, and they would fill the memory."""
 
+LARGEST_BATCH = 100_000
+"""Batches of more shapes are refused: a damaged header can announce any number of the smallest ones."""
+
 VOXEL_SUFFIXES = (".raw", ".npy", ".binvox")
 
 
@@ -31,14 +34,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
-    temporary.touch(exist_ok=False)
     try:
+        temporary.touch(exist_ok=False)
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
-        if error.filename is None:  # a failed write to an open file does not say which
+        # A failed write to an open file does not say which; the temporary name would tell nobody anything.
+        if error.filename in (None, str(temporary)):
             error.filename = str(path)
         raise
     finally:
@@ -155,7 +159,10 @@ def _open_npy(path: Path) -> np.ndarray:
     try:
         # Mapped, so that nothing is allocated on the word of a header; pickles cannot be mapped at all.
         array = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, MemoryError):
+    except OSError as error:
+        error.filename = str(path)  # a map that is too large does not say of what
+        raise
+    except MemoryError:
         raise
     except Exception as error:  # numpy hands a damaged header to Python's parser, which fails in many ways
         raise UserError(
@@ -164,10 +171,11 @@ def _open_npy(path: Path) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         raise UserError(f"{path}: holds {array.dtype} values; a voxel grid is bool, integer or float.")
     sides = array.shape[-3:]
-    if len(sides) < 3 or len(set(sides)) > 1 or not array.size or sides[0] > LARGEST_SIDE:
+    is_cube = len(sides) == 3 and len(set(sides)) == 1 and 0 < sides[0] <= LARGEST_SIDE
+    if not is_cube or not 0 < math.prod(array.shape[:-3]) <= LARGEST_BATCH:
         raise UserError(
             f"{path}: has shape {array.shape}; a voxel grid is n x n x n (n at most {LARGEST_SIDE}), "
-            "or a batch of them."
+            f"or a batch of them (at most {LARGEST_BATCH})."
         )
     return array
 

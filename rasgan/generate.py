@@ -28,6 +28,7 @@ from rasgan.voxels import is_occupied, surface_mesh
 COUNT, SEED, STEPS = 10, 0, 24
 FRAME_MS = 100
 MOST_ON_SHEET = 100
+MOST_SHAPES = 1000  # at a time: they are all held in memory
 
 
 def latents(seed: int, count: int) -> Tensor:
@@ -163,7 +164,11 @@ def build_parser() -> argparse.ArgumentParser:
         type=cli.whole_number,
         help="epoch to take (default: the newest)",
     )
-    parser.add_argument("--count", type=cli.positive, help=f"how many shapes (default {COUNT})")
+    parser.add_argument(
+        "--count",
+        type=cli.between(cli.whole_number, 1, MOST_SHAPES),
+        help=f"how many shapes, {MOST_SHAPES} at most (default {COUNT}); another seed makes others",
+    )
     parser.add_argument("--seed", type=cli.whole_number, help=f"other seeds, other shapes (default {SEED})")
     parser.add_argument(
         "--interpolate",
@@ -174,7 +179,9 @@ def build_parser() -> argparse.ArgumentParser:
         ".npy batch; takes --steps in place of --count and --seed",
     )
     parser.add_argument(
-        "--steps", type=_frames, help=f"frames of --interpolate, both ends included (default {STEPS})"
+        "--steps",
+        type=cli.between(cli.whole_number, 2, MOST_SHAPES),
+        help=f"frames of --interpolate, both ends included (default {STEPS})",
     )
     parser.add_argument(
         "--truncation",
@@ -186,13 +193,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--no-obj", dest="obj", action="store_false", help="write no meshes")
     return parser
-
-
-def _frames(text: str) -> int:
-    number = int(text)
-    if number < 2:
-        raise argparse.ArgumentTypeError(f"must be at least 2: {text}")
-    return number
 
 
 def _up_to_one(text: str) -> float:

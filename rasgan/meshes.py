@@ -1,8 +1,12 @@
 """Mesh files: any of the usual formats in, .off in and out."""
 
+import codecs
+import json
 import re
+import struct
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -14,6 +18,9 @@ UP_AXES = ("z", "y")
 
 LARGEST_FILE = 1 << 30
 """Mesh files beyond this many bytes (some 10**7 faces) are refused: reading takes a few times their size."""
+
+MOST_ZEROS = 10**7
+"""A glTF file may announce numbers without holding them; readers make them zeros. No real mesh needs any."""
 
 Mesh = tuple[np.ndarray, np.ndarray]
 
@@ -65,6 +72,8 @@ def _check(vertices: np.ndarray, faces: np.ndarray) -> None:
     """Raise ValueError if the mesh cannot be scaled into a box or has no faces to look at."""
     if not len(faces):
         raise ValueError("the mesh has no faces")
+    if vertices.shape[1:] != (3,) or faces.shape[1:] != (3,):
+        raise ValueError("its vertices do not have three coordinates each")
     if not np.isfinite(vertices).all():
         bad = int(np.argmin(np.isfinite(vertices).all(axis=1)))
         raise ValueError(f"vertex {bad} (counted from 0) has a coordinate that is no finite number")
@@ -89,6 +98,7 @@ def parse_off(text: bytes) -> Mesh:
     ValueError
         If the text is not, or not all of, an .off file; the message says what is wrong with it.
     """
+    text = text.removeprefix(codecs.BOM_UTF8)
     if b"#" in text:
         text = re.sub(rb"#[^\r\n]*", b"", text)
     if b"\n" not in text:
@@ -137,6 +147,8 @@ def _parse_lines(body: bytes, numbers: np.ndarray, vertex_count: int, face_count
 
     rows = slice(vertex_count, vertex_count + face_count)
     sizes = _as_indices(numbers[line_starts[rows]])
+    if (sizes < 0).any():
+        raise ValueError("a face announces fewer than no corners")
     if (sizes >= line_lengths[rows]).any():
         raise ValueError("a face is shorter than it announces")
     # A polygon a, b, c, d becomes the fan (a, b, c), (a, c, d).
@@ -158,17 +170,68 @@ def _read_with_trimesh(path: Path) -> Mesh:
     """Read any other format; ValueError with trimesh's own words if it fails."""
     import trimesh  # here, because the import takes longer than most .off files take to convert
 
-    path.open("rb").close()  # what the system refuses is told in its own words
-    try:
-        mesh = trimesh.load(path, force="mesh", process=False, maintain_order=True)  # keeps unused vertices
-        return np.asarray(mesh.vertices, dtype=np.float64), np.asarray(mesh.faces, dtype=np.int64)
-    except MemoryError:
-        raise
-    except Exception as error:  # other people's parsers fail on bad files in every way there is
-        words = str(error).partition("\n")[0]
-        raise ValueError(
-            f"it cannot be read as {path.suffix.lower()} ({type(error).__name__}: {words})"
-        ) from error
+    suffix = path.suffix.lower()
+    with path.open("rb") as file:  # what the system refuses is told in its own words
+        try:
+            if suffix in (".glb", ".gltf"):
+                _check_gltf(file)
+            mesh = trimesh.load(
+                file,
+                file_type=suffix[1:],
+                resolver=_Beside(path.parent),
+                force="mesh",
+                process=False,
+                maintain_order=True,  # keeps unused vertices
+                skip_materials=True,
+            )
+            vertices = np.asarray(mesh.vertices, dtype=np.float64)
+            faces = np.asarray(mesh.faces, dtype=np.int64)
+            if suffix == ".ply":
+                _check_ply(file, vertices, faces)
+            return vertices, faces
+        except MemoryError:
+            raise
+        except Exception as error:  # other people's parsers fail on bad files in every way there is
+            words = " ".join(str(error).split())[:200]
+            raise ValueError(f"it cannot be read as {suffix} ({type(error).__name__}: {words})") from error
+
+
+class _Beside:
+    """Gives trimesh the files that a mesh refers to: ordinary ones, from the mesh's own folder alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+
+    def get(self, name: str) -> bytes:
+        path = (self.folder / name).resolve()
+        if not (path.is_relative_to(self.folder) and path.is_file()) or path.stat().st_size > LARGEST_FILE:
+            raise ValueError(f"there is no file {name!r} beside it")
+        return path.read_bytes()
+
+    __getitem__ = get
+
+
+def _check_gltf(file: BinaryIO) -> None:
+    """Raise ValueError if numbers that a glTF file does not hold (zeros, that is) would fill the memory."""
+    start = file.read(20)
+    length = struct.unpack("<I", start[12:16])[0] if start.startswith(b"glTF") and len(start) == 20 else -1
+    if length < 0:
+        file.seek(0)
+    accessors = json.loads(file.read(length)).get("accessors", [])
+    zeros = sum(abs(int(accessor["count"])) for accessor in accessors if "bufferView" not in accessor)
+    if zeros > MOST_ZEROS:
+        raise ValueError(f"it announces {zeros} numbers that it does not hold")
+    file.seek(0)
+
+
+def _check_ply(file: BinaryIO, vertices: np.ndarray, faces: np.ndarray) -> None:
+    """Raise ValueError if a text .ply ends early, which trimesh passes over."""
+    file.seek(0)
+    header = file.read(1 << 16).partition(b"end_header")[0]
+    for kind, read in ((b"vertex", vertices), (b"face", faces)):
+        announced = re.search(rb"element\s+" + kind + rb"\s+(\d{1,18})\s", header)
+        if announced is not None and len(read) < int(announced[1]):
+            raise ValueError(f"of {int(announced[1])} {kind.decode()} lines only {len(read)} are whole")
 
 
 def write_off(path: Path, vertices: np.ndarray, faces: np.ndarray, digits: int = 6) -> None:

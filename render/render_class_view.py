@@ -11,7 +11,6 @@ Blender 3.3 or later (https://www.blender.org) renders on the processor; no disp
 
 import argparse
 import contextlib
-import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs 
 
 from rasgan import cli
 from rasgan.errors import UserError
+from rasgan.files import check_is_file
+from rasgan.meshes import LARGEST_FILE
 from render import blender
 from render.pictures import Color, write_picture, write_turntable
 from render.targets import folder_targets, one_target, run_targets
@@ -64,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
         help='the Blender program: its path, for example "C:/Program Files/Blender Foundation/Blender/'
         'blender.exe", or its name where it can be found by that; or a Python with the package bpy',
     )
-    angle = {"type": finite, "metavar": "DEG"}
+    angle = {"type": cli.real, "metavar": "DEG"}
     add("-a", "--azimuth", default=50.0, help="round the model, degrees (default: 50)", **angle)
     add("-e", "--elevation", default=30.0, help="above the horizon, degrees (default: 30)", **angle)
     add("-t", "--tilt", default=0.0, help="turns the picture clockwise, degrees (default: 0)", **angle)
@@ -116,30 +117,14 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def finite(text: str) -> float:
-    """Read a finite number."""
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError
-    return number
-
-
 def pixels(text: str) -> int:
     """Read a whole number from 1 to 65,535, the longest edge of a GIF and one less than Blender's."""
-    return whole(text, 1, 65_535)
+    return cli.between(cli.whole_number, 1, 65_535)(text)
 
 
 def views(text: str) -> int:
     """Read a whole number from 2 to 120: more views would be shown for less than 1/30 s each."""
-    return whole(text, 2, 120)
-
-
-def whole(text: str, lowest: int, highest: int) -> int:
-    """Read a whole number within bounds."""
-    number = int(text)
-    if not lowest <= number <= highest:
-        raise argparse.ArgumentTypeError(f"must be {lowest} to {highest}: {text}")
-    return number
+    return cli.between(cli.whole_number, 2, 120)(text)
 
 
 def hex_color(text: str) -> Color:
@@ -167,11 +152,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         targets = run_targets(args.name, args.output_img, suffix)
         missing = {model: target for model, target in targets.items() if not target.exists()}
-    written = render(missing, args, tell=lambda problem: tqdm.write(f"failed: {problem}", file=sys.stderr))
+    written = render(missing, args, tell=tell)
     failed = len(missing) - written
     folder = next(iter(targets.values())).parent
     print(f"{folder}: {written} written, {len(targets) - len(missing)} already there, {failed} failed")
     return 1 if failed else 0
+
+
+def tell(problem: str) -> None:
+    """Say what is wrong with one of several models, above the bar."""
+    tqdm.write(f"failed: {cli.printable(problem)}", file=sys.stderr)
 
 
 def stop(problem: str) -> NoReturn:
@@ -216,9 +206,16 @@ def render(targets: dict[Path, Path], args: argparse.Namespace, tell: Callable[[
 def has_faces(model: Path, tell: Callable[[str], object]) -> bool:
     """Tell whether a model can be read and has faces; without any, Blender may render nothing silently."""
     try:
+        check_is_file(model)
+        if model.stat().st_size > LARGEST_FILE:
+            raise UserError(
+                f"{model}: larger than {LARGEST_FILE >> 20} MB; reduce its number of faces first."
+            )
         with model.open("rb") as lines:
             if any(line.startswith((b"f ", b"f\t")) for line in lines):
                 return True
+    except UserError as error:
+        tell(str(error))
     except OSError as error:
         tell(cli.describe_os_error(error))
     else:

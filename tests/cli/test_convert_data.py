@@ -146,6 +146,20 @@ def test_processes_give_the_same_files(folder):
     assert {name: (folder / name).read_bytes() for name in raws(folder)} == alone
 
 
+def test_no_more_processes_are_started_than_the_system_can_wait_for(folder, monkeypatch):
+    asked = []
+
+    def convert_all(todo, settings, jobs):
+        asked.append(jobs)
+        yield from ()
+
+    monkeypatch.setattr("rasgan.conversion.MOST_JOBS", 3)
+    monkeypatch.setattr("rasgan.conversion._convert_all", convert_all)
+    for jobs in ("100", "2"):
+        convert_data.main(["-m", str(folder), "-j", jobs])
+    assert asked == [3, 2]
+
+
 def test_golden_bytes(shared_data, tmp_path):
     source = (shared_data / "modelnet" / "chair_0003.off").read_bytes()
     (tmp_path / "chair_0003.off").write_bytes(source)

@@ -29,6 +29,13 @@ def test_the_exit_code_is_the_scripts():
         (OSError(errno.ENOSPC, "x", "a.pt"), "a.pt: the disk is full"),
         (FileNotFoundError(errno.ENOENT, "x", "b.npy"), "b.npy: no such file"),
         (PermissionError(errno.EACCES, "x", "c"), "c: permission denied"),
+        (FileExistsError(errno.EEXIST, "x", "d"), "d: a file stands where a folder is needed"),
+        (NotADirectoryError(errno.ENOTDIR, "x", "e"), "e: a file stands where a folder is needed"),
+        (IsADirectoryError(errno.EISDIR, "x", "f"), "f: a folder stands where a file is needed"),
+        (OSError(errno.ELOOP, "x", "g"), "g: a link that leads in a circle"),
+        (OSError(errno.EROFS, "x", "h"), "h: the disk is read-only"),
+        (OSError(errno.ENOMEM, "x", "i"), "i: does not fit into this machine's memory"),
+        (UserError("\x1b[2J\x9b.off\nerror: x"), r"\x1b[2J\x9b.off\nerror: x"),
         (OSError(errno.EIO, "Input/output error"), "Input/output error"),
         (MemoryError(), "memory"),
         (KeyboardInterrupt(), "Ctrl-C"),
@@ -40,6 +47,11 @@ def test_what_the_user_can_mend_is_one_sentence_and_exit_code_1(error, words, ca
     assert out == ""
     assert err.count("\n") == 1
     assert words in err
+
+
+def test_what_another_program_said_keeps_its_lines(capsys):
+    cli.fail("it failed. Its last lines:\n  one\n  two\rthree")
+    assert capsys.readouterr().err == "error: it failed. Its last lines:\n  one\n  two\\rthree\n"
 
 
 def test_a_fault_of_ours_keeps_its_traceback():
@@ -55,6 +67,9 @@ def test_a_fault_of_ours_keeps_its_traceback():
         (cli.positive_real, "2e-3", ["0", "-1", "inf", "nan", "x"]),
         (cli.non_negative_real, "0", ["-1", "inf", "nan"]),
         (cli.share, "0.5", ["1", "-0.1", "nan"]),
+        (cli.real, "-2.5", ["inf", "-inf", "nan", "1e400", "x"]),
+        (cli.between(cli.whole_number, 2, 9), "9", ["1", "10", "-5", "x", "2.5"]),
+        (cli.between(cli.real, 0.5, 9), "0.5", ["0.4", "9.1", "nan", "x"]),
     ],
 )
 def test_numbers_out_of_range_are_usage_errors(kind, good, bad):

@@ -1,0 +1,683 @@
+"""One table: what is done to each script, the exit code, and the words of its one sentence.
+
+To add a row, write down a name, the script, a function that puts the bad input into an empty folder, the
+arguments that are typed there, and the words. Rows that must work have the code 0 and name what they write.
+"""
+
+import json
+import os
+import re
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.robustness import running
+
+DATA, GRAPH, OBJ = "convert_data.py", "convert_to_graph.py", "convert_to_obj.py"
+RENDER, TRAIN, GENERATE = "render/render_class_view.py", "train_rasgan.py", "rasgan.generate"
+
+Make = Callable[[Path], object]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One bad input and what becomes of it."""
+
+    name: str
+    script: str
+    make: Make
+    arguments: Sequence[str]
+    says: Sequence[str]
+    code: int = 1
+    writes: Sequence[str] = ()
+    sentences: int = 1  # where it does not work
+    is_alone: bool = False  # in a process of its own, as a user types it; else in one with many others
+    unless: str = ""  # why it cannot be tried on this system; empty: it can
+
+
+def nothing(folder: Path) -> None:
+    """Leave the folder empty."""
+
+
+def file(name: str, content: str | bytes) -> Make:
+    """Put a file into the folder."""
+
+    def make(folder: Path) -> None:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    return make
+
+
+def folder_named(name: str) -> Make:
+    """Put a folder where a file should be."""
+    return lambda folder: (folder / name).mkdir(parents=True)
+
+
+def link(name: str, target: str) -> Make:
+    """Put a symbolic link into the folder."""
+
+    def make(folder: Path) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(target)
+
+    return make
+
+
+def pipe(name: str) -> Make:
+    """Put a named pipe into the folder, whose reader waits for ever."""
+    return lambda folder: os.mkfifo(folder / name)
+
+
+def array(name: str, values: np.ndarray) -> Make:
+    """Put an .npy file into the folder."""
+
+    def make(folder: Path) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(folder / name, values, allow_pickle=True)
+
+    return make
+
+
+def holes(name: str, header: bytes, size: int) -> Make:
+    """Put a large file into the folder that takes no room on the disk."""
+
+    def make(folder: Path) -> None:
+        with (folder / name).open("wb") as large:
+            large.write(header)
+            large.truncate(size)
+
+    return make
+
+
+def both(*makes: Make) -> Make:
+    """Put several things into the folder."""
+
+    def make(folder: Path) -> None:
+        for one in makes:
+            one(folder)
+
+    return make
+
+
+no_posix = "" if os.name == "posix" else "needs links, pipes and names of POSIX"
+no_holes = "" if os.name == "posix" else "this system would fill the disk"
+no_strange_names = "" if sys.platform == "linux" else "this system takes only names in Unicode"
+A_FOLDER = "a folder stands where a file is needed" if os.name == "posix" else "permission denied"
+not_linux = "" if sys.platform == "linux" else "needs the devices of Linux"
+
+# --- convert_data.py: .off files
+
+POINTS = "0 0 0\n1 0 0\n0 2 0\n0 0 3.5\n"
+TRIANGLES = "3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
+OFF = "OFF\n4 4 6\n" + POINTS + TRIANGLES
+AGAIN = "download or export it again"
+
+
+def off(name: str, content: str | bytes, *says: str, **options: object) -> Row:
+    """Make a row of one damaged .off file."""
+    says = ("x.off: ", *says, AGAIN)
+    return Row(f"off, {name}", DATA, file("x.off", content), ["-m", "."], says, **options)
+
+
+def good(name: str, content: str | bytes, file_name: str = "x.off", **options: object) -> Row:
+    """Make a row of an .off file that only looks bad."""
+    writes = (file_name.removesuffix(".off") + ".raw",)
+    return Row(f"off, {name}", DATA, file(file_name, content), ["-m", "."], (), 0, writes, **options)
+
+
+def three_meshes(folder: Path) -> None:
+    """Put one bad mesh between two good ones."""
+    for name, content in (("a.off", OFF), ("b.off", OFF[:-9]), ("c.off", OFF)):
+        file(name, content)(folder)
+
+
+OFF_ROWS = [
+    off("0 bytes", b"", "does not begin as"),
+    off("keyword only", "OFF\n", "does not begin as"),
+    off("header only", "OFF\n4 4 6\n", "announces 4 vertices and 4 faces but holds 0 lines"),
+    off("cut in the keyword", OFF[:2], "does not begin as"),
+    off("cut in the counts", OFF[:6], "does not begin as"),
+    off("cut after the counts", OFF[:7], "announces 4 vertices and 4 faces but holds 0 lines"),
+    off("cut in a vertex", OFF[:20], "holds 2 lines"),
+    off("cut between vertices", OFF[:22], "holds 2 lines"),
+    off("cut after the vertices", OFF[: -len(TRIANGLES)], "holds 4 lines"),
+    off("cut in a face", OFF[:-3], "a face is shorter than it announces"),
+    off("cut between faces", OFF[:-8], "holds 7 lines"),
+    off("negative vertices", OFF.replace("4 4 6", "-4 4 6"), "does not begin as"),
+    off("negative faces", OFF.replace("4 4 6", "4 -4 6"), "does not begin as"),
+    off("no vertices", "OFF\n0 0 0\n", "no faces"),
+    off("10^10 vertices", OFF.replace("4 4 6", "10000000000 4 6"), "announces 10000000000 vertices"),
+    off("10^17 faces", OFF.replace("4 4 6", "4 " + "9" * 17 + " 6"), "99999999999999999 faces"),
+    off("counts of 5,000 digits", OFF.replace("4 4 6", "9" * 5000 + " 4 6"), "does not begin as"),
+    off("counts that are no numbers", OFF.replace("4 4 6", "four 4 6"), "does not begin as"),
+    off("counts that are no whole numbers", OFF.replace("4 4 6", "4.5 4 6"), "does not begin as"),
+    off("NaN", OFF.replace("3.5", "nan"), "vertex 3", "no finite number"),
+    off("infinity", OFF.replace("3.5", "-inf"), "vertex 3", "no finite number"),
+    off("a number too large", OFF.replace("3.5", "1e400"), "vertex 3", "no finite number"),
+    off("coordinates of 1e308", OFF.replace("1 0 0", "-1e308 0 0").replace("3.5", "1e308").replace(
+        "0 2 0", "1e308 2 0"), "too far apart"),
+    off("index too high", OFF.replace("3 1 2 3", "3 1 2 4"), "face 3", "a vertex that is not there"),
+    off("index 2^63", OFF.replace("3 1 2 3", "3 1 2 9223372036854775808"), "whole numbers"),
+    off("index negative", OFF.replace("3 1 2 3", "3 1 2 -3"), "face 3", "a vertex that is not there"),
+    off("index not whole", OFF.replace("3 1 2 3", "3 1 2 2.5"), "whole numbers"),
+    off("index NaN", OFF.replace("3 1 2 3", "3 1 2 nan"), "whole numbers"),
+    off("faces without corners", "OFF\n4 1 0\n" + POINTS + "0\n", "no faces"),
+    off("faces of one corner", "OFF\n4 1 0\n" + POINTS + "1 2\n", "no faces"),
+    off("faces of two corners", "OFF\n4 1 0\n" + POINTS + "2 0 1\n", "no faces"),
+    off("a face of 10^9 corners", OFF.replace("3 1 2 3", "1000000000 1 2 3"), "shorter than it announces"),
+    off("a face of -3 corners", OFF.replace("3 1 2 3", "-3 1 2 3"), "corners"),
+    off("vertices of two numbers", OFF.replace("1 0 0", "1 0"), "fewer than three coordinates"),
+    off("words among the numbers", OFF.replace("1 0 0", "1 O 0"), "where numbers belong"),
+    off("a comma for a point", OFF.replace("3.5", "3,5"), "where numbers belong"),
+    off("binary junk", bytes(range(256)) * 50, "does not begin as"),
+    off("binary junk after a good header", b"OFF\n4 4 6\n" + bytes(range(256)) * 50, "where numbers belong"),
+    off("zero bytes among the numbers", OFF.encode().replace(b"3.5", b"\0.5"), "where numbers belong"),
+    off("binary .off", b"OFF BINARY\n" + struct.pack(">3i", 4, 4, 6), "does not begin as"),
+    off("UTF-16", OFF.encode("utf-16"), "does not begin as"),
+    off("a web page", "<!DOCTYPE html><html>404</html>", "does not begin as", is_alone=True),
+    off("a zip archive", b"PK\x03\x04" + bytes(200), "does not begin as"),
+    off("all points equal", "OFF\n3 1 0\n" + "1 1 1\n" * 3 + "3 0 1 2\n", "all lie in one point"),
+    off("one point, one face", "OFF\n1 1 0\n5 5 5\n3 0 0 0\n", "all lie in one point"),
+    Row("off, a folder", DATA, folder_named("x.off"), ["-m", "."], ("no meshes", "check -m")),
+    Row("off, a link in a circle", DATA, link("x.off", "x.off"), ["-m", "."], ("x.off", "link"),
+        unless=no_posix),
+    Row("off, a link to nothing", DATA, link("x.off", "gone"), ["-m", "."], ("x.off: no such file",
+        "check the path"), unless=no_posix),
+    Row("off, a named pipe", DATA, pipe("x.off"), ["-m", "."], ("x.off: not an ordinary file", "give"),
+        unless=no_posix),
+    Row("off, an endless device", DATA, link("x.off", "/dev/zero"), ["-m", "."], ("x.off: not an ordinary",),
+        unless=not_linux),
+    Row("off, 2 GB", DATA, holes("x.off", b"OFF\n4 4 6\n", 2 << 30), ["-m", "."], ("x.off: larger than",
+        "reduce its number of faces"), unless=no_holes),
+    Row("off, a bad one between two good ones", DATA, three_meshes, ["-m", ".", "-j", "1"],
+        ("b.off: it announces", AGAIN), 1, ("a.raw", "c.raw")),
+    Row("off, a bad one between two good ones, in two processes", DATA, three_meshes, ["-m", ".", "-j", "2"],
+        ("b.off: it announces", AGAIN), 1, ("a.raw", "c.raw"), is_alone=True),
+    Row("off, a name that is not UTF-8", DATA, file(os.fsdecode(b"\xff\xfe.off"), "OFF"), ["-m", "."],
+        (r"\udcff\udcfe.off: it does not", AGAIN), unless=no_strange_names),
+    Row("off, a name that would clear the screen", DATA, file("\x1b[2J.off", "OFF"), ["-m", "."],
+        (r"\x1b[2J.off: it does not", AGAIN), unless=no_posix),
+    Row("off, a name of two lines", DATA, file("x\nerror: y.off", "OFF"), ["-m", "."],
+        (r"x\nerror: y.off: it does not", AGAIN), unless=no_posix),
+    Row("off, a name with spaces", DATA, file("a b .off", OFF[:-9]), ["-m", "."], ("a b .off: it", AGAIN)),
+    good("header without a line break", OFF.replace("OFF\n", "OFF")),
+    good("Windows line ends", OFF.replace("\n", "\r\n"), is_alone=True),
+    good("a byte order mark", b"\xef\xbb\xbf" + OFF.encode()),
+    good("comments", "# made\n" + OFF.replace("4 4 6", "# by\n4 4 6 # hand")),
+    good("coordinates of 1e300", OFF.replace("3.5", "1e300")),
+    good("coordinates of 1e-300", "OFF\n3 1 0\n0 0 0\n1e-300 0 0\n0 1e-300 0\n3 0 1 2\n"),
+    good("one triangle", "OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"),
+    good("no area", "OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n"),
+    good("a name with spaces that is good", OFF, " my chair (1) .off"),
+    good("a name of 200 characters", OFF, "x" * 196 + ".off", unless=no_posix),
+    good("a name in Chinese", OFF, "椅子.off"),
+    good("a name that is not UTF-8 and is good", OFF, os.fsdecode(b"\xff\xfe.off"), unless=no_strange_names),
+]  # fmt: skip
+
+# --- convert_data.py: other formats, folders, options
+
+OBJ_TEXT = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
+PLY_HEAD = "ply\nformat {}\nelement vertex {}\nproperty float x\nproperty float y\nproperty float z\n"
+PLY_HEAD += "element face {}\nproperty list uchar int vertex_indices\nend_header\n"
+PLY = PLY_HEAD.format("ascii 1.0", 4, 4) + POINTS + TRIANGLES
+BINARY = "binary_little_endian 1.0"
+
+
+def glb(tree: dict | bytes, data: bytes = b"") -> bytes:
+    """Build a .glb file from its JSON and its numbers."""
+    text = tree if isinstance(tree, bytes) else json.dumps(tree).encode()
+    text += b" " * (-len(text) % 4)
+    chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(data), b"BIN\0") + data
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+
+
+def gltf(count: int, view: dict, buffer: dict) -> dict:
+    """Describe one mesh of `count` vertices and as many indices, which all lie in one view."""
+    return {
+        "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": 1}]}],
+        "accessors": [{**view, "componentType": 5126, "count": count, "type": "VEC3"},
+                      {**view, "componentType": 5125, "count": count, "type": "SCALAR"}],
+        "bufferViews": [{"buffer": 0, "byteOffset": 0, "byteLength": buffer["byteLength"]}],
+        "buffers": [buffer],
+    }  # fmt: skip
+
+
+def mesh(name: str, content: str | bytes, *says: str, **options: object) -> Row:
+    """Make a row of one damaged mesh, whose name begins with its suffix."""
+    file_name = f"x.{name.split(',')[0]}"
+    make, says = file(file_name, content), (f"{file_name}: ", *says, AGAIN)
+    return Row(name, DATA, make, ["-m", "."], says, **options)
+
+
+STL_10E9 = bytes(80) + struct.pack("<I", 10**9) + bytes(50)
+IN_FILE, NOWHERE = {"bufferView": 0}, {}
+HALF = {"byteLength": 36}
+
+MESH_ROWS = [
+    mesh("obj, 0 bytes", b""),
+    mesh("obj, binary junk", bytes(range(256)) * 20),
+    mesh("obj, no faces", OBJ_TEXT[: OBJ_TEXT.index("f")]),
+    mesh("obj, index too high", OBJ_TEXT + "f 1 2 99999999999\n"),
+    mesh("obj, index below all", OBJ_TEXT + "f 1 2 -9\n"),
+    mesh("obj, vertices of two numbers", OBJ_TEXT.replace("v 1 0 0", "v 1 0"), "three coordinates"),
+    mesh("obj, NaN", OBJ_TEXT.replace("v 1", "v nan"), "no finite number"),
+    mesh("obj, a folder of materials", "mtllib /dev/zero\nmtllib ../..\n" + OBJ_TEXT + "f 1 2 9\n"),
+    mesh("stl, 0 bytes", b""),
+    mesh("stl, header only", bytes(84)),
+    mesh("stl, cut", bytes(80) + struct.pack("<I", 4) + bytes(120)),
+    mesh("stl, 10^9 triangles", STL_10E9),
+    mesh("stl, all points equal", bytes(80) + struct.pack("<I", 2) + bytes(100), "one point"),
+    mesh("stl, infinite", bytes(80) + struct.pack("<I", 1) + struct.pack("<12f",
+        *[float("inf")] * 12) + b"00",
+         "no finite number"),
+    mesh("stl, text cut", "solid a\nfacet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex 1 0"),
+    mesh("ply, 0 bytes", b""),
+    mesh("ply, header only", PLY_HEAD.format("ascii 1.0", 4, 4)),
+    mesh("ply, header cut", PLY[:60]),
+    mesh("ply, text cut between faces", PLY[:-8]),
+    mesh("ply, text cut in a face", PLY[:-3]),
+    mesh("ply, 10^10 vertices", PLY_HEAD.format(BINARY, 10**10, 4) + "\0" * 99),
+    mesh("ply, 10^10 vertices as text", PLY_HEAD.format("ascii 1.0", 10**10, 4) + POINTS + TRIANGLES),
+    mesh("ply, negative counts", PLY_HEAD.format(BINARY, -4, -4) + "\0" * 99),
+    mesh("ply, index too high", PLY.replace("3 1 2 3", "3 1 2 9")),
+    mesh("ply, NaN", PLY.replace("3.5", "nan"), "no finite number"),
+    mesh("ply, texture that is a device", PLY.replace("element v", "comment TextureFile /dev/zero\nelement v")
+         .replace("3 1 2 3", "3 1 2 9")),
+    mesh("glb, 0 bytes", b""),
+    mesh("glb, cut", glb(gltf(3, IN_FILE, HALF), bytes(36))[:-20]),
+    mesh("glb, no JSON", glb(b"{"), is_alone=True),
+    mesh("glb, JSON nested too deeply", glb(b"[" * 100_000)),
+    mesh("glb, no scene", glb({"asset": {"version": "2.0"}})),
+    mesh("glb, 10^10 numbers announced", glb(gltf(10**10, IN_FILE, HALF), bytes(36))),
+    mesh("glb, 10^8 numbers from nowhere", glb(gltf(10**8, NOWHERE, HALF), bytes(36))),
+    mesh("glb, 10^10 numbers from nowhere", glb(gltf(10**10, NOWHERE, HALF), bytes(36))),
+    mesh("glb, index too high", glb(gltf(3, IN_FILE, HALF), struct.pack("<9f", *range(9)))),
+    mesh("gltf, numbers from a device", json.dumps(gltf(3, IN_FILE, {**HALF, "uri": "/dev/zero"}))),
+    mesh("gltf, numbers from another folder", json.dumps(gltf(3, IN_FILE, {**HALF, "uri": "../../a"}))),
+    mesh("gltf, numbers that are missing", json.dumps(gltf(3, IN_FILE, {**HALF, "uri": "gone.bin"}))),
+    mesh("gltf, 10^10 nodes in a circle", json.dumps({**gltf(3, IN_FILE, HALF),
+        "nodes": [{"children": [0]}]})),
+    Row("meshes, no such folder", DATA, nothing, ["-m", "gone"], ("gone: not a folder", "check the path")),
+    Row("meshes, a file for a folder", DATA, file("x.off", OFF), ["-m", "x.off"],
+        ("x.off: not a folder", "give the folder that holds it")),
+    Row("meshes, none", DATA, file("x.txt", OFF), ["-m", "."], ("no meshes", "check -m"), is_alone=True),
+    Row("meshes, a folder in a circle of links", DATA, link("loop", "loop"), ["-m", "loop"],
+        ("loop: not a folder", "check the path"), unless=no_posix),
+    Row("meshes, a folder's name of 300 characters", DATA, nothing, ["-m", "x" * 300], ("xxx", "too long"),
+        unless=no_posix),
+    Row("meshes, a folder for the .raw", DATA, both(file("x.off", OFF), folder_named("x.raw")), ["-m", "."],
+        ("x.raw: ", A_FOLDER)),
+    Row("meshes, a .raw of another size", DATA, both(file("x.off", OFF), file("x.raw", bytes(27))),
+        ["-m", "."], ("x.raw is already there but holds 27 bytes", "--overwrite")),
+    Row("meshes, two for one .raw", DATA, both(file("x.off", OFF), file("x.ply", PLY)), ["-m", "."],
+        ("x.off and x.ply would all become x.raw", "rename"), sentences=2),
+    Row("meshes, no such Binvox", DATA, file("x.off", OFF), ["-m", ".", "-b", "gone"],
+        ("gone: no such program", "leave out -b")),
+    Row("meshes, a Binvox that is none", DATA, file("x.off", OFF), ["-m", ".", "-b", sys.executable],
+        ("x.off: Binvox failed", "leave out -b")),
+]  # fmt: skip
+
+# --- voxel files: convert_to_obj.py and convert_to_graph.py
+
+ONES = np.ones((4, 4, 4), np.float32)
+PICTURE = "3D_graphs/x.png"
+
+
+def npy_header(shape: str, dtype: str = "<f4", version: bytes = b"\1\0") -> bytes:
+    """Build the beginning of an .npy file that may lie."""
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    return b"\x93NUMPY" + version + len(text).to_bytes(2, "little") + text
+
+
+class Trap:
+    """Unpickling this leaves a mark."""
+
+    def __reduce__(self):
+        return Path("mark").touch, ()
+
+
+def grid(name: str, make: Make | bytes, *says: str, script: str = OBJ, **options: object) -> Row:
+    """Make a row of one bad voxel file, whose name begins with its suffix."""
+    file_name = f"x.{name.split(',')[0]}"
+    make = file(file_name, make) if isinstance(make, bytes) else make
+    says = () if options.get("code") == 0 else (file_name, *says)
+    return Row(name, script, make, ["-f", file_name], says, **options)
+
+
+RAW_AGAIN, NPY_AGAIN = "convert the mesh again", "save or download it again"
+BINVOX = b"#binvox 1\ndim 2 2 2\ntranslate 0 0 0\nscale 1\ndata\n"
+OBJECTS = np.array([Trap()] * 8, dtype=object).reshape(2, 2, 2)
+
+GRID_ROWS = [
+    grid("raw, 0 bytes", b"", "0 bytes are no grid", RAW_AGAIN),
+    grid("raw, one byte too few", bytes(64**3 - 1), "262143 bytes", RAW_AGAIN, script=GRAPH, is_alone=True),
+    grid("raw, not a cube", bytes(4 * 4 * 5), "80 bytes", RAW_AGAIN),
+    grid("raw, other bytes", bytes([7] * 27), "other bytes than 0 and 255", RAW_AGAIN, script=GRAPH),
+    grid("raw, 1 TB", holes("x.raw", b"", 10**12), "1000000000000 bytes", RAW_AGAIN, unless=no_holes),
+    grid("raw, a folder", folder_named("x.raw"), "not an ordinary file", "give the path of one"),
+    grid("raw, a pipe", pipe("x.raw"), "not an ordinary file", unless=no_posix),
+    grid("raw, an endless device", link("x.raw", "/dev/zero"), "not an ordinary file", unless=not_linux),
+    grid("raw, nothing occupied", bytes(27), "no voxel is above 0.3", "--threshold"),
+    grid("binvox, 0 bytes", b"", "no .binvox header"),
+    grid("binvox, cut", BINVOX + b"\0\3\1", "cut or damaged"),
+    grid("binvox, too much", BINVOX + b"\0\3\1\6", "cut or damaged"),
+    grid("binvox, 10^5 voxels a side", BINVOX.replace(b"2 2 2", b"100000 " * 3), "no .binvox header"),
+    grid("binvox, runs of 0", BINVOX + b"\1\0" * 10**5, "cut or damaged", script=GRAPH),
+    grid("npy, a pickle that would run", lambda f: (f / "x.npy").write_bytes(OBJECTS.dumps()), NPY_AGAIN),
+    grid("npy, objects that would run", array("x.npy", OBJECTS), NPY_AGAIN),
+    grid("npy, objects that would run, drawn", array("x.npy", OBJECTS), NPY_AGAIN, script=GRAPH),
+    grid("npy, text", array("x.npy", np.full((4, 4, 4), "1")), "<U1 values", "bool, integer or float"),
+    grid("npy, complex numbers", array("x.npy", np.ones((4, 4, 4), complex)), "complex128 values", "float"),
+    grid("npy, dates", array("x.npy", np.ones((4, 4, 4), "M8[s]")), "datetime64[s] values", "float"),
+    grid("npy, records", array("x.npy", np.ones((4, 4, 4), [("a", "f4")])), "values", "float"),
+    grid("npy, 0-d", array("x.npy", np.float32(1)), "shape ()", "n x n x n"),
+    grid("npy, 1-d", array("x.npy", np.ones(64)), "shape (64,)", "n x n x n", script=GRAPH),
+    grid("npy, 2-d", array("x.npy", np.ones((8, 8))), "shape (8, 8)", "n x n x n"),
+    grid("npy, 5-d that is no batch", array("x.npy", np.ones((2, 1, 4, 4, 5))), "shape (2, 1, 4, 4, 5)"),
+    grid("npy, no shape in it", array("x.npy", np.ones((0, 4, 4, 4))), "x.npy"),
+    grid("npy, 10^10 numbers announced", npy_header("(10000, 1000, 1000)") + bytes(99), NPY_AGAIN),
+    grid("npy, 10^10 numbers that are there", holes("x.npy", npy_header("(2155, 2155, 2155)", "|b1"),
+        2155**3 + 128),
+         script=GRAPH, unless=no_holes),
+    grid("npy, 600 voxels a side", holes("x.npy", npy_header("(600, 600, 600)", "|b1"), 600**3 + 128),
+         "n at most 512", unless=no_holes),
+    grid("npy, 10^9 shapes", holes("x.npy", npy_header("(1000000000, 1, 1, 1)", "|b1"), 10**9 + 128),
+         "1000000000", "batch", script=GRAPH, unless=no_holes),
+    grid("npy, negative shape", npy_header("(-4, 4, 4)") + bytes(256), NPY_AGAIN),
+    grid("npy, shape too large for any machine", npy_header("(10000000000000000000000, 1, 1)"), NPY_AGAIN),
+    grid("npy, cut", npy_header("(4, 4, 4)") + bytes(255), NPY_AGAIN, is_alone=True),
+    grid("npy, header cut", npy_header("(4, 4, 4)")[:50], NPY_AGAIN),
+    grid("npy, 0 bytes", b"", NPY_AGAIN),
+    grid("npy, version 9", npy_header("(4, 4, 4)", version=b"\x09\0") + bytes(256), NPY_AGAIN),
+    grid("npy, header that is a program", npy_header("__import__('os').mkdir('mark')"), NPY_AGAIN),
+    grid("npy, header nested too deeply", npy_header("(" * 5000), NPY_AGAIN),
+    grid("npy, an archive of arrays", lambda f: np.savez(f / "x.npz", a=ONES) or (f / "x.npz").rename(
+        f / "x.npy"), NPY_AGAIN),
+    grid("npy, NaN", array("x.npy", ONES * np.nan), "no voxel is above 0.3", "--threshold"),
+    grid("npy, NaN, drawn", array("x.npy", ONES * np.nan), script=GRAPH, code=0, writes=[PICTURE]),
+    grid("npy, infinite", array("x.npy", ONES * np.inf), code=0, writes=["models/x.obj"]),
+    grid("npy, infinite, drawn", array("x.npy", ONES * np.inf), script=GRAPH, code=0, writes=[PICTURE]),
+    grid("npy, Fortran order", array("x.npy", np.asfortranarray(ONES)), code=0, writes=["models/x.obj"]),
+    grid("npy, a batch", array("x.npy", ONES[None, None]), code=0, writes=["models/x.obj"], is_alone=True),
+    grid("npy, missing", nothing, "no such file", "check the path"),
+    grid("npy, missing, drawn", nothing, "no such file", "check the path", script=GRAPH),
+    grid("npy, a link in a circle", link("x.npy", "x.npy"), "link", unless=no_posix),
+    grid("txt, not a voxel file", b"1 2 3", "not a voxel file", ".raw, .npy, .binvox"),
+    grid("txt, not a voxel file, drawn", b"1 2 3", "not a voxel file", ".npy", script=GRAPH),
+]  # fmt: skip
+
+X_NPY = array("x.npy", ONES)
+RUN = both(array("savepoint/run/1.npy", ONES), file("savepoint/run/2.npy", b"junk"))
+NO_NAMES = ["../out", "a/b", "a\\b", "..", "x" * 101, "a:b", "a\nb"]
+
+
+def usage(script: str, required: Sequence[str], *wrong: Sequence[str], make: Make = nothing) -> list[Row]:
+    """Make a row for each wrong use of a script's options; argparse names the option."""
+    return [
+        Row(
+            f"{script} {' '.join(options)}", script, make, [*required, *options],
+            [options[0].split("=")[0]] if options else ["required"], 2,
+            is_alone=number == 0 and not running.needs_torch(script),
+        )
+        for number, options in enumerate(wrong)
+    ]  # fmt: skip
+
+
+def names(script: str, required: Sequence[str] = ()) -> list[Row]:
+    """Make a row for each name that is no folder's name."""
+    says = ["--name", "cannot be a folder's name", "use letters"]
+    return [Row(f"{script} -n {name!r}", script, nothing, ["-n", name, *required], says) for name in NO_NAMES]
+
+
+PLACE_ROWS = [
+    Row("run, unknown, to mesh", OBJ, RUN, ["-n", "chair"], ("no run of this name", "runs here: run")),
+    Row("run, unknown, to picture", GRAPH, nothing, ["-n", "chair"], ("no run", "train one first")),
+    Row("run, empty", OBJ, folder_named("savepoint/run"), ["-n", "run"], ("holds no .npy", "train longer")),
+    Row("run, a file for a folder", GRAPH, file("savepoint/run", "x"), ["-n", "run"], ("no run",)),
+    Row("run, one grid bad, to mesh", OBJ, RUN, ["-n", "run"], ("2.npy", NPY_AGAIN), 1,
+        ["savepoint/run/models/1.obj"]),
+    Row("run, one grid bad, to picture", GRAPH, RUN, ["-n", "run"], ("2.npy", NPY_AGAIN), 1,
+        ["savepoint/run/3D_graphs/1.png"]),
+    Row("run, one grid bad, to film", GRAPH, both(RUN, array("savepoint/run/3.npy", ONES)),
+        ["-n", "run", "--gif"], ("2.npy", NPY_AGAIN), 1, ["savepoint/run/training.gif"]),
+    Row("run, one grid bad, to sheet", GRAPH, RUN, ["-n", "run", "--sheet"], ("2.npy", NPY_AGAIN), 1,
+        ["savepoint/run/sheet.png"]),
+    Row("run, no such epochs", GRAPH, RUN, ["-n", "run", "--epochs", "8-9"], ("--epochs", "from 1 to 2")),
+    Row("run, grids of two sizes to film", GRAPH, both(array("f/1.npy", ONES), array("f/2.npy", ONES[:2, :2,
+        :2])),
+        ["-f", "f", "--gif"], ("f.gif", "choose those of one size")),
+    Row("run, empty folder to picture", GRAPH, folder_named("f"), ["-f", "f"], ("holds no",
+        "another folder")),
+    Row("output, a file for the folder, mesh", OBJ, both(X_NPY, file("models", "x")), ["-f", "x.npy"],
+        ("models: ", "a file", "folder")),
+    Row("output, a file for the folder, picture", GRAPH, both(X_NPY, file("3D_graphs", "x")),
+        ["-f", "x.npy"], ("3D_graphs: ", "a file", "folder"), is_alone=True),
+    Row("output, a folder for the mesh", OBJ, both(X_NPY, folder_named("models/x.obj")), ["-f", "x.npy"],
+        ("x.obj: ", A_FOLDER)),
+    Row("output, a folder for the picture", GRAPH, both(X_NPY, folder_named(PICTURE)), ["-f", "x.npy"],
+        ("x.png: ", A_FOLDER)),
+    Row("output, a link in a circle", OBJ, both(X_NPY, link("models", "models")), ["-f", "x.npy"],
+        ("models: ", "a file stands where a folder is needed"), unless=no_posix),
+    Row("output, a name that cannot be printed", OBJ, array(os.fsdecode(b"\xff.npy"), ONES),
+        ["-f", os.fsdecode(b"\xff.npy")], (), 0, ["models/" + os.fsdecode(b"\xff.obj")],
+        unless=no_strange_names),
+    Row("output, a name that cannot be printed, drawn", GRAPH, array(os.fsdecode(b"\xff.npy"), ONES),
+        ["-f", os.fsdecode(b"\xff.npy"), "--title"], (), 0, ["3D_graphs/" + os.fsdecode(b"\xff.png")],
+        unless=no_strange_names),
+    Row("output, title in mathematics", GRAPH, array("$\\x{$.npy", ONES), ["-f", "$\\x{$.npy", "--title"],
+        (), 0,
+        ["3D_graphs/$\\x{$.png"], unless=no_posix),
+    Row("output, a size no format can hold", OBJ, X_NPY, ["-f", "x.npy", "--format", "stl", "--size", "1e39"],
+        ("--size", "at most"), 2),
+    *names(OBJ),
+    *names(GRAPH),
+    *usage(DATA, ["-m", "."], ["--resolution", "48"], ["--resolution=-64"], ["--mode", "hull"], ["-j", "0"],
+           ["-j", "-1"], ["-j", "1.5"], ["-j", "1e400"], ["--up", "x"]),
+    *usage(DATA, [], []),
+    *usage(GRAPH, ["-f", "x.npy"], ["-c", "8"], ["-c", "-1"], ["-c", "nan"], ["--threshold", "nan"],
+           ["--threshold", "inf"], ["--threshold", "1e400"], ["--epochs", "9-3"], ["--epochs",
+           "1-" + "9" * 5000],
+           ["--sheet", "0x5"], ["--sheet", "999x999"], ["--seed", "-1"], ["--seed", "x"], make=X_NPY),
+    *usage(GRAPH, [], []),
+    *usage(OBJ, ["-f", "x.npy"], ["--threshold", "nan"], ["--threshold=-inf"], ["--size", "0"], ["--size",
+        "-5"],
+           ["--size", "nan"], ["--size", "inf"], ["--size", "1e400"], ["--size", "1e-300"], ["--format",
+           "off"],
+           make=X_NPY),
+    *usage(OBJ, [], []),
+]  # fmt: skip
+
+# --- the renderer: what is checked before Blender starts. Indices and coordinates are left to Blender.
+
+PYTHON = ["-b", sys.executable]
+
+
+def model(name: str, make: Make, *says: str, arguments: Sequence[str] = (), **options: object) -> Row:
+    """Make a row of one bad model."""
+    return Row(f"render, {name}", RENDER, make, ["-m", "x.obj", *PYTHON, *arguments], says, **options)
+
+
+NO_FACES = ("x.obj: holds no faces", "convert the shape again")
+X_OBJ = file("x.obj", OBJ_TEXT)
+
+RENDER_ROWS = [
+    model("missing", nothing, "x.obj: no such file", "check the path"),
+    model("0 bytes", file("x.obj", b""), *NO_FACES, is_alone=True),
+    model("no faces", file("x.obj", "v 0 0 0\nv nan 1 1\n"), *NO_FACES),
+    model("binary junk", file("x.obj", bytes(range(256)) * 99), *NO_FACES),
+    model("a folder", folder_named("x.obj"), "x.obj: not an ordinary file", "give"),
+    model("a pipe", pipe("x.obj"), "x.obj: not an ordinary file", unless=no_posix),
+    model("an endless device", link("x.obj", "/dev/zero"), "x.obj: not an ordinary file", unless=not_linux),
+    model("4 GB without a line end", holes("x.obj", b"", 4 << 30), "x.obj: ", "1024 MB",
+          unless=no_holes),
+    model("a link in a circle", link("x.obj", "x.obj"), "x.obj: ", "link", unless=no_posix),
+    model("a Python without bpy", X_OBJ, "no bpy", "install it there"),
+    model("no such Blender", X_OBJ, "gone: no such program", "-b", arguments=["-b", "gone"]),
+    model("a folder for Blender", X_OBJ, ".: a folder", "-b", arguments=["-b", "."]),
+    model("another picture format", X_OBJ, "a.jpg", "ends in .png", arguments=["-o", "a.jpg"]),
+    model("a picture for a film", X_OBJ, "a.png", "ends in .gif", arguments=["-o", "a.png", "--turntable",
+        "9"]),
+    Row("render, unknown run", RENDER, nothing, ["-n", "chair", *PYTHON], ("no run of this name",)),
+    Row("render, run without models", RENDER, RUN, ["-n", "run", *PYTHON], ("holds no .obj",
+        "convert_to_obj")),
+    *names(RENDER, PYTHON),
+    *usage(RENDER, ["-m", "x.obj", *PYTHON], ["-a", "nan"], ["-e", "inf"], ["-t", "1e400"], ["-d", "0"],
+           ["-d", "-1"], ["-d", "nan"], ["--samples", "0"], ["--size", "0"], ["--size", "65536"], ["--size",
+           "1e9"],
+           ["--turntable", "1"], ["--turntable", "121"], ["--color", "#12345"], ["--background", "#gggggg"],
+           make=X_OBJ),
+    *usage(RENDER, ["-m", "x.obj"], []),
+]  # fmt: skip
+
+# --- training and generating
+
+
+def grids(folder: Path) -> None:
+    """Put four small grids into data/."""
+    for number in range(4):
+        file(f"data/{number}.raw", bytes([0, 255] * (32**3 // 2)))(folder)
+
+
+TINY = ["-n", "run", "-d", "data", "--device", "cpu", "--resolution", "32", "--width", "8", "-b", "2"]
+TINY += ["-e", "1", "--seed", "0"]
+
+
+def train(name: str, make: Make, arguments: Sequence[str], *says: str, **options: object) -> Row:
+    """Make a row of one training that cannot begin."""
+    return Row(f"train, {name}", TRAIN, make, [*TINY, *arguments], says, **options)
+
+
+TRAIN_ROWS = [
+    train("no such data", nothing, [], "data: no such folder", "check the path", is_alone=True),
+    train("data that are a file", file("data", "x"), [], "data: ", "folder"),
+    train("no grids", folder_named("data"), [], "no .raw voxel files", "convert_data.py"),
+    train("a grid of 0 bytes", both(grids, file("data/9.raw", b"")), [], "9.raw: 0 bytes", RAW_AGAIN),
+    train("a grid of another size", both(grids, file("data/9.raw", bytes(48**3))), [], "9.raw: ", "48 cubed",
+          "--resolution"),
+    train("a grid of other bytes", both(grids, file("data/9.raw", bytes([9] * 32**3))), [], "9.raw: ",
+        RAW_AGAIN),
+    train("a grid that is a folder", both(grids, folder_named("data/9.raw")), [], "9.raw", A_FOLDER),
+    train("a grid that is a pipe", both(grids, pipe("data/9.raw")), [], "9.raw: 0 bytes", RAW_AGAIN,
+          unless=no_posix),
+    train("a grid in a circle of links", both(grids, link("data/9.raw", "9.raw")), [], "9.raw", "link",
+          unless=no_posix),
+    train("no such validation data", grids, ["-v", "gone"], "gone: no such folder"),
+    train("batch larger than the data", grids, ["-b", "1000000000"], "4 shapes", "--batchsize 4"),
+    train("width that has no half", grids, ["--width", "6"], "--width 6", "multiple of 4"),
+    train("width of 10^9", grids, ["--width", "1000000000"], "memory is too small"),
+    train("nothing to go on from", grids, ["-l"], "no checkpoints", "--load"),
+    train("no such epoch", grids, ["-le", "3"], "no checkpoints", "--load"),
+    train("a file for the run's folder", both(grids, file("checkpoint", "x")), [], "checkpoint", "a file"),
+    *names(TRAIN, ["-d", "data", "--device", "cpu"]),
+    *usage(TRAIN, TINY, ["-e", "0"], ["-e", "-1"], ["-e", "x"], ["-e", "1e3"], ["-b", "0"], ["-b", "-1"],
+           ["-b", "9" * 5000], ["-sample", "0"], ["-save", "0"], ["-graph", "-1"], ["-graph3d", "0"],
+           ["-glr", "0"], ["-glr", "-1"], ["-glr", "nan"], ["-glr", "inf"], ["-glr", "1e400"], ["-dlr",
+           "nan"],
+           ["-dlr", "-0.1"], ["-le", "-1"], ["--width", "0"], ["--width", "-4"], ["--resolution", "48"],
+           ["--device", "tpu"], ["--seed", "-1"], ["--seed", "nan"], ["--keep", "0"], ["--recipe", "best"],
+           ["--loss", "none"], ["--penalty", "-1"], ["--penalty", "nan"], ["--penalty-every", "0"],
+           ["--norm", "layer"], ["--output", "tanh"], ["--ema", "1"], ["--ema", "-0.1"], ["--beta1", "1"],
+           ["--beta2", "nan"], ["--nonsense"], make=grids),
+    *usage(TRAIN, [], []),
+]  # fmt: skip
+
+GENERATE_ROWS = [
+    Row("generate, unknown run", GENERATE, nothing, ["-n", "run"], ("no checkpoints", "--name"),
+        is_alone=True),
+    Row("generate, a file for the run", GENERATE, file("checkpoint/run", "x"), ["-n", "run"],
+        ("checkpoint",)),
+    *names(GENERATE),
+    *usage(GENERATE, ["-n", "run"], ["--count", "0"], ["--count", "-1"], ["--count", "1000000000"],
+           ["--seed", "-1"], ["--interpolate", "-1", "2"], ["--truncation", "0"], ["--truncation", "nan"],
+           ["--truncation", "1.1"], ["-le", "-1"]),
+    *usage(GENERATE, ["-n", "run", "--interpolate", "1", "2"], ["--steps", "1"], ["--steps", "1000000000"],
+           ["--steps", "x"]),
+    *usage(GENERATE, [], []),
+]  # fmt: skip
+
+TABLE = [*OFF_ROWS, *MESH_ROWS, *GRID_ROWS, *PLACE_ROWS, *RENDER_ROWS, *TRAIN_ROWS, *GENERATE_ROWS]
+
+
+# --- the checks
+
+
+def files_of(folder: Path) -> dict[str, bytes | None]:
+    """List the files of a folder with their content, of large ones and of links, pipes and folders none."""
+    found = {}
+    for path in folder.rglob("*"):
+        is_small = path.is_file() and not path.is_symlink() and path.stat().st_size < 10**7
+        found[path.relative_to(folder).as_posix()] = path.read_bytes() if is_small else None
+    return found
+
+
+@pytest.fixture(scope="module")
+def ended(request, tmp_path_factory) -> Callable[[Row], tuple[running.Ended, Path, dict]]:
+    """Give a function that tells how a row ended; rows that share an interpreter run on the first call."""
+    calls = [item.callspec for item in request.session.items if hasattr(item, "callspec")]
+    wanted = {call.params["row"].name for call in calls if isinstance(call.params.get("row"), Row)}
+    results = {}
+
+    def prepare(row: Row) -> tuple[Path, dict]:
+        folder = tmp_path_factory.mktemp("row") / "here"
+        folder.mkdir()
+        row.make(folder)
+        return folder, files_of(folder)
+
+    def give(row: Row) -> tuple[running.Ended, Path, dict]:
+        if row.is_alone:
+            folder, before = prepare(row)
+            return running.run(row.script, list(row.arguments), folder), folder, before
+        if row.name not in results:
+            together = [
+                other
+                for other in TABLE
+                if running.needs_torch(other.script) == running.needs_torch(row.script)
+                and not (other.is_alone or other.unless)
+                and other.name in wanted
+            ]
+            prepared = [prepare(other) for other in together]
+            jobs = [
+                (other.script, list(other.arguments), folder)
+                for other, (folder, _) in zip(together, prepared, strict=True)
+            ]
+            notes = tmp_path_factory.mktemp("notes") / "ended"
+            for other, result, place in zip(together, running.run_batch(jobs, notes), prepared, strict=True):
+                results[other.name] = (result, *place)
+        return results[row.name]
+
+    return give
+
+
+def name_of(row: Row) -> str:
+    """Give a row's name in a form that any terminal shows."""
+    return re.sub(r"[^ -~]", "?", row.name)[:60]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=name_of)
+def test_bad_input_ends_with_one_sentence_and_leaves_only_what_is_whole(row, ended):
+    if row.unless:
+        pytest.skip(row.unless)
+    result, folder, before = ended(row)
+    assert result.code == row.code, result.err
+    assert "Traceback" not in result.err
+    assert len(result.sentences) == (row.sentences if row.code else 0), result.err
+    for word in row.says:
+        assert word in " ".join(result.sentences), result.err
+    assert result.seconds < 20
+    after = files_of(folder)
+    new = {name for name, content in after.items() if name not in before and content is not None}
+    assert new == set(row.writes)
+    assert {name: after.get(name, "gone") for name in before} == before
+
+
+def test_rows_have_names_of_their_own_and_every_script_is_started_as_a_user_does():
+    assert len({row.name for row in TABLE}) == len(TABLE)
+    assert {row.script for row in TABLE} == {row.script for row in TABLE if row.is_alone}

@@ -1,0 +1,190 @@
+"""Full and read-only disks, missing permissions, two runs at once, clocks that go wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.robustness import running
+from tests.robustness.work import WORK
+
+ONE_EACH = [name for name in WORK if "processes" not in name]
+FUTURE, PAST = 4_000_000_000, 1
+CLOCK = """
+import itertools, time
+seconds = itertools.count(2_000_000_000, -3600)
+time.time = lambda: float(next(seconds))
+time.time_ns = lambda: 10**9 * next(seconds)
+"""
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """Give a function that tells which files a piece of work leaves on a good disk."""
+    known = {}
+
+    def give(name):
+        if name not in known:
+            work, folder = WORK[name], tmp_path_factory.mktemp("good")
+            work.prepare(folder)
+            assert running.run(work.script, work.arguments, folder).code == 0
+            known[name] = running.visible_files(folder)
+        return known[name]
+
+    return give
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Give the folder of a disk of 4 MB that is mounted for this test."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("only root on Linux may mount a small disk")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "rasgan-test", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody mount a disk")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def unprivileged():
+    """Give the options that run a script without the right to pass over permissions."""
+    if os.name != "posix":
+        pytest.skip("needs POSIX permissions")
+    if os.geteuid() != 0:
+        return {}
+    if sys.platform != "linux":
+        pytest.skip("only on Linux can root give up its rights over files")
+    return {"preexec_fn": running.give_up_rights}
+
+
+def hidden(folder):
+    return [path for path in folder.rglob(".*") if path.is_file()]
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_a_full_disk_is_told_and_the_same_command_goes_on(name, small_disk, expected):
+    work = WORK[name]
+    work.prepare(small_disk)
+    before = running.visible_files(small_disk)
+    free = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
+    filler = small_disk / ".filler"
+    results = [len(content) for path, content in expected(name).items() if path not in before]
+    filler.write_bytes(bytes(free - int(2.5 * np.mean(results))))
+    ended = running.run(work.script, work.arguments, small_disk)
+    assert ended.code == 1
+    assert "Traceback" not in ended.err
+    assert ended.sentences
+    assert all("the disk is full; free some space" in sentence for sentence in ended.sentences)
+    left = running.visible_files(small_disk)
+    assert left == {path: expected(name)[path] for path in left}
+    assert len(before) < len(left) < len(expected(name))
+    assert hidden(small_disk) == [filler]
+    filler.unlink()
+    assert running.run(work.script, work.arguments, small_disk).code == 0
+    assert running.visible_files(small_disk) == expected(name)
+
+
+@pytest.mark.parametrize("name", ONE_EACH)
+def test_a_read_only_disk_is_told(name, small_disk):
+    work = WORK[name]
+    work.prepare(small_disk)
+    before = running.visible_files(small_disk)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    ended = running.run(work.script, work.arguments, small_disk)
+    assert ended.code == 1
+    assert "Traceback" not in ended.err
+    assert ended.sentences
+    assert all("the disk is read-only; choose a place" in sentence for sentence in ended.sentences)
+    assert running.visible_files(small_disk) == before
+
+
+@pytest.mark.parametrize("name", ONE_EACH)
+def test_a_folder_that_may_not_be_written_is_told(name, unprivileged, tmp_path):
+    work = WORK[name]
+    work.prepare(tmp_path)
+    before = running.visible_files(tmp_path)
+    folders = [tmp_path, *(path for path in tmp_path.rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    ended = running.run(work.script, work.arguments, tmp_path, **unprivileged)
+    for folder in folders:
+        folder.chmod(0o755)
+    assert ended.code == 1
+    assert "Traceback" not in ended.err
+    assert ended.sentences
+    assert all("permission denied; choose a place" in sentence for sentence in ended.sentences)
+    assert running.visible_files(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ONE_EACH)
+def test_a_file_that_may_not_be_read_is_told_and_the_others_are_converted(name, unprivileged, tmp_path):
+    work = WORK[name]
+    work.prepare(tmp_path)
+    sources = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    sources[1].chmod(0)
+    ended = running.run(work.script, work.arguments, tmp_path, **unprivileged)
+    sources[1].chmod(0o644)
+    assert ended.code == 1
+    assert "Traceback" not in ended.err
+    assert len(ended.sentences) == 1
+    assert sources[1].name in ended.sentences[0]
+    assert "permission denied" in ended.sentences[0]
+    assert len(running.visible_files(tmp_path)) == 2 * len(sources) - 1
+
+
+@pytest.mark.parametrize("name", [name for name in WORK if name != "meshes to voxels"])
+def test_two_runs_at_once_in_one_folder_both_leave_whole_files(name, tmp_path, expected):
+    work = WORK[name]
+    work.prepare(tmp_path)
+    pair = [running.start(work.script, work.arguments, tmp_path) for _ in range(2)]
+    assert [process.wait(running.TIME_LIMIT_S) for process in pair] == [0, 0]
+    assert running.visible_files(tmp_path) == expected(name)
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["meshes to voxels", "shapes to meshes"])
+def test_a_clock_that_goes_backwards_and_files_of_the_future_change_nothing(name, tmp_path, expected):
+    work = WORK[name]
+    work.prepare(tmp_path / "work")
+    (tmp_path / "clock").mkdir()
+    (tmp_path / "clock" / "sitecustomize.py").write_text(CLOCK, encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path / "clock"), str(running.ROOT)])
+    environment = {**running.environment(), "PYTHONPATH": path}
+    for when in (FUTURE, PAST):
+        for file in (tmp_path / "work").rglob("*"):
+            os.utime(file, (when, when))
+        ended = running.run(work.script, work.arguments, tmp_path / "work", env=environment)
+        assert ended.code == 0, ended.err
+        assert running.visible_files(tmp_path / "work") == expected(name)
+    assert f"{len(expected(name)) // 2} already there" in ended.out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device /dev/full")
+def test_output_that_cannot_be_written_is_told(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((4, 4, 4)))
+    with Path("/dev/full").open("wb") as full:
+        ended = running.run("convert_to_obj.py", ["-f", "x.npy"], tmp_path, stdout=full)
+    assert ended.code == 1
+    assert ended.err.startswith("error: the disk is full")
+    assert ended.err.count("\n") == 1
+    assert (tmp_path / "models" / "x.obj").stat().st_size > 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs the pipes of POSIX")
+def test_output_that_nobody_reads_any_more_is_told(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((4, 4, 4)))
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = running.run("convert_to_obj.py", ["-f", "x.npy"], tmp_path, stdout=writer)
+    os.close(writer)
+    assert ended.code == 1
+    assert ended.err.startswith("error: nobody reads")
+    assert ended.err.count("\n") == 1

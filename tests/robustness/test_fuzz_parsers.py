@@ -1,0 +1,301 @@
+"""Readers of files that others made: on any input a result of the documented shape, or one sentence.
+
+RASGAN_FUZZ_EXAMPLES=20000 tries so many inputs for each reader.
+"""
+
+import base64
+import importlib.util
+import io
+import json
+import os
+import struct
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rasgan.errors import UserError
+from rasgan.files import LARGEST_SIDE, count_shapes, read_voxels
+from rasgan.meshes import read_mesh
+from rasgan.modelfiles import FORMATS, write_model
+from rasgan.voxels import surface_mesh
+from tests.robustness import running
+
+EXAMPLES = int(os.environ.get("RASGAN_FUZZ_EXAMPLES", "120"))
+fuzz = settings(
+    max_examples=EXAMPLES, deadline=10_000, suppress_health_check=list(HealthCheck), database=None
+)
+MEMORY = 3 << 30
+
+TETRAHEDRON = trimesh.Trimesh(
+    [[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3.5]], [[0, 2, 1], [0, 1, 3], [0, 3, 2]]
+)
+NUMBERS = [
+    b"-1",
+    b"0",
+    b"3",
+    b"255",
+    b"65536",
+    b"4294967295",
+    b"9999999999",
+    b"9" * 30,
+    b"nan",
+    b"-inf",
+    b"1e999",
+]
+WORDS = [
+    b" ",
+    b"\n",
+    b"\r",
+    b"\t",
+    b"#",
+    b"-",
+    b".",
+    b"/",
+    b"\0",
+    b"\xff",
+    b"OFF",
+    b"COFF",
+    b"ply",
+    b"list",
+    b"{",
+    b"[",
+]
+BINARY = [struct.pack("<I", number) for number in (0, 1, 10**6, 2**31, 2**32 - 1)] + [
+    struct.pack("<f", np.nan)
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bounded_memory():
+    """Let huge claims fail at once instead of filling the memory."""
+    if sys.platform != "linux":
+        yield
+        return
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@st.composite
+def damaged(draw, whole):
+    """Cut a good file, or exchange, double or insert some of its stretches."""
+    content = bytearray(whole)
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(content)))
+        stop = draw(st.integers(start, min(len(content), start + 12)))
+        kind = draw(st.integers(0, 5))
+        if kind == 0:
+            del content[start:]
+        elif kind == 1:
+            content[start:start] = content[start : start + draw(st.integers(0, 60))]
+        else:
+            content[start:stop] = draw(
+                st.one_of(st.sampled_from(NUMBERS), st.sampled_from(WORDS + BINARY), st.binary(max_size=8))
+            )
+    return bytes(content)
+
+
+def outcome(read, name, content):
+    """Give what a reader makes of a file; None after one sentence that names the file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        path.write_bytes(content)
+        try:
+            return read(path)
+        except UserError as error:
+            sentence = str(error)
+        except MemoryError:  # told in one sentence by the scripts
+            return None
+        assert str(path) in sentence
+        assert "\n" not in sentence
+        return None
+
+
+def check_mesh(mesh):
+    if mesh is not None:
+        vertices, faces = mesh
+        assert vertices.shape == (len(vertices), 3)
+        assert faces.shape == (len(faces), 3)
+        assert vertices.dtype == np.float64
+        assert faces.dtype == np.int64
+        assert np.isfinite(vertices).all()
+        assert 0 <= faces.min() <= faces.max() < len(vertices)
+
+
+def check_grid(grid):
+    if grid is not None:
+        assert grid.ndim == 3
+        assert len(set(grid.shape)) == 1
+        assert grid.shape[0] <= LARGEST_SIDE
+        assert grid.dtype.kind in "bf"
+
+
+# --- meshes
+
+
+def export(suffix, **options):
+    data = TETRAHEDRON.export(file_type=suffix, **options)
+    return data.encode() if isinstance(data, str) else data
+
+
+def gltf_in_one_file():
+    """Write the numbers of a .gltf, which lie beside it as a rule, into its text."""
+    files = trimesh.exchange.gltf.export_gltf(trimesh.Scene(TETRAHEDRON))
+    tree = json.loads(files["model.gltf"])
+    for buffer in tree["buffers"]:
+        numbers = base64.b64encode(files[buffer["uri"]]).decode()
+        buffer["uri"] = f"data:application/octet-stream;base64,{numbers}"
+    return json.dumps(tree).encode()
+
+
+OBJ = b"mtllib a\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 1\nvn 0 0 1\nusemtl a\nf 1/1/1 2/1/1 3/1/1\nf -1 -2 -3\n"
+MESHES = {
+    "off": export("off"),
+    "obj": OBJ,
+    "stl": export("stl"),
+    "text.stl": export("stl_ascii"),
+    "ply": export("ply"),
+    "text.ply": export("ply", encoding="ascii"),
+    "glb": export("glb"),
+    "gltf": gltf_in_one_file(),
+}
+
+
+@pytest.mark.parametrize("suffix", MESHES)
+def test_any_damaged_mesh_gives_a_good_one_or_a_sentence(suffix):
+    name = f"x.{suffix}"
+    assert outcome(read_mesh, name, MESHES[suffix]) is not None
+
+    @fuzz
+    @given(damaged(MESHES[suffix]))
+    def attempt(content):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of trimesh's parsers, on the terminal told once
+            check_mesh(outcome(read_mesh, name, content))
+
+    attempt()
+
+
+small = st.one_of(st.integers(-2, 9).map(lambda number: b"%d" % number), st.sampled_from(NUMBERS))
+
+
+@fuzz
+@given(
+    st.tuples(small, small),
+    st.lists(st.lists(small, max_size=6), max_size=12),
+    st.sampled_from([b"\n", b"\r\n", b"\r", b" ", b"\n\n", b"#\n"]),
+)
+def test_any_lines_of_numbers_after_an_off_header_give_a_mesh_or_a_sentence(counts, lines, end):
+    text = b"OFF" + end + b"%s %s 0\n" % counts + end.join(b" ".join(line) for line in lines)
+    check_mesh(outcome(read_mesh, "x.off", text))
+
+
+@fuzz
+@given(st.sampled_from(sorted(FORMATS)), st.data())
+def test_what_this_project_writes_and_somebody_damages(suffix, data):
+    with tempfile.TemporaryDirectory() as folder:
+        write_model(Path(folder, f"a{suffix}"), *surface_mesh(np.ones((1, 2, 1), bool)), 0.02)
+        whole = Path(folder, f"a{suffix}").read_bytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check_mesh(outcome(read_mesh, f"x{suffix}", data.draw(damaged(whole))))
+
+
+# --- grids
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+BINVOX = b"#binvox 1\ndim 4 4 4\ntranslate 0 0 0\nscale 1\ndata\n" + bytes([0, 30, 1, 34])
+GRIDS = {
+    "raw": bytes([0, 255, 255] * 9),
+    "npy": npy(np.eye(9).reshape(1, 3, 3, 9)[..., :3]),
+    "binvox": BINVOX,
+}
+
+
+@pytest.mark.parametrize("suffix", GRIDS)
+def test_any_damaged_grid_gives_a_cube_or_a_sentence(suffix):
+    name = f"x.{suffix}"
+    assert outcome(read_voxels, name, GRIDS[suffix]).any()
+
+    @fuzz
+    @given(damaged(GRIDS[suffix]))
+    def attempt(content):
+        check_grid(outcome(read_voxels, name, content))
+        count = outcome(count_shapes, name, content)
+        assert count is None or count >= 1
+
+    attempt()
+
+
+@fuzz
+@given(
+    shape=st.lists(
+        st.integers(-3, 9) | st.sampled_from([512, 513, 10**5, 10**10, 10**20, 2**63, 2**64]), max_size=6
+    ),
+    dtype=st.sampled_from(
+        ["<f4", ">f8", "<f2", "|b1", "|u1", "<i8", "<c8", "|O", "<U9", "|V4", "<M8[s]", "f16", "x"]
+    ),
+    is_fortran=st.sampled_from(["True", "False", "1", "None", "[]"]),
+    version=st.sampled_from([b"\1\0", b"\2\0", b"\3\0", b"\4\0", b"\0\0", b"\xff\xff"]),
+    size=st.integers(0, 600),
+)
+def test_any_npy_header_gives_a_cube_or_a_sentence(shape, dtype, is_fortran, version, size):
+    text = f"{{'descr': '{dtype}', 'fortran_order': {is_fortran}, 'shape': {tuple(shape)}, }}\n".encode()
+    length = len(text).to_bytes(2 if version == b"\1\0" else 4, "little")
+    check_grid(outcome(read_voxels, "x.npy", b"\x93NUMPY" + version + length + text + bytes(size)))
+
+
+@fuzz
+@given(st.lists(small, min_size=1, max_size=4), st.binary(max_size=200))
+def test_any_binvox_header_gives_a_cube_or_a_sentence(sides, data):
+    header = b"#binvox 1\ndim " + b" ".join(sides) + b"\ndata\n"
+    check_grid(outcome(read_voxels, "x.binvox", header + data))
+
+
+@fuzz
+@given(st.binary(max_size=600) | st.integers(0, 8).flatmap(lambda n: st.binary(min_size=n**3, max_size=n**3)))
+def test_any_bytes_as_raw_give_a_cube_or_a_sentence(content):
+    check_grid(outcome(read_voxels, "x.raw", content))
+
+
+# --- the renderer, which looks for faces before it starts Blender
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    before = sys.path.copy()
+    path = running.ROOT / "render" / "render_class_view.py"
+    spec = importlib.util.spec_from_file_location("render_class_view", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    sys.path[:] = before
+
+
+def test_any_model_has_faces_or_a_sentence_says_that_it_has_none(renderer):
+    @fuzz
+    @given(damaged(MESHES["obj"]) | st.binary(max_size=300))
+    def attempt(content):
+        told = []
+        has_faces = outcome(lambda path: renderer.has_faces(path, told.append), "x.obj", content)
+        assert has_faces == any(line[:2] in (b"f ", b"f\t") for line in content.split(b"\n"))
+        assert len(told) == (not has_faces)
+
+    attempt()
