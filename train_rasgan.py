@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         demo.fill_in(args)
         demo.prepare(cli.say)
         args.load = bool(checkpoints.saved_positions(RunFolder(args.name).checkpoints))
-    elif not args.name or not args.data:
+    elif args.name is None or args.data is None:
         parser.error("-n/--name and -d/--data are required (or try --demo)")
     device = parallel.own_device(choose_device(args.device))
     configure(device)
@@ -184,7 +184,8 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
     run = RunFolder(args.name)
     with reserved(run):
         position, state = find_checkpoint(run, args)
-        settings = choose_settings(args, state)
+        with checkpoints.understood(checkpoints.weights_path(run.checkpoints, position)):
+            settings = choose_settings(args, state)
         value = settings.occupied
         shapes = load_shapes(args.data, settings.resolution, device, progress("reading shapes"), value)
         validation = args.validation_data and load_shapes(

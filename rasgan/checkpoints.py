@@ -12,11 +12,14 @@ highest one after a resume from an earlier epoch.
 import pickle
 import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from rasgan.devices import is_out_of_memory
 from rasgan.errors import UserError
 from rasgan.files import atomic_path
 
@@ -114,6 +117,19 @@ def load_optimizers(folder: Path, position: Position) -> dict | None:
     """Read the optimisers' state of a checkpoint; None where it was dropped."""
     path = optimizers_path(folder, position)
     return _load(path) if path.exists() else None
+
+
+@contextmanager
+def understood(path: Path) -> Iterator[None]:
+    """Turn what goes wrong inside the block, because the checkpoint at `path` is odd, into a sentence."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise UserError(
+            f"{path}: not what this version saves for a run; take another epoch with -le, or start anew."
+        ) from error
 
 
 def weights_path(folder: Path, position: Position) -> Path:

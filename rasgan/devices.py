@@ -64,14 +64,20 @@ def read_later(values: Tensor) -> Callable[[], list[float]]:
     return read
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an exception means that some memory is full."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+
+
 @contextmanager
 def memory_guarded(batch_size: int) -> Iterator[None]:
     """Turn "out of memory" inside the block into a sentence with a batch size to try."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if type(error) is RuntimeError and "DefaultCPUAllocator" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
             raise
+        smaller = f"--batchsize {batch_size // 2}" if batch_size > 1 else "a smaller --width"
         raise UserError(
-            f"the memory is too small for batches of {batch_size}; try --batchsize {max(1, batch_size // 2)}."
+            f"the memory is too small for batches of {batch_size} of networks this wide; try {smaller}."
         ) from error

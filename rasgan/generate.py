@@ -111,9 +111,10 @@ def load_generator(folder: Path, epoch: int | None = None) -> tuple[Generator, P
     """Rebuild the generator of a checkpoint (the averaged one where the run kept it), and where it stood."""
     position = checkpoints.choose_position(folder, epoch)
     state = checkpoints.load_checkpoint(folder, position)
-    settings = Settings(**state["settings"])
-    generator = Generator(settings.width, settings.resolution, settings.output)
-    generator.load_state_dict(state.get("averaged", state["generator"]))
+    with checkpoints.understood(checkpoints.weights_path(folder, position)):
+        settings = Settings(**state["settings"])
+        generator = Generator(settings.width, settings.resolution, settings.output)
+        generator.load_state_dict(state.get("averaged", state["generator"]))
     return generator.eval(), position
 
 

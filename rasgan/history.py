@@ -34,7 +34,10 @@ class History:
     """One row of `COLUMNS` a step, 64 bytes each."""
 
     def __init__(self, rows: np.ndarray | None = None) -> None:
-        self._values = array("d", b"" if rows is None else np.ascontiguousarray(rows, np.float64).tobytes())
+        rows = np.empty((0, len(COLUMNS))) if rows is None else rows
+        if rows.ndim != 2 or rows.shape[1] != len(COLUMNS):
+            raise ValueError(f"rows have {len(COLUMNS)} numbers: {rows.shape}")
+        self._values = array("d", np.ascontiguousarray(rows, np.float64).tobytes())
 
     def __len__(self) -> int:
         return len(self._values) // len(COLUMNS)

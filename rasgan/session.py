@@ -179,12 +179,12 @@ def begin(
     """
     check_sizes(settings.batchsize, len(shapes), None if validation is None else len(validation))
     seed_weights(settings.seed)
-    players = build_players(settings, shapes.device, precision)
-    pace, history = settings.pace(), History()
-    if state is not None:
+    if state is None:
+        players, pace, history = build_players(settings, shapes.device, precision), settings.pace(), History()
+        return Session(run, settings, players, pace, history, shapes, validation)
+    with checkpoints.understood(checkpoints.weights_path(run.checkpoints, position)):
+        players, pace = build_players(settings, shapes.device, precision), settings.pace()
         players.load_state_dict(state)
-        if optimizers is not None:
-            players.load_optimizers_state_dict(optimizers)
         history = History(state["history"].numpy())
         before = Settings(**state["settings"])
         if before.schedule == settings.schedule:
@@ -192,6 +192,9 @@ def begin(
             pace.reached = pace.reached and before.stop_ratio == settings.stop_ratio
         else:
             pace.go_to(position.epoch)
+    if optimizers is not None:
+        with checkpoints.understood(checkpoints.optimizers_path(run.checkpoints, position)):
+            players.load_optimizers_state_dict(optimizers)
     players.set_learning_rates(*pace.rates)
     return Session(run, settings, players, pace, history, shapes, validation)
 

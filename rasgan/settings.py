@@ -32,6 +32,15 @@ class Settings:
     epochs: int = 2500
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, kind = getattr(self, field.name), type(field.default)
+            if not isinstance(value, (int, float) if kind is float else kind):
+                raise TypeError(f"{field.name} must be of type {kind.__name__}: {value!r}")
+        for name in ("resolution", "width", "penalty_every", "generator_every", "batchsize", "epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1: {getattr(self, name)}")
+
     def state_dict(self) -> dict:
         """Give plain numbers and strings, as checkpoints and JSON hold them."""
         return asdict(self)
@@ -117,12 +126,12 @@ def resumed_settings(
     ------
     UserError
         If the user asks for something that the run cannot change; the sentence names each such option.
+    ValueError
+        If the stored settings are not those of this version.
     """
     known = {field.name for field in fields(Settings)}
     if not set(stored) <= known:
-        raise UserError(
-            "the checkpoint was written by another version of this project; resume it with that one."
-        )
+        raise ValueError("settings that this version does not know")
     wanted = {**({} if recipe is None else RECIPES[recipe]), **given}
     old = asdict(Settings(**stored))
     fixed = {name: value for name, value in wanted.items() if name not in CHANGEABLE}

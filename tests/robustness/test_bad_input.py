@@ -6,6 +6,7 @@ arguments that are typed there, and the words. Rows that must work have the code
 
 import json
 import os
+import pickle
 import re
 import struct
 import sys
@@ -92,6 +93,16 @@ def holes(name: str, header: bytes, size: int) -> Make:
         with (folder / name).open("wb") as large:
             large.write(header)
             large.truncate(size)
+
+    return make
+
+
+def cut(name: str) -> Make:
+    """Cut a file in the middle."""
+
+    def make(folder: Path) -> None:
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole[: len(whole) // 2])
 
     return make
 
@@ -555,7 +566,130 @@ def train(name: str, make: Make, arguments: Sequence[str], *says: str, **options
     return Row(f"train, {name}", TRAIN, make, [*TINY, *arguments], says, **options)
 
 
+def checkpoint(change: Callable[[dict], object] = lambda state: None, name: str = "1") -> Make:
+    """Put grids and a checkpoint of epoch 1 into the folder, with a change in what ``1.NAME.pt`` holds.
+
+    `change` changes the dictionary, or gives what is saved in its place: an object, or bytes.
+    """
+
+    def make(folder: Path) -> None:
+        import torch
+
+        from rasgan import checkpoints, session
+        from rasgan.dataset import load_shapes
+        from rasgan.runs import RunFolder
+        from rasgan.settings import Settings
+
+        grids(folder)
+        settings = Settings(resolution=32, width=8, batchsize=2, epochs=1)
+        training = session.begin(RunFolder("run", folder), settings, load_shapes(folder / "data", 32), None)
+        training.save(checkpoints.Position(1), keep=2)
+        path = folder / f"checkpoint/run/{name}.pt"
+        state = torch.load(path, weights_only=True)
+        changed = change(state)
+        if isinstance(changed, bytes):
+            path.write_bytes(changed)
+        else:
+            torch.save(state if changed is None else changed, path)
+
+    return make
+
+
+class RunsCode:
+    """Something that writes a file when it is unpickled."""
+
+    def __reduce__(self) -> tuple:
+        return open, ("was-run", "w")
+
+
+def setting(**values: object) -> Callable[[dict], None]:
+    """Change settings in a checkpoint."""
+    return lambda state: state["settings"].update(values)
+
+
+def dropped(*names: str) -> Callable[[dict], dict]:
+    """Drop entries of a checkpoint."""
+    return lambda state: {name: value for name, value in state.items() if name not in names}
+
+
+def resumed(name: str, make: Make, *says: str) -> Row:
+    """Make a row of one training that cannot go on."""
+    return Row(f"train, {name}", TRAIN, make, [*RESUMED, "-e", "2", "-l"], ["1.", *says])
+
+
+def shown(name: str, make: Make, *says: str) -> Row:
+    """Make a row of one run that cannot generate."""
+    return Row(f"generate, {name}", GENERATE, make, ["-n", "run"], ["1.pt", *says])
+
+
+def wrong_table(name: str, content: bytes, *says: str) -> Row:
+    """Make a row of one schedule that cannot be read."""
+    make = both(grids, file("mine.csv", content))
+    return train(f"schedule, {name}", make, ["--schedule", "mine.csv"], "mine.csv", *says)
+
+
+RESUMED = ["-n", "run", "-d", "data", "--device", "cpu"]
+HEADER = b"epochs,generator,discriminator\n"
+NOT_WHOLE = ("not a whole checkpoint", "-le")
+ANOTHER = ("not a checkpoint of this version",)
+ODD = ("not what this version saves", "-le")
+DAMAGED = {  # what is wrong: the change, and what is said
+    "of 0 bytes": (lambda state: b"", NOT_WHOLE),
+    "of text": (lambda state: b"hello", NOT_WHOLE),
+    "a plain pickle": (lambda state: pickle.dumps({"format": 2}), NOT_WHOLE),
+    "a pickle that runs code": (lambda state: pickle.dumps(RunsCode()), NOT_WHOLE),
+    "that runs code inside": (lambda state: {**state, "extra": RunsCode()}, NOT_WHOLE),
+    "an empty zip archive": (lambda state: b"PK\x05\x06" + bytes(18), NOT_WHOLE),
+    "that is a list": (lambda state: [1, 2], ANOTHER),
+    "without a format": (dropped("format"), ANOTHER),
+    "of an older version": (lambda state: state.update(format=1), ANOTHER),
+    "of a newer version": (lambda state: state.update(format=99), ANOTHER),
+    "without its settings": (dropped("settings"), ODD),
+    "without its generator": (dropped("generator"), ODD),
+    "with settings that are a list": (lambda state: state.update(settings=[1]), ODD),
+    "of another width": (setting(width=16), ODD),
+    "of a width that is text": (setting(width="8"), ODD),
+    "of width 0": (setting(width=0), ODD),
+    "of an unknown end": (setting(output="tanh"), ODD),
+    "of numbers for weights": (lambda state: state["generator"].update({"dense.bias": 1}), ODD),
+}
+UNFIT = {
+    "without its gate": (dropped("gate"), ODD),
+    "without its place in the schedule": (dropped("pace"), ODD),
+    "without its history": (dropped("history"), ODD),
+    "with a history of another shape": (lambda state: state.update(history=state["history"][:, :3]), ODD),
+    "of an unknown loss": (setting(loss="best"), ODD),
+    "of batches of 0": (setting(batchsize=0), ODD),
+    "with a setting from elsewhere": (setting(colour=1), ODD),
+}
+
 TRAIN_ROWS = [
+    *(resumed(f"a checkpoint {name}", checkpoint(change), *says)
+      for name, (change, says) in {**DAMAGED, **UNFIT}.items()),
+    resumed("a checkpoint cut off", both(checkpoint(), cut("checkpoint/run/1.pt")), *NOT_WHOLE),
+    resumed("a checkpoint that is a folder", both(grids, folder_named("checkpoint/run/1.pt")), *NOT_WHOLE),
+    resumed("Adam's state cut off", both(checkpoint(), cut("checkpoint/run/1.optim.pt")), *NOT_WHOLE),
+    resumed("Adam's state of one player", checkpoint(dropped("d"), "1.optim"), *ODD),
+    resumed("Adam's state of numbers", checkpoint(lambda state: state.update(g=1), "1.optim"), *ODD),
+    Row("train, options against the checkpoint", TRAIN, checkpoint(), [*TINY, "-l", "--width", "16", "--loss",
+        "sgan"], ["--width 16 (the run has 8)", "--loss sgan", "leave out"]),
+    Row("train, a name that is taken", TRAIN, checkpoint(), TINY, ["checkpoint", "--load", "--name"]),
+    train("no such schedule", grids, ["--schedule", "gone.csv"], "gone.csv: no such file", "airplane, chair"),
+    train("a folder for a schedule", grids, ["--schedule", "data"], "data: no such file"),
+    wrong_table("empty", b"", "first line must be"),
+    wrong_table("of bytes", bytes(range(256)), "CSV"),
+    wrong_table("without rows", HEADER, "no rows"),
+    wrong_table("with a gap", HEADER + b"0-3,1,1\n4-5,1,1\n", "line 3", "go on from 3"),
+    wrong_table("that goes back", HEADER + b"0-3,1,1\n3-3,1,1\n", "line 3", "higher"),
+    wrong_table("of words", HEADER + b"0-3,fast,slow\n", "line 2", "such as"),
+    wrong_table("of too many columns", HEADER + b"0-3,1,1,1\n", "line 2", "such as"),
+    wrong_table("with a rate of 0", HEADER + b"0-3,0,1\n", "line 2", "above 0"),
+    wrong_table("with a rate of nan", HEADER + b"0-3,nan,1\n", "line 2", "above 0"),
+    train("schedule and rates", grids, ["--schedule", "chair", "-glr", "1"], "schedule sets", "leave out"),
+    train("stop ratio without a gate", grids, ["--stop-ratio", "9", "--no-gate"], "--stop-ratio", "--gate"),
+    *usage(TRAIN, TINY, ["--stop-ratio", "-1"], ["--stop-ratio", "1.5"], ["--occupied", "0"],
+           ["--occupied", "nan"], ["--generator-every", "0"], ["--precision", "fp8"], ["--schedule"],
+           make=grids),
     train("no such data", nothing, [], "data: no such folder", "check the path", is_alone=True),
     train("data that are a file", file("data", "x"), [], "data: ", "folder"),
     train("no grids", folder_named("data"), [], "no .raw voxel files", "convert_data.py"),
@@ -590,6 +724,9 @@ TRAIN_ROWS = [
 ]  # fmt: skip
 
 GENERATE_ROWS = [
+    *(shown(f"a checkpoint {name}", checkpoint(change), *says) for name, (change, says) in DAMAGED.items()),
+    shown("a checkpoint of another resolution", checkpoint(setting(resolution=64)), *ODD),
+    shown("a checkpoint cut off", both(checkpoint(), cut("checkpoint/run/1.pt")), *NOT_WHOLE),
     Row("generate, unknown run", GENERATE, nothing, ["-n", "run"], ("no checkpoints", "--name"),
         is_alone=True),
     Row("generate, a file for the run", GENERATE, file("checkpoint/run", "x"), ["-n", "run"],

@@ -34,7 +34,7 @@ def test_contradictions_are_named_one_by_one():
 
 
 def test_unknown_settings_mean_another_version():
-    with pytest.raises(UserError, match="another version"):
+    with pytest.raises(ValueError, match="does not know"):
         resumed_settings({**Settings().state_dict(), "colour": 1}, None, {})
 
 
