@@ -307,9 +307,10 @@ def _zip_members(archive: Path, place: Path) -> Iterator[Member]:
             if entry.flag_bits & 0x1:
                 raise BadArchiveError(f"{archive}: encrypted; unpack it by hand or find one that is not.")
             position += entry.file_size
-            is_folder = entry.filename.endswith(("/", "\\"))
+            name = entry.orig_filename  # zipfile cuts `filename` at a NUL
+            is_folder = name.endswith(("/", "\\"))
             read = None if is_folder else lambda entry=entry: packed.open(entry)
-            yield Member(entry.filename, read, position, total)
+            yield Member(name, read, position, total)
 
 
 def _tar_members(archive: Path) -> Iterator[Member]:
