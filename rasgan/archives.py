@@ -188,7 +188,8 @@ def _refusing_damage(archive: Path) -> Iterator[None]:
 
 
 def _damaged(archive: Path, error: Exception) -> BadArchiveError:
-    return BadArchiveError(f"{archive}: damaged or incomplete ({error}); download it again.")
+    reason = str(error)[:200]  # may hold a name from the archive, as long as that is
+    return BadArchiveError(f"{archive}: damaged or incomplete ({reason}); download it again.")
 
 
 def _write_members(archive: Path, members: Iterator[Member], folder: Path, progress: Progress | None) -> None:
