@@ -304,6 +304,8 @@ def _first_bytes(chunks: Iterator[bytes]) -> bytes:
     first = b""
     while len(first) < HEAD and (chunk := next(chunks, b"")):
         first += chunk
+    if not first:  # or broken off among its headers
+        raise _TryAgainError("sends nothing")
     if first.lstrip()[:1] == b"<":
         raise _HopelessError("sends a web page instead of an archive")
     if not archives.looks_like_archive(first):
@@ -385,7 +387,9 @@ def _continued_total(response: requests.Response, partial: PartialFile, have: in
     """Check that an answer goes on where the partial file ends, in the same version; give the whole size."""
     note = partial.note()
     start, total = _range(response) if response.status_code == 206 else (None, None)
-    is_same = total == note.total and _validator(response) in (note.validator, None)
+    # Without a size to compare, a 206 to If-Range still says that it is the same version.
+    is_same_size = total == note.total or (note.total is None and note.validator is not None)
+    is_same = is_same_size and _validator(response) in (note.validator, None)
     if start != have or not is_same or _is_encoded(response):
         partial.discard()
         raise _TryAgainError("has another version of the file now")
