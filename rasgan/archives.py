@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from rasgan import files
 from rasgan.errors import UserError
 
 MAX_BYTES = 64 * 10**9
@@ -182,7 +183,7 @@ def _refusing_damage(archive: Path) -> Iterator[None]:
         raise _damaged(archive, error) from error
     except OSError as error:
         # bz2 tells of damage without a number, a seek to a false place gives EINVAL; the rest is the disk's.
-        if error.errno not in (None, errno.EINVAL) or error.filename is not None:
+        if error.errno not in (None, errno.EINVAL):
             raise
         raise _damaged(archive, error) from error
 
@@ -205,7 +206,7 @@ def _write_members(archive: Path, members: Iterator[Member], folder: Path, progr
             path.mkdir(parents=True, exist_ok=True)
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        with member.read() as source, path.open("xb") as copy:
+        with member.read() as source, files.naming(path), path.open("xb") as copy:
             while chunk := source.read(CHUNK):
                 budget.spend(len(chunk))
                 copy.write(chunk)

@@ -93,6 +93,6 @@ def describe_os_error(error: OSError) -> str:
         return f"{where}the disk is full; free some space, then run the same command again."
     if isinstance(error, FileNotFoundError):
         return f"{where}no such file or folder; check the path."
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return f"{where}permission denied; choose a place that you may read and write."
     return f"{where}{error.strerror or error}."

@@ -17,7 +17,7 @@ from urllib.parse import urljoin
 import requests
 import urllib3
 
-from rasgan import archives
+from rasgan import archives, files
 from rasgan.errors import UserError
 
 CHUNK = 1 << 18
@@ -317,7 +317,7 @@ def _store(
     partial: PartialFile, first: bytes, chunks: Iterator[bytes], total: int | None, progress: Progress
 ) -> None:
     """Append what comes to the partial file and compare its size with what was announced."""
-    with partial.path.open("ab") as file:
+    with files.naming(partial.path), partial.path.open("ab") as file:
         for chunk in itertools.chain([first], chunks):
             file.write(chunk)
             progress(file.tell(), total)

@@ -110,7 +110,7 @@ def test_a_disk_that_fills_up_while_downloading_keeps_what_has_come(disk, monkey
             and (server.send(handler, 200, server.body, {"ETag": server.etag}) or True)  # without a length
         )
         assert run(disk.path, "--yes", "--url", server.url) == 1
-        check_sentence(capsys.readouterr().err, "", FULL)
+        check_sentence(capsys.readouterr().err, disk.path / "ModelNet10.zip.part", FULL)
         assert not (disk.path / "ModelNet10.zip").exists()
         assert not (disk.path / "ModelNet10").exists()
         disk.become("size=2m")
