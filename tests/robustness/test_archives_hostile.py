@@ -334,12 +334,15 @@ FINE = {
 }
 
 
-@pytest.mark.parametrize("kind", PACKERS)
-@pytest.mark.parametrize("name", FINE)
-def test_an_odd_archive_that_harms_nobody_is_unpacked(place, tmp_path, kind, name):
+# A tar has a mark of its own for folders.
+FINE_KINDS = [
+    (name, kind) for name in FINE for kind in PACKERS if (name, kind) != ("folders of Windows", "tar.gz")
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), FINE_KINDS)
+def test_an_odd_archive_that_harms_nobody_is_unpacked(place, tmp_path, name, kind):
     archive = tmp_path / "archive.bin"
-    if kind == "tar.gz" and name == "folders of Windows":
-        pytest.skip("tar has a mark of its own for folders")
     archive.write_bytes(PACKERS[kind](*FINE[name]))
     assert run(archive, place) == 0
     names = [str(path).replace("\\", "/").removeprefix("ModelNet10/") for path, _ in FINE[name]]

@@ -84,7 +84,8 @@ def is_downloading(place: Path) -> bool:
 
 
 def is_unpacking(place: Path) -> bool:
-    return any(place.glob(".ModelNet10.unpacking/ModelNet10/chair/train/*.off"))
+    has_begun = any(place.glob(".ModelNet10.unpacking/ModelNet10/chair/train/*.off"))
+    return has_begun and not is_in_place(place)
 
 
 def is_in_place(place: Path) -> bool:
@@ -99,14 +100,17 @@ def has_come(place: Path) -> bool:
     "moment", [is_downloading, is_unpacking, is_in_place], ids=lambda is_it: is_it.__name__
 )
 def test_killed_at_a_chosen_moment(server, never_killed, tmp_path, moment: Callable[[Path], bool]):
-    place = tmp_path / "killed"
-    deadline = time.monotonic() + TIMEOUT_S
-    with start(server, place) as process:
-        while not moment(place) and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.0005)
-        process.kill()
-    assert moment(place)
-    assert is_in_place(place) == (moment is is_in_place)
+    for attempt in range(5):  # the moment may pass before the kill comes
+        server.requests.clear()
+        place = tmp_path / f"killed_{attempt}"
+        with start(server, place) as process:
+            while not moment(place) and process.poll() is None:
+                time.sleep(0.0005)
+            process.kill()
+        if moment(place):
+            break
+    else:
+        pytest.fail("the moment never came, or was always missed")
     complete(server, place)
     assert tree(place) == never_killed
     if moment is is_downloading:
@@ -203,7 +207,7 @@ def test_a_second_run_is_refused_while_one_is_at_work_and_neither_disturbs_the_o
     archive.write_bytes(ARCHIVE)
     command = ["--dataset", "modelnet10", "--dir", str(place)]
     with start(server, place) as first:
-        while not is_downloading(place) and not (place / "ModelNet10.zip.part").exists():
+        while not (place / "ModelNet10.zip.part").exists():
             assert first.poll() is None
             time.sleep(0.01)
         for source in (["--yes", "--url", server.url], ["--archive", str(archive)]):
