@@ -360,9 +360,17 @@ class _StrictTarInfo(tarfile.TarInfo):
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(f"header: {error}") from error
+        if header.size < 0:
+            raise tarfile.ReadError(f"a size of {header.size} bytes")
         if header.type in _EXTENSIONS and header.size > EXTENSION_BYTES:
             raise tarfile.ReadError(f"an extension header of {header.size} bytes")
         return header
+
+    def _refuse_sparse(self, *args: object) -> None:
+        raise tarfile.ReadError("a sparse file, which no mesh is")
+
+    # tarfile looks for the end of a sparse file's map for ever where the archive ends first.
+    _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
 def _not_plain(archive: Path, name: str) -> BadArchiveError:

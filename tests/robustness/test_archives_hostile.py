@@ -143,6 +143,21 @@ def sparse_bomb() -> bytes:
     return tar_gz_of((info, b""))
 
 
+def sparse_without_end() -> bytes:
+    """End the archive within the map of a sparse file."""
+    info = tarfile.TarInfo("ModelNet10/chair/train/sparse.off")
+    info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "m/a.off"}
+    info.size = 512
+    return gzip.compress(info.tobuf(tarfile.PAX_FORMAT) + b"9".ljust(512, b"\n"), mtime=0)
+
+
+def with_negative_size() -> bytes:
+    """Lead the reader back to the same header again and again."""
+    info = tarfile.TarInfo("m/a.off")
+    info.size = -512
+    return gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024), mtime=0)
+
+
 @dataclass(frozen=True)
 class Bad:
     """An archive and what the sentence about it must say."""
@@ -222,7 +237,9 @@ TABLE = [
     Bad("parent folder in a pax header, tar.gz", lambda: tar_gz_of(pax_named("../evil.off")), OUT),
     Bad("ratio, zip", lambda: zip_of((MESH, bytes(70_000_000)), whole=False), BOMB),
     Bad("ratio, tar.gz", lambda: tar_gz_of((MESH, bytes(70_000_000)), whole=False), BOMB),
-    Bad("sparse file, tar.gz", sparse_bomb, BOMB),
+    Bad("sparse file, tar.gz", sparse_bomb, "a sparse file"),
+    Bad("sparse file whose map has no end, tar.gz", sparse_without_end, "a sparse file"),
+    Bad("negative size, tar.gz", with_negative_size, "a size of -512 bytes"),
     Bad("bomb behind the end, tar.gz", lambda: tar_gz_of() + gzip.compress(bytes(70_000_000)), BOMB),
     Bad("extension headers in a chain, tar.gz", deep_in_headers, DAMAGED),
     Bad("extension header of digits, tar.gz", slow_to_search, DAMAGED),
