@@ -115,16 +115,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return make_sample(args.dir)
     dataset = DATASETS[name]
     folder = args.dir / dataset.folder
-    if is_filled(folder):
-        print(f"{folder} is already there: nothing to do. (Remove or rename it to get it anew.)")
-        return 0
+    is_there = is_filled(folder)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: a file stands where the data set's folder goes; rename it.")
-    if not args.archive and not args.yes and not agree(dataset):
+    if not is_there and not args.archive and not args.yes and not agree(dataset):
         print("Nothing was downloaded.")
         return 0
-    with alone_at(folder):
-        get(dataset, folder, args.archive, (args.url,) if args.url else dataset.urls)
+    if not is_there or has_remains(dataset, folder):
+        with alone_at(folder):
+            is_there = is_filled(folder)  # now, as another run may have ended since this one asked
+            clear_away(dataset, folder, is_there)
+            if not is_there:
+                get(dataset, folder, args.archive, (args.url,) if args.url else dataset.urls)
+    if is_there:
+        print(f"{folder} is already there: nothing to do. (Remove or rename it to get it anew.)")
+        return 0
     print(f"The meshes are in {folder}. Next:")
     print(f"  python convert_data.py -m {folder / dataset.example}")
     return 0
@@ -173,11 +178,25 @@ def is_filled(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
 
 
+def has_remains(dataset: Dataset, folder: Path) -> bool:
+    """Say whether a run that was killed when `folder` was all but done left something beside it."""
+    traces = (lock_path(folder), archives.workplace(folder))
+    return any(path.exists() for path in traces) or download.was_fetched(folder.with_name(dataset.archive))
+
+
+def clear_away(dataset: Dataset, folder: Path, is_there: bool) -> None:
+    """Remove what a killed run left, but for what can be used again."""
+    archives.remove_remains(folder)
+    if is_there and download.was_fetched(folder.with_name(dataset.archive)):
+        download.remove(folder.with_name(dataset.archive))
+
+
 def get(dataset: Dataset, folder: Path, own_archive: Path | None, urls: Sequence[str]) -> None:
     """Download unless there is an archive, then unpack it; only what was downloaded here is removed."""
     archive = own_archive or folder.with_name(dataset.archive)
-    to_download = 0 if archive.is_file() else dataset.packed_bytes
-    archives.check_room(folder.parent, dataset.unpacked_bytes + to_download, f"get {dataset.folder}")
+    to_download = dataset.packed_bytes - download.PartialFile(archive).size
+    needed = dataset.unpacked_bytes + (0 if archive.is_file() else max(0, to_download))
+    archives.check_room(folder.parent, needed, f"get {dataset.folder}")
     if not archive.is_file():
         with byte_bar(f"Downloading {archive.name}") as show:
             download.fetch(urls, archive, show)
@@ -207,9 +226,14 @@ def make_sample(place: Path) -> int:
 def alone_at(folder: Path) -> AbstractContextManager[None]:
     """Keep a second run away from a data set that one is at work on."""
     return locks.exclusive(
-        folder.with_name(f".{folder.name}.lock"),
+        lock_path(folder),
         f"{folder}: another run is at work on it; wait until it ends, then run the same command again.",
     )
+
+
+def lock_path(folder: Path) -> Path:
+    """Give the lock file of a data set; a killed run leaves it."""
+    return folder.with_name(f".{folder.name}.lock")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import shutil
 import stat
 import struct
 import tarfile
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from rasgan import files
 from rasgan.errors import UserError
 
 MAX_BYTES = 64 * 10**9
@@ -30,7 +32,17 @@ MAX_RATIO = 100
 """Unpacked bytes per packed byte; meshes as text have 3 to 6. Archives under `FREE_BYTES` may have more."""
 
 FREE_BYTES = 64 * 10**6
-MAX_FILES = 500_000
+MAX_FILES = 100_000
+"""Files and folders together; ModelNet40 has 12,311 meshes."""
+
+LONGEST_PART = 255
+LONGEST_NAME = 1000
+"""Bytes between two slashes, and in all; common file systems store no more, or hardly more."""
+
+DEEPEST = 16
+EXTENSION_BYTES = 1 << 13
+"""Largest header that tells of another one. It holds a name and times; older Pythons search it for ever."""
+
 CHUNK = 1 << 20
 
 _TAR_MAGIC_AT = 257
@@ -58,7 +70,8 @@ _DAMAGE = (
 )
 # What some system cannot store: reserved letters and names, trailing dots and spaces.
 _UNPORTABLE = re.compile(
-    r'[\x00-\x1f<>:"|?*\ud800-\udfff]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE
+    r'[\x00-\x1f<>:"|?*\ud800-\udfff]|[. ]$|^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³]) *(\.|$)',
+    re.IGNORECASE,
 )
 
 Progress = Callable[[int, int], object]
@@ -115,7 +128,7 @@ def unpack(archive: Path, target: Path, progress: Progress | None = None) -> Non
     Raises
     ------
     BadArchiveError
-        If the archive is damaged, hostile or holds no CLASS/train; nothing is left behind.
+        If the archive is damaged, hostile or holds no meshes in CLASS/train; nothing is left behind.
     UserError
         If the disk has not enough room; nothing is left behind.
     """
@@ -123,9 +136,8 @@ def unpack(archive: Path, target: Path, progress: Progress | None = None) -> Non
         head = file.read(512)
     if not looks_like_archive(head):
         raise BadArchiveError(f"{archive}: neither a zip nor a tar archive; download it again.")
-    # One fixed name, so that what a killed run left behind is found and removed.
-    temporary = target.with_name(f".{target.name}.unpacking")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = workplace(target)
+    remove_remains(target)
     temporary.mkdir(parents=True)
     try:
         with _refusing_damage(archive):
@@ -133,18 +145,30 @@ def unpack(archive: Path, target: Path, progress: Progress | None = None) -> Non
             _write_members(archive, members, temporary, progress)
         root = find_classes(temporary)
         if root is None:
-            raise BadArchiveError(f"{archive}: holds no CLASS/train folder; is it an archive of ModelNet?")
+            raise BadArchiveError(
+                f"{archive}: holds no CLASS/train folder with .off files; is it an archive of ModelNet?"
+            )
         if target.is_dir():  # empty, else this fails; Windows renames onto no folder, not even such a one
             target.rmdir()
         root.replace(target)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove_remains(target)
+
+
+def workplace(target: Path) -> Path:
+    """Give the folder in which `target` is unpacked: always the same, so that a killed run's is found."""
+    return target.with_name(f".{target.name}.unpacking")
+
+
+def remove_remains(target: Path) -> None:
+    """Remove what a killed `unpack` left."""
+    shutil.rmtree(workplace(target), ignore_errors=True)
 
 
 def find_classes(folder: Path, depth: int = 2) -> Path | None:
-    """Give the folder, `folder` or one up to `depth` levels below, that holds CLASS/train folders."""
+    """Give the folder, `folder` or one up to `depth` levels below, that holds CLASS/train/*.off."""
     children = sorted(child for child in folder.iterdir() if child.is_dir())
-    if any((child / "train").is_dir() for child in children):
+    if any(next((child / "train").glob("*.off"), None) for child in children):
         return folder
     if depth == 0:
         return None
@@ -159,13 +183,14 @@ def _refusing_damage(archive: Path) -> Iterator[None]:
         raise _damaged(archive, error) from error
     except OSError as error:
         # bz2 tells of damage without a number, a seek to a false place gives EINVAL; the rest is the disk's.
-        if error.errno not in (None, errno.EINVAL) or error.filename is not None:
+        if error.errno not in (None, errno.EINVAL):
             raise
         raise _damaged(archive, error) from error
 
 
 def _damaged(archive: Path, error: Exception) -> BadArchiveError:
-    return BadArchiveError(f"{archive}: damaged or incomplete ({error}); download it again.")
+    reason = str(error)[:200]  # may hold a name from the archive, as long as that is
+    return BadArchiveError(f"{archive}: damaged or incomplete ({reason}); download it again.")
 
 
 def _write_members(archive: Path, members: Iterator[Member], folder: Path, progress: Progress | None) -> None:
@@ -181,7 +206,7 @@ def _write_members(archive: Path, members: Iterator[Member], folder: Path, progr
             path.mkdir(parents=True, exist_ok=True)
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        with member.read() as source, path.open("xb") as copy:
+        with member.read() as source, files.naming(path), path.open("xb") as copy:
             while chunk := source.read(CHUNK):
                 budget.spend(len(chunk))
                 copy.write(chunk)
@@ -223,10 +248,11 @@ class Names:
         ------
         BadArchiveError
             If the name leads out of the target, cannot be stored everywhere, or clashes with another one:
-            the same file twice, or two spellings that are one on systems that ignore upper and lower case.
+            the same file twice, or two spellings that are one on systems that ignore upper and lower case
+            or how an accented letter is put together.
         """
         self.count += 1
-        if self.count > MAX_FILES:
+        if max(self.count, len(self.spelling)) > MAX_FILES:
             raise self.refusal(name, f"is one of more than {MAX_FILES} entries")
         slashed = name.replace("\\", "/")
         if slashed.startswith("/") or ".." in slashed.split("/"):
@@ -234,11 +260,11 @@ class Names:
         parts = tuple(part for part in slashed.split("/") if part not in ("", "."))
         if "__MACOSX" in parts or any(part == ".DS_Store" or part.startswith("._") for part in parts):
             return None
-        if any(_UNPORTABLE.search(part) for part in parts):
+        if any(_UNPORTABLE.search(part) for part in parts) or _is_too_long(parts):
             raise self.refusal(name, "is a name that not every system can store")
         if not parts:
             return None
-        key = tuple(part.casefold() for part in parts)
+        key = tuple(_without_case(part) for part in parts)
         if key in self.files or (not is_folder and key in self.spelling):
             raise self.refusal(name, "is there twice")
         for length in range(1, len(parts) + 1):
@@ -258,6 +284,16 @@ class Names:
         )
 
 
+def _is_too_long(parts: tuple[str, ...]) -> bool:
+    sizes = [len(part.encode()) + 1 for part in parts]
+    return len(parts) > DEEPEST or max(sizes, default=0) > LONGEST_PART + 1 or sum(sizes) > LONGEST_NAME
+
+
+def _without_case(part: str) -> str:
+    """Give the same for names that some system takes for one (Unicode's canonical caseless match)."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", part).casefold())
+
+
 def _zip_members(archive: Path, place: Path) -> Iterator[Member]:
     """Go through a zip; the room it needs at `place` is checked first."""
     with zipfile.ZipFile(archive) as packed:
@@ -273,9 +309,10 @@ def _zip_members(archive: Path, place: Path) -> Iterator[Member]:
             if entry.flag_bits & 0x1:
                 raise BadArchiveError(f"{archive}: encrypted; unpack it by hand or find one that is not.")
             position += entry.file_size
-            is_folder = entry.filename.endswith("/")
+            name = entry.orig_filename  # zipfile cuts `filename` at a NUL
+            is_folder = name.endswith(("/", "\\"))
             read = None if is_folder else lambda entry=entry: packed.open(entry)
-            yield Member(entry.filename, read, position, total)
+            yield Member(name, read, position, total)
 
 
 def _tar_members(archive: Path) -> Iterator[Member]:
@@ -285,16 +322,30 @@ def _tar_members(archive: Path) -> Iterator[Member]:
         head = file.read(6)
         file.seek(0)
         reader = next((reader for magic, reader in _COMPRESSIONS.items() if head.startswith(magic)), None)
-        with reader(file) if reader else contextlib.nullcontext(file) as stream:
+        with reader(file) if reader else contextlib.nullcontext(file) as unpacked:
+            stream = _Counted(unpacked, Budget(archive))
             with tarfile.open(fileobj=stream, mode="r|", tarinfo=_StrictTarInfo) as tar:
                 for entry in tar:
                     if not (entry.isreg() or entry.isdir()):
                         raise _not_plain(archive, entry.name)
                     read = None if entry.isdir() else lambda entry=entry: tar.extractfile(entry)
                     yield Member(entry.name, read, min(file.tell(), size), size)
-            rest = Budget(archive)
-            while chunk := stream.read(CHUNK):
-                rest.spend(len(chunk))
+            while stream.read(CHUNK):
+                pass
+
+
+class _Counted:
+    """A stream whose every byte is counted: headers and what comes behind the end may be a bomb too."""
+
+    def __init__(self, stream: BinaryIO, budget: Budget):
+        self.stream = stream
+        self.budget = budget
+
+    def read(self, size: int) -> bytes:
+        """Read up to `size` bytes."""
+        content = self.stream.read(size)
+        self.budget.spend(len(content))
+        return content
 
 
 class _StrictTarInfo(tarfile.TarInfo):
@@ -309,9 +360,17 @@ class _StrictTarInfo(tarfile.TarInfo):
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(f"header: {error}") from error
-        if header.type in _EXTENSIONS and header.size > CHUNK:
+        if header.size < 0:
+            raise tarfile.ReadError(f"a size of {header.size} bytes")
+        if header.type in _EXTENSIONS and header.size > EXTENSION_BYTES:
             raise tarfile.ReadError(f"an extension header of {header.size} bytes")
         return header
+
+    def _refuse_sparse(self, *args: object) -> None:
+        raise tarfile.ReadError("a sparse file, which no mesh is")
+
+    # Claims any size without content, in four formats; meshes have no holes to leave out.
+    _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
 def _not_plain(archive: Path, name: str) -> BadArchiveError:

@@ -1,13 +1,18 @@
 """Downloads that survive bad networks: what has come is kept, and a file has its name when it is whole."""
 
+import functools
+import itertools
 import json
 import os
+import queue
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urljoin
 
 import requests
 import urllib3
@@ -21,6 +26,11 @@ HEAD = 512
 
 GOOD_PROGRESS = 1 << 20
 """A try that brought this many bytes does not count as failed."""
+
+LARGEST = 16 * 10**9
+"""No archive of meshes has more bytes; what is said to be larger, or never ends, is given up."""
+
+MAX_REDIRECTS = 10
 
 Progress = Callable[[int, int | None], object]
 """Called with how many bytes are there and how many there will be, None if the server does not say."""
@@ -128,7 +138,7 @@ class PartialFile:
         try:
             fields = json.loads(self.note_path.read_text(encoding="utf-8"))
             note = Note(**fields)
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
         is_sound = isinstance(note.url, str) and isinstance(note.total, int | None)
         return note if is_sound and isinstance(note.validator, str | None) else None
@@ -144,8 +154,8 @@ class PartialFile:
         # The old bytes go before the new note comes, so that the two never mix, killed or not.
         self.discard()
         self.path.touch()
-        with files.atomic_path(self.note_path) as temporary:
-            temporary.write_text(json.dumps(asdict(note)), encoding="utf-8")
+        # Not by way of a temporary file, which a killed run would leave: half a note is as good as none.
+        self.note_path.write_text(json.dumps(asdict(note)), encoding="utf-8")
 
     def discard(self) -> None:
         """Remove what is there."""
@@ -161,7 +171,7 @@ class PartialFile:
 
 def _fetch_from(url: str, partial: PartialFile, progress: Progress, patience: Patience) -> None:
     """Try one address until the file is whole."""
-    failures = 0
+    failures = setbacks = 0
     while True:
         before = partial.size
         try:
@@ -170,8 +180,9 @@ def _fetch_from(url: str, partial: PartialFile, progress: Progress, patience: Pa
             return
         except _TryAgainError as error:
             failures = 1 if partial.size - before >= GOOD_PROGRESS else failures + 1
-            if failures >= patience.tries:
-                raise _HopelessError(f"{error} ({failures} tries)") from error
+            setbacks += partial.size < before  # else a server that takes back what it brought never ends
+            if max(failures, setbacks) >= patience.tries:
+                raise _HopelessError(f"{error} ({max(failures, setbacks)} tries)") from error
         time.sleep(min(patience.pause_s * 2 ** (failures - 1), 30))
 
 
@@ -180,8 +191,6 @@ def _sorting_errors() -> Iterator[None]:
     """Tell errors that may pass from those that will not."""
     try:
         yield
-    except requests.TooManyRedirects as error:
-        raise _HopelessError("redirects in circles") from error
     except requests.exceptions.SSLError as error:
         raise _HopelessError("has no certificate that this machine trusts") from error
     except (
@@ -211,8 +220,7 @@ def _receive(url: str, partial: PartialFile, progress: Progress, patience: Patie
         headers["Range"] = f"bytes={have}-"
         if note.validator is not None:
             headers["If-Range"] = note.validator
-    timeout = (patience.connect_s, patience.stall_s)
-    with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
+    with _open(url, headers, patience) as response:
         chunks, first = _chunks(response, patience), b""
         if have and response.status_code in (206, 416):
             total = _continued_total(response, partial, have)
@@ -229,6 +237,60 @@ def _receive(url: str, partial: PartialFile, progress: Progress, patience: Patie
     _check_whole(partial)
 
 
+@contextmanager
+def _open(url: str, headers: dict[str, str], patience: Patience) -> Iterator[requests.Response]:
+    """Send a request and follow redirects; only the body that they lead to is read."""
+    timeout = (patience.connect_s, patience.stall_s)
+    with _Session() as session:
+        for _ in range(MAX_REDIRECTS):
+            send = functools.partial(session.get, url, headers=headers, stream=True, timeout=timeout)
+            with _in_time(send, sum(timeout)) as response:
+                target = requests.Session.get_redirect_target(session, response)
+                if target is None:
+                    yield response
+                    return
+                url = _redirected(url, target)
+    raise _HopelessError("redirects in circles")
+
+
+class _Session(requests.Session):
+    """Leaves redirects to `_open`: requests would read their bodies into memory, however long."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Say that there is none."""
+
+
+def _redirected(url: str, target: str) -> str:
+    """Give the address that a redirect from `url` leads to."""
+    try:
+        address = urljoin(url, target)
+    except ValueError:
+        address = ""
+    if not address.lower().startswith(("http://", "https://")):
+        raise _HopelessError("redirects to something that is no http address")
+    return address
+
+
+def _in_time(send: Callable[[], requests.Response], seconds: float) -> requests.Response:
+    """Wait for the head of an answer; requests' own timeouts start anew with every byte that comes."""
+    answers: queue.SimpleQueue[requests.Response | Exception] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            answers.put(send())
+        except Exception as error:  # is raised where it is waited for
+            answers.put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        answer = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise _TryAgainError("does not answer") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
 def _check_status(code: int) -> None:
     """Raise unless the whole file comes; some answers are worth another try."""
     if code in (408, 425, 429) or code >= 500:
@@ -242,6 +304,8 @@ def _first_bytes(chunks: Iterator[bytes]) -> bytes:
     first = b""
     while len(first) < HEAD and (chunk := next(chunks, b"")):
         first += chunk
+    if not first:  # or broken off among its headers
+        raise _TryAgainError("sends nothing")
     if first.lstrip()[:1] == b"<":
         raise _HopelessError("sends a web page instead of an archive")
     if not archives.looks_like_archive(first):
@@ -253,17 +317,20 @@ def _store(
     partial: PartialFile, first: bytes, chunks: Iterator[bytes], total: int | None, progress: Progress
 ) -> None:
     """Append what comes to the partial file and compare its size with what was announced."""
-    with partial.path.open("ab") as file:
-        file.write(first)
-        progress(file.tell(), total)
-        for chunk in chunks:
+    with files.naming(partial.path), partial.path.open("ab") as file:
+        for chunk in itertools.chain([first], chunks):
             file.write(chunk)
             progress(file.tell(), total)
-    if total is not None and partial.size < total:
-        raise _TryAgainError(f"broke off after {partial.size} of {total} bytes")
+            if file.tell() > (LARGEST if total is None else total):
+                break
+    if total is None and partial.size > LARGEST:
+        partial.discard()
+        raise _HopelessError(f"sends more than {LARGEST / 1e9:.0f} GB, too much for an archive of meshes")
     if total is not None and partial.size > total:
         partial.discard()
         raise _TryAgainError("sent more bytes than it announced")
+    if total is not None and partial.size < total:
+        raise _TryAgainError(f"broke off after {partial.size} of {total} bytes")
 
 
 def _check_whole(partial: PartialFile) -> None:
@@ -297,13 +364,18 @@ def _is_encoded(response: requests.Response) -> bool:
 def _announced_total(response: requests.Response) -> int | None:
     """Give the size of the whole file that a 200 announces; None if it does not."""
     length = response.headers.get("Content-Length", "")
-    return None if _is_encoded(response) or not length.isdecimal() else int(length)
+    if _is_encoded(response) or not re.fullmatch(r"[0-9]{1,18}", length):
+        return None
+    if int(length) > LARGEST:
+        raise _HopelessError(f"announces {int(length) / 1e9:.0f} GB, too much for an archive of meshes")
+    return int(length)
 
 
 def _range(response: requests.Response) -> tuple[int | None, int | None]:
     """Read Content-Range: the first byte's position and the whole file's size, None where not given."""
     match = re.fullmatch(
-        r"bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)", response.headers.get("Content-Range", "").strip()
+        r"bytes (?:([0-9]{1,18})-[0-9]+|\*)/(?:([0-9]{1,18})|\*)",
+        response.headers.get("Content-Range", "").strip(),
     )
     if match is None:
         return None, None
@@ -315,7 +387,9 @@ def _continued_total(response: requests.Response, partial: PartialFile, have: in
     """Check that an answer goes on where the partial file ends, in the same version; give the whole size."""
     note = partial.note()
     start, total = _range(response) if response.status_code == 206 else (None, None)
-    is_same = total == note.total and _validator(response) in (note.validator, None)
+    # Without a size to compare, a 206 to If-Range still says that it is the same version.
+    is_same_size = total == note.total or (note.total is None and note.validator is not None)
+    is_same = is_same_size and _validator(response) in (note.validator, None)
     if start != have or not is_same or _is_encoded(response):
         partial.discard()
         raise _TryAgainError("has another version of the file now")
@@ -325,6 +399,7 @@ def _continued_total(response: requests.Response, partial: PartialFile, have: in
 def _validator(response: requests.Response) -> str | None:
     """Give what names this version of the file and may stand in If-Range: a strong ETag, or a date."""
     etag = response.headers.get("ETag", "")
-    if etag.startswith('"'):
+    if re.fullmatch(r'"[!#-~]*"', etag):
         return etag
-    return response.headers.get("Last-Modified")
+    date = response.headers.get("Last-Modified", "")
+    return date if re.fullmatch(r"[!-~][ -~]*", date) else None

@@ -35,18 +35,26 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
     try:
-        temporary.touch(exist_ok=False)
-        yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        # A failed write to an open file does not say which; the temporary name would tell nobody anything.
-        if error.filename in (None, str(temporary)):
-            error.filename = str(path)
-        raise
+        with naming(path, temporary):
+            temporary.touch(exist_ok=False)
+            yield temporary
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Let a system error of the block name `path`, where it names nothing or the `temporary` file."""
+    try:
+        yield
+    except OSError as error:
+        # A failed write to an open file does not say which. An error without a number is not the system's.
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
 
 
 def remove_leftovers(folder: Path) -> None:

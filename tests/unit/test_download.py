@@ -1,98 +1,25 @@
 """Downloads from a local server that misbehaves."""
 
 import gzip
-import http.server
-import io
-import random
-import threading
 import time
-import zipfile
-from collections.abc import Callable
 
 import pytest
 
 from rasgan import archives, download
 from rasgan.errors import UserError
+from tests.web_server import Server, make_zip
 
 QUICK = download.Patience(connect_s=2, stall_s=0.3, tries=3, pause_s=0)
-
-
-def make_zip(seed: int = 0, size: int = 50_000) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as packed:
-        packed.writestr("chair/train/chair_0001.off", random.Random(seed).randbytes(size))
-    return buffer.getvalue()
 
 
 ARCHIVE = make_zip()
 
 
-class Server:
-    """Serves `body` with ranges and an ETag; `misbehave`, given the handler and the count, may take over."""
-
-    def __init__(self):
-        self.body = ARCHIVE
-        self.etag: str | None = '"one"'
-        self.misbehave: Callable[[http.server.BaseHTTPRequestHandler, int], bool] = lambda handler, count: (
-            False
-        )
-        self.requests: list[dict[str, str]] = []
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                outer.requests.append(dict(self.headers) | {"path": self.path})
-                try:
-                    if not outer.misbehave(self, len(outer.requests)):
-                        outer.serve(self)
-                    self.wfile.flush()
-                except (BrokenPipeError, ConnectionResetError):
-                    pass  # the client went away, as it should
-                self.close_connection = True
-
-            def log_message(self, *args):
-                pass
-
-        self.httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.httpd.daemon_threads = True
-        threading.Thread(target=self.httpd.serve_forever, args=(0.01,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.httpd.server_address[1]}/ModelNet10.zip"
-
-    def serve(self, handler, start: int | None = None, cut: int | None = None) -> None:
-        """Answer honestly, but for `cut`: the byte after which the connection breaks."""
-        wanted = handler.headers.get("Range")
-        condition = handler.headers.get("If-Range")
-        if start is None:
-            start = int(wanted[len("bytes=") : -1]) if wanted and condition in (None, self.etag) else 0
-        if start > len(self.body):
-            self.send(handler, 416, b"", {"Content-Range": f"bytes */{len(self.body)}"})
-            return
-        headers = {"ETag": self.etag} if self.etag else {}
-        if wanted and start:
-            headers["Content-Range"] = f"bytes {start}-{len(self.body) - 1}/{len(self.body)}"
-        headers["Content-Length"] = str(len(self.body) - start)
-        end = len(self.body) if cut is None else max(cut, start)
-        self.send(handler, 206 if wanted and start else 200, self.body[start:end], headers)
-
-    @staticmethod
-    def send(handler, code: int, body: bytes, headers: dict[str, str]) -> None:
-        handler.send_response(code)
-        for name, value in headers.items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    def ranges(self) -> list[str | None]:
-        return [headers.get("Range") for headers in self.requests]
-
-
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    server = Server()
-    yield server
-    server.httpd.shutdown()
-    server.httpd.server_close()
+    with Server(ARCHIVE) as server:
+        yield server
 
 
 @pytest.fixture
@@ -302,7 +229,7 @@ def test_something_else_is_told_from_an_archive(server, target):
 
 def test_an_empty_file_is_told_from_an_archive(server, target):
     server.body = b""
-    assert "no archive" in fetch_fails(server, target)
+    assert "sends nothing" in fetch_fails(server, target)
 
 
 def test_a_length_that_is_too_large_ends_in_a_sentence(server, target):
