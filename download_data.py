@@ -181,13 +181,13 @@ def is_filled(folder: Path) -> bool:
 def has_remains(dataset: Dataset, folder: Path) -> bool:
     """Say whether a run that was killed when `folder` was all but done left something beside it."""
     traces = (lock_path(folder), archives.workplace(folder))
-    return any(path.exists() for path in traces) or download.was_fetched(folder.with_name(dataset.archive))
+    return any(path.exists() for path in traces) or download.has_note(folder.with_name(dataset.archive))
 
 
 def clear_away(dataset: Dataset, folder: Path, is_there: bool) -> None:
     """Remove what a killed run left, but for what can be used again."""
     archives.remove_remains(folder)
-    if is_there and download.was_fetched(folder.with_name(dataset.archive)):
+    if is_there and download.has_note(folder.with_name(dataset.archive)):
         download.remove(folder.with_name(dataset.archive))
 
 

@@ -114,9 +114,15 @@ def was_fetched(target: Path) -> bool:
     return target.is_file() and PartialFile(target).note() is not None
 
 
+def has_note(target: Path) -> bool:
+    """Say whether anything tells of a fetched file, which `remove` may have removed without ending."""
+    return PartialFile(target).note_path.exists()
+
+
 def remove(target: Path) -> None:
-    """Remove a fetched file and what tells of it."""
-    target.unlink(missing_ok=True)
+    """Remove a fetched file and what tells of it; a file that was not fetched stays."""
+    if was_fetched(target):
+        target.unlink(missing_ok=True)
     PartialFile(target).discard()
 
 
