@@ -1,6 +1,5 @@
 """Where and how to compute, and how a device says that its memory is full."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -31,12 +30,11 @@ def choose_device(name: str) -> torch.device:
 
 
 def configure(device: torch.device) -> None:
-    """Set up torch for training on `device`, before the first tensor is made.
+    """Set up torch for training on `device`.
 
     On a GPU float32 products may use TF32, and convolutions take only algorithms that repeat themselves bit
-    for bit. On Linux large tensors ask for large memory pages, which saves up to a tenth of a step's time.
+    for bit.
     """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch reads it at its first allocation
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.deterministic = True

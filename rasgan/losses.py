@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from rasgan.networks import as_voxels
+
 
 class GanLoss(NamedTuple):
     """Both players' losses of one GAN; each maps (N,) scores of reals and (N,) of fakes to a scalar."""
@@ -83,15 +85,15 @@ def one_centred_penalty(slopes_squared: Tensor) -> Tensor:
     return (slopes_squared.sqrt() - 1).square().mean()
 
 
-def slopes_squared(scores: Tensor, voxels: Tensor) -> Tensor:
+def slopes_squared(scores: Tensor, shapes: Tensor) -> Tensor:
     """||grad_x C(x)||^2 of each grid, (N,), itself differentiable.
 
     Parameters
     ----------
     scores : tensor
         C(x), still attached to its graph.
-    voxels : (N, 1, n, n, n) tensor
+    shapes : (N, 1, n, n, n) tensor, or its blocks (`rasgan.networks.blocks_of`)
         The x that requires a gradient. The norm runs over all voxels of a grid.
     """
-    (gradient,) = torch.autograd.grad(scores.sum(), voxels, create_graph=True)
-    return gradient.square().flatten(1).sum(1)
+    (gradient,) = torch.autograd.grad(scores.sum(), shapes, create_graph=True)
+    return as_voxels(gradient).square().flatten(1).sum(1)

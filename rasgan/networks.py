@@ -68,18 +68,20 @@ class Generator(nn.Module):
             for c_in, c_out in itertools.pairwise(channels)
         )
         self.to_voxels = ConvTransposeToOneChannel(channels[-1])
+        self.register_buffer("inside", blocks_of(torch.ones(1, 1, *(resolution,) * 3)), persistent=False)
         initialise(self, NORM_SCALE_STD["generator"])
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Map `z`, (N, 200) normal numbers, to (N, 1, n, n, n) scores."""
+    def forward(self, z: Tensor, as_blocks: bool = False) -> Tensor:
+        """Map `z`, (N, 200) normal numbers, to (N, 1, n, n, n) scores, or to their blocks (`blocks_of`)."""
         x = self.dense(z).unflatten(1, self.base_shape)  # (N, 512, 4, 4, 4)
         x = x.contiguous(memory_format=torch.channels_last_3d)
-        x = functional.relu(self.norms[0](x))
+        x = functional.relu(self.norms[0](x), inplace=True)
         for deconv, norm in zip(self.deconvs, self.norms[1:], strict=True):
             x = functional.relu(
-                norm(deconv(x))
+                norm(deconv(x)), inplace=True
             )  # (N, 256, 8, 8, 8), (N, 128, 16, 16, 16), (N, 64, 32, 32, 32)
-        return self.output(self.to_voxels(x))  # (N, 1, 64, 64, 64)
+        blocks = self.output(self.to_voxels(x)) * self.inside.to(x.dtype)  # (N, 8, 33, 33, 33)
+        return blocks if as_blocks else voxels_of(blocks)  # (N, 1, 64, 64, 64)
 
 
 class Discriminator(nn.Module):
@@ -106,21 +108,23 @@ class Discriminator(nn.Module):
         self.dense = nn.Linear(width * BASE_RESOLUTION**3, 1)
         initialise(self, NORM_SCALE_STD["discriminator"])
 
-    def forward(self, voxels: Tensor) -> Tensor:
-        """Map `voxels`, (N, 1, n, n, n), to (N,) critic scores."""
-        x = functional.leaky_relu(self.from_voxels(voxels), LEAKY_SLOPE)  # (N, 64, 32, 32, 32)
+    def forward(self, shapes: Tensor) -> Tensor:
+        """Map (N, 1, n, n, n) voxels, or their blocks (`blocks_of`), to (N,) critic scores."""
+        x = functional.leaky_relu(
+            self.from_voxels(as_blocks(shapes)), LEAKY_SLOPE, inplace=True
+        )  # (N, 64, 32, 32, 32)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = functional.leaky_relu(
-                norm(conv(x)), LEAKY_SLOPE
+                norm(conv(x)), LEAKY_SLOPE, inplace=True
             )  # (N, 128, 16, 16, 16) ... (N, 512, 4, 4, 4)
         return self.dense(x.flatten(1)).squeeze(1)
 
 
 class ConvFromOneChannel(nn.Module):
-    """``Conv3d(1, channels, kernel_size=4, stride=2, padding=1)``, computed on eight channels.
+    """``Conv3d(1, channels, kernel_size=4, stride=2, padding=1)``, computed on the input's blocks.
 
-    Libraries are slow at one channel. Padded by 1, every 2x2x2 block of the input becomes eight channels;
-    the kernel, cut the same way, is then of size 2 and stride 1. Same parameters, same sums.
+    Libraries are slow at one channel. On eight channels the kernel, cut into blocks like the voxels, is of
+    size 2 and stride 1. Same parameters, same sums.
     """
 
     def __init__(self, channels: int) -> None:
@@ -128,18 +132,16 @@ class ConvFromOneChannel(nn.Module):
         self.weight = nn.Parameter(torch.empty(channels, 1, 4, 4, 4))
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, voxels: Tensor) -> Tensor:
-        """Map (N, 1, n, n, n) to (N, channels, n/2, n/2, n/2)."""
-        blocks = fold(functional.pad(voxels, (1,) * 6))
-        blocks = blocks.contiguous(memory_format=torch.channels_last_3d)
+    def forward(self, blocks: Tensor) -> Tensor:
+        """Map the blocks of (N, 1, n, n, n) voxels to (N, channels, n/2, n/2, n/2)."""
         return functional.conv3d(blocks, fold(self.weight), self.bias)
 
 
 class ConvTransposeToOneChannel(nn.Module):
-    """``ConvTranspose3d(channels, 1, kernel_size=4, stride=2, padding=1)``, computed on eight channels.
+    """``ConvTranspose3d(channels, 1, kernel_size=4, stride=2, padding=1)``, as blocks of its output.
 
     The mirror of `ConvFromOneChannel`: each of the n + 1 blocks a side of the padded output sums over two
-    neighbouring inputs, the kernel's halves in reversed order.
+    neighbouring inputs, the kernel's halves in reversed order. The padding is not zero yet.
     """
 
     def __init__(self, channels: int) -> None:
@@ -148,10 +150,32 @@ class ConvTransposeToOneChannel(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, channels, n, n, n) to (N, 1, 2n, 2n, 2n)."""
+        """Map (N, channels, n, n, n) to blocks of (N, 1, 2n, 2n, 2n) voxels."""
         kernel = fold(self.weight).flip(2, 3, 4).transpose(0, 1)  # (8, channels, 2, 2, 2)
-        blocks = functional.conv3d(x, kernel, self.bias.expand(8), padding=1)  # (N, 8, n + 1, n + 1, n + 1)
-        return unfold(blocks)[:, :, 1:-1, 1:-1, 1:-1]
+        return functional.conv3d(x, kernel, self.bias.expand(8), padding=1)  # (N, 8, n + 1, n + 1, n + 1)
+
+
+def blocks_of(voxels: Tensor) -> Tensor:
+    """Pad (N, 1, n, n, n) voxels by 1 and move each 2x2x2 block into eight channels: (N, 8, n/2 + 1, ...).
+
+    In this form shapes go from the data and the generator to the discriminator, whose first layer wants it.
+    """
+    return fold(functional.pad(voxels, (1,) * 6)).contiguous(memory_format=torch.channels_last_3d)
+
+
+def voxels_of(blocks: Tensor) -> Tensor:
+    """Undo `blocks_of`."""
+    return unfold(blocks)[:, :, 1:-1, 1:-1, 1:-1]
+
+
+def as_blocks(shapes: Tensor) -> Tensor:
+    """Give the blocks of voxels, or blocks as they are."""
+    return shapes if shapes.shape[1] == 8 else blocks_of(shapes)
+
+
+def as_voxels(shapes: Tensor) -> Tensor:
+    """Give the voxels of blocks, or voxels as they are."""
+    return shapes if shapes.shape[1] == 1 else voxels_of(shapes)
 
 
 def fold(x: Tensor) -> Tensor:

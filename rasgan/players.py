@@ -54,14 +54,14 @@ class Players:
     averaging: float = 0.0
 
     def generate(self, z: Tensor) -> Tensor:
-        """Map (N, 200) to (N, 1, n, n, n), in the precision of the run."""
+        """Map (N, 200) to the blocks of N shapes, in the precision of the run."""
         with devices.autocast(z.device, self.precision):
-            return self.generator(z)
+            return self.generator(z, as_blocks=True)
 
-    def score(self, voxels: Tensor) -> Tensor:
-        """Map this process's (N, 1, n, n, n) to the scores of the whole batch, in float32 at least."""
-        with devices.autocast(voxels.device, self.precision):
-            scores = self.discriminator(voxels)
+    def score(self, shapes: Tensor) -> Tensor:
+        """Map this process's shapes to the scores of the whole batch, in float32 at least."""
+        with devices.autocast(shapes.device, self.precision):
+            scores = self.discriminator(shapes)
         return parallel.gather(scores.to(torch.promote_types(scores.dtype, torch.float32)))
 
     def compile(self) -> None:

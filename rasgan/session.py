@@ -14,7 +14,7 @@ from rasgan.errors import UserError
 from rasgan.files import atomic_path
 from rasgan.generate import generate
 from rasgan.history import COLUMNS, History, save_csv, save_history
-from rasgan.networks import LATENT_SIZE
+from rasgan.networks import LATENT_SIZE, as_voxels
 from rasgan.players import Players, build_players
 from rasgan.randomness import NOISE, ORDER_D, ORDER_G, VALIDATION, batch_order, noise, rng_for, seed_weights
 from rasgan.runs import RunFolder
@@ -70,7 +70,7 @@ class Session:
         seed, size, device = self.settings.seed, self.settings.batchsize, self.shapes.device
         number = (epoch - 1) * self.steps_per_epoch + index
         orders = (batch_order(seed, player, epoch, len(self.shapes), size) for player in (ORDER_D, ORDER_G))
-        reals_d, reals_g = (self.shapes.batch(parallel.share(order[index])) for order in orders)
+        reals_d, reals_g = (self.shapes.blocks(parallel.share(order[index])) for order in orders)
         rng = rng_for(seed, NOISE, number)
         z_d, z_g = (parallel.share(z).to(device) for z in noise(rng, 2, size, LATENT_SIZE))
         mix = parallel.share(torch.from_numpy(rng.random(size, dtype=np.float32))).to(device)
@@ -119,7 +119,7 @@ class Session:
         rng = rng_for(self.settings.seed, VALIDATION, number)
         size = min(self.settings.batchsize, len(self.validation))
         size -= size % parallel.size()
-        reals = self.validation.batch(parallel.share(rng.choice(len(self.validation), size, replace=False)))
+        reals = self.validation.blocks(parallel.share(rng.choice(len(self.validation), size, replace=False)))
         z = parallel.share(noise(rng, size, LATENT_SIZE)).to(reals.device)
         return validate_discriminator(self.players, reals, z)
 
@@ -138,7 +138,8 @@ class Session:
         """Take one (n, n, n) grid: the averaged generator's, else the next of the last training batch."""
         if self.players.averaged is not None:
             return generate(self.players.averaged, seed=turn, count=1)[0]
-        return fakes[turn % len(fakes), 0].float().cpu().contiguous().numpy()
+        turn %= len(fakes)
+        return as_voxels(fakes[turn : turn + 1])[0, 0].float().cpu().contiguous().numpy()
 
     def save_grid(self, epoch: int, grid: np.ndarray) -> None:
         """Write one generated grid."""

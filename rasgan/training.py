@@ -10,12 +10,16 @@ from torch.optim import Optimizer
 from rasgan import parallel
 from rasgan.devices import read_later
 from rasgan.losses import one_centred_penalty, slopes_squared, zero_centred_penalty
+from rasgan.networks import as_blocks
 from rasgan.players import Players, frozen, inference
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step measured: both losses, whether the discriminator trained, the generator's last batch."""
+    """What one step measured: both losses, whether the discriminator trained, the generator's last batch.
+
+    The batch is in blocks (`rasgan.networks.blocks_of`).
+    """
 
     loss_d: float
     loss_g: float
@@ -40,7 +44,7 @@ def train_step(
     ----------
     players : Players
         Changed in place.
-    reals_d, reals_g : (N, 1, n, n, n) tensors
+    reals_d, reals_g : (N, 1, n, n, n) tensors, or their blocks (`rasgan.networks.blocks_of`)
         Two independently drawn batches of real grids.
     z_d, z_g : (N, 200) tensors
         Fresh noise for each player.
@@ -83,14 +87,15 @@ def discriminator_step(
 
     Reals and fakes go through it separately, so that each batch is normalised by its own statistics.
     """
+    reals, fakes = as_blocks(reals), as_blocks(fakes)
     zero_centred = penalty and not p.loss.wants_slope_1
     if zero_centred:
         reals, fakes = reals.detach().requires_grad_(), fakes.detach().requires_grad_()
     c_real, c_fake = p.score(reals), p.score(fakes)
     loss = objective = p.loss.discriminator(c_real, c_fake)
     if zero_centred:
-        for scores, voxels in ((c_real, reals), (c_fake, fakes)):
-            slopes = parallel.gather(slopes_squared(scores, voxels))
+        for scores, shapes in ((c_real, reals), (c_fake, fakes)):
+            slopes = parallel.gather(slopes_squared(scores, shapes))
             objective = objective + penalty * zero_centred_penalty(slopes)
     elif penalty:
         between = fakes + mix.view(-1, 1, 1, 1, 1) * (reals - fakes)

@@ -5,6 +5,7 @@ import torch
 from rasgan.dataset import Shapes, load_shapes
 from rasgan.errors import UserError
 from rasgan.files import write_raw
+from rasgan.networks import blocks_of
 
 
 @pytest.fixture
@@ -32,7 +33,15 @@ def test_occupied_voxels_can_have_another_value(grids):
 
 
 def test_shapes_take_a_bit_a_voxel(grids):
-    assert Shapes(grids).packed.nbytes == grids.size / 8
+    assert Shapes(grids).packed.nbytes == len(grids) * (34**3) / 8  # the grids are padded by 1
+
+
+def test_blocks_are_those_of_the_voxels(grids):
+    shapes = Shapes(grids)
+    indices = np.array([4, 0])
+    blocks = shapes.blocks(indices)
+    assert torch.equal(blocks, blocks_of(shapes.batch(indices)))
+    assert blocks.is_contiguous(memory_format=torch.channels_last_3d)
 
 
 def test_a_folder_is_read_in_the_order_of_its_names(folder, grids):

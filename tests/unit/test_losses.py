@@ -5,6 +5,7 @@ import torch
 from torch import sigmoid
 
 from rasgan.losses import LOSSES, one_centred_penalty, slopes_squared, zero_centred_penalty
+from rasgan.networks import Discriminator, blocks_of
 
 
 def literal(name, c_r, c_f):
@@ -88,3 +89,13 @@ def test_a_penalty_averages_over_the_batch_and_can_be_trained_on():
     torch.testing.assert_close(penalty, expected)
     (slope,) = torch.autograd.grad(penalty, weight)
     torch.testing.assert_close(slope, 2 * expected / weight)
+
+
+def test_slopes_are_the_same_for_voxels_and_for_their_blocks():
+    discriminator = Discriminator(8, 32, norm="none").double()
+    voxels = torch.rand(2, 1, 32, 32, 32, dtype=torch.float64)
+    slopes = []
+    for shapes in (voxels.requires_grad_(), blocks_of(voxels.detach()).requires_grad_()):
+        slopes.append(slopes_squared(discriminator(shapes), shapes))
+    assert (slopes[0] > 0).all()
+    torch.testing.assert_close(slopes[0], slopes[1])

@@ -10,10 +10,14 @@ from rasgan.networks import (
     ConvTransposeToOneChannel,
     Discriminator,
     Generator,
+    as_blocks,
+    as_voxels,
+    blocks_of,
     channel_counts,
     count_parameters,
     fold,
     unfold,
+    voxels_of,
 )
 
 
@@ -146,6 +150,28 @@ def test_unfold_undoes_fold_and_keeps_each_block_together():
     assert torch.equal(unfold(folded), x)
 
 
+def test_blocks_hold_the_voxels_and_a_border_of_zeros():
+    voxels = torch.rand(2, 1, 6, 6, 6)
+    blocks = blocks_of(voxels)
+    assert blocks.shape == (2, 8, 4, 4, 4)
+    assert blocks.sum().item() == pytest.approx(voxels.sum().item())
+    assert torch.equal(voxels_of(blocks), voxels)
+    assert as_blocks(blocks) is blocks
+    assert as_voxels(voxels) is voxels
+    assert torch.equal(as_blocks(voxels), blocks)
+    assert torch.equal(as_voxels(blocks), voxels)
+
+
+@pytest.mark.parametrize("output", ["linear", "sigmoid"])
+def test_generated_blocks_are_those_of_the_generated_voxels(output):
+    generator, discriminator = Generator(8, 32, output), Discriminator(8, 32)
+    nn.init.constant_(generator.to_voxels.bias, 0.7)
+    z = torch.randn(2, 200)
+    voxels, blocks = generator(z), generator(z, as_blocks=True)
+    assert torch.equal(blocks, blocks_of(voxels))
+    assert torch.equal(discriminator(voxels), discriminator(blocks))
+
+
 def test_one_channel_layers_equal_torchs_own_with_gradients():
     conv, deconv = ConvFromOneChannel(6).double(), ConvTransposeToOneChannel(6).double()
     for layer in (conv, deconv):
@@ -155,12 +181,12 @@ def test_one_channel_layers_equal_torchs_own_with_gradients():
     coarse = torch.randn(2, 6, 4, 4, 4, dtype=torch.float64, requires_grad=True)
     pairs = [
         (
-            conv(fine),
+            conv(blocks_of(fine)),
             functional.conv3d(fine, conv.weight, conv.bias, stride=2, padding=1),
             (fine, conv.weight, conv.bias),
         ),
         (
-            deconv(coarse),
+            voxels_of(deconv(coarse)),
             functional.conv_transpose3d(coarse, deconv.weight, deconv.bias, stride=2, padding=1),
             (coarse, deconv.weight, deconv.bias),
         ),

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rasgan.losses import LOSSES, slopes_squared
+from rasgan.networks import as_voxels, blocks_of
 from rasgan.players import build_players, frozen, inference
 from rasgan.settings import Settings, new_settings
 from rasgan.training import evaluate_discriminator, follow, train_step, validate_discriminator
@@ -74,7 +75,7 @@ def test_the_losses_of_a_step_are_those_of_its_batches_in_order(batch):
 
     assert result.loss_d == pytest.approx(loss_d.item(), rel=1e-6)
     assert result.loss_g == pytest.approx(loss_g.item(), rel=1e-6)
-    torch.testing.assert_close(result.fakes, fakes.detach())
+    torch.testing.assert_close(as_voxels(result.fakes), fakes.detach())
     for ours, theirs in ((players.generator, mine.generator), (players.discriminator, mine.discriminator)):
         for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(a, b)
@@ -209,7 +210,7 @@ def test_wgans_penalty_draws_slopes_between_real_and_fake_to_1(batch):
     def slopes():
         with torch.no_grad():
             fakes = players.generate(batch[2])
-        between = (0.75 * fakes + 0.25 * batch[0]).requires_grad_()
+        between = (0.75 * fakes + 0.25 * blocks_of(batch[0])).requires_grad_()
         return slopes_squared(players.score(between), between).sqrt()
 
     before = (slopes() - 1).abs().mean()
