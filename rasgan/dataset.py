@@ -40,6 +40,12 @@ class Shapes:
         """Where the bits lie."""
         return self.packed.device
 
+    def occupied(self) -> np.ndarray:
+        """Unpack all shapes to (N, n, n, n) bools, in the memory of the processor."""
+        voxels = self.resolution**3
+        bits = np.unpackbits(self.packed.cpu().numpy(), axis=1, count=voxels)
+        return bits.view(bool).reshape(-1, *(self.resolution,) * 3)
+
     def batch(self, indices: np.ndarray) -> Tensor:
         """Unpack the shapes at (B,) `indices` to (B, 1, n, n, n) float32."""
         rows = self.packed[torch.from_numpy(indices).to(self.packed.device)]
