@@ -209,7 +209,8 @@ def build_parser() -> argparse.ArgumentParser:
         "-n",
         "--name",
         metavar="RUN",
-        help="training run: generate shapes from its checkpoint; also writes savepoint/RUN/evaluation/EPOCH.json",
+        help="training run: generate shapes from its checkpoint; scores go to "
+        "savepoint/RUN/evaluation/EPOCH.json too",
     )
     parser.add_argument(
         "-le",
@@ -243,7 +244,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=SEED,
         help="fixes what is generated and drawn at random (default: %(default)s)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores to this file instead")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores to this file")
     return parser
 
 
@@ -320,8 +321,11 @@ def _report(
 ) -> str:
     """Write out everything that the user is to read."""
     lines = [f"Generated: {source}; every set has {count} shapes at {resolution} cubed, seed {args.seed}."]
-    larger = [f"the {name} set's {number}" for name, number in available.items() if number > count]
-    larger = [text.replace("set set", "set") for text in larger]
+    larger = [
+        f"the {name.removesuffix(' set')} set's {number}"
+        for name, number in available.items()
+        if number > count
+    ]
     if larger:
         lines.append(f"Drawn at random from {', '.join(larger)}.")
     if args.train is None:

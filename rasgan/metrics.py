@@ -205,7 +205,7 @@ def minimum_matching_distance(distances: np.ndarray) -> float:
 def nearest_neighbour_accuracy(
     within: np.ndarray, distances: np.ndarray, within_reference: np.ndarray
 ) -> tuple[float, float]:
-    """Tell two sets of equal size apart by each shape's nearest neighbour, and give the shares that are right.
+    """Tell two sets of equal size apart by nearest neighbours, and give the shares that are right.
 
     Each shape of the union is taken for one of the set that its nearest other shape is from. The mean of both
     shares is the 1-nearest-neighbour accuracy (1-NNA). At 0.5, the best, the sets cannot be told apart.
@@ -220,8 +220,8 @@ def nearest_neighbour_accuracy(
     Returns
     -------
     of_generated, of_reference : float
-        Trust the mean only where these two are alike. Noise has 0 and 1 by IoU distance, and so the best of
-        means: a noisy grid has more in common with any solid shape than with other noise.
+        Trust the mean only where these two are alike. Noise may have 0 and 1 by IoU distance, and so the best of
+        means: it has more in common with the fullest solid shapes than with other noise.
 
     Raises
     ------
