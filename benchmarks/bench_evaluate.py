@@ -3,10 +3,9 @@
     python -m benchmarks.bench_evaluate
     python -m benchmarks.bench_evaluate --count 200 --resolution 32
 
-Sample chairs take the part of the generated, the reference and the training shapes. Everything that
-`python -m rasgan.evaluate --train` computes is timed: three rows of scores, noise included, and all neighbours;
-then the scores of the generated set alone, and the cheap ones that training logs. Reading files and generating
-are not timed.
+Sample chairs take the part of the generated, the reference and the training shapes. Timed are the cheap scores
+that training logs, the generated set against the reference, and everything that `rasgan.evaluate` computes
+with `--train`: three rows of scores, noise included, and all neighbours. Reading and generating are not timed.
 """
 
 import argparse

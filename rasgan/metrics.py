@@ -220,8 +220,8 @@ def nearest_neighbour_accuracy(
     Returns
     -------
     of_generated, of_reference : float
-        Trust the mean only where these two are alike. Noise may have 0 and 1 by IoU distance, and so the best of
-        means: it has more in common with the fullest solid shapes than with other noise.
+        Trust the mean only where these two are alike. Noise may have 0 and 1 by IoU distance, and so the
+        best of means: it has more in common with the fullest solid shapes than with other noise.
 
     Raises
     ------
