@@ -3,9 +3,9 @@
     python -m benchmarks.bench_evaluate
     python -m benchmarks.bench_evaluate --count 200 --resolution 32
 
-Sample chairs take the part of the generated, the reference and the training shapes. Timed are the cheap scores
+Sample chairs take the part of generated, reference and training shapes. Timed are the cheap scores
 that training logs, the generated set against the reference, and everything that `rasgan.evaluate` computes
-with `--train`: three rows of scores, noise included, and all neighbours. Reading and generating are not timed.
+with `--train`: three rows of scores, noise included, and all neighbours. Reading and generating are not.
 """
 
 import argparse
