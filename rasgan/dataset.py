@@ -40,6 +40,10 @@ class Shapes:
         """Where the bytes lie."""
         return self.packed.device
 
+    def occupied(self) -> np.ndarray:
+        """Unpack all shapes to (N, n, n, n) bools, in the memory of the processor."""
+        return np.stack([unpack(packed) for packed in self.packed.cpu().numpy()])
+
     def blocks(self, indices: np.ndarray) -> Tensor:
         """Unpack the shapes at (B,) `indices` to blocks (`rasgan.networks.blocks_of`), float32."""
         bytes_ = self.packed[torch.from_numpy(indices).to(self.packed.device)]
@@ -55,6 +59,13 @@ def pack(grid: np.ndarray) -> np.ndarray:
     m = grid.shape[0] // 2 + 1
     blocks = np.pad(grid, 1).reshape(m, 2, m, 2, m, 2).transpose(0, 2, 4, 1, 3, 5)
     return np.packbits(blocks.reshape(m, m, m, 8), axis=3)[..., 0]
+
+
+def unpack(packed: np.ndarray) -> np.ndarray:
+    """Undo `pack`."""
+    m = packed.shape[0]
+    bits = np.unpackbits(packed[..., None], axis=3).view(bool).reshape(m, m, m, 2, 2, 2)
+    return bits.transpose(0, 3, 1, 4, 2, 5).reshape(2 * m, 2 * m, 2 * m)[1:-1, 1:-1, 1:-1]
 
 
 def load_shapes(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-WEIGHTS, ORDER_D, ORDER_G, NOISE, VALIDATION, GENERATED = range(6)
+WEIGHTS, ORDER_D, ORDER_G, NOISE, VALIDATION, GENERATED, CHOSEN, STATIC = range(8)
 
 
 def fresh_seed() -> int:

@@ -45,6 +45,10 @@ class RunFolder:
         """Folder of the shapes generated after training from the checkpoint at `position`."""
         return self.savepoints / "generated" / str(position)
 
+    def evaluation(self, position: object) -> Path:
+        """Path of the scores of the checkpoint at `position`."""
+        return self.savepoints / "evaluation" / f"{position}.json"
+
     def existing(self) -> "RunFolder":
         """Return this run, whose results the caller wants to read.
 

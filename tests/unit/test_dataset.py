@@ -79,3 +79,8 @@ def test_missing_and_empty_folders_are_told(tmp_path):
         load_shapes(tmp_path / "nowhere", 64)
     with pytest.raises(UserError, match=r"no \.raw voxel files.*convert_data\.py"):
         load_shapes(tmp_path, 64)
+
+
+def test_shapes_come_back_as_the_bools_that_they_were(rng):
+    occupied = rng.random((3, 5, 5, 5)) > 0.5  # 125 voxels do not fill their last byte
+    np.testing.assert_array_equal(Shapes(occupied, value=255).occupied(), occupied)

@@ -1,11 +1,68 @@
+"""Scores of sets whose values are known."""
+
+import math
+import time
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.ndimage import distance_transform_edt
 
-from rasgan.metrics import diversity, iou_distances
+from rasgan.metrics import (
+    ShapeSet,
+    chamfer_distances,
+    coverage,
+    diversity,
+    iou_distances,
+    leave_out_self,
+    looks,
+    minimum_matching_distance,
+    nearest_neighbour_accuracy,
+    neighbours,
+    occupancy_divergence,
+    quick_scores,
+    scores,
+    surface_gaps,
+)
+from rasgan.voxels import surface_mask, surface_points
+
+
+def boxes(rng, count, low=0, high=None, edge=12):
+    """Draw solid boxes whose corners lie between `low` and `high` along the first axis."""
+    high = high or edge
+    shapes = np.zeros((count, edge, edge, edge), dtype=bool)
+    for shape in shapes:
+        ends = [np.sort(rng.choice(np.arange(low, high + 1), 2, replace=False))]
+        ends += [np.sort(rng.choice(edge + 1, 2, replace=False)) for _ in range(2)]
+        shape[tuple(slice(*pair) for pair in ends)] = True
+    return shapes
+
+
+def chamfer_by_loops(a, b):
+    """Compare two shapes point by point, lengths in shares of the grid's edge."""
+    a, b = surface_points(a), surface_points(b)
+    if not len(a) or not len(b):
+        return 6.0 if len(a) or len(b) else 0.0
+    squares = ((a[:, None] - b[None]) ** 2).sum(axis=2)
+    return squares.min(axis=1).mean() + squares.min(axis=0).mean()
+
+
+def sets(most=4, edge=5):
+    return st.integers(1, most).flatmap(
+        lambda count: arrays(bool, (count, edge, edge, edge), elements=st.booleans(), fill=st.booleans())
+    )
 
 
 def test_distances_equal_a_loop_over_pairs(rng):
     a, b = rng.random((4, 6, 6, 6)) > 0.6, rng.random((3, 6, 6, 6)) > 0.4
+    expected = [[1 - (x & y).sum() / (x | y).sum() for y in b] for x in a]
+    np.testing.assert_allclose(iou_distances(a, b), expected, rtol=0, atol=1e-15)
+
+
+def test_distances_of_more_voxels_than_a_block_equal_a_loop_over_pairs(rng):
+    a, b = boxes(rng, 5, edge=20), boxes(rng, 4, edge=20)
     expected = [[1 - (x & y).sum() / (x | y).sum() for y in b] for x in a]
     np.testing.assert_allclose(iou_distances(a, b), expected, rtol=0, atol=1e-15)
 
@@ -21,3 +78,198 @@ def test_diversity_leaves_out_each_shape_itself():
     shapes[0, 0] = shapes[1, 0] = shapes[2, 1] = True
     assert diversity(shapes) == pytest.approx(2 / 3)
     assert diversity(shapes[:2]) == 0
+
+
+@given(shapes=sets(edge=6))
+def test_gaps_are_the_distance_transform_of_the_surface(shapes):
+    for shape, gaps in zip(shapes, surface_gaps(shapes), strict=True):
+        if shape.any():
+            expected = np.rint(distance_transform_edt(~surface_mask(shape)) ** 2)
+        else:
+            expected = np.full(shape.shape, 3 * 6**2)
+        np.testing.assert_array_equal(gaps, expected)
+
+
+def test_gaps_reach_from_corner_to_corner_of_fine_grids():
+    shape = np.zeros((1, 160, 160, 160), dtype=bool)  # beyond 16 bits
+    shape[0, 0, 0, 0] = True
+    assert surface_gaps(shape)[0, -1, -1, -1] == 3 * 159**2
+
+
+def test_chamfer_of_two_single_voxels_is_twice_their_squared_distance():
+    a, b = np.zeros((2, 1, 8, 8, 8), dtype=bool)
+    a[0, 1, 2, 3] = b[0, 4, 2, 7] = True  # 3 and 4 apart: 5
+    assert chamfer_distances(surface_gaps(a), surface_gaps(b))[0, 0] == 2 * 25 / 8**2
+
+
+def test_chamfer_averages_over_each_surface_on_its_own():
+    a, b = np.zeros((2, 1, 8, 8, 8), dtype=bool)
+    a[0, 0, 0, 0] = b[0, 0, 0, 0] = b[0, 0, 0, 2] = True
+    expected = (0 + (0 + 4) / 2) / 8**2
+    assert chamfer_distances(surface_gaps(a), surface_gaps(b))[0, 0] == expected
+    assert chamfer_distances(surface_gaps(b), surface_gaps(a))[0, 0] == expected
+
+
+@given(a=sets(), b=sets())
+def test_chamfer_equals_a_loop_over_points(a, b):
+    expected = [[chamfer_by_loops(x, y) / (25 if x.any() and y.any() else 1) for y in b] for x in a]
+    np.testing.assert_allclose(chamfer_distances(surface_gaps(a), surface_gaps(b)), expected, rtol=1e-12)
+
+
+def test_chamfer_within_a_set_equals_that_to_its_copy(rng):
+    gaps = surface_gaps(boxes(rng, 7))
+    within = chamfer_distances(gaps, gaps)
+    np.testing.assert_array_equal(within, chamfer_distances(gaps, gaps.copy()))
+    np.testing.assert_array_equal(within.diagonal(), 0)
+
+
+@pytest.mark.parametrize("count", [5, 30])
+def test_a_copy_of_the_reference_covers_it_at_no_distance_and_cannot_be_told_apart(rng, count):
+    shapes = np.unique(boxes(rng, count), axis=0)
+    found = scores(ShapeSet(shapes), ShapeSet(shapes.copy()))
+    for name in ("iou", "chamfer"):
+        assert found[f"coverage_{name}"] == 1
+        assert found[f"minimum_matching_distance_{name}"] == 0
+        assert found[f"nearest_neighbour_accuracy_{name}"] == 0  # the nearest other shape is the copy
+    assert found["occupancy_divergence"] == 0
+
+
+def test_repeated_references_are_covered_together():
+    shape = np.zeros((3, 4, 4, 4), dtype=bool)
+    shape[:2, 0] = shape[2, 3] = True
+    found = scores(ShapeSet(shape), ShapeSet(shape))
+    assert found["coverage_iou"] == found["coverage_chamfer"] == 1
+    # each of the pair has its like in both sets, a tie; the third finds its copy in the other set only
+    assert found["nearest_neighbour_accuracy_iou"] == pytest.approx(2 * 0.5 / 3)
+
+
+def test_two_far_clusters_are_told_apart(rng):
+    near, far = boxes(rng, 12, 0, 3, edge=24), boxes(rng, 12, 21, 24, edge=24)
+    near[:, 0, 10:14, 10:14] = far[:, -1, 10:14, 10:14] = True  # so that each set has something in common
+    found = scores(ShapeSet(near), ShapeSet(far))
+    for name in ("iou", "chamfer"):
+        assert found[f"nearest_neighbour_accuracy_{name}"] == 1
+    assert found["minimum_matching_distance_iou"] == 1
+    assert found["occupancy_divergence"] == pytest.approx(1)
+
+
+def test_two_sets_of_one_distribution_are_hardly_told_apart(rng):
+    found = scores(ShapeSet(boxes(rng, 400)), ShapeSet(boxes(rng, 400)))
+    for name in ("iou", "chamfer"):
+        # the standard error of 800 coins is 0.018
+        assert found[f"nearest_neighbour_accuracy_{name}"] == pytest.approx(0.5, abs=0.06)
+        assert found[f"coverage_{name}"] > 0.4
+    assert found["occupancy_divergence"] < 0.03
+
+
+def test_one_repeated_shape_covers_one_reference_and_is_no_set(rng):
+    reference = np.unique(boxes(rng, 30), axis=0)[:20]
+    shapes = np.repeat(reference[3:4], 20, axis=0)
+    found = scores(ShapeSet(shapes), ShapeSet(reference))
+    assert found["coverage_iou"] == found["coverage_chamfer"] == 1 / 20
+    assert found["nearest_neighbour_accuracy_iou_of_generated"] == 0.5  # the one it copies is as near
+    near = neighbours(iou_distances(shapes, reference))
+    assert (near["distinct_nearest"], near["distinct_nearest_share"]) == (1, 1 / 20)
+    assert near["copies"] == near["near_copies"] == 1
+    assert diversity(shapes) == 0
+
+
+def test_noise_shows_in_the_halves_of_the_accuracy_and_not_in_its_mean(rng):
+    reference = np.zeros((20, 16, 16, 16), dtype=bool)
+    reference[:10, 8:] = True  # half of the grid: noise has more in common with it than with noise
+    for number, shape in enumerate(reference[10:]):
+        shape[number % 3 : number % 3 + 4, :4, :4] = True
+    static = rng.random(reference.shape) < reference.mean()
+    of_static, of_reference = (
+        scores(ShapeSet(static), ShapeSet(reference))[f"nearest_neighbour_accuracy_iou_of_{side}"]
+        for side in ("generated", "reference")
+    )
+    assert (of_static, of_reference) == (0, 1)
+
+
+def test_coverage_and_matching_distance_by_hand():
+    distances = np.array([[1.0, 2, 9], [3, 1, 9], [2, 2, 9]])  # the last shape ties: the first counts
+    apart = 1 - np.eye(3)
+    assert coverage(distances, apart) == 2 / 3
+    assert minimum_matching_distance(distances) == pytest.approx((1 + 1 + 9) / 3)
+
+
+def test_a_tie_of_own_and_other_set_counts_half():
+    within = np.array([[0.0, 1], [1, 0]])
+    distances = np.array([[1.0, 2], [2, 3]])
+    # generated: 1 = 1 a half, 1 < 2 right; reference: own 4 against 1 and 2, wrong both
+    assert nearest_neighbour_accuracy(within, distances, 4 * within) == (0.75, 0)
+
+
+def test_sets_of_unequal_size_have_no_accuracy():
+    with pytest.raises(ValueError, match="not 2 and 3"):
+        nearest_neighbour_accuracy(np.zeros((2, 2)), np.zeros((2, 3)), np.zeros((3, 3)))
+
+
+def test_divergence_of_two_distributions_by_hand():
+    a, b = np.zeros((2, 2, 2, 2, 2), dtype=bool)
+    a[:, 0, 0, 0] = True  # all in one voxel
+    b[0, 0, 0, 0] = b[1, 1, 1, 1] = True  # half there, half elsewhere
+    middle = 0.5 * math.log2(1 / 0.75), 0.5 * (0.5 * math.log2(0.5 / 0.75) + 0.5 * math.log2(0.5 / 0.25))
+    assert occupancy_divergence(a, b) == pytest.approx(sum(middle))
+
+
+def test_empty_grids_break_no_score(rng):
+    full, empty = boxes(rng, 3, edge=6), np.zeros((3, 6, 6, 6), dtype=bool)
+    found = scores(ShapeSet(empty), ShapeSet(full))
+    assert np.isfinite(list(found.values())).all()
+    assert found["coverage_iou"] == found["coverage_chamfer"] == 1 / 3  # equally far from all: the first
+    assert found["minimum_matching_distance_chamfer"] == 6
+    assert found["occupancy_divergence"] == 1
+    assert occupancy_divergence(empty, empty) == 0
+    assert looks(empty) == {"largest_piece": 0, "empty": 1, "voxels": 0}
+    assert quick_scores(empty, empty)["diversity"] == 0
+
+
+def test_neighbours_by_hand():
+    found = neighbours(np.array([[0.0, 1, 1], [0.04, 0.5, 1], [1, 0.5, 0.2], [1, 0.4, 0.4]]))
+    assert found == {
+        "distinct_nearest": 3,
+        "distinct_nearest_share": 1,
+        "nearest_mean": pytest.approx(0.16),
+        "nearest_min": 0,
+        "copies": 0.25,
+        "near_copies": 0.5,
+    }
+
+
+def test_a_shape_of_the_training_set_is_not_its_own_neighbour():
+    distances = np.array([[3.0, 0, 5], [0, 2, 1]])  # of the shapes 1 and 0
+    left = leave_out_self(distances, of=np.array([1, 0]))
+    np.testing.assert_array_equal(left.min(axis=1), [3, 1])
+    np.testing.assert_array_equal(distances.min(axis=1), 0)
+
+
+def test_pieces_that_touch_at_an_edge_are_two():
+    shapes = np.zeros((3, 4, 4, 4), dtype=bool)
+    shapes[0, :2, 0, 0] = shapes[0, 2, 1, 0] = True  # two and one across an edge; the last grid is empty
+    shapes[1, 0] = True
+    assert looks(shapes) == {
+        "largest_piece": pytest.approx((2 / 3 + 1) / 2),
+        "empty": pytest.approx(1 / 3),
+        "voxels": pytest.approx(19 / 3),
+    }
+
+
+def test_quick_scores_say_what_the_full_ones_say(rng):
+    training, shapes = boxes(rng, 30), boxes(rng, 10)
+    shapes[0] = False
+    expected = {**neighbours(iou_distances(shapes, training)), **looks(shapes)}
+    found = quick_scores(np.where(shapes, 0.31, 0.3), training)  # scores, as a generator gives them
+    assert found == {
+        "diversity": diversity(shapes),
+        **{name: expected[name] for name in found if name != "diversity"},
+    }
+
+
+def test_quick_scores_are_quick():
+    spread = np.zeros((900, 64, 64, 64), dtype=bool)
+    spread[:, 8:56, 8:56, 8:56] = np.random.default_rng(0).random((900, 1, 48, 48)) > 0.5
+    start = time.perf_counter()
+    quick_scores(spread[:64], spread)
+    assert time.perf_counter() - start < 10  # about half a second where nothing else runs

@@ -1,0 +1,347 @@
+"""How good the shapes of a training run are, or those of any folder: a table and a JSON file of scores.
+
+Example::
+
+    python -m rasgan.evaluate -n chair-1 --reference ModelNet10/chair/test --train ModelNet10/chair/train
+    python -m rasgan.evaluate MyShapes --reference ModelNet10/chair/test --json scores.json
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from rasgan import cli, metrics, randomness
+from rasgan.errors import UserError
+from rasgan.exports import Shape, folder_grids, shapes_in
+from rasgan.files import atomic_path
+from rasgan.generate import decode, latents, load_generator
+from rasgan.metrics import ShapeSet, iou_distances, leave_out_self
+from rasgan.runs import RunFolder
+from rasgan.voxels import OCCUPIED_ABOVE, is_occupied, max_pool
+
+SEED = 0
+GENERATED, TRAIN, NOISE, REFERENCE = "generated", "training set", "noise", "reference"
+AGAINST_REFERENCE = (
+    ("COV IoU", "coverage_iou", "{:.3f}"),
+    ("COV CD", "coverage_chamfer", "{:.3f}"),
+    ("MMD IoU", "minimum_matching_distance_iou", "{:.3f}"),
+    ("MMD CD", "minimum_matching_distance_chamfer", "{:.5f}"),
+    ("1-NNA IoU", "nearest_neighbour_accuracy_iou", "{:.3f}"),
+    ("own", "nearest_neighbour_accuracy_iou_of_generated", "{:.3f}"),
+    ("ref", "nearest_neighbour_accuracy_iou_of_reference", "{:.3f}"),
+    ("1-NNA CD", "nearest_neighbour_accuracy_chamfer", "{:.3f}"),
+    ("own", "nearest_neighbour_accuracy_chamfer_of_generated", "{:.3f}"),
+    ("ref", "nearest_neighbour_accuracy_chamfer_of_reference", "{:.3f}"),
+    ("JSD", "occupancy_divergence", "{:.3f}"),
+)
+BY_THEMSELVES = (
+    ("diversity", "diversity", "{:.3f}"),
+    ("distinct", "distinct_nearest", "{:d}"),
+    ("share", "distinct_nearest_share", "{:.3f}"),
+    ("nearest", "nearest_mean", "{:.3f}"),
+    ("minimum", "nearest_min", "{:.3f}"),
+    ("copies", "copies", "{:.3f}"),
+    ("near", "near_copies", "{:.3f}"),
+    ("piece", "largest_piece", "{:.3f}"),
+    ("empty", "empty", "{:.3f}"),
+    ("voxels", "voxels", "{:,.0f}"),
+)
+KEY_AGAINST_REFERENCE = """\
+COV    coverage: share of the reference shapes that are nearest to some shape; 1 is best
+MMD    distance from a reference shape to the nearest shape, on average; 0 is best
+1-NNA  share of shapes that their nearest neighbour tells apart from the reference; 0.5 is best, 1 worst
+own    the half of 1-NNA over these shapes; ref: over the reference. Where they differ much, 1-NNA misleads
+JSD    difference in where the grid is occupied, in bits; 0 is best, 1 worst
+IoU    by 1 - intersection / union of voxels; CD: by squared Chamfer distance of surfaces, grid edge = 1"""
+KEY_BY_THEMSELVES = """\
+diversity          mean IoU distance of all pairs; near 0 means that all shapes are one
+distinct, share    how many {training} shapes are nearest to some shape; few mean collapse
+nearest, minimum   IoU distance to the nearest {training} shape, mean and least
+copies, near       share of shapes at 0 and at most {near} from a {training} shape; many mean copying
+piece              mean share of voxels in the largest piece
+empty, voxels      share of empty grids; mean number of occupied voxels"""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The sets of one evaluation, all of one resolution, and where they came from."""
+
+    generated: np.ndarray  # (N, n, n, n) bool
+    reference: np.ndarray  # (N, n, n, n) bool
+    training: np.ndarray | None  # (T, n, n, n) bool: all of it
+    chosen: np.ndarray | None  # (N,) int: the training shapes that are scored
+
+
+def choose(available: int, count: int, seed: int, purpose: int) -> np.ndarray:
+    """Draw `count` of `available` indices at random, the same for the same seed, in their order."""
+    rng = randomness.rng_for(seed, randomness.CHOSEN, purpose)
+    return np.sort(rng.choice(available, count, replace=False))
+
+
+def noise(reference: np.ndarray, seed: int) -> np.ndarray:
+    """Make as many shapes whose voxels are occupied independently, with the reference's mean occupancy."""
+    rng = randomness.rng_for(seed, randomness.STATIC)
+    share = reference.mean()
+    made = np.empty(reference.shape, dtype=bool)
+    for shape in made:
+        shape[...] = rng.random(shape.shape, dtype=np.float32) < share
+    return made
+
+
+def evaluate(sources: Sources, seed: int = SEED) -> dict[str, dict[str, float]]:
+    """Score the generated shapes and, beside them, what is known: training set, noise, reference.
+
+    Returns
+    -------
+    rows : dict of dict
+        Of each set what `rasgan.metrics` finds: `scores` (not of the reference, which they compare with),
+        ``diversity``, `neighbours` and `looks`. The training set's row is there only where one is given.
+        Without one, neighbours are looked for in the reference. A set's own shapes are not neighbours of
+        themselves.
+    """
+    reference = ShapeSet(sources.reference)
+    has_training = sources.training is not None
+    known = sources.training if has_training else sources.reference
+    sets = {GENERATED: sources.generated}
+    if has_training:
+        sets[TRAIN] = sources.training[sources.chosen]
+    sets[NOISE] = noise(sources.reference, seed)
+    rows = {}
+    for name, occupied in sets.items():
+        shapes = ShapeSet(occupied)
+        distances = iou_distances(occupied, known)
+        if name == TRAIN:
+            distances = leave_out_self(distances, sources.chosen)
+        rows[name] = {**metrics.scores(shapes, reference), **_alone(shapes, distances)}
+    distances = iou_distances(sources.reference, known) if has_training else leave_out_self(reference.iou)
+    rows[REFERENCE] = _alone(reference, distances)
+    return rows
+
+
+def _alone(shapes: ShapeSet, distances: np.ndarray) -> dict[str, float]:
+    return {
+        "diversity": metrics.mean_distance(shapes.iou),
+        **metrics.neighbours(distances),
+        **metrics.looks(shapes.occupied),
+    }
+
+
+def read_folder(folder: Path, indices: np.ndarray | None = None, resolution: int | None = None) -> np.ndarray:
+    """Read the shapes of a folder's voxel files, or those at `indices`: (N, n, n, n) bool.
+
+    Grids whose edge is a multiple of `resolution` are max-pooled to it; without one, the first shape's is
+    taken.
+
+    Raises
+    ------
+    UserError
+        If a file holds no grid or one that does not fit.
+    """
+    shapes = shapes_in(folder_grids(folder))
+    if indices is not None:
+        shapes = [shapes[index] for index in indices]
+    resolution = resolution or len(shapes[0].read())
+    occupied = np.empty((len(shapes), *(resolution,) * 3), dtype=bool)
+    for slot, shape in zip(occupied, shapes, strict=True):
+        slot[...] = _fit(is_occupied(shape.read()), resolution, shape)
+    return occupied
+
+
+def _fit(grid: np.ndarray, resolution: int, shape: Shape) -> np.ndarray:
+    edge = len(grid)
+    if edge % resolution:
+        raise UserError(
+            f"{shape.path}: this grid is {edge} cubed and the shapes to be scored are {resolution} cubed; "
+            f"give grids of {resolution} cubed, or a multiple of it."
+        )
+    return max_pool(grid, edge // resolution)
+
+
+def count_folder(folder: Path) -> int:
+    """Count the shapes of a folder's voxel files.
+
+    Raises
+    ------
+    UserError
+        If there are not two: a single one has no neighbours.
+    """
+    count = len(shapes_in(folder_grids(folder)))
+    if count < 2:
+        raise UserError(f"{folder}: holds a single shape; give a folder of at least two.")
+    return count
+
+
+def table(rows: dict[str, dict[str, float]], columns: Iterable[tuple[str, str, str]]) -> str:
+    """Lay out those rows that have the columns (heading, score, format), aligned."""
+    columns = list(columns)
+    cells = [["", *(heading for heading, _, _ in columns)]]
+    for name, row in rows.items():
+        if all(score in row for _, score, _ in columns):
+            cells.append([name, *(form.format(row[score]) for _, score, form in columns)])
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]
+        )
+        for line in cells
+    )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m rasgan.evaluate",
+        description="Score the shapes of a training run, or those in a folder, against real shapes that were "
+        "not trained on. Beside them stand the scores of the training set, about the best to be had, and of "
+        "noise, the worst.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "generated", nargs="?", type=Path, help="folder of .npy, .raw or .binvox grids to score; or -n RUN"
+    )
+    parser.add_argument(
+        "-n",
+        "--name",
+        metavar="RUN",
+        help="training run: generate shapes from its checkpoint; scores go to "
+        "savepoint/RUN/evaluation/EPOCH.json too",
+    )
+    parser.add_argument(
+        "-le",
+        "--load_epoch",
+        "--load-epoch",
+        type=cli.whole_number,
+        metavar="EPOCH",
+        help="epoch to take with -n (default: the newest)",
+    )
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="voxel files of real shapes to compare with; finer grids are pooled",
+    )
+    parser.add_argument(
+        "--train",
+        type=Path,
+        metavar="FOLDER",
+        help="voxel files that were trained on: they are scored too, and copies of them are looked for",
+    )
+    parser.add_argument(
+        "--count",
+        type=_at_least_two,
+        help="shapes of each set, drawn at random from larger ones (default: as many as the smallest has)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=cli.whole_number,
+        default=SEED,
+        help="fixes what is generated and drawn at random (default: %(default)s)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores to this file")
+    return parser
+
+
+def _at_least_two(text: str) -> int:
+    number = int(text)
+    if number < 2:
+        raise argparse.ArgumentTypeError(f"must be at least 2: {text}")
+    return number
+
+
+@cli.ends_cleanly
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table and write the JSON file."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if (args.name is None) == (args.generated is None):
+        parser.error("give either -n RUN or a folder of shapes")
+    if args.load_epoch is not None and args.name is None:
+        parser.error("-le goes with -n RUN")
+    folders = {GENERATED: args.generated, REFERENCE: args.reference, TRAIN: args.train}
+    available = {name: count_folder(folder) for name, folder in folders.items() if folder is not None}
+    count = min([*available.values(), *([args.count] if args.count else [])])
+    source, generated, target = _generated(args, count, available)
+    resolution = generated.shape[-1]
+    indices = choose(available[REFERENCE], count, args.seed, 1)
+    sources = Sources(
+        generated=generated,
+        reference=read_folder(args.reference, indices, resolution),
+        training=read_folder(args.train, resolution=resolution) if args.train else None,
+        chosen=choose(available[TRAIN], count, args.seed, 2) if args.train else None,
+    )
+    rows = evaluate(sources, args.seed)
+    cli.say(_report(rows, args, source, count, available, resolution))
+    if target:
+        told = {
+            "generated": source,
+            "reference": str(args.reference),
+            "train": str(args.train) if args.train else None,
+            "available": available,
+            "count": count,
+            "seed": args.seed,
+            "resolution": resolution,
+            "occupied_above": OCCUPIED_ABOVE,
+            "near_copy": metrics.NEAR_COPY,
+            "rows": rows,
+        }
+        with atomic_path(target) as temporary:
+            temporary.write_text(json.dumps(told, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        cli.say(f"\nScores in {target}")
+    return 0
+
+
+def _generated(
+    args: argparse.Namespace, count: int, available: dict[str, int]
+) -> tuple[str, np.ndarray, Path | None]:
+    """Give the shapes to score, what to call them, and where their scores go."""
+    if args.name is None:
+        indices = choose(available[GENERATED], count, args.seed, 0)
+        return str(args.generated), read_folder(args.generated, indices), args.json
+    run = RunFolder(args.name)
+    generator, position = load_generator(run.checkpoints, args.load_epoch)
+    rows = tqdm(latents(args.seed, count).split(1), unit="shape", leave=False, disable=None)
+    occupied = np.concatenate([is_occupied(decode(generator, z)) for z in rows])
+    return f"run {run.name}, epoch {position}", occupied, args.json or run.evaluation(position)
+
+
+def _report(
+    rows: dict[str, dict[str, float]],
+    args: argparse.Namespace,
+    source: str,
+    count: int,
+    available: dict[str, int],
+    resolution: int,
+) -> str:
+    """Write out everything that the user is to read."""
+    lines = [f"Generated: {source}; every set has {count} shapes at {resolution} cubed, seed {args.seed}."]
+    larger = [
+        f"the {name.removesuffix(' set')} set's {number}"
+        for name, number in available.items()
+        if number > count
+    ]
+    if larger:
+        lines.append(f"Drawn at random from {', '.join(larger)}.")
+    if args.train is None:
+        lines.append("Neighbours are looked for in the reference; for the training set, add --train FOLDER.")
+    key = KEY_BY_THEMSELVES.format(training="training" if args.train else "reference", near=metrics.NEAR_COPY)
+    blocks = [
+        "\n".join(lines),
+        f"Against the reference, {args.reference}",
+        f"{table(rows, AGAINST_REFERENCE)}",
+        KEY_AGAINST_REFERENCE,
+        f"By themselves and beside {args.train or args.reference}",
+        f"{table(rows, BY_THEMSELVES)}",
+        key,
+    ]
+    return "\n\n".join(blocks)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""python -m rasgan.evaluate on folders of boxes and on a run of one epoch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import train_rasgan
+from rasgan import evaluate
+from rasgan.files import write_raw
+from rasgan.runs import RunFolder
+
+TINY = ["--width", "8", "--resolution", "32", "-b", "2", "--seed", "3", "--device", "cpu", "-e", "1"]
+
+
+def fill(folder, rng, count, edge=16):
+    for number in range(count):
+        shape = np.zeros((edge,) * 3, dtype=bool)
+        low, high = rng.integers(0, edge // 2, 3), rng.integers(edge // 2, edge, 3) + 1
+        shape[tuple(slice(*ends) for ends in zip(low, high, strict=True))] = True
+        write_raw(folder / f"{number:02d}.raw", shape)
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch, rng):
+    monkeypatch.chdir(tmp_path)
+    for name, count in (("made", 6), ("test", 8), ("train", 9)):
+        fill(tmp_path / name, rng, count)
+    return tmp_path
+
+
+def test_a_folder_is_scored_beside_the_training_set_and_noise(folders, capsys):
+    argv = ["made", "--reference", "test", "--train", "train", "--json", "out/scores.json"]
+    assert evaluate.main(argv) == 0
+    told = json.loads(Path("out/scores.json").read_text(encoding="utf-8"))
+    assert list(told["rows"]) == ["generated", "training set", "noise", "reference"]
+    assert told["count"] == 6
+    assert told["available"] == {"generated": 6, "reference": 8, "training set": 9}
+    out = capsys.readouterr().out
+    assert "every set has 6 shapes at 16 cubed" in out
+    assert "Drawn at random from the reference set's 8, the training set's 9." in out
+    blocks = [block.splitlines() for block in out.split("\n\n")]
+    tables = [block for block in blocks if block[0].startswith("     ")]
+    assert [[line[:12].strip() for line in lines] for lines in tables] == [
+        ["", "generated", "training set", "noise"],
+        ["", "generated", "training set", "noise", "reference"],
+    ]
+    assert all(len({len(line) for line in lines}) == 1 for lines in tables)
+    assert max(map(len, out.splitlines())) <= 110
+
+
+def test_the_scores_of_a_copy_and_of_noise(folders):
+    assert evaluate.main(["test", "--reference", "test", "--train", "test", "--json", "s.json"]) == 0
+    rows = json.loads(Path("s.json").read_text(encoding="utf-8"))["rows"]
+    assert rows["generated"]["coverage_iou"] == rows["generated"]["copies"] == 1
+    assert rows["generated"]["minimum_matching_distance_chamfer"] == 0
+    # a training shape is not a copy of itself
+    assert rows["training set"]["copies"] == rows["noise"]["copies"] == 0
+    assert rows["noise"]["voxels"] == pytest.approx(rows["reference"]["voxels"], rel=0.1)
+    assert rows["noise"]["largest_piece"] < rows["generated"]["largest_piece"] == 1
+
+
+def test_without_a_training_set_the_reference_stands_in_and_that_is_said(folders, capsys):
+    assert evaluate.main(["made", "--reference", "test", "--json", "s.json"]) == 0
+    out = capsys.readouterr().out
+    assert "add --train FOLDER" in out
+    assert "training set " not in out
+    reference = json.loads(Path("s.json").read_text(encoding="utf-8"))["rows"]["reference"]
+    assert reference["nearest_min"] > 0  # not its own neighbour
+
+
+def test_the_same_seed_draws_the_same_shapes_and_another_one_others(folders):
+    contents = []
+    for seed in ("1", "1", "2"):
+        argv = ["made", "--reference", "test", "--count", "3", "--seed", seed, "--json", "s.json"]
+        assert evaluate.main(argv) == 0
+        contents.append(json.loads(Path("s.json").read_text(encoding="utf-8"))["rows"])
+    assert contents[0] == contents[1]
+    assert contents[0]["generated"] != contents[2]["generated"]
+
+
+def test_finer_references_are_pooled_and_batches_count_each_shape(folders, rng):
+    fill(folders / "fine", rng, 3, edge=32)
+    np.save(folders / "batch.npy", np.zeros(1))  # not in a folder that is read
+    (folders / "batches").mkdir()
+    np.save(folders / "batches" / "a.npy", rng.random((4, 16, 16, 16)))
+    assert evaluate.main(["batches", "--reference", "fine", "--json", "s.json"]) == 0
+    told = json.loads(Path("s.json").read_text(encoding="utf-8"))
+    assert (told["resolution"], told["available"]) == (16, {"generated": 4, "reference": 3})
+
+
+def test_a_run_is_scored_from_its_checkpoint(folders, rng, capsys):
+    fill(folders / "data", rng, 4, edge=32)
+    assert train_rasgan.main(["-n", "run", "-d", "data", *TINY]) == 0
+    assert evaluate.main(["-n", "run", "-le", "1", "--reference", "data", "--count", "3"]) == 0
+    told = json.loads((RunFolder("run").savepoints / "evaluation" / "1.json").read_text(encoding="utf-8"))
+    assert told["generated"] == "run run, epoch 1"
+    assert (told["count"], told["resolution"]) == (3, 32)
+    assert "evaluation" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["made", "--reference", "nowhere"], "nowhere: no such file or folder"),
+        (["nowhere", "--reference", "test"], "nowhere: no such file or folder"),
+        (["void", "--reference", "test"], "void: holds no .raw"),
+        (["one", "--reference", "test"], "one: holds a single shape"),
+        (["made", "--reference", "other"], "12 cubed and the shapes to be scored are 16 cubed"),
+        (["damaged", "--reference", "test"], "convert the mesh again"),
+        (["-n", "nobody", "--reference", "test"], "nobody: no checkpoints of this run"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_sentence(folders, rng, capsys, argv, said):
+    (folders / "void").mkdir()
+    fill(folders / "one", rng, 1)
+    fill(folders / "other", rng, 2, edge=12)
+    (folders / "damaged").mkdir()
+    for name in "ab":
+        (folders / "damaged" / f"{name}.raw").write_bytes(b"\x07" * 64)
+    assert evaluate.main(argv) == 1
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--reference", "test"],
+        ["made"],
+        ["made", "-n", "run", "--reference", "test"],
+        ["made", "-le", "1", "--reference", "test"],
+        ["made", "--reference", "test", "--count", "1"],
+    ],
+)
+def test_options_that_do_not_go_together_are_wrong_usage(argv):
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main(argv)
+    assert ended.value.code == 2
+
+
+def test_the_command_runs_as_a_user_types_it():
+    command = [sys.executable, "-m", "rasgan.evaluate", "--help"]
+    root = Path(train_rasgan.__file__).parent
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert "--reference" in done.stdout
