@@ -125,6 +125,13 @@ def build_parser() -> argparse.ArgumentParser:
         default=2,
         help="newest checkpoints kept with the optimisers' state (default 2)",
     )
+    add(
+        "--every",
+        type=cli.positive,
+        metavar="EPOCHS",
+        help="score generated shapes every so many epochs: diversity, different nearest training shapes and "
+        "empty grids tell a collapse (default: never)",
+    )
     add("--tensorboard", action="store_true", help="write for TensorBoard to savepoint/NAME/tensorboard")
     add("--recipe", choices=sorted(RECIPES), help="presets of the options below (default tutorial)")
 
@@ -267,6 +274,8 @@ def write_results(
         reporter.sample(grid)
     if due(args.graph):
         training.draw_losses(epoch)
+    if args.every and due(args.every):
+        reporter.scores(epoch, training.score(epoch))
     if due(args.graph3d):
         figures.draw_scatter(training.run.graphs / f"{epoch}.png", grid, title=training.run.title(epoch))
 

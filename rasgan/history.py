@@ -77,6 +77,22 @@ def save_csv(path: Path, history: History) -> None:
         writer.writerows(history.rows().tolist())
 
 
+def add_scores(path: Path, epoch: int, scores: dict[str, float]) -> None:
+    """Add a row to a CSV file of scores by epoch; rows from `epoch` on, of an earlier start, go."""
+    rows = []
+    if path.is_file():
+        with path.open(encoding="ascii", errors="replace", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if _is_before(row.get("epoch"), epoch)]
+    with atomic_path(path) as temporary, temporary.open("w", encoding="ascii", newline="") as file:
+        writer = csv.DictWriter(file, ["epoch", *scores], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows([*rows, {"epoch": epoch, **scores}])
+
+
+def _is_before(text: str | None, epoch: int) -> bool:
+    return text is not None and text.isdecimal() and int(text) < epoch
+
+
 def smooth(values: np.ndarray) -> np.ndarray:
     """Smooth (s,) losses with the tutorial's Savitzky-Golay filter; fewer than 51 come back as they are.
 

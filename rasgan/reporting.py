@@ -11,7 +11,7 @@ from rasgan.boards import Board
 from rasgan.checkpoints import Position
 from rasgan.gating import Gate
 from rasgan.networks import count_parameters
-from rasgan.session import Session
+from rasgan.session import SCORED, Session
 
 
 def describe(session: Session, save_every: int, keep: int) -> str:
@@ -84,6 +84,16 @@ class Reporter:
         """Show a generated grid on the board."""
         if self.board is not None:
             self.board.sample(self.taken, grid)
+
+    def scores(self, epoch: int, scores: dict[str, float]) -> None:
+        """Tell how the generated shapes look after an epoch."""
+        self.say(
+            f"Epoch {epoch}: {SCORED} generated shapes have {scores['voxels']:,.0f} voxels on average, "
+            f"diversity {scores['diversity']:.2f}, {scores['distinct_nearest']} different nearest training shapes, "
+            f"{scores['empty']:.0%} empty."
+        )
+        if self.board is not None:
+            self.board.step(self.taken, {f"scores/{name}": value for name, value in scores.items()})
 
     def end_epoch(self, epoch: int) -> None:
         """After this start's first epoch, tell when the last one will probably end."""

@@ -31,6 +31,7 @@ class RunFolder:
         self.lock = base / CHECKPOINTS / f".{name}.lock"
         self.options = self.savepoints / "options.json"
         self.history = self.savepoints / "history.csv"
+        self.scores = self.savepoints / "scores.csv"
         self.board = self.savepoints / "tensorboard"
 
     def grid(self, epoch: int) -> Path:

@@ -13,7 +13,8 @@ from rasgan.dataset import Shapes
 from rasgan.errors import UserError
 from rasgan.files import atomic_path
 from rasgan.generate import generate
-from rasgan.history import COLUMNS, History, save_csv, save_history
+from rasgan.history import COLUMNS, History, add_scores, save_csv, save_history
+from rasgan.metrics import quick_scores
 from rasgan.networks import LATENT_SIZE, as_voxels
 from rasgan.players import Players, build_players
 from rasgan.randomness import NOISE, ORDER_D, ORDER_G, VALIDATION, batch_order, noise, rng_for, seed_weights
@@ -21,6 +22,8 @@ from rasgan.runs import RunFolder
 from rasgan.schedules import Pace
 from rasgan.settings import Settings
 from rasgan.training import StepResult, train_step, validate_discriminator
+
+SCORED = 64  # generated shapes
 
 
 @dataclass
@@ -140,6 +143,14 @@ class Session:
             return generate(self.players.averaged, seed=turn, count=1)[0]
         turn %= len(fakes)
         return as_voxels(fakes[turn : turn + 1])[0, 0].float().cpu().contiguous().numpy()
+
+    def score(self, epoch: int) -> dict[str, float]:
+        """Score shapes of the generator as it is now against those of the training, and write it down."""
+        generator = self.players.averaged or self.players.generator
+        grids = generate(generator, seed=0, count=SCORED)
+        found = quick_scores(grids, self.shapes.occupied())
+        add_scores(self.run.scores, epoch, found)
+        return found
 
     def save_grid(self, epoch: int, grid: np.ndarray) -> None:
         """Write one generated grid."""

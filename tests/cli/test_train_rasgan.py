@@ -392,6 +392,23 @@ def test_the_board_is_written_when_asked_for(here):
     assert b"loss_g" in events.read_bytes()
 
 
+def test_shapes_are_scored_every_so_often_and_training_is_the_same(here, capsys):
+    assert train("-e", "3", "--every", "2", "-save", "1") == 0
+    assert (
+        len(re.findall(r"Epoch \d: 64 generated shapes .* diversity \d\.\d\d", capsys.readouterr().out)) == 2
+    )
+    with_scores = weights_of(3)
+    rows = list(csv.DictReader(Path("savepoint/run/scores.csv").read_text(encoding="ascii").splitlines()))
+    assert [row["epoch"] for row in rows] == ["2", "3"]
+    assert 1 <= int(rows[0]["distinct_nearest"]) <= 4
+    assert train("-e", "4", "-le", "2", "--every", "1") == 0  # rows of the epochs trained again are replaced
+    rows = list(csv.DictReader(Path("savepoint/run/scores.csv").read_text(encoding="ascii").splitlines()))
+    assert [row["epoch"] for row in rows] == ["2", "3", "4"]
+    (here / "checkpoint/run").rename(here / "scored")
+    assert train("-e", "3") == 0
+    assert_same(weights_of(3), with_scores)
+
+
 def test_the_expected_end_is_told_after_the_first_epoch(here, capsys):
     assert train("-e", "3") == 0
     out = capsys.readouterr().out

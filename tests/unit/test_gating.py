@@ -75,3 +75,10 @@ def test_the_ratio_grows_while_the_discriminator_waits_and_can_be_counted_anew()
     gate.count_anew()
     assert gate.ratio == 1
     assert not gate.is_open
+    gate.update(1.0, 9.0)
+    gate.update(1.0, 9.0)
+    assert gate.ratio == 2
+
+
+def test_before_the_first_step_the_ratio_is_1():
+    assert Gate().ratio == 1
