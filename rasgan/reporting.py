@@ -89,8 +89,8 @@ class Reporter:
         """Tell how the generated shapes look after an epoch."""
         self.say(
             f"Epoch {epoch}: {SCORED} generated shapes have {scores['voxels']:,.0f} voxels on average, "
-            f"diversity {scores['diversity']:.2f}, {scores['distinct_nearest']} different nearest training shapes, "
-            f"{scores['empty']:.0%} empty."
+            f"diversity {scores['diversity']:.2f}, {scores['distinct_nearest']} different nearest training "
+            f"shapes, {scores['empty']:.0%} empty."
         )
         if self.board is not None:
             self.board.step(self.taken, {f"scores/{name}": value for name, value in scores.items()})

@@ -12,7 +12,7 @@ import convert_to_graph
 import convert_to_obj
 import download_data
 import train_rasgan
-from rasgan import figures, generate
+from rasgan import evaluate, figures, generate
 
 ROOT = Path(train_rasgan.__file__).parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,6 +27,7 @@ PARSERS = {
     "convert_to_obj.py": convert_to_obj,
     "render_class_view.py": render_class_view,
     "rasgan.generate": generate,
+    "rasgan.evaluate": evaluate,
     "rasgan.figures": figures,
 }
 COMMANDS = sorted(set(re.findall(r"python (?:-m )?((?:\w+\.py|rasgan\.\w+)[^\n`&]*)", README)))
