@@ -46,6 +46,8 @@ def test_a_table_in_a_file(tmp_path, text):
         (GOOD.replace("0.2,", "0.2,1,").encode(), "line 3: expected"),
         (GOOD.replace("2-5,0.2", "2-5").encode(), "line 3: expected"),
         (GOOD.replace("0.2,", "nan,").encode(), "line 3: learning rates must be above 0"),
+        (GOOD.replace("0.2,", "0,").encode(), "line 3: learning rates must be above 0"),
+        (GOOD.replace("0.2,", "inf,").encode(), "line 3: learning rates must be above 0"),
         (GOOD.replace("0.02", "0").encode(), "line 3: learning rates must be above 0"),
         (GOOD.replace("0.02", "inf").encode(), "line 3: learning rates must be above 0"),
         (b"\xff\xfe\x00epochs", "not a CSV text file"),
@@ -71,7 +73,7 @@ def follow(pace, epochs, ratios=None):
     for epoch in range(1, epochs + 1):
         rows.append(pace.row)
         pace.watch((ratios or {}).get(epoch, 1))
-        pace.end_epoch(epoch)
+        assert pace.end_epoch(epoch) == (pace.row != rows[-1])
     return rows
 
 
@@ -100,9 +102,15 @@ def test_without_a_stop_ratio_no_ratio_matters():
 
 def test_a_new_schedule_is_entered_where_its_table_has_the_epoch():
     for epoch, row, since in ((0, 0, 0), (1, 0, 0), (2, 1, 2), (4, 1, 2), (5, 2, 5), (99, 2, 5)):
-        pace = Pace(ROWS)
+        pace = Pace(ROWS, stop_ratio=1, reached=True)
         pace.go_to(epoch)
-        assert (pace.row, pace.since) == (row, since)
+        assert (pace.row, pace.since, pace.reached) == (row, since, False)
+
+
+def test_a_stop_ratio_of_1_is_reached_at_once():
+    pace = Pace(ROWS, stop_ratio=1)
+    pace.watch(1)
+    assert pace.reached
 
 
 def test_the_place_in_a_schedule_travels():
