@@ -193,22 +193,28 @@ def begin(
     seed_weights(settings.seed)
     if state is None:
         players, pace, history = build_players(settings, shapes.device, precision), settings.pace(), History()
-        return Session(run, settings, players, pace, history, shapes, validation)
-    with checkpoints.understood(checkpoints.weights_path(run.checkpoints, position)):
-        players, pace = build_players(settings, shapes.device, precision), settings.pace()
-        players.load_state_dict(state)
-        history = History(state["history"].numpy())
-        before = Settings(**state["settings"])
-        if before.schedule == settings.schedule:
-            pace.load_state_dict(state["pace"])
-            pace.reached = pace.reached and before.stop_ratio == settings.stop_ratio
-        else:
-            pace.go_to(position.epoch)
-    if optimizers is not None:
-        with checkpoints.understood(checkpoints.optimizers_path(run.checkpoints, position)):
-            players.load_optimizers_state_dict(optimizers)
+    else:
+        with checkpoints.understood(checkpoints.weights_path(run.checkpoints, position)):
+            players = build_players(settings, shapes.device, precision)
+            players.load_state_dict(state)
+            pace = resumed_pace(settings, state, position.epoch)
+            history = History(state["history"].numpy())
+        if optimizers is not None:
+            with checkpoints.understood(checkpoints.optimizers_path(run.checkpoints, position)):
+                players.load_optimizers_state_dict(optimizers)
     players.set_learning_rates(*pace.rates)
     return Session(run, settings, players, pace, history, shapes, validation)
+
+
+def resumed_pace(settings: Settings, state: dict, epoch: int) -> Pace:
+    """Stand where the checkpoint stood in its schedule; in another schedule, where its table has `epoch`."""
+    pace, before = settings.pace(), Settings(**state["settings"])
+    if before.schedule == settings.schedule:
+        pace.load_state_dict(state["pace"])
+        pace.reached = pace.reached and before.stop_ratio == settings.stop_ratio
+    else:
+        pace.go_to(epoch)
+    return pace
 
 
 def check_sizes(batch_size: int, shapes: int, validation_shapes: int | None) -> None:

@@ -305,19 +305,32 @@ def test_a_schedule_changes_the_rates_and_a_resumed_run_keeps_its_place(here, ca
     Path("mine.csv").write_text(
         "epochs,generator,discriminator\n0-1,0.1,0.01\n1-3,0.2,0.02\n3-4,0.3,0.03\n", encoding="utf-8"
     )
-    assert train("--schedule", "mine.csv", "-save", "1") == 0
+    assert train("--schedule", "mine.csv", "-save", "1", "--keep", "9") == 0
     assert (
         "Epoch 1: learning rates are now 0.2 (generator) and 0.02 (discriminator)." in capsys.readouterr().out
     )
     rates = [row["generator_learning_rate"] for row in history()]
     assert rates == [0.1] * 2 + [0.2] * 4 + [0.3] * 2
     whole = weights_of(4)
-    assert "0.3" in str(checkpoints.load_optimizers(Path("checkpoint/run"), Position(4))["g"]["param_groups"])
+    for epoch, rate in enumerate((0.2, 0.2, 0.3, 0.3), start=1):  # of the epoch that follows
+        optimizers = checkpoints.load_optimizers(Path("checkpoint/run"), Position(epoch))
+        assert [group["lr"] for group in optimizers["g"]["param_groups"]] == [rate]
     (here / "checkpoint/run").rename(here / "whole")
     assert train("--schedule", "mine.csv", "-e", "2", "-save", "1") == 0
     assert train("-l", "-e", "4") == 0
     assert_same(weights_of(4), whole)
     assert [row["generator_learning_rate"] for row in history()] == rates
+
+
+def test_the_first_row_of_a_schedule_holds_from_the_first_step(here):
+    Path("mine.csv").write_text("epochs,generator,discriminator\n0-1,0.1,0.01\n", encoding="utf-8")
+    assert train("--schedule", "mine.csv") == 0
+    optimizers = checkpoints.load_optimizers(Path("checkpoint/run"), Position(1))
+    assert [optimizers[player]["param_groups"][0]["lr"] for player in "gd"] == [0.1, 0.01]
+    scheduled = weights_of(1)
+    (here / "checkpoint/run").rename(here / "scheduled")
+    assert train("-e", "1", "-glr", "0.1", "-dlr", "0.01") == 0
+    assert_same(weights_of(1), scheduled)
 
 
 def test_a_resumed_run_may_take_or_leave_a_schedule(here, capsys):
