@@ -265,3 +265,35 @@ def test_a_gpu_takes_the_same_step_as_the_cpu(batch):
         result = train_step(players, *(x.cuda() for x in batch))
         assert result.loss_d == pytest.approx(expected.loss_d, rel=tolerance)
         assert result.loss_g == pytest.approx(expected.loss_g, rel=tolerance)
+
+
+@pytest.mark.parametrize("loss", ["rsgan", "wgan-gp"])
+def test_a_penalised_step_follows_the_papers_objective(batch, loss):
+    """Redo the discriminator's first step by hand, in float64, with the penalty as its paper writes it."""
+    extra = {"loss": loss, "norm": "none", "penalty": 3.0, "penalty_every": 4}
+    settings = new_settings("tutorial", {"resolution": 32, "width": 8, **extra})
+    reals, reals_g, z_d, z_g = (x.double() for x in batch)
+    mix = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
+    players, mine = players_for(settings), players_for(settings)
+    for network in (players.generator, players.discriminator, mine.generator, mine.discriminator):
+        network.double()
+    train_step(players, reals, reals_g, z_d, z_g, step=0, mix=mix)
+
+    critic, fakes = mine.discriminator, mine.generator(z_d).detach()
+
+    def squared_slopes(x):
+        x = x.requires_grad_()
+        (slopes,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+        return (slopes**2).sum((1, 2, 3, 4))
+
+    c_real, c_fake = critic(reals), critic(fakes)
+    if loss == "rsgan":
+        objective = -torch.sigmoid(c_real - c_fake).log().mean()
+        objective = objective + 4 * 3.0 / 2 * (squared_slopes(reals).mean() + squared_slopes(fakes).mean())
+    else:
+        share = mix.view(-1, 1, 1, 1, 1)
+        slopes = squared_slopes(share * reals + (1 - share) * fakes).sqrt()
+        objective = c_fake.mean() - c_real.mean() + 4 * 3.0 * ((slopes - 1) ** 2).mean()
+    objective.backward()
+    for ours, theirs in zip(players.discriminator.parameters(), critic.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
