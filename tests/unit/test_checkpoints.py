@@ -127,3 +127,32 @@ def test_a_failed_write_leaves_the_older_checkpoint_and_no_litter(tmp_path, monk
     with pytest.raises(OSError, match="No space left"):
         save(tmp_path, 2)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_torchs_own_error_gives_way_to_the_systems_behind_it(tmp_path, monkeypatch):
+    def hidden(state, file):
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError:
+            raise RuntimeError("unexpected pos 64") from None
+
+    monkeypatch.setattr(torch, "save", hidden)
+    with pytest.raises(OSError, match="No space left"):
+        save(tmp_path, 1)
+
+    def strange(state, file):
+        raise RuntimeError("unexpected pos 64")
+
+    monkeypatch.setattr(torch, "save", strange)
+    with pytest.raises(RuntimeError, match="unexpected pos"):
+        save(tmp_path, 1)
+
+
+def test_of_many_epochs_the_last_eight_are_named(tmp_path):
+    for epoch in range(1, 9):
+        save(tmp_path, epoch)
+    with pytest.raises(UserError, match=r"there are 1, 2, 3, 4, 5, 6, 7, 8\."):
+        checkpoints.choose_position(tmp_path, 99)
+    save(tmp_path, 9)
+    with pytest.raises(UserError, match=r"there are \.\.\., 2, 3, 4, 5, 6, 7, 8, 9\."):
+        checkpoints.choose_position(tmp_path, 99)
