@@ -1,6 +1,7 @@
 """The voxeliser against Binvox's own grids, a slow second implementation, and shapes known by hand."""
 
 import gzip
+import itertools
 import statistics
 
 import numpy as np
@@ -204,3 +205,24 @@ def test_input_is_left_unchanged(rng):
 def test_unknown_mode():
     with pytest.raises(ValueError, match="binvox, exact, solid"):
         voxelize(BOX, BOX_FACES, 8, "carve")
+
+
+def test_chunks_take_all_work_in_order_and_stay_small(monkeypatch, rng):
+    monkeypatch.setattr(module, "CHUNK", 100)
+    sizes = rng.integers(0, 60, 200)
+    sizes[70] = 500  # alone more than a chunk
+    chunks = list(module._chunks(sizes))
+    assert [i for chunk in chunks for i in range(chunk.start, chunk.stop)] == list(range(200))
+    work = [(sizes[chunk] + 1).sum() for chunk in chunks]
+    assert all(
+        units <= 100 or chunk.stop - chunk.start == 1 for units, chunk in zip(work, chunks, strict=True)
+    )
+    assert all(a + b > 100 for a, b in itertools.pairwise(work))  # no chunk could take its neighbour
+    assert list(module._chunks(sizes[:0])) == []
+
+
+def test_the_defaults_are_the_originals():
+    grid = voxelize(BOX * [1, 1, 0.5], BOX_FACES)
+    assert grid.shape == (64, 64, 64)
+    assert grid[:, :32].any()
+    assert not grid[:, 33:].any()  # at its start, not in the middle
