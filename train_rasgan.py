@@ -191,8 +191,7 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
     run = RunFolder(args.name)
     with reserved(run):
         position, state = find_checkpoint(run, args)
-        with checkpoints.understood(checkpoints.weights_path(run.checkpoints, position)):
-            settings = choose_settings(args, state)
+        settings = choose_settings(args, state, checkpoints.weights_path(run.checkpoints, position))
         value = settings.occupied
         shapes = load_shapes(args.data, settings.resolution, device, progress("reading shapes"), value)
         validation = args.validation_data and load_shapes(
@@ -301,15 +300,16 @@ def find_checkpoint(run: RunFolder, args: argparse.Namespace) -> tuple[Position,
     return position, checkpoints.load_checkpoint(run.checkpoints, position)
 
 
-def choose_settings(args: argparse.Namespace, state: dict | None) -> Settings:
-    """Combine what was typed with the recipe's presets or the checkpoint's settings."""
+def choose_settings(args: argparse.Namespace, state: dict | None, source: Path) -> Settings:
+    """Combine what was typed with the presets of the recipe, or with the checkpoint at `source`."""
     names = {field.name for field in fields(Settings)}
     given = {name: value for name, value in vars(args).items() if name in names}
     if "schedule" in given:
         is_none = given["schedule"] == "none"
         given["schedule"] = () if is_none else tuple(map(tuple, choose_schedule(given["schedule"])))
     if state:
-        return resumed_settings(state["settings"], args.recipe, given)
+        with checkpoints.understood(source):
+            return resumed_settings(state["settings"], args.recipe, given)
     settings = new_settings(args.recipe or "tutorial", {"seed": parallel.agree(fresh_seed()), **given})
     try:
         channel_counts(settings.width, settings.resolution)

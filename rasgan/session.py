@@ -76,7 +76,9 @@ class Session:
         reals_d, reals_g = (self.shapes.blocks(parallel.share(order[index])) for order in orders)
         rng = rng_for(seed, NOISE, number)
         z_d, z_g = (parallel.share(z).to(device) for z in noise(rng, 2, size, LATENT_SIZE))
-        mix = parallel.share(torch.from_numpy(rng.random(size, dtype=np.float32))).to(device)
+        mix = None
+        if self.players.loss.wants_slope_1:
+            mix = parallel.share(torch.from_numpy(rng.random(size, dtype=np.float32))).to(device)
         result = train_step(self.players, reals_d, reals_g, z_d, z_g, number, mix)
         if not (math.isfinite(result.loss_d) and math.isfinite(result.loss_g)):
             raise UserError(

@@ -38,22 +38,6 @@ def expected(tmp_path_factory):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """Give the folder of a disk of 4 MB that is mounted for this test."""
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("only root on Linux may mount a small disk")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "rasgan-test", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("this machine lets nobody mount a disk")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@pytest.fixture
 def unprivileged():
     """Give the options that run a script without the right to pass over permissions."""
     if os.name != "posix":
