@@ -148,6 +148,15 @@ def build_parser() -> argparse.ArgumentParser:
         **setting("occupied", cli.positive_real, "value of an occupied voxel; the original's is 255"),
     )
     add("--norm", **setting("norm", str, "the discriminator's normalisation", choices=("batch", "none")))
+    add(
+        "--init",
+        **setting(
+            "init",
+            str,
+            "how the discriminator's weights start: N(0, 0.02), or scaled by the width of each layer",
+            choices=("normal", "scaled"),
+        ),
+    )
     add("--output", **setting("output", str, "the generator's last function", choices=("linear", "sigmoid")))
     add("--gate", action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS,
         help="train the discriminator only while it is not too far ahead (default: on)")  # fmt: skip

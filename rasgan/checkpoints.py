@@ -75,6 +75,13 @@ def save_checkpoint(folder: Path, position: Position, state: dict, optimizers: d
         optimizers_path(folder, saved).unlink(missing_ok=True)
 
 
+def save_generator(folder: Path, position: Position, settings: dict, weights: dict) -> Path:
+    """Write a checkpoint from which shapes can be generated, and no run resumed; return its path."""
+    path = weights_path(folder, position)
+    _save(path, {"format": FORMAT, "settings": settings, "generator": weights})
+    return path
+
+
 def choose_position(folder: Path, epoch: int | None) -> Position:
     """Return the end of `epoch`, or for None where the checkpoint written last stands.
 

@@ -3,6 +3,7 @@
 Example::
 
     python -m rasgan.evaluate -n chair-1 --reference ModelNet10/chair/test --train ModelNet10/chair/train
+    python -m rasgan.evaluate --pretrained chairs --reference SampleChairs/chair/test
     python -m rasgan.evaluate MyShapes --reference ModelNet10/chair/test --json scores.json
 """
 
@@ -22,7 +23,7 @@ from rasgan.exports import Shape, folder_grids, shapes_in
 from rasgan.files import atomic_path
 from rasgan.generate import decode, latents, load_generator
 from rasgan.metrics import ShapeSet, iou_distances, leave_out_self
-from rasgan.runs import RunFolder
+from rasgan.runs import RunFolder, pretrained_names, pretrained_run
 from rasgan.voxels import OCCUPIED_ABOVE, is_occupied, max_pool
 
 SEED = 0
@@ -206,6 +207,9 @@ def build_parser() -> argparse.ArgumentParser:
         "generated", nargs="?", type=Path, help="folder of .npy, .raw or .binvox grids to score; or -n RUN"
     )
     parser.add_argument(
+        "--pretrained", choices=pretrained_names(), help="or a model that comes with the project"
+    )
+    parser.add_argument(
         "-n",
         "--name",
         metavar="RUN",
@@ -260,8 +264,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the table and write the JSON file."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    if (args.name is None) == (args.generated is None):
-        parser.error("give either -n RUN or a folder of shapes")
+    if sum(source is not None for source in (args.name, args.generated, args.pretrained)) != 1:
+        parser.error("give either -n RUN, --pretrained NAME or a folder of shapes")
     if args.load_epoch is not None and args.name is None:
         parser.error("-le goes with -n RUN")
     folders = {GENERATED: args.generated, REFERENCE: args.reference, TRAIN: args.train}
@@ -301,10 +305,10 @@ def _generated(
     args: argparse.Namespace, count: int, available: dict[str, int]
 ) -> tuple[str, np.ndarray, Path | None]:
     """Give the shapes to score, what to call them, and where their scores go."""
-    if args.name is None:
+    if args.generated is not None:
         indices = choose(available[GENERATED], count, args.seed, 0)
         return str(args.generated), read_folder(args.generated, indices), args.json
-    run = RunFolder(args.name)
+    run = pretrained_run(args.pretrained) if args.pretrained else RunFolder(args.name)
     generator, position = load_generator(run.checkpoints, args.load_epoch)
     rows = tqdm(latents(args.seed, count).split(1), unit="shape", leave=False, disable=None)
     occupied = np.concatenate([is_occupied(decode(generator, z)) for z in rows])

@@ -2,6 +2,7 @@
 
 Example::
 
+    python -m rasgan.generate --pretrained chairs --count 16
     python -m rasgan.generate -n chair-1 --count 16 --seed 7
     python -m rasgan.generate -n chair-1 --interpolate 3 8 --steps 24
 """
@@ -21,7 +22,7 @@ from rasgan.files import atomic_path
 from rasgan.networks import LATENT_SIZE, Generator
 from rasgan.objfile import write_obj
 from rasgan.players import inference
-from rasgan.runs import RunFolder
+from rasgan.runs import RunFolder, pretrained_names, pretrained_run
 from rasgan.settings import Settings
 from rasgan.voxels import is_occupied, surface_mesh
 
@@ -157,7 +158,13 @@ def build_parser() -> argparse.ArgumentParser:
         "They go to savepoint/NAME/generated/EPOCH. The same seed gives the same shapes every time.",
         allow_abbrev=False,
     )
-    parser.add_argument("-n", "--name", required=True, help="name of the training run")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("-n", "--name", help="name of the training run")
+    source.add_argument(
+        "--pretrained",
+        choices=pretrained_names(),
+        help="instead, a model that comes with the project; nothing needs to be trained",
+    )
     parser.add_argument(
         "-le",
         "--load_epoch",
@@ -210,9 +217,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.interpolate and (args.count is not None or args.seed is not None):
         parser.error("--interpolate names its own seeds and takes --steps; leave --count and --seed out")
+    if args.load_epoch is not None and args.pretrained:
+        parser.error("-le goes with -n; a model that comes with the project has one epoch")
     if args.steps is not None and not args.interpolate:
         parser.error("--steps goes with --interpolate; --count says how many shapes")
-    run = RunFolder(args.name)
+    run = pretrained_run(args.pretrained) if args.pretrained else RunFolder(args.name)
     generator, position = load_generator(run.checkpoints, args.load_epoch)
     folder = run.generated(position)
     write = write_film if args.interpolate else write_shapes

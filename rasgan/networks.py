@@ -93,9 +93,14 @@ class Discriminator(nn.Module):
         As for the `Generator`, which it mirrors.
     norm : {"batch", "none"}
         Normalisation after every convolution but the first.
+    init : {"normal", "scaled"}
+        How weights start: from N(0, 0.02), or scaled by the inputs of their layer (He et al. 2015), so that
+        without normalisation the scores of narrow networks do not start near 0.
     """
 
-    def __init__(self, width: int = 512, resolution: int = 64, norm: str = "batch") -> None:
+    def __init__(
+        self, width: int = 512, resolution: int = 64, norm: str = "batch", init: str = "normal"
+    ) -> None:
         super().__init__()
         channels = channel_counts(width, resolution)[::-1]
         layer = {"batch": BatchNorm, "none": lambda _: nn.Identity()}[norm]
@@ -107,6 +112,12 @@ class Discriminator(nn.Module):
         self.norms = nn.ModuleList(layer(c) for c in channels[1:])
         self.dense = nn.Linear(width * BASE_RESOLUTION**3, 1)
         initialise(self, NORM_SCALE_STD["discriminator"])
+        if init == "scaled":
+            for layer in (self.from_voxels, *self.convs):
+                nn.init.kaiming_normal_(layer.weight, LEAKY_SLOPE)
+            nn.init.kaiming_normal_(self.dense.weight, nonlinearity="linear")
+        elif init != "normal":
+            raise ValueError(f"init must be normal or scaled: {init}")
 
     def forward(self, shapes: Tensor) -> Tensor:
         """Map (N, 1, n, n, n) voxels, or their blocks (`blocks_of`), to (N,) critic scores."""

@@ -107,7 +107,7 @@ def build_players(settings: Settings, device: torch.device | str, precision: str
     """Make both networks, their optimisers and the gate as `settings` say; weights come from torch's seed."""
     s = settings
     generator = Generator(s.width, s.resolution, s.output)
-    discriminator = Discriminator(s.width, s.resolution, s.norm)
+    discriminator = Discriminator(s.width, s.resolution, s.norm, s.init)
     for network in (generator, discriminator):
         network.to(device, memory_format=torch.channels_last_3d)
     averaged = copy.deepcopy(generator).requires_grad_(False).eval() if s.ema else None

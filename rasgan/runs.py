@@ -7,6 +7,8 @@ from rasgan.errors import UserError
 
 CHECKPOINTS = Path("checkpoint")
 SAVEPOINTS = Path("savepoint")
+MODELS = Path(__file__).parent / "models"
+"""A folder of checkpoints, generators only, for each model that comes with the project."""
 
 
 class RunFolder:
@@ -63,6 +65,18 @@ class RunFolder:
         names = sorted(path.name for path in self.savepoints.parent.glob("*/"))
         known = f"runs here: {', '.join(names)}" if names else "there are no runs here yet; train one first"
         raise UserError(f"{self.savepoints}: no run of this name; {known}.")
+
+
+def pretrained_names() -> list[str]:
+    """List the models that come with the project."""
+    return sorted(path.parent.name for path in MODELS.glob("*/*.pt"))
+
+
+def pretrained_run(name: str) -> RunFolder:
+    """Give a model that comes with the project as a run: its weights lie there, its results go here."""
+    run = RunFolder(f"pretrained-{name}")
+    run.checkpoints = MODELS / name
+    return run
 
 
 def by_epoch(path: Path) -> tuple[int, str]:

@@ -15,6 +15,7 @@ class Settings:
     width: int = 512
     output: str = "linear"
     norm: str = "batch"
+    init: str = "normal"
     loss: str = "rasgan"
     penalty: float = 0.0
     penalty_every: int = 1
@@ -51,6 +52,9 @@ class Settings:
         return Pace(tuple(Row(*row) for row in self.schedule) or (constant,), self.stop_ratio)
 
 
+PRESET_RESOLUTION = 32
+"""Recipes are written down for grids of this edge; `recipe_presets` gives them for others."""
+
 RECIPES: dict[str, dict] = {
     "tutorial": {},
     # Relativistic pairing with zero-centred penalties on reals and fakes, no normalisation in the
@@ -60,6 +64,7 @@ RECIPES: dict[str, dict] = {
         "penalty": 2.0,
         "penalty_every": 4,
         "norm": "none",
+        "init": "scaled",
         "output": "sigmoid",
         "gate": False,
         "ema": 0.995,
@@ -89,6 +94,22 @@ CHANGEABLE = RATES | {"epochs", "schedule", "stop_ratio"}
 """What a resumed run may set anew; everything else belongs to the run."""
 
 
+def recipe_presets(recipe: str, resolution: int) -> dict:
+    """Give the presets of a recipe for grids of this edge.
+
+    The penalty grows with the number of voxels. A shape drawn on a grid twice as fine has eight times as
+    many, and a discriminator that tells it apart as well needs an eighth of the slope by each, an eighth of
+    the squared norm in all. Eight times the weight leaves its penalty what it was. Learning rates grow with
+    the edge, because finer networks of the same width have narrower layers: measured, benchmarks/recipes.md.
+    """
+    presets = dict(RECIPES[recipe])
+    finer = resolution / PRESET_RESOLUTION
+    for name, power in (("penalty", 3), *((rate, 1) for rate in RATES)):
+        if name in presets:
+            presets[name] *= finer**power
+    return presets
+
+
 def new_settings(recipe: str, given: Mapping[str, object]) -> Settings:
     """Combine a recipe's presets, those of its loss, and what the user typed; each wins over those before.
 
@@ -99,8 +120,9 @@ def new_settings(recipe: str, given: Mapping[str, object]) -> Settings:
     UserError
         If options contradict each other.
     """
-    loss = given.get("loss", RECIPES[recipe].get("loss"))
-    settings = Settings(**{**RECIPES[recipe], **LOSS_PRESETS.get(loss, {})})
+    presets = recipe_presets(recipe, given.get("resolution", Settings.resolution))
+    loss = given.get("loss", presets.get("loss"))
+    settings = Settings(**{**presets, **LOSS_PRESETS.get(loss, {})})
     return _take(settings, given)
 
 
@@ -132,8 +154,8 @@ def resumed_settings(
     known = {field.name for field in fields(Settings)}
     if not set(stored) <= known:
         raise ValueError("settings that this version does not know")
-    wanted = {**({} if recipe is None else RECIPES[recipe]), **given}
     old = asdict(Settings(**stored))
+    wanted = {**({} if recipe is None else recipe_presets(recipe, old["resolution"])), **given}
     fixed = {name: value for name, value in wanted.items() if name not in CHANGEABLE}
     clashes = [
         f"--{name.replace('_', '-')} {value} (the run has {old[name]})"

@@ -73,7 +73,7 @@ def train_step(
         if trains_g:
             descend(p.optimizer_g, loss_g, p.generator)
     if p.averaged is not None:
-        follow(p.averaged, p.generator, p.averaging)
+        follow(p.averaged, p.generator, decay_at(step, p.averaging))
 
     result = StepResult(*losses(), trained_d, fakes.detach())
     p.gate.update(result.loss_d, result.loss_g)
@@ -132,6 +132,15 @@ def descend(optimizer: Optimizer, loss: Tensor, network: nn.Module) -> None:
     loss.backward()
     parallel.sum_gradients(network.parameters())
     optimizer.step()
+
+
+def decay_at(step: int, decay: float) -> float:
+    """Share of the old average that step `step`, from 0, keeps: at first less than `decay`.
+
+    Otherwise the average would show the untrained generator for hundreds of steps. The form is that of
+    tf.train.ExponentialMovingAverage's `num_updates`.
+    """
+    return min(decay, (1 + step) / (10 + step))
 
 
 @torch.no_grad()

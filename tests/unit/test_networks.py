@@ -128,6 +128,25 @@ def test_weights_start_as_the_original_draws_them():
         assert all(not p.any() for name, p in network.named_parameters() if name.endswith("bias"))
 
 
+@pytest.mark.parametrize(("width", "resolution"), [(32, 32), (64, 64), (32, 128)])
+def test_scaled_weights_let_narrow_networks_tell_shapes_apart_from_the_start(width, resolution):
+    torch.manual_seed(0)
+    shapes = (torch.rand(6, 1, *(resolution,) * 3) > 0.9).float()
+    spread = {}
+    for init in ("normal", "scaled"):
+        network = Discriminator(width, resolution, norm="none", init=init)
+        spread[init] = network(shapes).std().item()
+        assert all(not p.any() for name, p in network.named_parameters() if name.endswith("bias"))
+    assert spread["scaled"] > 5 * spread["normal"]
+    fan_in = 64 * network.convs[-1].in_channels
+    assert network.convs[-1].weight.std().item() == pytest.approx((2 / 1.04 / fan_in) ** 0.5, rel=0.05)
+
+
+def test_an_unknown_start_is_refused():
+    with pytest.raises(ValueError, match="normal or scaled"):
+        Discriminator(8, 32, init="zero")
+
+
 def test_the_tutorials_output_is_linear_and_a_sigmoid_can_be_asked_for():
     torch.manual_seed(0)
     linear, sigmoid = Generator(8, 32), Generator(8, 32, output="sigmoid")

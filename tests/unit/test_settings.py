@@ -18,6 +18,21 @@ def test_what_is_typed_wins_over_the_recipe():
     assert s.loss == RECIPES["stable"]["loss"] != Settings().loss
 
 
+def test_the_stable_recipe_suits_the_resolution_and_the_tutorials_is_one_for_all():
+    coarse, fine = (new_settings("stable", {"resolution": edge}) for edge in (32, 128))
+    assert (coarse.penalty, coarse.generator_learning_rate) == (2, 0.001)
+    assert fine.penalty == coarse.penalty * 4**3
+    assert fine.generator_learning_rate == fine.discriminator_learning_rate == 0.004
+    assert new_settings("tutorial", {"resolution": 128}) == Settings(resolution=128)
+    assert new_settings("stable", {}) == new_settings("stable", {"resolution": 64})
+
+
+@pytest.mark.parametrize("edge", [32, 64, 128])
+def test_a_resumed_run_may_name_its_recipe_again(edge):
+    stored = new_settings("stable", {"resolution": edge}).state_dict()
+    assert resumed_settings(stored, "stable", {}).state_dict() == stored
+
+
 def test_a_resumed_run_keeps_its_settings_and_takes_new_rates_and_epochs():
     stored = new_settings("stable", {"width": 64, "seed": 5}).state_dict()
     s = resumed_settings(stored, None, {"epochs": 9, "generator_learning_rate": 0.1, "width": 64})

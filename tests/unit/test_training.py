@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,7 +10,13 @@ from rasgan.losses import LOSSES, slopes_squared
 from rasgan.networks import as_voxels, blocks_of
 from rasgan.players import build_players, frozen, inference
 from rasgan.settings import Settings, new_settings
-from rasgan.training import evaluate_discriminator, follow, train_step, validate_discriminator
+from rasgan.training import (
+    decay_at,
+    evaluate_discriminator,
+    follow,
+    train_step,
+    validate_discriminator,
+)
 
 TINY = Settings(resolution=32, width=8, batchsize=3)
 
@@ -141,12 +148,18 @@ def test_the_average_follows_the_generator():
     assert old.num_batches_tracked == 7
 
 
+def test_the_average_forgets_the_untrained_generator_sooner_than_its_decay_says():
+    kept = np.cumprod([decay_at(step, 0.995) for step in range(200)])[-1]
+    assert kept < 1e-9 < 0.995**200
+    assert decay_at(10**6, 0.995) == 0.995
+
+
 def test_an_averaged_generator_is_kept_only_when_asked_for(batch):
     assert players_for().averaged is None
     players = players_for(new_settings("tutorial", {"resolution": 32, "width": 8, "ema": 0.5}))
     start = copy.deepcopy(players.averaged.dense.weight)
     train_step(players, *batch)
-    expected = (start + players.generator.dense.weight) / 2
+    expected = 0.1 * start + 0.9 * players.generator.dense.weight  # the first step's own decay
     torch.testing.assert_close(players.averaged.dense.weight, expected.detach())
 
 

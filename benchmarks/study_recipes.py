@@ -1,0 +1,165 @@
+"""Compare recipes and losses at equal compute, and take the stable recipe apart.
+
+    python -m benchmarks.study_recipes --data chairs=ModelNet10/chair/train sample=SampleChairs/chair/train
+
+Small networks (width 32) at 32 cubed, batches of 16; 80 shapes of each set are kept back and scored against.
+Every run may spend the same number of floating-point operations. The second table changes one part of the
+stable recipe at a time to what the tutorial has; the third gives both recipes four times as long. Stopped,
+the same command goes on; more seeds add runs. Writes the tables to standard output and the curves to a PNG.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from benchmarks import studies
+from benchmarks.studies import Cell
+from rasgan import cli
+from rasgan.files import atomic_path
+from rasgan.settings import Settings
+
+HERE = Path(__file__).parent
+SMALL = {"width": 32, "resolution": 32, "batchsize": 16}
+TERAFLOPS, LONG = 2.5, 10.0
+DATA = ("chairs", "sample")
+TUTORIAL = Settings()
+METHODS: dict[str, tuple[str, dict]] = {
+    "tutorial, SGAN": ("tutorial", {"loss": "sgan"}),
+    "tutorial, RSGAN": ("tutorial", {"loss": "rsgan"}),
+    "tutorial, RaSGAN": ("tutorial", {}),
+    "WGAN-GP": ("tutorial", {"loss": "wgan-gp"}),
+    "stable, SGAN": ("stable", {"loss": "sgan"}),
+    "stable, RSGAN": ("stable", {}),
+    "stable, RaSGAN": ("stable", {"loss": "rasgan"}),
+}
+PARTS: dict[str, dict] = {
+    "no penalty": {"penalty": 0.0},
+    "batch norm in D": {"norm": "batch"},
+    "N(0, 0.02) in D": {"init": "normal"},
+    "linear output": {"output": "linear"},
+    "the gate": {"gate": True},
+    "the tutorial's decays of Adam": {"beta1": TUTORIAL.beta1, "beta2": TUTORIAL.beta2},
+    "the tutorial's learning rates": {
+        "generator_learning_rate": TUTORIAL.generator_learning_rate,
+        "discriminator_learning_rate": TUTORIAL.discriminator_learning_rate,
+    },
+}
+STABLE, RASGAN = "stable, RSGAN", "tutorial, RaSGAN"
+SCORES = (
+    ("COV", "coverage_iou"),
+    ("1-NNA", "nearest_neighbour_accuracy_iou"),
+    ("own", "nearest_neighbour_accuracy_iou_of_generated"),
+    ("ref", "nearest_neighbour_accuracy_iou_of_reference"),
+    ("1-NNA CD", "nearest_neighbour_accuracy_chamfer"),
+    ("JSD", "occupancy_divergence"),
+    ("diversity", "diversity"),
+    ("distinct", "distinct_nearest_share"),
+    ("copies", "near_copies"),
+    ("piece", "largest_piece"),
+)
+COLOURS = ("#8fb3dd", "#3b6fb6", "#1d3f73", "#8a8a94", "#e8b48c", "#d9772b", "#8f4510")
+
+
+def cells(seeds: int) -> list[Cell]:
+    """List the runs of the whole study, those of each seed together."""
+    listed = []
+    for seed in range(seeds):
+        for data in DATA:
+            for name, (recipe, settings) in METHODS.items():
+                listed.append(Cell(data, name, recipe, seed, TERAFLOPS, {**SMALL, **settings}))
+        for name, settings in PARTS.items():
+            listed.append(Cell("chairs", name, "stable", seed, TERAFLOPS, {**SMALL, **settings}))
+        for name in (STABLE, RASGAN):
+            recipe, settings = METHODS[name]
+            listed.append(Cell("chairs", name, recipe, seed, LONG, {**SMALL, **settings}))
+    return listed
+
+
+def table(rows: Iterable[dict]) -> str:
+    """Lay out methods by their means over the seeds, the data's own shapes in the last row of each set."""
+    lines = [
+        "| data | method | runs | sound | steps | D trained | "
+        + " | ".join(name for name, _ in SCORES)
+        + " |\n"
+        + "| --- " * (6 + len(SCORES))
+        + "|"
+    ]
+    for (data,), of_set in studies.grouped(rows, "data"):
+        for (method,), runs in studies.grouped(of_set, "method"):
+            finite = [run["scores"] for run in runs if not run["diverged"]]
+            lines.append(
+                f"| {data} | {method} | {len(runs)} | {sum(map(studies.is_sound, runs))} "
+                f"| {sum(run['steps'] for run in runs) / len(runs):,.0f} "
+                f"| {sum(run['trained_d'] for run in runs) / len(runs):.0%} | {_cells(finite)} |"
+            )
+        oracles = [run["oracle"] for run in of_set if not run["diverged"]]
+        lines.append(f"| {data} | *training shapes* | | | | | {_cells(oracles)} |")
+    return "\n".join(lines)
+
+
+def _cells(scores: Sequence[dict]) -> str:
+    return " | ".join(studies.mean_and_range([row[name] for row in scores]) for _, name in SCORES)
+
+
+def draw(path: Path, rows: Sequence[dict]) -> None:
+    """Draw diversity and distinct nearest training shapes over compute: a line for each run."""
+    sets = [data for data in DATA if any(row["data"] == data for row in rows)]
+    figure = Figure((12, 4.2 * len(sets)), dpi=100, layout="constrained")
+    grid = figure.subplots(len(sets), 2, squeeze=False)
+    for panels, data in zip(grid, sets, strict=True):
+        for column, what in enumerate(("diversity", "distinct nearest training shapes, share of 64")):
+            panel = panels[column]
+            for colour, method in zip(COLOURS, METHODS, strict=True):
+                runs = [row for row in rows if (row["data"], row["method"]) == (data, method)]
+                for number, run in enumerate(runs):
+                    panel.plot(
+                        [point[0] for point in run["curve"]],
+                        [point[1 + column] for point in run["curve"]],
+                        color=colour,
+                        linewidth=1.2,
+                        label=None if number else method,
+                    )
+            panel.set_title(f"{data}: {what}")
+            panel.set_xlabel("compute, teraflops")
+            panel.set_ylim(0, 1)
+            panel.grid(alpha=0.3)
+        panels[0].legend(frameon=False, fontsize=8, ncols=2)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    studies.add_options(parser, HERE / "recipes.jsonl", Path("recipes.png"))
+    return parser
+
+
+@cli.ends_cleanly
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train what is missing, print the tables, draw the curves."""
+    args = build_parser().parse_args(argv)
+    rows = studies.run_study(cells(args.seeds), studies.parse_pools(args.data), args.results, args.jobs)
+    short = [row for row in rows if row["teraflops"] == TERAFLOPS]
+    compared = [row for row in short if row["method"] in METHODS]
+    parts = [row for row in short if row["data"] == "chairs" and row["recipe"] == "stable"]
+    parts = [row for row in parts if row["method"] == STABLE or row["method"] not in METHODS]
+    for title, chosen in (
+        (f"Recipes and losses, {TERAFLOPS:g} teraflops each", compared),
+        (f"The stable recipe with one part changed, {TERAFLOPS:g} teraflops each", parts),
+        (f"Both recipes, {LONG:g} teraflops", [row for row in rows if row["teraflops"] == LONG]),
+    ):
+        if chosen:
+            print(f"\n{title}\n\n{table(chosen)}")
+    if compared:
+        draw(args.output, compared)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
