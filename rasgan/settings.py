@@ -99,12 +99,12 @@ def recipe_presets(recipe: str, resolution: int) -> dict:
 
     The penalty grows with the number of voxels. A shape drawn on a grid twice as fine has eight times as
     many, and a discriminator that tells it apart as well needs an eighth of the slope by each, an eighth of
-    the squared norm in all. Eight times the weight leaves its penalty what it was. Learning rates grow with
-    the edge, because finer networks of the same width have narrower layers: measured, benchmarks/recipes.md.
+    the squared norm in all. Eight times the weight leaves its penalty what it was. The generator's learning
+    rate grows with the edge, the discriminator's does not: measured, benchmarks/recipes.md.
     """
     presets = dict(RECIPES[recipe])
     finer = resolution / PRESET_RESOLUTION
-    for name, power in (("penalty", 3), *((rate, 1) for rate in RATES)):
+    for name, power in (("penalty", 3), ("generator_learning_rate", 1)):
         if name in presets:
             presets[name] *= finer**power
     return presets

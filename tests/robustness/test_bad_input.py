@@ -719,7 +719,7 @@ TRAIN_ROWS = [
            ["--device", "tpu"], ["--seed", "-1"], ["--seed", "nan"], ["--keep", "0"], ["--recipe", "best"],
            ["--loss", "none"], ["--penalty", "-1"], ["--penalty", "nan"], ["--penalty-every", "0"],
            ["--norm", "layer"], ["--output", "tanh"], ["--ema", "1"], ["--ema", "-0.1"], ["--beta1", "1"],
-           ["--beta2", "nan"], ["--nonsense"], make=grids),
+           ["--beta2", "nan"], ["--init", "zero"], ["--nonsense"], make=grids),
     *usage(TRAIN, [], []),
 ]  # fmt: skip
 
@@ -737,7 +737,8 @@ GENERATE_ROWS = [
            ["--truncation", "1.1"], ["-le", "-1"]),
     *usage(GENERATE, ["-n", "run", "--interpolate", "1", "2"], ["--steps", "1"], ["--steps", "1000000000"],
            ["--steps", "x"]),
-    *usage(GENERATE, [], []),
+    *usage(GENERATE, [], [], ["--pretrained", "tables"], ["--pretrained", "../chairs"],
+           ["--pretrained", "chairs", "-n", "run"], ["--pretrained", "chairs", "-le", "1"]),
 ]  # fmt: skip
 
 TABLE = [*OFF_ROWS, *MESH_ROWS, *GRID_ROWS, *PLACE_ROWS, *RENDER_ROWS, *TRAIN_ROWS, *GENERATE_ROWS]

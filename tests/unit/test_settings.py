@@ -22,7 +22,8 @@ def test_the_stable_recipe_suits_the_resolution_and_the_tutorials_is_one_for_all
     coarse, fine = (new_settings("stable", {"resolution": edge}) for edge in (32, 128))
     assert (coarse.penalty, coarse.generator_learning_rate) == (2, 0.001)
     assert fine.penalty == coarse.penalty * 4**3
-    assert fine.generator_learning_rate == fine.discriminator_learning_rate == 0.004
+    assert fine.generator_learning_rate == 4 * coarse.generator_learning_rate
+    assert fine.discriminator_learning_rate == coarse.discriminator_learning_rate == 0.001
     assert new_settings("tutorial", {"resolution": 128}) == Settings(resolution=128)
     assert new_settings("stable", {}) == new_settings("stable", {"resolution": 64})
 
