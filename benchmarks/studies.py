@@ -205,13 +205,8 @@ def run_study(cells: Sequence[Cell], pools: dict[str, Path], results: Path, jobs
     """
     rows = read_results(results)
     todo = [cell for cell in cells if cell.key not in rows and cell.data in pools]
-    resolutions = {cell.settings["resolution"] for cell in cells}
-    sets = {
-        (name, edge): split(load_pool(path, edge))
-        for name, path in pools.items()
-        for edge in resolutions
-        if any(cell.data == name for cell in todo)
-    }
+    wanted = {(cell.data, cell.settings["resolution"]) for cell in todo}
+    sets = {(name, edge): split(load_pool(pools[name], edge)) for name, edge in wanted}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         running = {

@@ -112,6 +112,15 @@ def test_sound_means_half_as_various_as_real_shapes(diversity, distinct, sound):
     assert studies.is_sound({"diverged": False, "scores": scores, "real": real}) == sound
 
 
+def test_each_set_is_read_at_the_resolutions_that_its_own_cells_want(pool, boxes, tmp_path):
+    fine = np.repeat(boxes.repeat(2, axis=1), 2, axis=2).repeat(2, axis=3)
+    for number, shape in enumerate(fine[:160]):
+        write_raw(tmp_path / "fine" / f"{number}.raw", shape)
+    cells = [cell(), Cell("fine", "fine", "stable", 0, 0.003, {**TINY, "width": 16, "resolution": 64})]
+    rows = studies.run_study(cells, {"boxes": pool, "fine": tmp_path / "fine"}, tmp_path / "r.jsonl", 1)
+    assert [row["settings"]["resolution"] for row in rows] == [32, 64]
+
+
 def test_a_study_goes_on_from_its_results(pool, tmp_path, capsys):
     results, pools = tmp_path / "results.jsonl", {"boxes": pool}
     first, second = cell(), cell("tutorial")
