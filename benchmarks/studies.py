@@ -10,8 +10,10 @@ import argparse
 import json
 import math
 import multiprocessing
+import os
 import platform
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -208,7 +210,7 @@ def run_study(cells: Sequence[Cell], pools: dict[str, Path], results: Path, jobs
     wanted = {(cell.data, cell.settings["resolution"]) for cell in todo}
     sets = {(name, edge): split(load_pool(pools[name], edge)) for name, edge in wanted}
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(jobs, context, initializer=_start_worker) as pool:
         running = {
             pool.submit(run_cell, cell, *sets[cell.data, cell.settings["resolution"]]): cell for cell in todo
         }
@@ -230,6 +232,17 @@ def run_study(cells: Sequence[Cell], pools: dict[str, Path], results: Path, jobs
     return [rows[cell.key] for cell in cells if cell.key in rows]
 
 
+def _start_worker() -> None:
+    """Compute on one thread, and end with the process that gives out the cells, even if that is killed."""
+    torch.set_num_threads(1)
+
+    def end_with_parent() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
 def grouped(rows: Sequence[dict], *names: str) -> Iterator[tuple[tuple, list[dict]]]:
     """Give the rows that agree in `names` together, in the order of their first one."""
     groups: dict[tuple, list[dict]] = {}
@@ -245,8 +258,11 @@ def mean_and_range(values: Sequence[float]) -> str:
     return f"{np.mean(values):.2f} ({min(values):.2f}–{max(values):.2f})"
 
 
-def add_options(parser: argparse.ArgumentParser, results: Path, figure: Path) -> None:
-    """Describe the options of every study."""
+def build_parser(description: str, results: Path, figure: Path) -> argparse.ArgumentParser:
+    """Describe the options, which are the same for every study."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--data",
         nargs="+",
@@ -255,9 +271,10 @@ def add_options(parser: argparse.ArgumentParser, results: Path, figure: Path) ->
         help="where shapes lie: a folder of .raw grids, or an .npz of packed bits",
     )
     parser.add_argument("--results", type=Path, default=results, help="file to go on with (%(default)s)")
-    parser.add_argument("-o", "--output", type=Path, default=figure, help="the curves (%(default)s)")
+    parser.add_argument("-o", "--output", type=Path, default=figure, help="the picture (%(default)s)")
     parser.add_argument("-j", "--jobs", type=cli.positive, default=1, help="cells at a time (%(default)s)")
     parser.add_argument("--seeds", type=cli.positive, default=3, help="runs of each method (%(default)s)")
+    return parser
 
 
 def parse_pools(texts: Sequence[str]) -> dict[str, Path]:

@@ -120,11 +120,7 @@ def draw(path: Path, rows: Sequence[dict]) -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    studies.add_options(parser, HERE / "rates.jsonl", Path("rates.png"))
-    return parser
+    return studies.build_parser(__doc__, HERE / "rates.jsonl", Path("rates.png"))
 
 
 @cli.ends_cleanly

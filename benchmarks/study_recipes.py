@@ -148,11 +148,7 @@ def draw(path: Path, rows: Sequence[dict]) -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    studies.add_options(parser, HERE / "recipes.jsonl", Path("recipes.png"))
-    return parser
+    return studies.build_parser(__doc__, HERE / "recipes.jsonl", Path("recipes.png"))
 
 
 @cli.ends_cleanly

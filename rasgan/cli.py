@@ -79,6 +79,18 @@ def say(sentence: str) -> None:
     print(sentence, flush=True)
 
 
+def add_load_epoch(parser: argparse.ArgumentParser) -> None:
+    """Describe the option that takes another checkpoint of a run than its newest."""
+    parser.add_argument(
+        "-le",
+        "--load_epoch",
+        "--load-epoch",
+        type=whole_number,
+        metavar="EPOCH",
+        help="epoch to take with -n (default: the newest)",
+    )
+
+
 def positive(text: str) -> int:
     """Parse an option's whole number of at least 1 (argparse type)."""
     number = int(text)

@@ -216,14 +216,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="training run: generate shapes from its checkpoint; scores go to "
         "savepoint/RUN/evaluation/EPOCH.json too",
     )
-    parser.add_argument(
-        "-le",
-        "--load_epoch",
-        "--load-epoch",
-        type=cli.whole_number,
-        metavar="EPOCH",
-        help="epoch to take with -n (default: the newest)",
-    )
+    cli.add_load_epoch(parser)
     parser.add_argument(
         "--reference",
         type=Path,

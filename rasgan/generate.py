@@ -165,13 +165,7 @@ def build_parser() -> argparse.ArgumentParser:
         choices=pretrained_names(),
         help="instead, a model that comes with the project; nothing needs to be trained",
     )
-    parser.add_argument(
-        "-le",
-        "--load_epoch",
-        "--load-epoch",
-        type=cli.whole_number,
-        help="epoch to take (default: the newest)",
-    )
+    cli.add_load_epoch(parser)
     parser.add_argument(
         "--count",
         type=cli.between(cli.whole_number, 1, MOST_SHAPES),

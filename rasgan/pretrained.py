@@ -28,14 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("model", type=_model_name, metavar="NAME", help="what --pretrained will call it")
     parser.add_argument("-n", "--name", required=True, metavar="RUN", help="the training run")
-    parser.add_argument(
-        "-le",
-        "--load_epoch",
-        "--load-epoch",
-        type=cli.whole_number,
-        metavar="EPOCH",
-        help="epoch to take (default: the newest)",
-    )
+    cli.add_load_epoch(parser)
     return parser
 
 

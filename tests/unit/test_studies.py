@@ -1,6 +1,11 @@
 """Cells of the studies: equal compute, results to go on from, what counts as sound."""
 
 import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +19,20 @@ from rasgan.errors import UserError
 from rasgan.files import write_raw
 from rasgan.runs import RunFolder
 from rasgan.settings import new_settings
+
+
+def children(pid):
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in listed.read_text().split()] if listed.exists() else []
+
+
+def command_of(pid):
+    """Give the command of a process; nothing of one that has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
 
 TINY = {"width": 8, "resolution": 32, "batchsize": 8}
 
@@ -134,6 +153,42 @@ def test_a_study_goes_on_from_its_results(pool, tmp_path, capsys):
     assert studies.run_study([first, second], {}, results, 1) == rows  # nothing is trained again
     assert capsys.readouterr().out == ""
     assert studies.run_study([cell(penalty=3.0)], {}, results, 1) == []  # another cell of the same name
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in Linux's /proc")
+def test_a_killed_study_leaves_no_worker_behind(pool, tmp_path):
+    code = (
+        "import pathlib, sys\n"
+        "from benchmarks import studies\n"
+        "def main():\n"
+        "    cells = [studies.Cell('boxes', 'long', 'stable', 0, 1e3, {'width': 8, 'resolution': 32})]\n"
+        f"    studies.run_study(cells, {{'boxes': pathlib.Path({str(pool)!r})}}, pathlib.Path('r'), 1)\n"
+        "if __name__ == '__main__':\n"
+        "    main()\n"
+    )
+    script = tmp_path / "study.py"
+    script.write_text(code, encoding="utf-8")
+    root = Path(studies.__file__).parents[1]
+    out = tmp_path / "out"
+    with out.open("w") as file:
+        study = subprocess.Popen(
+            [sys.executable, str(script)],
+            env={**os.environ, "PYTHONPATH": str(root)},
+            stdout=file,
+            stderr=file,
+        )
+    workers = []
+    while not workers and study.poll() is None:
+        time.sleep(0.2)
+        workers = [p for p in children(study.pid) if "spawn_main" in command_of(p)]
+    assert workers, out.read_text()
+    time.sleep(3)  # until it trains
+    study.kill()
+    study.wait()
+    deadline = time.monotonic() + 20
+    while any(command_of(worker) for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not any(command_of(worker) for worker in workers)
 
 
 @pytest.mark.parametrize("study", [study_recipes, study_rates])
