@@ -87,9 +87,10 @@ def cells(seeds: int) -> list[Cell]:
             for data in DATA
             for name in METHODS
         ),
+        *(small("chairs", STABLE, k, LONG, *METHODS[STABLE]) for k in numbers),
         *(small("chairs", name, k, TERAFLOPS, "stable", PARTS[name]) for k in numbers for name in PARTS),
-        *(small("chairs", name, k, LONG, *METHODS[name]) for name in (STABLE, RASGAN) for k in numbers),
         *(small("sample-128", name, 0, FINE_TERAFLOPS, "stable", FINE[name]) for name in FINE),
+        *(small("chairs", RASGAN, k, LONG, *METHODS[RASGAN]) for k in numbers),
     ]
 
 
