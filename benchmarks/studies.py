@@ -255,7 +255,8 @@ def mean_and_range(values: Sequence[float]) -> str:
     """Write the mean over the seeds, and the smallest and largest value."""
     if not values:
         return "–"
-    return f"{np.mean(values):.2f} ({min(values):.2f}–{max(values):.2f})"
+    mean, low, high = (f"{value:.2f}" for value in (np.mean(values), min(values), max(values)))
+    return mean if low == high else f"{mean} ({low}–{high})"
 
 
 def build_parser(description: str, results: Path, figure: Path) -> argparse.ArgumentParser:

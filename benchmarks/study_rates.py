@@ -24,7 +24,7 @@ from rasgan.files import atomic_path
 
 HERE = Path(__file__).parent
 SMALL = {"width": 32, "resolution": 32, "batchsize": 16}
-TERAFLOPS = 2.0
+TERAFLOPS = 2.5
 RATES_G = (0.0004, 0.002, 0.01)  # the tutorial's, and a fifth and five times of it
 RATES_D = (0.00005, 0.0005, 0.005)  # the tutorial's, and ten and a hundred times of it
 METHODS: dict[str, tuple[str, dict]] = {

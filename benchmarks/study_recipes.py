@@ -123,7 +123,7 @@ def _cells(scores: Sequence[dict]) -> str:
 def draw(path: Path, rows: Sequence[dict]) -> None:
     """Draw diversity and distinct nearest training shapes over compute: a line for each run."""
     sets = [data for data in DATA if any(row["data"] == data for row in rows)]
-    figure = Figure((12, 4.2 * len(sets)), dpi=100, layout="constrained")
+    figure = Figure((11, 3.8 * len(sets)), dpi=80, layout="constrained")
     grid = figure.subplots(len(sets), 2, squeeze=False)
     for panels, data in zip(grid, sets, strict=True):
         for column, what in enumerate(("diversity", "distinct nearest training shapes, share of 64")):
@@ -142,7 +142,8 @@ def draw(path: Path, rows: Sequence[dict]) -> None:
             panel.set_xlabel("compute, teraflops")
             panel.set_ylim(0, 1)
             panel.grid(alpha=0.3)
-        panels[0].legend(frameon=False, fontsize=8, ncols=2)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary)
 

@@ -12,7 +12,7 @@ import convert_to_graph
 import convert_to_obj
 import download_data
 import train_rasgan
-from rasgan import evaluate, figures, generate
+from rasgan import evaluate, figures, generate, pretrained
 
 ROOT = Path(train_rasgan.__file__).parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,6 +29,7 @@ PARSERS = {
     "rasgan.generate": generate,
     "rasgan.evaluate": evaluate,
     "rasgan.figures": figures,
+    "rasgan.pretrained": pretrained,
 }
 COMMANDS = sorted(set(re.findall(r"python (?:-m )?((?:\w+\.py|rasgan\.\w+)[^\n`&]*)", README)))
 
