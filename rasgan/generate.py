@@ -212,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.interpolate and (args.count is not None or args.seed is not None):
         parser.error("--interpolate names its own seeds and takes --steps; leave --count and --seed out")
     if args.load_epoch is not None and args.pretrained:
-        parser.error("-le goes with -n; a model that comes with the project has one epoch")
+        parser.error("-le goes with -n; a --pretrained model has one epoch")
     if args.steps is not None and not args.interpolate:
         parser.error("--steps goes with --interpolate; --count says how many shapes")
     run = pretrained_run(args.pretrained) if args.pretrained else RunFolder(args.name)
