@@ -15,7 +15,7 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -243,12 +243,12 @@ def _start_worker() -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def grouped(rows: Sequence[dict], *names: str) -> Iterator[tuple[tuple, list[dict]]]:
-    """Give the rows that agree in `names` together, in the order of their first one."""
-    groups: dict[tuple, list[dict]] = {}
+def grouped(rows: Sequence[dict], name: str) -> dict[object, list[dict]]:
+    """Sort the rows by what they have at `name`, in the order of the first of each."""
+    groups: dict[object, list[dict]] = {}
     for row in rows:
-        groups.setdefault(tuple(row[name] for name in names), []).append(row)
-    yield from groups.items()
+        groups.setdefault(row[name], []).append(row)
+    return groups
 
 
 def mean_and_range(values: Sequence[float]) -> str:

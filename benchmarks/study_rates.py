@@ -70,7 +70,7 @@ def grid_of(runs: Sequence[dict], value: str) -> np.ndarray:
 def table(rows: Sequence[dict]) -> str:
     """Write the share of sound runs of each method, and diversity and distinct neighbours of every run."""
     lines = ["| method | runs | diverged | collapsed | sound |", "| --- " * 5 + "|"]
-    for (method,), runs in studies.grouped(rows, "method"):
+    for method, runs in studies.grouped(rows, "method").items():
         sound, diverged = sum(map(studies.is_sound, runs)), sum(run["diverged"] for run in runs)
         counts = len(runs), diverged, len(runs) - sound - diverged
         lines.append(f"| {method} | {' | '.join(map(str, counts))} | {sound / len(runs):.0%} |")

@@ -103,8 +103,8 @@ def table(rows: Iterable[dict]) -> str:
         + "| --- " * (6 + len(SCORES))
         + "|"
     ]
-    for (data,), of_set in studies.grouped(rows, "data"):
-        for (method,), runs in studies.grouped(of_set, "method"):
+    for data, of_set in studies.grouped(rows, "data").items():
+        for method, runs in studies.grouped(of_set, "method").items():
             finite = [run["scores"] for run in runs if not run["diverged"]]
             lines.append(
                 f"| {data} | {method} | {len(runs)} | {sum(map(studies.is_sound, runs))} "
