@@ -7,6 +7,7 @@ trains only the cells that it lacks.
 """
 
 import argparse
+import hashlib
 import json
 import math
 import multiprocessing
@@ -31,7 +32,7 @@ from rasgan.errors import UserError
 from rasgan.files import atomic_path
 from rasgan.generate import generate
 from rasgan.runs import RunFolder
-from rasgan.settings import new_settings
+from rasgan.settings import Settings, new_settings
 from rasgan.voxels import is_occupied, max_pool
 
 KEPT_BACK = 80
@@ -45,7 +46,10 @@ RELATIVE = ("diversity", "distinct_nearest_share")
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a study: what it is trained on, what it is called in the table, and all that fixes it."""
+    """One run of a study: what it is trained on, what it is called in the table, and all that fixes it.
+
+    `settings` are those that differ from the recipe's presets.
+    """
 
     data: str
     method: str
@@ -54,10 +58,21 @@ class Cell:
     teraflops: float
     settings: dict = field(default_factory=dict)
 
+    def resolved(self) -> Settings:
+        """Give every setting of the run, those that come from the recipe included."""
+        return new_settings(self.recipe, {**self.settings, "epochs": sys.maxsize, "seed": self.seed})
+
     @property
     def key(self) -> str:
-        """Tell this cell from every other, also from one of the same name with other settings."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """Tell this cell from every other by what fixes its run; what it is called does not matter.
+
+        A preset that changes makes another cell, and two ways to say the same settings are one.
+        """
+        return _key(self.data, self.teraflops, self.resolved().state_dict())
+
+
+def _key(data: str, teraflops: float, settings: dict) -> str:
+    return json.dumps([data, teraflops, settings], sort_keys=True)
 
 
 class FlopCounter(TorchDispatchMode):
@@ -104,6 +119,14 @@ def split(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return shapes[order[KEPT_BACK:]], shapes[order[:KEPT_BACK]]
 
 
+def fingerprint(train: np.ndarray, reference: np.ndarray) -> str:
+    """Name shapes by their voxels: the first half of a SHA-1."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    for shapes in (train, reference):
+        digest.update(np.packbits(shapes))
+    return digest.hexdigest()[:20]
+
+
 def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
     """Train one cell to the end of its compute and score it.
 
@@ -115,7 +138,7 @@ def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
         shapes in their place (``oracle``) and of the shapes kept back (``real``).
     """
     started = time.process_time()
-    settings = new_settings(cell.recipe, {"epochs": sys.maxsize, "seed": cell.seed, **cell.settings})
+    settings = cell.resolved()
     training = session.begin(RunFolder("study"), settings, Shapes(train), None)
     costs: dict[tuple, int] = {}  # of each kind of step
     spent, budget, steps, curve, diverged = 0, cell.teraflops * 1e12, 0, [], False
@@ -142,6 +165,8 @@ def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
     return _rounded(
         {
             **asdict(cell),
+            "settings": settings.state_dict(),
+            "shapes": fingerprint(train, reference),
             "steps": steps,
             "spent": spent / 1e12,
             "trained_d": float(training.history.columns()["trained_d"].mean()) if steps else 0.0,
@@ -174,7 +199,7 @@ def _scores(training: session.Session, train: np.ndarray, reference: np.ndarray,
 def _rounded(value: object) -> object:
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_rounded(item) for item in value]
     return float(f"{value:.5g}") if isinstance(value, float) and math.isfinite(value) else value
 
@@ -188,9 +213,8 @@ def read_results(path: Path) -> dict[str, dict]:
     """Read a file of results: each row by the key of its cell."""
     if not path.is_file():
         return {}
-    names = Cell.__dataclass_fields__
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {Cell(**{name: row[name] for name in names}).key: row for row in rows}
+    return {_key(row["data"], row["teraflops"], row["settings"]): row for row in rows}
 
 
 def run_study(cells: Sequence[Cell], pools: dict[str, Path], results: Path, jobs: int) -> list[dict]:
@@ -204,15 +228,27 @@ def run_study(cells: Sequence[Cell], pools: dict[str, Path], results: Path, jobs
         Read first, then written anew, whole, after each cell.
     jobs : int
         Cells at a time, each on one thread.
+
+    Raises
+    ------
+    UserError
+        If a set is another than the one that its rows in `results` come from.
     """
     rows = read_results(results)
     todo = [cell for cell in cells if cell.key not in rows and cell.data in pools]
-    wanted = {(cell.data, cell.settings["resolution"]) for cell in todo}
+    wanted = {(cell.data, cell.resolved().resolution) for cell in todo}
     sets = {(name, edge): split(load_pool(pools[name], edge)) for name, edge in wanted}
+    for (name, edge), shapes in sets.items():
+        known = {row["shapes"] for row in rows.values() if _set_of(row) == (name, edge)}
+        if known - {fingerprint(*shapes)}:
+            raise UserError(
+                f"--data {name}={pools[name]}: other shapes than those of {name} in {results}; "
+                "give them another name, or begin another file by --results."
+            )
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, context, initializer=_start_worker) as pool:
         running = {
-            pool.submit(run_cell, cell, *sets[cell.data, cell.settings["resolution"]]): cell for cell in todo
+            pool.submit(run_cell, cell, *sets[cell.data, cell.resolved().resolution]): cell for cell in todo
         }
         try:
             for number, done in enumerate(as_completed(running), start=1):
@@ -229,7 +265,15 @@ def run_study(cells: Sequence[Cell], pools: dict[str, Path], results: Path, jobs
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return [rows[cell.key] for cell in cells if cell.key in rows]
+    return [{**rows[cell.key], **_labels(cell)} for cell in cells if cell.key in rows]
+
+
+def _labels(cell: Cell) -> dict[str, str]:
+    return {"method": cell.method, "recipe": cell.recipe}
+
+
+def _set_of(row: dict) -> tuple[str, int]:
+    return row["data"], row["settings"]["resolution"]
 
 
 def _start_worker() -> None:

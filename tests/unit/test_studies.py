@@ -18,7 +18,7 @@ from rasgan.dataset import Shapes
 from rasgan.errors import UserError
 from rasgan.files import write_raw
 from rasgan.runs import RunFolder
-from rasgan.settings import new_settings
+from rasgan.settings import RECIPES, new_settings
 
 
 def children(pid):
@@ -153,6 +153,27 @@ def test_a_study_goes_on_from_its_results(pool, tmp_path, capsys):
     assert studies.run_study([first, second], {}, results, 1) == rows  # nothing is trained again
     assert capsys.readouterr().out == ""
     assert studies.run_study([cell(penalty=3.0)], {}, results, 1) == []  # another cell of the same name
+    renamed = Cell("boxes", "by another name", "tutorial", 0, 0.003, {**TINY, **RECIPES["stable"]})
+    (row,) = studies.run_study([renamed], {}, results, 1)  # the same run
+    assert row == {**rows[0], "method": "by another name", "recipe": "tutorial"}
+
+
+def test_a_changed_preset_makes_another_cell(monkeypatch):
+    before = cell().key
+    monkeypatch.setitem(RECIPES, "stable", {**RECIPES["stable"], "ema": 0.9})
+    assert cell().key != before
+    assert cell(ema=0.995).key == before
+
+
+def test_results_of_other_shapes_under_the_same_name_are_refused(pool, boxes, tmp_path):
+    results = tmp_path / "results.jsonl"
+    studies.run_study([cell()], {"boxes": pool}, results, 1)
+    before = results.read_bytes()
+    other = tmp_path / "other.npz"
+    np.savez(other, packed=np.packbits(~boxes.reshape(len(boxes), -1), axis=1), shape=boxes.shape[1:])
+    with pytest.raises(UserError, match=r"other shapes .* --results"):
+        studies.run_study([cell(seed=1)], {"boxes": other}, results, 1)
+    assert results.read_bytes() == before
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in Linux's /proc")
@@ -199,7 +220,7 @@ def test_tables_and_figures_show_every_method_of_the_results(study, boxes, tmp_p
     made = {recipe: studies.run_cell(cell(recipe), train, kept) for recipe in ("tutorial", "stable")}
     rows = []
     for number, planned in enumerate(cells):
-        row = {**made[planned.recipe], **planned.__dict__}
+        row = {**made[planned.recipe], **planned.__dict__, "settings": planned.resolved().state_dict()}
         if number == 1:
             row = {**row, "diverged": True, "curve": []}
             del row["scores"]
