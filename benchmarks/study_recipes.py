@@ -4,7 +4,7 @@
 
 Small networks (width 32) at 32 cubed, batches of 16; 80 shapes of each set are kept back and scored against.
 Every run may spend the same number of floating-point operations. The second table changes one part of the
-stable recipe at a time to what the tutorial has; the third gives both recipes over five times as long; the
+stable recipe at a time to what the tutorial has; the third gives some of them eleven times as long; the
 fourth takes the stable recipe to finer grids, with the presets of their resolution and with those of 32
 cubed, on sample chairs converted with --resolution 128 (--data sample-128=FOLDER). Stopped, the same command
 goes on; -j 2 trains two at a time; more seeds add runs. Writes the tables to standard output and the curves
@@ -26,7 +26,7 @@ from rasgan.settings import Settings
 
 HERE = Path(__file__).parent
 SMALL = {"width": 32, "resolution": 32, "batchsize": 16}
-TERAFLOPS, LONG = 2.5, 14.0
+TERAFLOPS, LONG = 2.5, 28.0
 DATA = ("chairs", "sample")
 TUTORIAL = Settings()
 METHODS: dict[str, tuple[str, dict]] = {
@@ -50,12 +50,22 @@ PARTS: dict[str, dict] = {
         "discriminator_learning_rate": TUTORIAL.discriminator_learning_rate,
     },
 }
-STABLE, RASGAN = "stable, RSGAN", "tutorial, RaSGAN"
+STABLE = "stable, RSGAN"
+LINEAR = "linear output"
+LONGER: dict[str, tuple[str, dict]] = {
+    "tutorial, RaSGAN": METHODS["tutorial, RaSGAN"],
+    STABLE: METHODS[STABLE],
+    LINEAR: ("stable", PARTS[LINEAR]),
+}
+FINEST = {"resolution": 128, "batchsize": 8}
 FINE: dict[str, dict] = {  # of one seed: dear
     "64 cubed": {"resolution": 64},
     "64 cubed, presets of 32 cubed": {"resolution": 64, "penalty": 2.0, "generator_learning_rate": 0.001},
     "64 cubed, N(0, 0.02) in D": {"resolution": 64, "init": "normal"},
-    "128 cubed": {"resolution": 128, "batchsize": 8},
+    "64 cubed, linear output": {"resolution": 64, "output": "linear"},
+    "128 cubed": FINEST,
+    "128 cubed, G's rate 0.004": {**FINEST, "generator_learning_rate": 0.004},
+    "128 cubed, G's rate 0.004, sigmoid": {**FINEST, "generator_learning_rate": 0.004, "output": "sigmoid"},
 }
 FINE_TERAFLOPS = 4.0
 SCORES = (
@@ -70,7 +80,8 @@ SCORES = (
     ("copies", "near_copies"),
     ("piece", "largest_piece"),
 )
-COLOURS = ("#8fb3dd", "#3b6fb6", "#1d3f73", "#8a8a94", "#e8b48c", "#d9772b", "#8f4510")
+SHADES = ("#8fb3dd", "#3b6fb6", "#1d3f73", "#8a8a94", "#e8b48c", "#d9772b", "#8f4510")
+COLOURS = {**dict(zip(METHODS, SHADES, strict=True)), LINEAR: "#4c9a5b"}
 
 
 def cells(seeds: int) -> list[Cell]:
@@ -87,10 +98,9 @@ def cells(seeds: int) -> list[Cell]:
             for data in DATA
             for name in METHODS
         ),
-        *(small("chairs", STABLE, k, LONG, *METHODS[STABLE]) for k in numbers),
+        *(small("chairs", name, k, LONG, *chosen) for name, chosen in LONGER.items() for k in numbers),
         *(small("chairs", name, k, TERAFLOPS, "stable", PARTS[name]) for k in numbers for name in PARTS),
         *(small("sample-128", name, 0, FINE_TERAFLOPS, "stable", FINE[name]) for name in FINE),
-        *(small("chairs", RASGAN, k, LONG, *METHODS[RASGAN]) for k in numbers),
     ]
 
 
@@ -120,30 +130,27 @@ def _cells(scores: Sequence[dict]) -> str:
     return " | ".join(studies.mean_and_range([row[name] for row in scores]) for _, name in SCORES)
 
 
-def draw(path: Path, rows: Sequence[dict]) -> None:
-    """Draw diversity and distinct nearest training shapes over compute: a line for each run."""
-    sets = [data for data in DATA if any(row["data"] == data for row in rows)]
-    figure = Figure((11, 3.8 * len(sets)), dpi=80, layout="constrained")
-    grid = figure.subplots(len(sets), 2, squeeze=False)
-    for panels, data in zip(grid, sets, strict=True):
-        for column, what in enumerate(("diversity", "distinct nearest training shapes, share of 64")):
+def draw(path: Path, groups: dict[str, Sequence[dict]]) -> None:
+    """Draw diversity and distinct nearest training shapes over compute: a row a group, a line a run."""
+    figure = Figure((11, 3.8 * len(groups)), dpi=72, layout="constrained")
+    handles = {}
+    for panels, (title, rows) in zip(
+        figure.subplots(len(groups), 2, squeeze=False), groups.items(), strict=True
+    ):
+        for column, what in enumerate(("diversity", "distinct neighbours, share of 64")):
             panel = panels[column]
-            for colour, method in zip(COLOURS, METHODS, strict=True):
-                runs = [row for row in rows if (row["data"], row["method"]) == (data, method)]
-                for number, run in enumerate(runs):
-                    panel.plot(
-                        [point[0] for point in run["curve"]],
-                        [point[1 + column] for point in run["curve"]],
-                        color=colour,
-                        linewidth=1.2,
-                        label=None if number else method,
-                    )
-            panel.set_title(f"{data}: {what}")
+            for run in rows:
+                xs, ys = ([point[index] for point in run["curve"]] for index in (0, 1 + column))
+                (handles[run["method"]],) = panel.plot(xs, ys, color=COLOURS[run["method"]], linewidth=1.2)
+            panel.set_title(title)
+            panel.set_ylabel(what)
             panel.set_xlabel("compute, teraflops")
             panel.set_ylim(0, 1)
             panel.grid(alpha=0.3)
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    shown = [method for method in COLOURS if method in handles]
+    figure.legend(
+        [handles[method] for method in shown], shown, loc="outside lower center", ncols=4, frameon=False
+    )
     with atomic_path(path) as temporary:
         figure.savefig(temporary)
 
@@ -162,17 +169,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     compared = [row for row in short if row["method"] in METHODS]
     parts = [row for row in short if row["data"] == "chairs" and row["recipe"] == "stable"]
     parts = [row for row in parts if row["method"] == STABLE or row["method"] not in METHODS]
+    longer = [row for row in rows if row["teraflops"] == LONG]
     fine = [row for row in rows if row["method"] in FINE]
     for title, chosen in (
         (f"Recipes and losses, {TERAFLOPS:g} teraflops each", compared),
         (f"The stable recipe with one part changed, {TERAFLOPS:g} teraflops each", parts),
-        (f"Both recipes, {LONG:g} teraflops", [row for row in rows if row["teraflops"] == LONG]),
+        (f"Longer runs, {LONG:g} teraflops each", longer),
         (f"The stable recipe on finer grids, {FINE_TERAFLOPS:g} teraflops", fine),
     ):
         if chosen:
-            print(f"\n{title}\n\n{table(chosen)}")
+            print(f"\n## {title}\n\n{table(chosen)}")
+    curves = {**studies.grouped(compared, "data"), f"chairs, {LONG:g} teraflops": longer}
     if compared:
-        draw(args.output, compared)
+        draw(args.output, {title: runs for title, runs in curves.items() if runs})
     return 0
 
 

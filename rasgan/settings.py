@@ -100,13 +100,17 @@ def recipe_presets(recipe: str, resolution: int) -> dict:
     The penalty grows with the number of voxels. A shape drawn on a grid twice as fine has eight times as
     many, and a discriminator that tells it apart as well needs an eighth of the slope by each, an eighth of
     the squared norm in all. Eight times the weight leaves its penalty what it was. The generator's learning
-    rate grows with the edge, the discriminator's does not: tried at 32 and 64 cubed, benchmarks/recipes.md.
+    rate doubles from 32 to 64 cubed and stays there; the discriminator's stays throughout. Beyond 64 cubed
+    the output is linear: behind a sigmoid every voxel starts at 0.5, which is occupied, and the finer the
+    grid, the longer it takes to empty. Tried at 32, 64 and 128 cubed, benchmarks/recipes.md.
     """
     presets = dict(RECIPES[recipe])
     finer = resolution / PRESET_RESOLUTION
-    for name, power in (("penalty", 3), ("generator_learning_rate", 1)):
+    for name, factor in (("penalty", finer**3), ("generator_learning_rate", min(finer, 2))):
         if name in presets:
-            presets[name] *= finer**power
+            presets[name] *= factor
+    if finer > 2 and "output" in presets:
+        presets["output"] = "linear"
     return presets
 
 

@@ -19,11 +19,13 @@ def test_what_is_typed_wins_over_the_recipe():
 
 
 def test_the_stable_recipe_suits_the_resolution_and_the_tutorials_is_one_for_all():
-    coarse, fine = (new_settings("stable", {"resolution": edge}) for edge in (32, 128))
-    assert (coarse.penalty, coarse.generator_learning_rate) == (2, 0.001)
-    assert fine.penalty == coarse.penalty * 4**3
-    assert fine.generator_learning_rate == 4 * coarse.generator_learning_rate
-    assert fine.discriminator_learning_rate == coarse.discriminator_learning_rate == 0.001
+    coarse, middle, fine = (new_settings("stable", {"resolution": edge}) for edge in (32, 64, 128))
+    assert (coarse.penalty, middle.penalty, fine.penalty) == (2, 2 * 2**3, 2 * 4**3)
+    assert (coarse.output, middle.output, fine.output) == ("sigmoid", "sigmoid", "linear")
+    assert coarse.generator_learning_rate == 0.001
+    assert middle.generator_learning_rate == fine.generator_learning_rate == 0.002
+    assert {s.discriminator_learning_rate for s in (coarse, middle, fine)} == {0.001}
+    assert new_settings("stable", {"resolution": 128, "output": "sigmoid"}).output == "sigmoid"
     assert new_settings("tutorial", {"resolution": 128}) == Settings(resolution=128)
     assert new_settings("stable", {}) == new_settings("stable", {"resolution": 64})
 
