@@ -95,7 +95,8 @@ def table(rows: Sequence[dict]) -> str:
 
 def draw(path: Path, rows: Sequence[dict]) -> None:
     """Draw for each method how many distinct nearest training shapes its runs have, over both rates."""
-    figure = Figure((3.3 * len(METHODS), 3.9), dpi=100, layout="constrained")
+    figure = Figure((3.3 * len(METHODS), 3.6), dpi=100, layout="constrained")
+    figure.suptitle("share of distinct nearest training shapes; below it, how many runs are sound")
     for panel, method in zip(figure.subplots(1, len(METHODS)), METHODS, strict=True):
         runs = [row for row in rows if row["method"] == method]
         values = grid_of(runs, "distinct_nearest_share")
@@ -105,15 +106,14 @@ def draw(path: Path, rows: Sequence[dict]) -> None:
                 at = [run for run in runs if pair(run) == (RATES_G[i], RATES_D[j])]
                 sound = sum(map(studies.is_sound, at))
                 colour = "black" if value > 0.6 else "white"
-                panel.text(
-                    j, i, f"{value:.2f}\n{sound}/{len(at)} sound", ha="center", va="center", color=colour
-                )
+                words = f"{value:.2f}\n{sound} of {len(at)}"
+                panel.text(j, i, words, ha="center", va="center", color=colour)
         panel.set_xticks(range(len(RATES_D)), [f"{rate:g}" for rate in RATES_D])
         panel.set_yticks(range(len(RATES_G)), [f"{rate:g}" for rate in RATES_G])
         panel.set_xlabel("discriminator's learning rate")
         panel.set_ylabel("generator's learning rate")
         panel.set_title(method)
-    figure.colorbar(image, ax=figure.axes, label="distinct nearest training shapes, share", shrink=0.8)
+    figure.colorbar(image, ax=figure.axes, label="distinct, share")
     with atomic_path(path) as temporary:
         figure.savefig(temporary)
 
