@@ -14,9 +14,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rasgan import cli
-from rasgan.conversion import Settings, Summary, convert_folder
-from rasgan.meshes import SUFFIXES, UP_AXES
-from rasgan.voxelize import MODES, RESOLUTIONS
+from rasgan.data.conversion import Settings, Summary, convert_folder
+from rasgan.data.meshes import SUFFIXES, UP_AXES
+from rasgan.data.voxelize import MODES, RESOLUTIONS
 
 
 def build_parser() -> argparse.ArgumentParser:

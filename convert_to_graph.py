@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from rasgan import cli
 from rasgan.errors import UserError
-from rasgan.exports import (
+from rasgan.export.batch import (
     Shape,
     add_options,
     choose,
@@ -31,8 +31,8 @@ from rasgan.exports import (
     spread,
     target_of,
 )
-from rasgan.figures import ScatterPlots, contact_sheet
-from rasgan.films import draw_film
+from rasgan.export.films import draw_film
+from rasgan.export.plots import ScatterPlots, contact_sheet
 from rasgan.runs import RunFolder
 from rasgan.voxels import is_occupied
 

@@ -21,10 +21,10 @@ import numpy as np
 from tqdm import tqdm
 
 from rasgan import cli
-from rasgan.exports import EmptyShapeError, add_options, export_all, read_grid, run_grids, target_of
-from rasgan.modelfiles import FORMATS, write_model
+from rasgan.export.batch import EmptyShapeError, add_options, export_all, read_grid, run_grids, target_of
+from rasgan.export.mesh_files import FORMATS, write_model
+from rasgan.export.smoothing import check_installed, smooth_mesh
 from rasgan.runs import RunFolder
-from rasgan.smoothing import check_installed, smooth_mesh
 from rasgan.voxels import cubes_mesh, is_occupied, largest_piece, surface_mesh
 
 EDGE = 0.01  # of a voxel, as in the original

@@ -23,7 +23,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from rasgan import archives, cli, download, locks, sample_chairs
+from rasgan import cli, locks
+from rasgan.data import archives, download, sample_chairs
 from rasgan.errors import UserError
 
 

@@ -22,23 +22,26 @@ from typing import NoReturn
 import torch
 from tqdm import tqdm
 
-from rasgan import checkpoints, cli, demo, figures, locks, parallel, session
-from rasgan.boards import Board
-from rasgan.checkpoints import Position
-from rasgan.dataset import load_shapes
-from rasgan.devices import DEVICES, PRECISIONS, choose_device, configure, memory_guarded
+from rasgan import cli, demo, locks
 from rasgan.errors import UserError
+from rasgan.export import plots
 from rasgan.files import atomic_path, remove_leftovers
-from rasgan.interrupts import StopRequest, stop_requests
 from rasgan.losses import LOSSES
 from rasgan.networks import RESOLUTIONS, channel_counts
-from rasgan.randomness import fresh_seed
-from rasgan.reporting import Reporter, describe
 from rasgan.runs import RunFolder
-from rasgan.schedules import choose_schedule
-from rasgan.session import Session
-from rasgan.settings import RECIPES, Settings, new_settings, resumed_settings
-from rasgan.training import StepResult
+from rasgan.seeding import fresh_seed
+from rasgan.training import checkpoints, distributed
+from rasgan.training import run as training_run
+from rasgan.training.boards import Board
+from rasgan.training.checkpoints import Position
+from rasgan.training.config import RECIPES, Settings, new_settings, resumed_settings
+from rasgan.training.dataset import load_shapes
+from rasgan.training.devices import DEVICES, PRECISIONS, choose_device, configure, memory_guarded
+from rasgan.training.progress import Reporter, describe
+from rasgan.training.run import Session
+from rasgan.training.schedules import choose_schedule
+from rasgan.training.signals import StopRequest, stop_requests
+from rasgan.training.step import StepResult
 
 DEFAULT = Settings()
 DEFAULT_INTERVAL = 10  # epochs
@@ -179,16 +182,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
     if args.demo:
-        if parallel.is_wanted():
+        if distributed.is_wanted():
             parser.error("--demo runs in one process: start it without torchrun")
         demo.fill_in(args)
         demo.prepare(cli.say)
         args.load = bool(checkpoints.saved_positions(RunFolder(args.name).checkpoints))
     elif args.name is None or args.data is None:
         parser.error("-n/--name and -d/--data are required (or try --demo)")
-    device = parallel.own_device(choose_device(args.device))
+    device = distributed.own_device(choose_device(args.device))
     configure(device)
-    with parallel.joined(device):
+    with distributed.joined(device):
         train(args, device)
     if args.demo:
         demo.finish(RunFolder(args.name), cli.say)
@@ -208,14 +211,14 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
         )
         optimizers = checkpoints.load_optimizers(run.checkpoints, position) if state else None
         with memory_guarded(settings.batchsize):
-            training = session.begin(
+            training = training_run.begin(
                 run, settings, shapes, validation, position, state, optimizers, args.precision
             )
             if args.compile:
                 training.players.compile()
             steps = training.steps_per_epoch
             board = None
-            if parallel.leads():
+            if distributed.leads():
                 remove_leftovers(run.checkpoints)
                 write_options(run, args, settings)
                 if args.tensorboard:
@@ -244,14 +247,14 @@ def run_epochs(
         for index in range(done.step if epoch == done.epoch + 1 else 0, steps):
             result = training.step(epoch, index)
             reporter.step(epoch, index + 1, training.measured(), training.players.gate)
-            stopping = parallel.anyone(stop.is_made, training.shapes.device)
+            stopping = distributed.anyone(stop.is_made, training.shapes.device)
             if stopping and index + 1 < steps:
                 end_early(training, Position(epoch - 1, index + 1), args.keep)
         change = training.end_epoch(epoch)
         if change:
             reporter.say(change)
         is_last = epoch == epochs or training.pace.is_over
-        if parallel.leads():
+        if distributed.leads():
             write_results(training, args, epoch, result, is_last, reporter)
         reporter.end_epoch(epoch)
         if is_last:
@@ -285,12 +288,12 @@ def write_results(
     if args.every and due(args.every):
         reporter.scores(epoch, training.score(epoch))
     if due(args.graph3d):
-        figures.draw_scatter(training.run.graphs / f"{epoch}.png", grid, title=training.run.title(epoch))
+        plots.draw_scatter(training.run.graphs / f"{epoch}.png", grid, title=training.run.title(epoch))
 
 
 def reserved(run: RunFolder) -> contextlib.AbstractContextManager:
     """Keep other processes off this run; of several processes of one run, the first does it for all."""
-    if not parallel.leads():
+    if not distributed.leads():
         return contextlib.nullcontext()
     refusal = f"another process trains {run.name} now; wait until it ends, or choose another --name."
     return locks.exclusive(run.lock, refusal)
@@ -319,7 +322,7 @@ def choose_settings(args: argparse.Namespace, state: dict | None, source: Path) 
     if state:
         with checkpoints.understood(source):
             return resumed_settings(state["settings"], args.recipe, given)
-    settings = new_settings(args.recipe or "tutorial", {"seed": parallel.agree(fresh_seed()), **given})
+    settings = new_settings(args.recipe or "tutorial", {"seed": distributed.agree(fresh_seed()), **given})
     try:
         channel_counts(settings.width, settings.resolution)
     except ValueError as error:
@@ -336,7 +339,7 @@ def write_options(run: RunFolder, args: argparse.Namespace, settings: Settings) 
 
 def end_early(training: Session, position: Position, keep: int) -> NoReturn:
     """Save where a run stands that was asked to stop, then end it."""
-    if parallel.leads():
+    if distributed.leads():
         training.save(position, keep)
     raise UserError(f"stopped and saved after epoch {position}; go on with --load.")
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from rasgan import conversion, figures
+from rasgan.data import conversion
+from rasgan.data.sample_chairs import TEST, TRAIN, write_sample_set
 from rasgan.errors import UserError
+from rasgan.export import plots
+from rasgan.export.objfile import write_obj
 from rasgan.generate import generate, load_generator, save_shapes
-from rasgan.objfile import write_obj
 from rasgan.runs import RunFolder
-from rasgan.sample_chairs import TEST, TRAIN, write_sample_set
 from rasgan.voxels import is_occupied, surface_mesh
 
 SAMPLE_SET = Path("SampleChairs")
@@ -67,7 +68,7 @@ def finish(run: RunFolder, say: Say) -> None:
     grids = generate(generator, seed=0, count=SHOWN)
     paths = save_shapes(run.generated(position), grids, seed=0)
     sheet = run.savepoints / "chairs.png"
-    figures.contact_sheet(sheet, grids)
+    plots.contact_sheet(sheet, grids)
     fullest = max(range(SHOWN), key=lambda i: is_occupied(grids[i]).sum())
     model = run.models / f"{paths[fullest].stem}.obj"
     write_obj(model, *surface_mesh(is_occupied(grids[fullest])))

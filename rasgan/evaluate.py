@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from rasgan import cli, metrics, randomness
+from rasgan import cli, metrics, seeding
 from rasgan.errors import UserError
-from rasgan.exports import Shape, folder_grids, shapes_in
+from rasgan.export.batch import Shape, folder_grids, shapes_in
 from rasgan.files import atomic_path
 from rasgan.generate import decode, latents, load_generator
 from rasgan.metrics import ShapeSet, iou_distances, leave_out_self
@@ -81,13 +81,13 @@ class Sources:
 
 def choose(available: int, count: int, seed: int, purpose: int) -> np.ndarray:
     """Draw `count` of `available` indices at random, the same for the same seed, in their order."""
-    rng = randomness.rng_for(seed, randomness.CHOSEN, purpose)
+    rng = seeding.rng_for(seed, seeding.CHOSEN, purpose)
     return np.sort(rng.choice(available, count, replace=False))
 
 
 def noise(reference: np.ndarray, seed: int) -> np.ndarray:
     """Make as many shapes whose voxels are occupied independently, with the reference's mean occupancy."""
-    rng = randomness.rng_for(seed, randomness.STATIC)
+    rng = seeding.rng_for(seed, seeding.STATIC)
     share = reference.mean()
     made = np.empty(reference.shape, dtype=bool)
     for shape in made:

@@ -16,14 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rasgan import checkpoints, cli, figures, films, randomness
-from rasgan.checkpoints import Position
+from rasgan import cli, seeding
+from rasgan.export import films, plots
+from rasgan.export.objfile import write_obj
 from rasgan.files import atomic_path
 from rasgan.networks import LATENT_SIZE, Generator
-from rasgan.objfile import write_obj
-from rasgan.players import inference
 from rasgan.runs import RunFolder, pretrained_names, pretrained_run
-from rasgan.settings import Settings
+from rasgan.training import checkpoints
+from rasgan.training.checkpoints import Position
+from rasgan.training.config import Settings
+from rasgan.training.state import inference
 from rasgan.voxels import is_occupied, surface_mesh
 
 COUNT, SEED, STEPS = 10, 0, 24
@@ -34,8 +36,8 @@ MOST_SHAPES = 1000  # at a time: they are all held in memory
 
 def latents(seed: int, count: int) -> Tensor:
     """Draw z for `count` shapes: (count, LATENT_SIZE). Row i depends on `seed` and i alone."""
-    rngs = [randomness.rng_for(seed, randomness.GENERATED, i) for i in range(count)]
-    return torch.stack([randomness.noise(rng, LATENT_SIZE) for rng in rngs])
+    rngs = [seeding.rng_for(seed, seeding.GENERATED, i) for i in range(count)]
+    return torch.stack([seeding.noise(rng, LATENT_SIZE) for rng in rngs])
 
 
 def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -229,7 +231,7 @@ def write_shapes(args: argparse.Namespace, generator: Generator, folder: Path, p
     grids = generate(generator, seed, args.count or COUNT, args.truncation)
     paths = save_shapes(folder, grids, seed, args.truncation)
     sheet = folder / f"seed{seed}{_truncated(args.truncation)}.png"
-    figures.contact_sheet(sheet, grids[:MOST_ON_SHEET])
+    plots.contact_sheet(sheet, grids[:MOST_ON_SHEET])
     empty = save_meshes(paths, grids) if args.obj else 0
     shown = "their picture" if len(grids) <= MOST_ON_SHEET else f"a picture of the first {MOST_ON_SHEET}"
     cli.say(f"{len(grids)} shapes of epoch {position} in {folder}, {shown} in {sheet}")

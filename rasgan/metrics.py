@@ -385,7 +385,7 @@ def quick_scores(grids: np.ndarray, training_shapes: np.ndarray) -> dict[str, fl
     grids : (N, n, n, n) float or bool array
         Generated scores, N > 1; 64 are enough, and take well under a second at 64 cubed.
     training_shapes : (T, n, n, n) bool array
-        For example from `rasgan.dataset.Shapes.occupied`.
+        For example from `rasgan.training.dataset.Shapes.occupied`.
 
     Returns
     -------

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rasgan import parallel
+from rasgan.training import distributed
 
 LATENT_SIZE = 200
 BASE_RESOLUTION = 4  # edge of the grid that the generator's dense layer fills, in voxels
@@ -227,13 +227,13 @@ class BatchNorm(nn.BatchNorm3d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, C, n, n, n) over all but the channels."""
-        if not self.training or parallel.size() == 1:
+        if not self.training or distributed.size() == 1:
             return super().forward(x)
         values = x.to(torch.promote_types(x.dtype, torch.float32))
         variance, mean = torch.var_mean(values, (0, 2, 3, 4), correction=0)
-        mean, square = parallel.average(torch.stack((mean, variance + mean.square())))  # E[x], E[x^2]
+        mean, square = distributed.average(torch.stack((mean, variance + mean.square())))  # E[x], E[x^2]
         variance = square - mean.square()
-        self._follow(mean.detach(), variance.detach(), x.numel() // x.shape[1] * parallel.size())
+        self._follow(mean.detach(), variance.detach(), x.numel() // x.shape[1] * distributed.size())
         scale = self.weight * torch.rsqrt(variance + self.eps)
         scale, shift = (v.view(-1, 1, 1, 1) for v in (scale, self.bias - mean * scale))
         return (values * scale + shift).to(x.dtype)

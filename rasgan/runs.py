@@ -7,7 +7,7 @@ from rasgan.errors import UserError
 
 CHECKPOINTS = Path("checkpoint")
 SAVEPOINTS = Path("savepoint")
-MODELS = Path(__file__).parent / "models"
+MODELS = Path(__file__).parent / "pretrained"
 """A folder of checkpoints, generators only, for each model that comes with the project."""
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from rasgan.export.gif import WHITE, write_gif
 from rasgan.files import atomic_path
-from rasgan.gifs import WHITE, write_gif
 
 Color = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""

@@ -21,9 +21,9 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs from a mere checkout
 
 from rasgan import cli
+from rasgan.data.meshes import LARGEST_FILE
 from rasgan.errors import UserError
 from rasgan.files import check_is_file
-from rasgan.meshes import LARGEST_FILE
 from render import blender
 from render.pictures import Color, write_picture, write_turntable
 from render.targets import folder_targets, one_target, run_targets

@@ -1,6 +1,6 @@
 """The measurement of the scores."""
 
-from benchmarks import bench_evaluate
+from benchmarks.speed import evaluate as bench_evaluate
 
 
 def test_prints_a_row_for_everything_measured(capsys):

@@ -2,7 +2,7 @@
 
 from matplotlib import pyplot as plt  # noqa: TID251 - to see that no figure is left open
 
-from benchmarks import bench_graph
+from benchmarks.speed import graph as bench_graph
 
 
 def test_prints_a_row_for_every_way(capsys):

@@ -13,8 +13,8 @@ import pytest
 import trimesh
 
 import convert_data
+from rasgan.data.meshes import write_off
 from rasgan.files import read_raw
-from rasgan.meshes import write_off
 
 ROOT = Path(__file__).parents[2]
 GLUED = "OFF4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
@@ -153,8 +153,8 @@ def test_no_more_processes_are_started_than_the_system_can_wait_for(folder, monk
         asked.append(jobs)
         yield from ()
 
-    monkeypatch.setattr("rasgan.conversion.MOST_JOBS", 3)
-    monkeypatch.setattr("rasgan.conversion._convert_all", convert_all)
+    monkeypatch.setattr("rasgan.data.conversion.MOST_JOBS", 3)
+    monkeypatch.setattr("rasgan.data.conversion._convert_all", convert_all)
     for jobs in ("100", "2"):
         convert_data.main(["-m", str(folder), "-j", jobs])
     assert asked == [3, 2]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import download_data
-from rasgan import download, sample_chairs
+from rasgan.data import download, sample_chairs
 
 ROOT = Path(__file__).parents[2]
 

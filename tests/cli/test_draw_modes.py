@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from benchmarks import draw_modes
-from rasgan.meshes import write_off
+from benchmarks.draw import modes as draw_modes
+from rasgan.data.meshes import write_off
 
 
 def test_draws_one_picture(tmp_path, capsys):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks import draw_sheet
+from benchmarks.draw import sheet as draw_sheet
 from rasgan.files import write_raw
 
 

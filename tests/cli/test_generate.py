@@ -11,10 +11,11 @@ import trimesh
 from PIL import Image
 
 import train_rasgan
-from rasgan import checkpoints, generate
-from rasgan.checkpoints import Position
+from rasgan import generate
 from rasgan.files import write_raw
 from rasgan.runs import RunFolder
+from rasgan.training import checkpoints
+from rasgan.training.checkpoints import Position
 
 TINY = ["--width", "8", "--resolution", "32", "-b", "2", "--seed", "3", "--device", "cpu", "-e", "1"]
 
@@ -63,7 +64,7 @@ def test_empty_shapes_have_no_mesh_and_are_told(run, monkeypatch, capsys):
 
 def test_a_sheet_of_very_many_shapes_shows_the_first(run, half_full, monkeypatch, capsys):
     shown = []
-    monkeypatch.setattr(generate.figures, "contact_sheet", lambda path, grids: shown.append(len(grids)))
+    monkeypatch.setattr(generate.plots, "contact_sheet", lambda path, grids: shown.append(len(grids)))
     assert generate.main(["-n", "run", "--count", "101", "--no-obj"]) == 0
     assert shown == [100]
     assert "a picture of the first 100" in capsys.readouterr().out

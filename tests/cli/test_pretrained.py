@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import train_rasgan
-from rasgan import checkpoints, evaluate, generate, metrics, pretrained, runs
-from rasgan.checkpoints import Position
+from benchmarks.draw import pretrained
+from rasgan import evaluate, generate, metrics, runs
 from rasgan.files import write_raw
 from rasgan.runs import RunFolder
+from rasgan.training import checkpoints
+from rasgan.training.checkpoints import Position
 from rasgan.voxels import is_occupied, largest_piece
 
 TINY = ["--width", "8", "--resolution", "32", "-b", "2", "--seed", "3", "--device", "cpu", "-save", "1"]

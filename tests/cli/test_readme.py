@@ -12,7 +12,8 @@ import convert_to_graph
 import convert_to_obj
 import download_data
 import train_rasgan
-from rasgan import evaluate, figures, generate, pretrained
+from benchmarks.draw import network, pretrained
+from rasgan import evaluate, generate
 
 ROOT = Path(train_rasgan.__file__).parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,10 +29,11 @@ PARSERS = {
     "render_class_view.py": render_class_view,
     "rasgan.generate": generate,
     "rasgan.evaluate": evaluate,
-    "rasgan.figures": figures,
-    "rasgan.pretrained": pretrained,
+    "benchmarks.draw.network": network,
+    "benchmarks.draw.pretrained": pretrained,
 }
-COMMANDS = sorted(set(re.findall(r"python (?:-m )?((?:\w+\.py|rasgan\.\w+)[^\n`&]*)", README)))
+PROGRAM = r"(?:\w+\.py|(?:rasgan|benchmarks\.draw)\.(?!modes|sheet)\w+)"
+COMMANDS = sorted(set(re.findall(rf"python (?:-m )?({PROGRAM}[^\n`&]*)", README)))
 
 
 def test_the_readme_shows_a_command_of_every_step():

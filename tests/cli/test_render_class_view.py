@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageSequence
 from scipy.spatial import ConvexHull
 
-from rasgan.objfile import write_obj
+from rasgan.export.objfile import write_obj
 from rasgan.voxels import surface_mesh
 
 RENDER = Path(__file__).parents[2] / "render"

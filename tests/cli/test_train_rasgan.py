@@ -15,12 +15,14 @@ import pytest
 import torch
 
 import train_rasgan
-from rasgan import checkpoints, locks, session
-from rasgan.checkpoints import Position
+from rasgan import locks
 from rasgan.errors import UserError
 from rasgan.files import write_raw
 from rasgan.runs import RunFolder
-from rasgan.training import StepResult, train_step
+from rasgan.training import checkpoints
+from rasgan.training import run as training_run
+from rasgan.training.checkpoints import Position
+from rasgan.training.step import StepResult, train_step
 
 SCRIPT = Path(train_rasgan.__file__)
 TINY = ["--width", "8", "--resolution", "32", "-b", "2", "--seed", "3", "--device", "cpu"]
@@ -124,7 +126,7 @@ def test_ctrl_c_saves_and_the_resumed_run_equals_one_never_stopped(here, capsys,
 
     capsys.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr(session, "train_step", interrupted_step)
+        patch.setattr(training_run, "train_step", interrupted_step)
         says(capsys, train("-e", "3", "-save", "3"), f"after epoch {'1+1' if steps == 1 else '2'};", "--load")
     assert train("-e", "3", "-l") == 0
     assert_same(weights_of(3), whole)
@@ -136,7 +138,7 @@ def test_a_second_ctrl_c_ends_at_once(here, capsys, monkeypatch):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(session, "train_step", impatient_step)
+    monkeypatch.setattr(training_run, "train_step", impatient_step)
     says(capsys, train("-e", "3"), "Ctrl-C")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -269,7 +271,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(he
     assert train("-e", "1") == 0
     capsys.readouterr()
     diverged = StepResult(float("nan"), 1.0, True, torch.zeros(1))
-    monkeypatch.setattr(session, "train_step", lambda *_: diverged)
+    monkeypatch.setattr(training_run, "train_step", lambda *_: diverged)
     says(capsys, train("-e", "3", "-l"), "not a number", "--load", "-glr")
     assert checkpoints.saved_positions(Path("checkpoint/run")) == [(1, 0)]
 
@@ -354,7 +356,7 @@ def shut_gate(monkeypatch):
         players.gate.steps_since_d = players.gate.steps_since_d or 1
         return result
 
-    monkeypatch.setattr(session, "train_step", step_with_such_losses)
+    monkeypatch.setattr(training_run, "train_step", step_with_such_losses)
 
 
 def test_the_stop_ratio_ends_the_run_with_everything_written(here, capsys, shut_gate):
@@ -478,6 +480,6 @@ def environment_of(pid):
     ("batch", "words"), [("3", "cannot share a batch of 3 evenly"), ("2", "fewer shapes")]
 )
 def test_what_processes_cannot_share_is_told(monkeypatch, batch, words):
-    monkeypatch.setattr(session.parallel, "size", lambda: 2)
+    monkeypatch.setattr(training_run.distributed, "size", lambda: 2)
     with pytest.raises(UserError, match=words):
-        session.check_sizes(int(batch), 8, 1)
+        training_run.check_sizes(int(batch), 8, 1)

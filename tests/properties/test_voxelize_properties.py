@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rasgan.voxelize import MODES, count_crossings, voxelize
+from rasgan.data.voxelize import MODES, count_crossings, voxelize
 
 BOX = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=float)
 BOX_FACES = np.array(

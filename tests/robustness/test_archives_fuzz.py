@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rasgan import archives
+from rasgan.data import archives
 from rasgan.errors import UserError
 
 EXAMPLES = int(os.environ.get("RASGAN_FUZZ_EXAMPLES", "250"))

@@ -372,7 +372,7 @@ def test_an_odd_archive_that_harms_nobody_is_unpacked(place, tmp_path, name, kin
 
 @pytest.mark.parametrize("kind", PACKERS)
 def test_a_bomb_of_folders_is_stopped(place, tmp_path, capsys, monkeypatch, kind):
-    monkeypatch.setattr("rasgan.archives.MAX_FILES", 100)
+    monkeypatch.setattr("rasgan.data.archives.MAX_FILES", 100)
     archive = tmp_path / "archive.bin"
     archive.write_bytes(PACKERS[kind](*((f"m/{k}/b/c/d/e/f/g/h.off", b"") for k in range(20))))
     assert run(archive, place) == 1

@@ -575,14 +575,17 @@ def checkpoint(change: Callable[[dict], object] = lambda state: None, name: str 
     def make(folder: Path) -> None:
         import torch
 
-        from rasgan import checkpoints, session
-        from rasgan.dataset import load_shapes
         from rasgan.runs import RunFolder
-        from rasgan.settings import Settings
+        from rasgan.training import checkpoints
+        from rasgan.training import run as training_run
+        from rasgan.training.config import Settings
+        from rasgan.training.dataset import load_shapes
 
         grids(folder)
         settings = Settings(resolution=32, width=8, batchsize=2, epochs=1)
-        training = session.begin(RunFolder("run", folder), settings, load_shapes(folder / "data", 32), None)
+        training = training_run.begin(
+            RunFolder("run", folder), settings, load_shapes(folder / "data", 32), None
+        )
         training.save(checkpoints.Position(1), keep=2)
         path = folder / f"checkpoint/run/{name}.pt"
         state = torch.load(path, weights_only=True)

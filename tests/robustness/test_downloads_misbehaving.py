@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import download_data
-from rasgan import download
+from rasgan.data import download
 from tests.web_server import Server, make_zip
 
 ROOT = Path(__file__).parents[2]

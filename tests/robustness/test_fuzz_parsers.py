@@ -20,10 +20,10 @@ import trimesh
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rasgan.data.meshes import read_mesh
 from rasgan.errors import UserError
+from rasgan.export.mesh_files import FORMATS, write_model
 from rasgan.files import LARGEST_SIDE, count_shapes, read_voxels
-from rasgan.meshes import read_mesh
-from rasgan.modelfiles import FORMATS, write_model
 from rasgan.voxels import surface_mesh
 from tests.robustness import running
 

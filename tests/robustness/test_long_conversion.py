@@ -12,10 +12,10 @@ CONVERT = """
 import gc, sys
 from pathlib import Path
 import numpy as np, trimesh
-from rasgan.conversion import Settings, convert_mesh
-from rasgan.exports import read_grid
-from rasgan.figures import ScatterPlots
-from rasgan.modelfiles import FORMATS, write_model
+from rasgan.data.conversion import Settings, convert_mesh
+from rasgan.export.batch import read_grid
+from rasgan.export.plots import ScatterPlots
+from rasgan.export.mesh_files import FORMATS, write_model
 from rasgan.voxels import surface_mesh
 
 def pages():

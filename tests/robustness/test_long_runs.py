@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rasgan import session
-from rasgan.dataset import Shapes
 from rasgan.runs import RunFolder
-from rasgan.settings import Settings
+from rasgan.training import run as training_run
+from rasgan.training.config import Settings
+from rasgan.training.dataset import Shapes
 
 STEPS = 10_000
 
@@ -24,7 +24,7 @@ def resident_bytes():
 def test_ten_thousand_steps_keep_memory_and_file_handles(tmp_path, rng):
     settings = Settings(width=4, resolution=32, batchsize=2, ema=0.9)
     shapes = Shapes(rng.random((8, 32, 32, 32)) > 0.9)
-    training = session.begin(RunFolder("run", tmp_path), settings, shapes, shapes)
+    training = training_run.begin(RunFolder("run", tmp_path), settings, shapes, shapes)
     sizes, handles = [], []
     for number in range(STEPS):
         result = training.step(1 + number // 4, number % 4)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from rasgan.meshes import write_off
+from rasgan.data.meshes import write_off
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,49 @@
+"""Draw what each mode of convert_data.py makes of one mesh, side by side.
+
+python -m benchmarks.draw.modes ModelNet10/chair/test/chair_0890.off -o docs/img/modes.png
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rasgan import cli
+from rasgan.data.meshes import UP_AXES, read_mesh
+from rasgan.data.voxelize import RESOLUTIONS, voxelize
+from rasgan.export.plots import contact_sheet
+
+LABELS = {"binvox": "--mode binvox (default)", "exact": "--mode exact", "solid": "--mode solid"}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("mesh", type=Path, nargs="+", help="mesh files, one row of pictures each")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("docs/img/modes.png"), help="picture to write"
+    )
+    parser.add_argument("--resolution", type=int, choices=RESOLUTIONS, default=64, help="voxels a side")
+    parser.add_argument("--up", choices=UP_AXES, default="z", help="which axis of the meshes points up")
+    parser.add_argument("--modes", nargs="+", choices=LABELS, default=["binvox", "solid"])
+    return parser
+
+
+@cli.ends_cleanly
+def main(argv: Sequence[str] | None = None) -> int:
+    """Voxelise and draw."""
+    args = build_parser().parse_args(argv)
+    grids = [
+        voxelize(*read_mesh(mesh, args.up), args.resolution, mode)
+        for mesh in args.mesh
+        for mode in args.modes
+    ]
+    contact_sheet(args.output, grids, len(args.modes), [LABELS[mode] for mode in args.modes] * len(args.mesh))
+    print(args.output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Draw the figure of both networks.
+
+Example::
+
+    python -m benchmarks.draw.network docs/img/network.png
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse, FancyArrowPatch, Polygon
+
+from rasgan import cli
+from rasgan.export.plots import DISCRIMINATOR, DPI, FAINT, GENERATOR, INK, save_figure
+
+
+def draw_network(path: Path, resolution: int = 64, width: int = 512, latent: int = 200) -> None:
+    """Write the figure of both networks as a PNG: a block for every layer's output, left to right.
+
+    Parameters
+    ----------
+    path : Path
+        Written whole or not at all.
+    resolution : int
+        Voxels along an edge of the generated grid, 4 times a power of two.
+    width : int
+        The generator's first channel count.
+    latent : int
+        Length of z.
+    """
+    shapes = layer_shapes(resolution, width)
+    figure = Figure((12.8, 6.8), dpi=DPI)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 128), ylim=(0, 68))
+    axes.axis("off")
+    up = ["dense\nbatch norm\nReLU", *["batch norm\nReLU"] * (len(shapes) - 2), "linear"]
+    down = ["LeakyReLU 0.2", *["batch norm\nLeakyReLU 0.2"] * (len(shapes) - 2), "dense\nlinear"]
+    _draw_row(axes, 49, "Generator", GENERATOR, [f"z\n{latent}", *shapes], up)
+    _draw_row(axes, 14.5, "Discriminator", DISCRIMINATOR, [*shapes[::-1], "score\n1"], down)
+    note = "each grey arrow is a {}convolution with kernel 4 and stride 2"
+    axes.text(18.5, 64, note.format("transposed "), fontsize=10.5, color=FAINT)
+    axes.text(22.5, 29.5, note.format(""), fontsize=10.5, color=FAINT)
+    save_figure(figure, path, colours=256)
+
+
+def layer_shapes(resolution: int, width: int) -> list[tuple[int, int]]:
+    """List (channels, edge) of the generator's blocks: from `width` at 4 cubed to 1 at `resolution` cubed."""
+    doublings = int(resolution // 4).bit_length() - 1
+    if doublings < 1 or resolution != 4 * 2**doublings:
+        raise ValueError(f"the resolution must be 8, 16, 32, 64 and so on, not {resolution}")
+    return [(width >> stage, 4 << stage) for stage in range(doublings)] + [(1, resolution)]
+
+
+def _draw_row(
+    axes: Axes,
+    middle: float,
+    name: str,
+    colour: str,
+    stages: Sequence[str | tuple[int, int]],
+    steps: Sequence[str],
+) -> None:
+    """Draw one network: a cube for a (channels, edge) stage, a disc for a vector, an arrow for each step."""
+    axes.text(4, middle + 15, name, fontsize=15, weight="bold", color=colour)
+    is_vector = [isinstance(stage, str) for stage in stages]
+    largest = max(stage[1] for stage, flat in zip(stages, is_vector, strict=True) if not flat)
+    sizes = [5.0 if isinstance(stage, str) else 16.0 * (stage[1] / largest) ** 0.6 for stage in stages]
+    widths = [size if flat else 1.3 * size for size, flat in zip(sizes, is_vector, strict=True)]
+    gap = (120 - sum(widths)) / (len(stages) - 1)
+    left = 4.0
+    for number, stage in enumerate(stages):
+        size, end = sizes[number], left + widths[number]
+        centre = (left + end) / 2
+        if isinstance(stage, str):
+            axes.add_patch(Ellipse((centre, middle), size, size, color=colour, alpha=0.25, lw=0))
+            axes.text(centre, middle, stage, ha="center", va="center", fontsize=10, color=INK)
+        else:
+            _draw_block(axes, left, middle - size / 2, size, colour)
+            channels, edge = stage
+            caption = f"{channels} channel{'s' * (channels > 1)}\n{edge} × {edge} × {edge}"
+            axes.text(centre, middle - 9.4, caption, ha="center", va="top", fontsize=9.5, color=INK)
+        if number < len(steps):
+            look = {
+                "color": colour if is_vector[number] or is_vector[number + 1] else FAINT,
+                "linewidth": 1.6,
+            }
+            ends = (end + 0.8, middle), (end + gap - 0.8, middle)
+            axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=13, **look))
+            place = (end + gap / 2, middle + 1.2)
+            axes.text(*place, steps[number], ha="center", va="bottom", fontsize=8.5, color=INK)
+        left = end + gap
+
+
+def _draw_block(axes: Axes, left: float, bottom: float, size: float, colour: str) -> None:
+    """Draw a cube in cabinet projection, 1.3 times as wide as its front."""
+    right, top, depth = left + size, bottom + size, 0.3 * size
+    front = [(left, bottom), (right, bottom), (right, top), (left, top)]
+    roof = [(left, top), (right, top), (right + depth, top + depth), (left + depth, top + depth)]
+    side = [(right, bottom), (right + depth, bottom + depth), (right + depth, top + depth), (right, top)]
+    for outline, strength in ((front, 0.55), (roof, 0.3), (side, 0.8)):
+        axes.add_patch(Polygon(outline, facecolor=colour, alpha=strength, edgecolor="white", linewidth=1.0))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.draw.network",
+        description="Draw the generator and the discriminator as a figure.",
+    )
+    parser.add_argument("path", type=Path, help="the PNG to write, for example docs/img/network.png")
+    return parser
+
+
+@cli.ends_cleanly
+def main(argv: Sequence[str] | None = None) -> int:
+    """Draw the networks."""
+    draw_network(build_parser().parse_args(argv).path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Measure how long the scores of large sets take, and how much memory.
+
+    python -m benchmarks.speed.evaluate
+    python -m benchmarks.speed.evaluate --count 200 --resolution 32
+
+Sample chairs take the part of generated, reference and training shapes. Timed are the cheap scores
+that training logs, the generated set against the reference, and everything that `rasgan.evaluate` computes
+with `--train`: three rows of scores, noise included, and all neighbours. Reading and generating are not.
+"""
+
+import argparse
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from rasgan import cli, metrics
+from rasgan.data.sample_chairs import make_chair
+from rasgan.data.voxelize import voxelize
+from rasgan.evaluate import Sources, evaluate
+
+COUNT, RESOLUTION, QUICK = 1000, 64, 64
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--count", type=cli.positive, default=COUNT, help="shapes a set (default %(default)s)"
+    )
+    parser.add_argument(
+        "--resolution", type=cli.positive, default=RESOLUTION, help="edge of the grids (default %(default)s)"
+    )
+    return parser
+
+
+def chairs(first_seed: int, count: int, resolution: int) -> np.ndarray:
+    """Voxelise sample chairs: (count, n, n, n) bool."""
+    made = np.empty((count, *(resolution,) * 3), dtype=bool)
+    for number, shape in enumerate(made):
+        shape[...] = voxelize(*make_chair(np.random.default_rng(first_seed + number)), resolution, "solid")
+    return made
+
+
+def peak_memory() -> str:
+    """Say how much memory this process has held at most, where the system tells it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return "?"
+    unit = 1 if sys.platform == "darwin" else 1024
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9:.1f}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table."""
+    args = build_parser().parse_args(argv)
+    count, resolution = args.count, args.resolution
+    generated, reference, training = (chairs(part * count, count, resolution) for part in range(3))
+    sources = Sources(generated, reference, training, np.arange(count))
+    measured: dict[str, Callable[[], object]] = {
+        f"quick scores, {min(QUICK, count)} x {count}": lambda: metrics.quick_scores(
+            generated[:QUICK], training
+        ),
+        f"scores, {count} x {count}": lambda: metrics.scores(
+            metrics.ShapeSet(generated), metrics.ShapeSet(reference)
+        ),
+        f"everything, {count} x {count} x {count}": lambda: evaluate(sources),
+    }
+    print(
+        f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}; "
+        f"sample chairs at {resolution} cubed, {np.mean(reference):.0%} of the grid occupied\n"
+    )
+    print("| | seconds | peak memory so far, GB |\n|---|---|---|")
+    print(f"| the sets themselves | | {peak_memory()} |")
+    for name, compute in measured.items():
+        start = time.perf_counter()
+        compute()
+        print(f"| {name} | {time.perf_counter() - start:.1f} | {peak_memory()} |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,289 @@
+"""Measure a training step against a plain PyTorch loop and against the machine's own matrix-product rate.
+
+    python -m benchmarks.speed.training
+    python -m benchmarks.speed.training --device cuda --case 512x24 --precision float32 bf16
+
+The plain loop trains the same networks on the same losses as public 3D-GAN repositories write it: torch's own
+layers in the default layout, float32, every gradient computed whether it is needed or not. The floor is the
+time that the step's multiply-adds would take at the fastest rate that a large matrix product reaches here, in
+the same precision. Each measurement runs in a process of its own, all in turns, so that other work on the
+machine hits all alike; the fastest step of each counts. Both players train on every step.
+
+Ends with an error if the plain networks do not give the outputs of ours.
+"""
+
+import argparse
+import json
+import math
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from rasgan.networks import LATENT_SIZE, Discriminator, Generator
+from rasgan.runs import RunFolder
+from rasgan.training import run as training_run
+from rasgan.training.config import Settings
+from rasgan.training.dataset import Shapes
+from rasgan.training.devices import choose_device, configure
+
+ROOT = Path(__file__).resolve().parents[2]
+CASES = {"cpu": ["512x4", "64x24"], "cuda": ["512x24", "64x24"], "mps": ["512x4", "64x24"]}
+HEADINGS = (
+    "width x batch",
+    "precision",
+    "plain s",
+    "ours s",
+    "floor s",
+    "share of the floor's rate",
+    "times faster than plain",
+    "images a second",
+    "peak memory, plain MB",
+    "ours MB",
+    "first step after s",
+)
+SECONDS = 12.0  # at least so long each process steps, after two steps to warm up
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="auto", help="as for train_rasgan.py (default: %(default)s)")
+    parser.add_argument("--case", nargs="+", metavar="WIDTHxBATCH", help="what to train (default: two sizes)")
+    parser.add_argument("--precision", nargs="+", default=["float32"], help="of our step (default: float32)")
+    parser.add_argument("--resolution", type=int, default=64, help="edge of the grids (default: 64)")
+    parser.add_argument("--rounds", type=int, default=2, help="turns, of which the fastest counts")
+    parser.add_argument(
+        "--compile", action="store_true", help="compile our networks, as train_rasgan.py does"
+    )
+    parser.add_argument("--worker", help=argparse.SUPPRESS)  # one measurement, as JSON on stdout
+    return parser
+
+
+def plain_networks(width: int, resolution: int) -> tuple[nn.Module, nn.Module]:
+    """Make both networks out of torch's layers alone, in the order of ours, weights N(0, 0.02)."""
+    levels = int(math.log2(resolution // 4))
+    channels = [width >> level for level in range(levels)]
+    up: list[nn.Module] = [nn.Linear(LATENT_SIZE, width * 64), nn.Unflatten(1, (width, 4, 4, 4))]
+    down: list[nn.Module] = [nn.Conv3d(1, channels[-1], 4, 2, 1), nn.LeakyReLU(0.2)]
+    for c_in, c_out in zip(channels, [*channels[1:], 1], strict=True):
+        up += [nn.BatchNorm3d(c_in), nn.ReLU(), nn.ConvTranspose3d(c_in, c_out, 4, 2, 1)]
+    for c_out, c_in in zip(channels[-2::-1], channels[:0:-1], strict=True):
+        down += [nn.Conv3d(c_in, c_out, 4, 2, 1), nn.BatchNorm3d(c_out), nn.LeakyReLU(0.2)]
+    networks = nn.Sequential(*up), nn.Sequential(*down, nn.Flatten(), nn.Linear(width * 64, 1))
+    for network in networks:
+        for parameter in network.parameters():
+            if parameter.dim() > 1:
+                nn.init.normal_(parameter, 0, 0.02)
+    return networks
+
+
+def check_equal(width: int, resolution: int) -> None:
+    """Give our weights to the plain networks and compare what both put out."""
+    ours = Generator(width, resolution), Discriminator(width, resolution)
+    z = torch.randn(2, LATENT_SIZE)
+    for mine, plain, x in zip(ours, plain_networks(width, resolution), (z, ours[0](z).detach()), strict=True):
+        norms = [module for module in plain if isinstance(module, nn.BatchNorm3d)]
+        layers = [module for module in plain if module not in norms and list(module.parameters())]
+        our_layers = [module for module in mine.modules() if "weight" in module._parameters]
+        our_layers = [module for module in our_layers if not isinstance(module, nn.BatchNorm3d)]
+        for target, source in zip(layers + norms, our_layers + list(mine.norms), strict=True):
+            target.load_state_dict(source.state_dict())
+        torch.testing.assert_close(plain(x).flatten(), mine(x).flatten(), rtol=1e-3, atol=1e-5)
+
+
+def multiply_adds(width: int, resolution: int) -> int:
+    """Count one shape's multiply-adds in a step that trains both players; only what the method needs.
+
+    The generator runs twice forward and once backward, the discriminator four times forward, twice backward
+    for its own weights and inputs, and once for its inputs alone. A backward pass costs a forward one for
+    the weights and one for the inputs; inputs that nothing is trained through need none.
+    """
+    pairs = [(width >> level, width >> (level + 1)) for level in range(int(math.log2(resolution // 4)) - 1)]
+    grids = [8 << level for level in range(len(pairs))]
+    middle = sum(64 * a * b * (edge // 2) ** 3 for (a, b), edge in zip(pairs, grids, strict=True))
+    voxels = 64 * pairs[-1][1] * (resolution // 2) ** 3  # the one-channel layer of either
+    dense_g, dense_d = LATENT_SIZE * width * 64, width * 64
+    generator = (2 + 1 + 1) * (middle + voxels) + (2 + 1) * dense_g
+    discriminator = (4 + 2 * 2 + 1) * (middle + dense_d) + (4 + 2 + 1) * voxels
+    return generator + discriminator
+
+
+def matrix_rate(device: torch.device, precision: str) -> float:
+    """Measure the fastest matrix product: multiply-adds a second."""
+    dtype = {"float32": torch.float32, "bf16": torch.bfloat16}[precision]
+    best = 0.0
+    for n in (1024, 2048, 4096, 8192) if device.type == "cuda" else (1024, 2048, 3072):
+        a, b = torch.randn(2, n, n, device=device, dtype=dtype)
+        for _ in range(6):
+            start = now(device)
+            repeats = 10 if device.type == "cuda" else 1
+            for _ in range(repeats):
+                a @ b
+            best = max(best, repeats * n**3 / (now(device) - start))
+    return best
+
+
+def plain_step(width: int, batch: int, resolution: int, device: torch.device) -> Callable[[], None]:
+    """Prepare the plain loop; the returned function takes one step."""
+    generator, discriminator = (network.to(device) for network in plain_networks(width, resolution))
+    optimizer_g = torch.optim.Adam(generator.parameters(), 0.002, (0.5, 0.999))
+    optimizer_d = torch.optim.Adam(discriminator.parameters(), 0.00005, (0.5, 0.999))
+    reals = torch.from_numpy(random_shapes(8 * batch, resolution)).float().unsqueeze(1)
+
+    def loss(c_one: Tensor, c_other: Tensor) -> Tensor:
+        return softplus(c_other.mean() - c_one).mean() + softplus(c_other - c_one.mean()).mean()
+
+    def draw() -> tuple[Tensor, Tensor]:
+        z = torch.randn(batch, LATENT_SIZE, device=device)
+        return reals[torch.randperm(len(reals))[:batch]].to(device), z
+
+    def step() -> None:
+        real, z = draw()
+        discriminator.zero_grad()
+        fake = generator(z)
+        loss_d = loss(discriminator(real), discriminator(fake.detach()))
+        loss_d.backward()
+        optimizer_d.step()
+        real, z = draw()
+        generator.zero_grad()
+        loss_g = loss(discriminator(generator(z)), discriminator(real))
+        loss_g.backward()
+        optimizer_g.step()
+        loss_d.item(), loss_g.item()
+
+    return step
+
+
+def our_step(
+    width: int, batch: int, resolution: int, device: torch.device, precision: str, is_compiled: bool
+) -> Callable[[], None]:
+    """Prepare a run of ours in memory; the returned function takes one step."""
+    settings = Settings(width=width, batchsize=batch, resolution=resolution, gate=False, seed=1)
+    shapes = Shapes(random_shapes(8 * batch, resolution), device)
+    training = training_run.begin(RunFolder("bench"), settings, shapes, None, precision=precision)
+    if is_compiled:
+        training.players.compile()
+    taken = 0
+
+    def step() -> None:
+        nonlocal taken
+        training.step(*(part + offset for part, offset in zip(divmod(taken, 8), (1, 0), strict=True)))
+        taken += 1
+
+    return step
+
+
+def random_shapes(count: int, resolution: int) -> np.ndarray:
+    """Make (count, n, n, n) boxes of all sizes."""
+    rng = np.random.default_rng(0)
+    occupied = np.zeros((count, *(resolution,) * 3), dtype=bool)
+    for slot in occupied:
+        (x, y, z), (u, v, w) = np.sort(rng.integers(0, resolution, (2, 3)), axis=0)
+        slot[x : u + 1, y : v + 1, z : w + 1] = True
+    return occupied
+
+
+def now(device: torch.device) -> float:
+    """Tell the time once the device has done its work."""
+    if device.type != "cpu":
+        getattr(torch, device.type).synchronize()
+    return time.perf_counter()
+
+
+def measure(what: str, case: str, args: argparse.Namespace) -> dict:
+    """Do one measurement in this process."""
+    device = choose_device(args.device)
+    configure(device)
+    width, batch = (int(part) for part in case.split("x"))
+    kind, precision = what.split("-")
+    if kind == "floor":
+        return {"seconds": batch * multiply_adds(width, args.resolution) / matrix_rate(device, precision)}
+    if kind == "plain":
+        step = plain_step(width, batch, args.resolution, device)
+    else:
+        step = our_step(width, batch, args.resolution, device, precision, args.compile)
+    step()
+    first = now(device)
+    step()
+    best, since = math.inf, now(device)
+    while now(device) - since < SECONDS:
+        start = now(device)
+        step()
+        best = min(best, now(device) - start)
+    return {"seconds": best, "first": first - args.started, "peak": peak_memory(device)}
+
+
+def peak_memory(device: torch.device) -> float:
+    """Tell the most memory that this process has held, in bytes; on a GPU, the GPU's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    if sys.platform == "win32":
+        return math.nan
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def in_own_process(what: str, case: str, args: argparse.Namespace) -> dict:
+    """Run `measure` in a new process."""
+    options = ["--device", args.device, "--resolution", str(args.resolution), "--case", case]
+    if args.compile:
+        options.append("--compile")
+    command = [sys.executable, "-m", "benchmarks.speed.training", "--worker", what, *options]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure every case in turns and print one table."""
+    started = time.perf_counter()
+    args = build_parser().parse_args(argv)
+    args.started = started
+    if args.worker:
+        print(json.dumps(measure(args.worker, args.case[0], args)))
+        return 0
+    device = choose_device(args.device)
+    name = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
+    print(f"{device} ({name}), {torch.get_num_threads()} threads, torch {torch.__version__}\n")
+    print("| " + " | ".join(HEADINGS) + " |\n" + "| --- " * len(HEADINGS) + "|")
+    for case in args.case or CASES[device.type]:
+        width, batch = (int(part) for part in case.split("x"))
+        check_equal(min(width, 32), args.resolution)
+        whats = ["plain-float32", *(f"{kind}-{p}" for p in args.precision for kind in ("ours", "floor"))]
+        runs = [{what: in_own_process(what, case, args) for what in whats} for _ in range(args.rounds)]
+        best = {what: min((run[what] for run in runs), key=itemgetter("seconds")) for what in whats}
+        for precision in args.precision:
+            plain, ours, floor = (
+                best[what] for what in (whats[0], f"ours-{precision}", f"floor-{precision}")
+            )
+            seconds = ours["seconds"]
+            cells = [
+                case,
+                precision,
+                f"{plain['seconds']:.4g}",
+                f"{seconds:.4g}",
+                f"{floor['seconds']:.4g}",
+                f"{floor['seconds'] / seconds:.0%}",
+                f"{plain['seconds'] / seconds:.2f}",
+                f"{batch / seconds:.3g}",
+                f"{plain['peak'] / 1e6:,.0f}",
+                f"{ours['peak'] / 1e6:,.0f}",
+                f"{ours['first']:.1f}",
+            ]
+            print("| " + " | ".join(cells) + " |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

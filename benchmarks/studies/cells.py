@@ -1,0 +1,332 @@
+"""What the studies share: shapes with some kept back, cells of equal compute, a file of results.
+
+A cell is one training run of small networks, in one process on one thread. All cells of a study may spend
+the same number of floating-point operations, counted as they are computed, so that a method whose steps are
+dearer takes fewer. The results file has a line of JSON for each finished cell; a study that is started again
+trains only the cells that it lacks.
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import multiprocessing
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from rasgan import cli, evaluate, metrics
+from rasgan.errors import UserError
+from rasgan.files import atomic_path
+from rasgan.generate import generate
+from rasgan.runs import RunFolder
+from rasgan.training import run as training_run
+from rasgan.training.config import Settings, new_settings
+from rasgan.training.dataset import Shapes, load_shapes
+from rasgan.voxels import is_occupied, max_pool
+
+KEPT_BACK = 80
+POINTS = 16  # of a cell's curve
+SOUND = 0.5
+"""A run is sound if its losses stay finite and both its diversity and its share of distinct nearest training
+shapes reach this share of what the shapes kept back have themselves."""
+
+RELATIVE = ("diversity", "distinct_nearest_share")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study: what it is trained on, what it is called in the table, and all that fixes it.
+
+    `settings` are those that differ from the recipe's presets.
+    """
+
+    data: str
+    method: str
+    recipe: str
+    seed: int
+    teraflops: float
+    settings: dict = field(default_factory=dict)
+
+    def resolved(self) -> Settings:
+        """Give every setting of the run, those that come from the recipe included."""
+        return new_settings(self.recipe, {**self.settings, "epochs": sys.maxsize, "seed": self.seed})
+
+    @property
+    def key(self) -> str:
+        """Tell this cell from every other by what fixes its run; what it is called does not matter.
+
+        A preset that changes makes another cell, and two ways to say the same settings are one.
+        """
+        return _key(self.data, self.teraflops, self.resolved().state_dict())
+
+
+def _key(data: str, teraflops: float, settings: dict) -> str:
+    return json.dumps([data, teraflops, settings], sort_keys=True)
+
+
+class FlopCounter(TorchDispatchMode):
+    """Count the floating-point operations of products and convolutions; two for a multiply-add."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None
+    ) -> object:
+        """Compute, and count."""
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.total += formula(*args, **kwargs, out_val=out)
+        return out
+
+
+def load_pool(path: Path, resolution: int) -> np.ndarray:
+    """Read a folder of .raw files, or an .npz with one shape's bits in each row of ``packed``, and ``shape``.
+
+    Returns
+    -------
+    occupied : (N, n, n, n) bool array
+    """
+    if path.suffix != ".npz":
+        return load_shapes(path, resolution).occupied()
+    with np.load(path) as file:
+        bits, edges = file["packed"], tuple(file["shape"])
+    if edges[0] % resolution:
+        raise UserError(f"{path}: holds grids of {edges[0]} cubed; the study wants {resolution} cubed.")
+    grids = np.unpackbits(bits, axis=1).reshape(-1, *edges).view(bool)
+    return np.stack([max_pool(grid, edges[0] // resolution) for grid in grids])
+
+
+def split(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keep `KEPT_BACK` shapes back, the same ones every time; give those to train on and those."""
+    if len(shapes) < 2 * KEPT_BACK:
+        raise UserError(f"{len(shapes)} shapes are too few for a study that keeps {KEPT_BACK} back.")
+    order = np.random.default_rng(0).permutation(len(shapes))
+    return shapes[order[KEPT_BACK:]], shapes[order[:KEPT_BACK]]
+
+
+def fingerprint(train: np.ndarray, reference: np.ndarray) -> str:
+    """Name shapes by their voxels: the first half of a SHA-1."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    for shapes in (train, reference):
+        digest.update(np.packbits(shapes))
+    return digest.hexdigest()[:20]
+
+
+def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
+    """Train one cell to the end of its compute and score it.
+
+    Returns
+    -------
+    row : dict
+        The cell, what it spent, its curve (teraflops, diversity, share of distinct nearest training shapes,
+        voxels), the processor's seconds, and the scores of its shapes (`rasgan.evaluate`), of training
+        shapes in their place (``oracle``) and of the shapes kept back (``real``).
+    """
+    started = time.process_time()
+    settings = cell.resolved()
+    training = training_run.begin(RunFolder("study"), settings, Shapes(train), None)
+    costs: dict[tuple, int] = {}  # of each kind of step
+    spent, budget, steps, curve, diverged = 0, cell.teraflops * 1e12, 0, [], False
+    while spent < budget and not diverged:
+        kind = (
+            training.players.gate.is_open,
+            steps % settings.penalty_every == 0,
+            steps % settings.generator_every == 0,
+        )
+        place = divmod(steps, training.steps_per_epoch)
+        try:
+            if kind in costs:
+                training.step(place[0] + 1, place[1])
+            else:
+                with FlopCounter() as counter:
+                    training.step(place[0] + 1, place[1])
+                costs[kind] = counter.total
+        except UserError:  # a loss is no number any more
+            diverged = True
+        else:
+            spent, steps = spent + costs[kind], steps + 1
+            if spent >= (len(curve) + 1) / POINTS * budget:
+                curve.append([spent / 1e12, *_glance(training, train)])
+    return _rounded(
+        {
+            **asdict(cell),
+            "settings": settings.state_dict(),
+            "shapes": fingerprint(train, reference),
+            "steps": steps,
+            "spent": spent / 1e12,
+            "trained_d": float(training.history.columns()["trained_d"].mean()) if steps else 0.0,
+            "diverged": diverged,
+            "curve": curve,
+            **({} if diverged else _scores(training, train, reference, cell.seed)),
+            "seconds": time.process_time() - started,
+            "machine": f"{platform.machine()}, torch {torch.__version__}, one thread",
+        }
+    )
+
+
+def _generator(training: training_run.Session) -> torch.nn.Module:
+    return training.players.averaged or training.players.generator
+
+
+def _glance(training: training_run.Session, train: np.ndarray) -> list[float]:
+    found = metrics.quick_scores(generate(_generator(training), seed=0, count=training_run.SCORED), train)
+    return [found[name] for name in (*RELATIVE, "voxels")]
+
+
+def _scores(training: training_run.Session, train: np.ndarray, reference: np.ndarray, seed: int) -> dict:
+    generated = is_occupied(generate(_generator(training), seed=1, count=len(reference)))
+    chosen = evaluate.choose(len(train), len(reference), seed, 2)
+    rows = evaluate.evaluate(evaluate.Sources(generated, reference, train, chosen), seed)
+    names = {"scores": evaluate.GENERATED, "oracle": evaluate.TRAIN, "real": evaluate.REFERENCE}
+    return {name: rows[row] for name, row in names.items()}
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.5g}") if isinstance(value, float) and math.isfinite(value) else value
+
+
+def is_sound(row: dict) -> bool:
+    """Say whether a run neither diverged nor collapsed."""
+    return not row["diverged"] and all(row["scores"][name] >= SOUND * row["real"][name] for name in RELATIVE)
+
+
+def read_results(path: Path) -> dict[str, dict]:
+    """Read a file of results: each row by the key of its cell."""
+    if not path.is_file():
+        return {}
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {_key(row["data"], row["teraflops"], row["settings"]): row for row in rows}
+
+
+def run_study(cells: Sequence[Cell], pools: dict[str, Path], results: Path, jobs: int) -> list[dict]:
+    """Train the cells that `results` lacks and whose data are at hand; give the rows of all that are there.
+
+    Parameters
+    ----------
+    pools : dict
+        Where the data of each name lie. Cells of other data are left out, unless they are done already.
+    results : Path
+        Read first, then written anew, whole, after each cell.
+    jobs : int
+        Cells at a time, each on one thread.
+
+    Raises
+    ------
+    UserError
+        If a set is another than the one that its rows in `results` come from.
+    """
+    rows = read_results(results)
+    todo = [cell for cell in cells if cell.key not in rows and cell.data in pools]
+    wanted = {(cell.data, cell.resolved().resolution) for cell in todo}
+    sets = {(name, edge): split(load_pool(pools[name], edge)) for name, edge in wanted}
+    for (name, edge), shapes in sets.items():
+        known = {row["shapes"] for row in rows.values() if _set_of(row) == (name, edge)}
+        if known - {fingerprint(*shapes)}:
+            raise UserError(
+                f"--data {name}={pools[name]}: other shapes than those of {name} in {results}; "
+                "give them another name, or begin another file by --results."
+            )
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, initializer=_start_worker) as pool:
+        running = {
+            pool.submit(run_cell, cell, *sets[cell.data, cell.resolved().resolution]): cell for cell in todo
+        }
+        try:
+            for number, done in enumerate(as_completed(running), start=1):
+                cell, row = running[done], done.result()
+                rows[cell.key] = row
+                with atomic_path(results) as temporary:
+                    lines = (json.dumps(row) + "\n" for row in rows.values())
+                    temporary.write_text("".join(lines), encoding="utf-8")
+                state = "diverged" if row["diverged"] else f"diversity {row['scores']['diversity']:.2f}"
+                cli.say(
+                    f"{number} of {len(todo)}: {cell.data}, {cell.method}, seed {cell.seed}: "
+                    f"{row['steps']} steps, {row['seconds']:.0f} s, {state}"
+                )
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [{**rows[cell.key], **_labels(cell)} for cell in cells if cell.key in rows]
+
+
+def _labels(cell: Cell) -> dict[str, str]:
+    return {"method": cell.method, "recipe": cell.recipe}
+
+
+def _set_of(row: dict) -> tuple[str, int]:
+    return row["data"], row["settings"]["resolution"]
+
+
+def _start_worker() -> None:
+    """Compute on one thread, and end with the process that gives out the cells, even if that is killed."""
+    torch.set_num_threads(1)
+
+    def end_with_parent() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def grouped(rows: Sequence[dict], name: str) -> dict[object, list[dict]]:
+    """Sort the rows by what they have at `name`, in the order of the first of each."""
+    groups: dict[object, list[dict]] = {}
+    for row in rows:
+        groups.setdefault(row[name], []).append(row)
+    return groups
+
+
+def mean_and_range(values: Sequence[float]) -> str:
+    """Write the mean over the seeds, and the smallest and largest value."""
+    if not values:
+        return "–"
+    mean, low, high = (f"{value:.2f}" for value in (np.mean(values), min(values), max(values)))
+    return mean if low == high else f"{mean} ({low}–{high})"
+
+
+def build_parser(description: str, results: Path, figure: Path) -> argparse.ArgumentParser:
+    """Describe the options, which are the same for every study."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        default=[],
+        metavar="NAME=PATH",
+        help="where shapes lie: a folder of .raw grids, or an .npz of packed bits",
+    )
+    parser.add_argument("--results", type=Path, default=results, help="file to go on with (%(default)s)")
+    parser.add_argument("-o", "--output", type=Path, default=figure, help="the picture (%(default)s)")
+    parser.add_argument("-j", "--jobs", type=cli.positive, default=1, help="cells at a time (%(default)s)")
+    parser.add_argument("--seeds", type=cli.positive, default=3, help="runs of each method (%(default)s)")
+    return parser
+
+
+def parse_pools(texts: Sequence[str]) -> dict[str, Path]:
+    """Read ``NAME=PATH`` options."""
+    pairs = [text.partition("=") for text in texts]
+    for name, sign, path in pairs:
+        if not (name and sign and path):
+            raise UserError(f"--data {name}{sign}{path}: write it as NAME=PATH.")
+    return {name: Path(path) for name, _, path in pairs}

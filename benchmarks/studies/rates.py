@@ -1,0 +1,138 @@
+"""Over how broad a range of learning rates does each GAN train? The tutorial's page leaves that open.
+
+    python -m benchmarks.studies.rates --data chairs=ModelNet10/chair/train -j 2
+
+SGAN, RSGAN and RaSGAN by the tutorial's recipe, and the stable recipe, each with every pair of learning rates
+from a grid, at 32 cubed and width 32, for an equal number of floating-point operations. A run is sound if its
+losses stay finite and both its diversity and its share of distinct nearest training shapes reach half of what
+the real shapes kept back have. Stopped, the same command goes on; more seeds add runs. Writes the tables to
+standard output and a map of the grid to a PNG.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.studies import cells as studies
+from benchmarks.studies.cells import Cell
+from rasgan import cli
+from rasgan.files import atomic_path
+
+HERE = Path(__file__).parent
+SMALL = {"width": 32, "resolution": 32, "batchsize": 16}
+TERAFLOPS = 2.5
+RATES_G = (0.0004, 0.002, 0.01)  # the tutorial's, and a fifth and five times of it
+RATES_D = (0.00005, 0.0005, 0.005)  # the tutorial's, and ten and a hundred times of it
+METHODS: dict[str, tuple[str, dict]] = {
+    "SGAN": ("tutorial", {"loss": "sgan"}),
+    "RSGAN": ("tutorial", {"loss": "rsgan"}),
+    "RaSGAN": ("tutorial", {}),
+    "stable": ("stable", {}),
+}
+
+
+def cells(seeds: int) -> list[Cell]:
+    """List the runs, those of each seed together."""
+    return [
+        Cell("chairs", name, recipe, seed, TERAFLOPS, {**SMALL, **settings, **rates(rate_g, rate_d)})
+        for seed in range(seeds)
+        for rate_g in RATES_G
+        for rate_d in RATES_D
+        for name, (recipe, settings) in METHODS.items()
+    ]
+
+
+def rates(generator: float, discriminator: float) -> dict[str, float]:
+    """Name both learning rates as settings."""
+    return {"generator_learning_rate": generator, "discriminator_learning_rate": discriminator}
+
+
+def pair(row: dict) -> tuple[float, float]:
+    """Give both learning rates of a run."""
+    return tuple(row["settings"][name] for name in rates(0, 0))
+
+
+def grid_of(runs: Sequence[dict], value: str) -> np.ndarray:
+    """Average one number of the runs with each pair of rates: (generator, discriminator); NaN for none."""
+    table = np.full((len(RATES_G), len(RATES_D)), np.nan)
+    for i, rate_g in enumerate(RATES_G):
+        for j, rate_d in enumerate(RATES_D):
+            at = [run for run in runs if pair(run) == (rate_g, rate_d)]
+            if at:
+                table[i, j] = np.mean([0.0 if run["diverged"] else run["scores"][value] for run in at])
+    return table
+
+
+def table(rows: Sequence[dict]) -> str:
+    """Write the share of sound runs of each method, and diversity and distinct neighbours of every run."""
+    lines = ["| method | runs | diverged | collapsed | sound |", "| --- " * 5 + "|"]
+    for method, runs in studies.grouped(rows, "method").items():
+        sound, diverged = sum(map(studies.is_sound, runs)), sum(run["diverged"] for run in runs)
+        counts = len(runs), diverged, len(runs) - sound - diverged
+        lines.append(f"| {method} | {' | '.join(map(str, counts))} | {sound / len(runs):.0%} |")
+    lines += [
+        "",
+        "| method | generator's rate | discriminator's rate | seed | steps | D trained "
+        "| diversity | distinct | voxels | sound |",
+        "| --- " * 10 + "|",
+    ]
+    for row in sorted(rows, key=lambda row: (list(METHODS).index(row["method"]), *pair(row), row["seed"])):
+        scores = row.get("scores", {})
+        numbers = [scores.get("diversity"), scores.get("distinct_nearest_share")]
+        cells_of_row = ["–" if number is None else f"{number:.2f}" for number in numbers]
+        voxels = f"{scores['voxels']:,.0f}" if scores else "–"
+        lines.append(
+            f"| {row['method']} | {pair(row)[0]:g} | {pair(row)[1]:g} | {row['seed']} | {row['steps']} "
+            f"| {row['trained_d']:.0%} | {' | '.join(cells_of_row)} | {voxels} "
+            f"| {'yes' if studies.is_sound(row) else 'no'} |"
+        )
+    return "\n".join(lines)
+
+
+def draw(path: Path, rows: Sequence[dict]) -> None:
+    """Draw for each method how many distinct nearest training shapes its runs have, over both rates."""
+    figure = Figure((3.3 * len(METHODS), 3.6), dpi=100, layout="constrained")
+    figure.suptitle("share of distinct nearest training shapes; below it, how many runs are sound")
+    for panel, method in zip(figure.subplots(1, len(METHODS)), METHODS, strict=True):
+        runs = [row for row in rows if row["method"] == method]
+        values = grid_of(runs, "distinct_nearest_share")
+        image = panel.imshow(values, vmin=0, vmax=1, cmap="viridis")
+        for (i, j), value in np.ndenumerate(values):
+            if not np.isnan(value):
+                at = [run for run in runs if pair(run) == (RATES_G[i], RATES_D[j])]
+                sound = sum(map(studies.is_sound, at))
+                colour = "black" if value > 0.6 else "white"
+                words = f"{value:.2f}\n{sound} of {len(at)}"
+                panel.text(j, i, words, ha="center", va="center", color=colour)
+        panel.set_xticks(range(len(RATES_D)), [f"{rate:g}" for rate in RATES_D])
+        panel.set_yticks(range(len(RATES_G)), [f"{rate:g}" for rate in RATES_G])
+        panel.set_xlabel("discriminator's learning rate")
+        panel.set_ylabel("generator's learning rate")
+        panel.set_title(method)
+    figure.colorbar(image, ax=figure.axes, label="distinct, share")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the options."""
+    return studies.build_parser(__doc__, HERE / "rates.jsonl", Path("rates.png"))
+
+
+@cli.ends_cleanly
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train what is missing, print the tables, draw the map."""
+    args = build_parser().parse_args(argv)
+    rows = studies.run_study(cells(args.seeds), studies.parse_pools(args.data), args.results, args.jobs)
+    if rows:
+        print(f"\n{table(rows)}")
+        draw(args.output, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

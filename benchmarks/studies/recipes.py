@@ -1,0 +1,189 @@
+"""Compare recipes and losses at equal compute, and take the stable recipe apart.
+
+    python -m benchmarks.studies.recipes --data chairs=ModelNet10/chair/train sample=SampleChairs/chair/train
+
+Small networks (width 32) at 32 cubed, batches of 16; 80 shapes of each set are kept back and scored against.
+Every run may spend the same number of floating-point operations. The second table changes one part of the
+stable recipe at a time to what the tutorial has; the third gives some of them eleven times as long; the
+fourth takes the stable recipe to finer grids, with the presets of their resolution and with those of 32
+cubed, on sample chairs converted with --resolution 128 (--data sample-128=FOLDER). Stopped, the same command
+goes on; -j 2 trains two at a time; more seeds add runs. Writes the tables to standard output and the curves
+to a PNG.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from benchmarks.studies import cells as studies
+from benchmarks.studies.cells import Cell
+from rasgan import cli
+from rasgan.files import atomic_path
+from rasgan.training.config import Settings
+
+HERE = Path(__file__).parent
+SMALL = {"width": 32, "resolution": 32, "batchsize": 16}
+TERAFLOPS, LONG = 2.5, 28.0
+DATA = ("chairs", "sample")
+TUTORIAL = Settings()
+METHODS: dict[str, tuple[str, dict]] = {
+    "tutorial, SGAN": ("tutorial", {"loss": "sgan"}),
+    "tutorial, RSGAN": ("tutorial", {"loss": "rsgan"}),
+    "tutorial, RaSGAN": ("tutorial", {}),
+    "WGAN-GP": ("tutorial", {"loss": "wgan-gp"}),
+    "stable, SGAN": ("stable", {"loss": "sgan"}),
+    "stable, RSGAN": ("stable", {}),
+    "stable, RaSGAN": ("stable", {"loss": "rasgan"}),
+}
+PARTS: dict[str, dict] = {
+    "no penalty": {"penalty": 0.0},
+    "batch norm in D": {"norm": "batch"},
+    "N(0, 0.02) in D": {"init": "normal"},
+    "linear output": {"output": "linear"},
+    "the gate": {"gate": True},
+    "the tutorial's decays of Adam": {"beta1": TUTORIAL.beta1, "beta2": TUTORIAL.beta2},
+    "the tutorial's learning rates": {
+        "generator_learning_rate": TUTORIAL.generator_learning_rate,
+        "discriminator_learning_rate": TUTORIAL.discriminator_learning_rate,
+    },
+}
+STABLE = "stable, RSGAN"
+LINEAR = "linear output"
+LONGER: dict[str, tuple[str, dict]] = {
+    "tutorial, RaSGAN": METHODS["tutorial, RaSGAN"],
+    STABLE: METHODS[STABLE],
+    LINEAR: ("stable", PARTS[LINEAR]),
+}
+FINEST = {"resolution": 128, "batchsize": 8}
+FINE: dict[str, dict] = {  # of one seed: dear
+    "64 cubed": {"resolution": 64},
+    "64 cubed, presets of 32 cubed": {"resolution": 64, "penalty": 2.0, "generator_learning_rate": 0.001},
+    "64 cubed, N(0, 0.02) in D": {"resolution": 64, "init": "normal"},
+    "64 cubed, linear output": {"resolution": 64, "output": "linear"},
+    "128 cubed": FINEST,
+    "128 cubed, G's rate 0.004": {**FINEST, "generator_learning_rate": 0.004},
+    "128 cubed, G's rate 0.004, sigmoid": {**FINEST, "generator_learning_rate": 0.004, "output": "sigmoid"},
+}
+FINE_TERAFLOPS = 4.0
+SCORES = (
+    ("COV", "coverage_iou"),
+    ("1-NNA", "nearest_neighbour_accuracy_iou"),
+    ("own", "nearest_neighbour_accuracy_iou_of_generated"),
+    ("ref", "nearest_neighbour_accuracy_iou_of_reference"),
+    ("1-NNA CD", "nearest_neighbour_accuracy_chamfer"),
+    ("JSD", "occupancy_divergence"),
+    ("diversity", "diversity"),
+    ("distinct", "distinct_nearest_share"),
+    ("copies", "near_copies"),
+    ("piece", "largest_piece"),
+)
+SHADES = ("#8fb3dd", "#3b6fb6", "#1d3f73", "#8a8a94", "#e8b48c", "#d9772b", "#8f4510")
+COLOURS = {**dict(zip(METHODS, SHADES, strict=True)), LINEAR: "#4c9a5b"}
+
+
+def cells(seeds: int) -> list[Cell]:
+    """List the runs of the whole study in the order of its tables."""
+
+    def small(data: str, name: str, seed: int, teraflops: float, recipe: str, settings: dict) -> Cell:
+        return Cell(data, name, recipe, seed, teraflops, {**SMALL, **settings})
+
+    numbers = range(seeds)
+    return [
+        *(
+            small(data, name, k, TERAFLOPS, *METHODS[name])
+            for k in numbers
+            for data in DATA
+            for name in METHODS
+        ),
+        *(small("chairs", name, k, LONG, *chosen) for name, chosen in LONGER.items() for k in numbers),
+        *(small("chairs", name, k, TERAFLOPS, "stable", PARTS[name]) for k in numbers for name in PARTS),
+        *(small("sample-128", name, 0, FINE_TERAFLOPS, "stable", FINE[name]) for name in FINE),
+    ]
+
+
+def table(rows: Iterable[dict]) -> str:
+    """Lay out methods by their means over the seeds, the data's own shapes in the last row of each set."""
+    lines = [
+        "| data | method | runs | sound | steps | D trained | "
+        + " | ".join(name for name, _ in SCORES)
+        + " |\n"
+        + "| --- " * (6 + len(SCORES))
+        + "|"
+    ]
+    for data, of_set in studies.grouped(rows, "data").items():
+        for method, runs in studies.grouped(of_set, "method").items():
+            finite = [run["scores"] for run in runs if not run["diverged"]]
+            lines.append(
+                f"| {data} | {method} | {len(runs)} | {sum(map(studies.is_sound, runs))} "
+                f"| {sum(run['steps'] for run in runs) / len(runs):,.0f} "
+                f"| {sum(run['trained_d'] for run in runs) / len(runs):.0%} | {_cells(finite)} |"
+            )
+        oracles = [run["oracle"] for run in of_set if not run["diverged"]]
+        lines.append(f"| {data} | *training shapes* | | | | | {_cells(oracles)} |")
+    return "\n".join(lines)
+
+
+def _cells(scores: Sequence[dict]) -> str:
+    return " | ".join(studies.mean_and_range([row[name] for row in scores]) for _, name in SCORES)
+
+
+def draw(path: Path, groups: dict[str, Sequence[dict]]) -> None:
+    """Draw diversity and distinct nearest training shapes over compute: a row a group, a line a run."""
+    figure = Figure((11, 3.8 * len(groups)), dpi=72, layout="constrained")
+    handles = {}
+    for panels, (title, rows) in zip(
+        figure.subplots(len(groups), 2, squeeze=False), groups.items(), strict=True
+    ):
+        for column, what in enumerate(("diversity", "distinct neighbours, share of 64")):
+            panel = panels[column]
+            for run in rows:
+                xs, ys = ([point[index] for point in run["curve"]] for index in (0, 1 + column))
+                (handles[run["method"]],) = panel.plot(xs, ys, color=COLOURS[run["method"]], linewidth=1.2)
+            panel.set_title(title)
+            panel.set_ylabel(what)
+            panel.set_xlabel("compute, teraflops")
+            panel.set_ylim(0, 1)
+            panel.grid(alpha=0.3)
+    shown = [method for method in COLOURS if method in handles]
+    figure.legend(
+        [handles[method] for method in shown], shown, loc="outside lower center", ncols=4, frameon=False
+    )
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the options."""
+    return studies.build_parser(__doc__, HERE / "recipes.jsonl", Path("recipes.png"))
+
+
+@cli.ends_cleanly
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train what is missing, print the tables, draw the curves."""
+    args = build_parser().parse_args(argv)
+    rows = studies.run_study(cells(args.seeds), studies.parse_pools(args.data), args.results, args.jobs)
+    short = [row for row in rows if row["teraflops"] == TERAFLOPS]
+    compared = [row for row in short if row["method"] in METHODS]
+    parts = [row for row in short if row["data"] == "chairs" and row["recipe"] == "stable"]
+    parts = [row for row in parts if row["method"] == STABLE or row["method"] not in METHODS]
+    longer = [row for row in rows if row["teraflops"] == LONG]
+    fine = [row for row in rows if row["method"] in FINE]
+    for title, chosen in (
+        (f"Recipes and losses, {TERAFLOPS:g} teraflops each", compared),
+        (f"The stable recipe with one part changed, {TERAFLOPS:g} teraflops each", parts),
+        (f"Longer runs, {LONG:g} teraflops each", longer),
+        (f"The stable recipe on finer grids, {FINE_TERAFLOPS:g} teraflops", fine),
+    ):
+        if chosen:
+            print(f"\n## {title}\n\n{table(chosen)}")
+    curves = {**studies.grouped(compared, "data"), f"chairs, {LONG:g} teraflops": longer}
+    if compared:
+        draw(args.output, {title: runs for title, runs in curves.items() if runs})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

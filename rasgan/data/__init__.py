@@ -1,0 +1,1 @@
+"""From the internet to voxel grids; needs no torch."""

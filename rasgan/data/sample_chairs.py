@@ -1,0 +1,721 @@
+"""Parametric chairs, made by code: a data set for whoever has none at hand.
+
+A chair is a list of parts and every part is one *loft*: a stack of rings, joined ring to ring and closed at
+both ends. So each part is a closed surface, and parts may overlap as the wood of a real chair does.
+
+Lengths are in voxels of a 64-cubed grid that the chair's longest side just fills. Axes as in ModelNet10::
+
+        z (up)    the back stands at large y, whoever sits down looks towards -y,
+        |         and x runs across the seat; the bounding box is centred at x = y = 0
+        |    y
+        |  /
+        | /
+        o------- x
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rasgan.data import meshes
+
+GRID = 64
+"""The longest side of every chair, in voxels."""
+
+TRAIN, TEST = 500, 100
+"""How many chairs the sample set has."""
+
+MIN_THICKNESS = 1.5
+"""No part is thinner, in voxels: a disc this wide holds a voxel centre wherever it lies (1.5 > sqrt 2)."""
+
+GAP = 3.6
+"""Free space between neighbouring bars, in voxels: they stay apart on a grid half as fine."""
+
+BASES = {"legs": 0.5, "pedestal": 0.25, "sled": 0.25}
+BACKS = {"solid": 0.22, "slatted": 0.2, "ladder": 0.19, "open": 0.17, "rounded": 0.22}
+ARMS = {"none": 0.5, "post": 0.16, "panel": 0.08, "loop": 0.1, "pad": 0.08, "hanging": 0.08}
+SEATS = {"square": 0.45, "round": 0.3, "cushion": 0.25}
+
+Part = tuple[np.ndarray, np.ndarray]
+"""A closed surface: (v, 3) float vertices and (f, 3) int faces, wound counter-clockwise seen from outside."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """What kind of chair: one key of `BASES`, `BACKS`, `ARMS` and `SEATS` each.
+
+    A rounded back may wrap round the seat, and its arms are then the ends of the wrap: arms "wrap".
+    """
+
+    base: str
+    back: str
+    arms: str
+    seat: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The measures that several parts of one chair share, in voxels unless said otherwise."""
+
+    style: Style
+    height: float
+    seat_top: float
+    seat_thick: float
+    width: float  # of the seat
+    depth: float  # of the seat
+    power: float  # exponent of the superellipse that outlines the seat: 2 an ellipse, large a rectangle
+    back_half: float  # half the distance of the back's posts, at the seat
+    flare: float  # growth of that distance up to the top, as a share
+    lean: float  # how far the top of the back stands behind its foot
+    curl: float  # exponent of the back's side profile: 1 straight, more bends backwards
+    bow: float  # how far the middle of the back's top stands behind its posts
+    post: float  # thickness of the back, front to back
+
+    @property
+    def seat_middle(self) -> float:
+        """Height of the middle of the seat's thickness: whatever ends here is inside the seat."""
+        return self.seat_top - self.seat_thick / 2
+
+    def reach(self, x: float) -> float:
+        """Half the seat's depth at distance `x` from its middle line."""
+        return self.depth / 2 * max(0.0, 1 - abs(2 * x / self.width) ** self.power) ** (1 / self.power)
+
+    def rise(self, z: float | np.ndarray) -> float | np.ndarray:
+        """Share of the back's height below `z`, 0 at the seat and 1 at the top."""
+        return np.clip((z - self.seat_top) / (self.height - self.seat_top), 0, 1)
+
+    def half(self, z: float | np.ndarray) -> float | np.ndarray:
+        """Half the distance of the back's posts at height `z`."""
+        return self.back_half * (1 + self.flare * self.rise(z))
+
+    def back_y(self, x: float | np.ndarray, z: float | np.ndarray) -> float | np.ndarray:
+        """Where the middle sheet of the back lies, at distance `x` from the middle line and height `z`."""
+        rise = self.rise(z)
+        foot = self.reach(self.back_half) - self.post / 2 - 0.4
+        across = 1 - np.minimum(np.abs(x) / self.half(z), 1) ** 2
+        return foot + self.lean * rise**self.curl + self.bow * rise * across
+
+
+def make_chair(rng: np.random.Generator) -> Part:
+    """Make one chair of a random style and random proportions.
+
+    Returns
+    -------
+    vertices : (v, 3) float64 array
+        In voxels: the longest side of the bounding box is 64, its middle is at x = y = 0, the feet at z = 0.
+    faces : (f, 3) int array
+        Triangles of all parts, wound counter-clockwise seen from outside.
+    """
+    return join(fit(make_parts(draw_style(rng), rng)))
+
+
+def write_sample_set(
+    folder: Path,
+    seed: int = 0,
+    train: int = TRAIN,
+    test: int = TEST,
+    progress: Callable[[int], object] | None = None,
+) -> int:
+    """Write chairs as FOLDER/chair/{train,test}/chair_0001.off and so on; test numbers follow train's.
+
+    Each chair depends on `seed` and its own number alone. Files already there are left as they are.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the set goes.
+    seed : int
+        Another seed, other chairs.
+    train, test : int
+        How many of each.
+    progress : callable, optional
+        Called with 1 after every chair, written or already there: ``tqdm.update``.
+
+    Returns
+    -------
+    int
+        How many files were written.
+    """
+    written = 0
+    for number in range(1, train + test + 1):
+        path = Path(folder) / "chair" / ("train" if number <= train else "test") / f"chair_{number:04d}.off"
+        if not path.exists():
+            meshes.write_off(path, *make_chair(np.random.default_rng([seed, number])))
+            written += 1
+        if progress is not None:
+            progress(1)
+    return written
+
+
+def draw_style(rng: np.random.Generator) -> Style:
+    """Draw a style; every combination that can stand is possible."""
+    base, back, arms, seat = (
+        str(rng.choice(list(kinds), p=list(kinds.values()))) for kinds in (BASES, BACKS, ARMS, SEATS)
+    )
+    if arms == "panel" and seat == "round":  # a flat panel would leave a round seat's edge
+        arms = "post"
+    if back == "rounded" and arms != "none":  # its width varies with height: arms keep clear or are its ends
+        arms = str(rng.choice(["wrap", "loop", "pad"], p=[0.5, 0.25, 0.25]))
+        if arms == "wrap" and seat == "square":
+            seat = "round"
+    return Style(base, back, arms, seat)
+
+
+def make_parts(style: Style, rng: np.random.Generator) -> list[Part]:
+    """Make the parts of one chair of a given style, in voxels, before the final fit into the grid."""
+    frame = draw_frame(style, rng)
+    make_base = {"legs": legs, "pedestal": pedestal, "sled": sled}[style.base]
+    make_back = {
+        "solid": solid_back,
+        "slatted": slatted_back,
+        "ladder": ladder_back,
+        "open": open_back,
+        "rounded": rounded_back,
+    }[style.back]
+    return [seat(frame, rng), *make_base(frame, rng), *make_back(frame, rng), *arms(frame, rng)]
+
+
+def draw_frame(style: Style, rng: np.random.Generator) -> Frame:
+    """Draw the shared measures of a chair, such that the chair fits into the grid as it is."""
+    height = rng.uniform(52, 64)
+    seat_thick = rng.uniform(5, 9) if style.seat == "cushion" else rng.uniform(2.2, 4.5)
+    seat_top = height * rng.uniform(0.42, 0.54) + (rng.uniform(0, 2) if style.seat == "cushion" else 0)
+    width = rng.uniform(30, 47)
+    depth = rng.uniform(0.82, 1.08) * min(width, 43)
+    soft_power = rng.uniform(2.3, 4) if style.back == "rounded" else rng.uniform(4, 9)
+    power = {"square": 14.0, "round": rng.uniform(2.1, 3.5), "cushion": soft_power}[style.seat]
+    back_height = height - seat_top
+    back_half = width / 2 * (rng.uniform(0.62, 0.8) if style.seat == "round" else rng.uniform(0.8, 0.93))
+    return Frame(
+        style,
+        height,
+        seat_top,
+        seat_thick,
+        width,
+        depth,
+        power,
+        back_half,
+        flare=rng.uniform(-0.22, 0.12),
+        lean=back_height * rng.uniform(0.02, 0.3),
+        curl=rng.uniform(1, 1.5),
+        bow=back_half * rng.uniform(0, 0.22),
+        post=rng.uniform(2.1, 3.4),
+    )
+
+
+# --- seat -----------------------------------------------------------------------------------------------
+
+
+def seat(frame: Frame, rng: np.random.Generator) -> Part:
+    """Make the seat: an outlined slab, its edges rounded off if it is a cushion."""
+    rim = outline(frame, np.linspace(0, 2 * np.pi, 48, endpoint=False))
+    bottom = frame.seat_top - frame.seat_thick
+    if frame.style.seat != "cushion":
+        return loft([lift(rim, bottom), lift(rim, frame.seat_top)])
+    edge = frame.seat_thick * rng.uniform(0.2, 0.4)
+    shrink = 1 - edge / (min(frame.width, frame.depth) / 2)
+    return loft(
+        [
+            lift(rim * shrink, bottom),
+            lift(rim, bottom + edge),
+            lift(rim, frame.seat_top - edge),
+            lift(rim * shrink, frame.seat_top),
+        ]
+    )
+
+
+def outline(frame: Frame, angle: np.ndarray) -> np.ndarray:
+    """Give (n, 2) points on the seat's rim, a superellipse; angle 0 is at +x, pi/2 at the back."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    x = frame.width / 2 * np.sign(cos) * np.abs(cos) ** (2 / frame.power)
+    y = frame.depth / 2 * np.sign(sin) * np.abs(sin) ** (2 / frame.power)
+    return np.stack([x, y], axis=1)
+
+
+# --- bases ----------------------------------------------------------------------------------------------
+
+
+def legs(frame: Frame, rng: np.random.Generator) -> list[Part]:
+    """Make four legs, straight, tapered or splayed, round or square, with or without rails between them."""
+    thick = rng.uniform(2.2, 4.2)
+    foot = max(thick * (1 if rng.random() < 0.4 else rng.uniform(0.5, 0.9)), 1.9)
+    splay = 0 if rng.random() < 0.35 else rng.uniform(0.5, 5)
+    is_round = rng.random() < 0.5
+    inset = 0.72 if frame.style.seat == "round" else 0.9
+    x_top = frame.width / 2 * inset - thick / 2
+    y_top = min(frame.reach(x_top + thick / 2), frame.depth / 2 * inset) - thick / 2
+    top = {
+        (sx, sy): np.array([sx * x_top, sy * y_top, frame.seat_middle]) for sx in (-1, 1) for sy in (-1, 1)
+    }
+    end = {(sx, sy): top[sx, sy] * [1, 1, 0] + splay * np.array([sx * 0.7, sy, 0]) for sx, sy in top}
+    parts = [bar(end[corner], top[corner], 2, foot, thick, is_round=is_round) for corner in top]
+
+    def at(corner: tuple[int, int], z: float) -> np.ndarray:
+        return end[corner] + (top[corner] - end[corner]) * (z / frame.seat_middle)
+
+    def between(a: tuple[int, int], b: tuple[int, int], z: float, size: tuple[float, float]) -> Part:
+        return bar(at(a, z), at(b, z), 0 if a[1] == b[1] else 1, size)
+
+    left, right = [(-1, -1), (-1, 1)], [(1, -1), (1, 1)]
+    front, rear = [(-1, -1), (1, -1)], [(-1, 1), (1, 1)]
+    under_seat = frame.seat_top - frame.seat_thick
+    kind = rng.choice(["none", "apron", "box", "h", "sides"], p=[0.32, 0.2, 0.16, 0.18, 0.14])
+    rod = rng.uniform(1.8, 2.4)
+    low = under_seat * rng.uniform(0.22, 0.5)
+    if kind == "apron":
+        deep = rng.uniform(2.5, 5)
+        size = (rng.uniform(1.8, min(thick, 2.6)), deep)
+        parts += [between(*pair, under_seat - deep / 2 + 0.6, size) for pair in (left, right, front, rear)]
+    elif kind == "box":
+        parts += [between(*pair, low, (rod, rod)) for pair in (left, right, front, rear)]
+    elif kind == "h":
+        parts += [between(*pair, low, (rod, rod)) for pair in (left, right)]
+        ends = ((at(pair[0], low) + at(pair[1], low)) / 2 for pair in (left, right))
+        parts.append(bar(*ends, 0, rod))
+    elif kind == "sides":
+        high = min(low + rng.uniform(4, 7), under_seat - 4)
+        parts += [between(*left, low, (rod, rod)), between(*right, low, (rod, rod))]
+        parts += [between(*front, high, (rod, rod)), between(*rear, high, (rod, rod))]
+    return parts
+
+
+def pedestal(frame: Frame, rng: np.random.Generator) -> list[Part]:
+    """Make a column on a star of four to six feet, with or without casters."""
+    feet = int(rng.integers(4, 7))
+    radius = rng.uniform(0.42, 0.56) * min(frame.width, frame.depth + 6)
+    column = rng.uniform(3, 6)
+    caster = rng.uniform(2.4, 3.8) if rng.random() < 0.5 else 0.0
+    foot_width, foot_high = rng.uniform(2.2, 3.6), rng.uniform(2, 3)
+    tip_z = caster * 0.8 + foot_high / 2
+    hub_z = tip_z + rng.uniform(0, 6)
+    parts = [
+        bar(
+            [0, 0, hub_z - foot_high / 2],
+            [0, 0, frame.seat_middle],
+            2,
+            column,
+            column * rng.uniform(0.6, 1),
+            is_round=True,
+        )
+    ]
+    for angle in 2 * np.pi * np.arange(feet) / feet + np.pi / 2:
+        foot = bar(
+            [0, 0, hub_z], [radius, 0, tip_z], 0, (foot_width, foot_high * 1.3), (foot_width * 0.8, foot_high)
+        )
+        parts.append(turn(foot, angle))
+        if caster:
+            wheel = bar([radius - 1, 0, 0], [radius - 1, 0, caster], 2, caster, is_round=True)
+            parts.append(turn(wheel, angle))
+    plate = rng.uniform(0.25, 0.5) * min(frame.width, frame.depth)
+    under_seat = frame.seat_top - frame.seat_thick
+    parts.append(bar([0, 0, under_seat - 2], [0, 0, frame.seat_middle], 2, plate * 0.8, plate))
+    return parts
+
+
+def sled(frame: Frame, rng: np.random.Generator) -> list[Part]:
+    """Make two runners on the floor with uprights at both ends, or in front only (a cantilever)."""
+    tube = rng.uniform(2, 3.2)
+    is_round = rng.random() < 0.5
+    x = frame.width / 2 * (0.68 if frame.style.seat == "round" else 0.9) - tube / 2
+    y = min(frame.reach(x + tube / 2), frame.depth / 2 * 0.92) - tube / 2
+    floor, under = tube / 2, frame.seat_top - frame.seat_thick
+    tilt_front, tilt_rear = rng.uniform(-1, 5), rng.uniform(-1, 4)
+    has_rear = rng.random() < 0.6
+    parts = []
+    for side in (-x, x):
+        front, rear = [side, -y - tilt_front, floor], [side, y + tilt_rear, floor]
+        overlap = np.array([0, tube / 2, 0])
+        parts.append(bar(front - overlap, rear + overlap, 1, tube, is_round=is_round))
+        parts.append(
+            bar(
+                front - np.array([0, 0, floor]),
+                [side, -y, frame.seat_middle],
+                2,
+                tube,
+                tube,
+                is_round=is_round,
+            )
+        )
+        if has_rear:
+            parts.append(
+                bar(
+                    rear - np.array([0, 0, floor]),
+                    [side, y, frame.seat_middle],
+                    2,
+                    tube,
+                    tube,
+                    is_round=is_round,
+                )
+            )
+        else:  # the seat rests on two rails that the front uprights carry
+            parts.append(bar([side, -y - tube / 2, under], [side, y, under], 1, tube, is_round=is_round))
+    crossings = [y + tilt_rear] if not has_rear or rng.random() < 0.4 else []
+    if has_rear and rng.random() < 0.3:
+        crossings.append(-y - tilt_front)
+    parts += [bar([-x, at, floor], [x, at, floor], 0, tube, is_round=is_round) for at in crossings]
+    return parts
+
+
+# --- backs ----------------------------------------------------------------------------------------------
+
+
+def upright(frame: Frame, x_share: float, size: float, z_top: float, wide: float | None = None) -> Part:
+    """Make one upright of the back, `x_share` of the way from the middle to a post; `wide` is across."""
+    z = np.linspace(frame.seat_middle, z_top, 8)
+    x = x_share * frame.half(z)
+    y = frame.back_y(x, z)
+    section = rectangle(wide or size, size)
+    return loft([[[xi + du, yi + dv, zi] for du, dv in section] for xi, yi, zi in zip(x, y, z, strict=True)])
+
+
+def posts(frame: Frame, size: float, z_top: float) -> list[Part]:
+    """Make the two side posts of the back."""
+    return [upright(frame, side, size, z_top) for side in (-1, 1)]
+
+
+def rail(frame: Frame, z: float, tall: float, size: float, overhang: float = 0.0, crest: float = 0.0) -> Part:
+    """Make a rail across the back, its lower edge at `z`, its middle `crest` higher than its ends."""
+    rings = []
+    for share in np.linspace(-1, 1, 11):
+        x = share * (frame.half(z + tall / 2) + overhang)
+        upper = z + tall + crest * (1 - share**2)
+        lower = z + 0.5 * crest * (1 - share**2)
+        y_lower, y_upper = frame.back_y(x, lower), frame.back_y(x, upper)
+        d = size / 2
+        rings.append(
+            [
+                [x, y_lower - d, lower],
+                [x, y_lower + d, lower],
+                [x, y_upper + d, upper],
+                [x, y_upper - d, upper],
+            ]
+        )
+    return loft(rings)
+
+
+def sheet(frame: Frame, z: np.ndarray, half: np.ndarray, size: float) -> Part:
+    """Make a panel in the back: at each height `z` it is 2 `half` wide; `size` thick."""
+    share = np.linspace(-1, 1, 11)
+    rings = []
+    for zi, hi in zip(z, half, strict=True):
+        x = share * hi
+        y = frame.back_y(x, zi)
+        front = np.stack([x, y - size / 2, np.full_like(x, zi)], axis=1)
+        rear = np.stack([x, y + size / 2, np.full_like(x, zi)], axis=1)
+        rings.append(np.concatenate([front, rear[::-1]]))
+    return loft(rings)
+
+
+def solid_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
+    """Make a closed panel, from the seat up or held by two posts; its upper corners may be rounded."""
+    thick = frame.post if rng.random() < 0.6 else rng.uniform(3.4, 6.5)
+    is_raised = rng.random() < 0.35
+    start = (
+        frame.seat_top + (frame.height - frame.seat_top) * rng.uniform(0.2, 0.45)
+        if is_raised
+        else frame.seat_middle
+    )
+    z = np.concatenate(
+        [
+            np.linspace(start, frame.height - 6, 6)[:-1],
+            frame.height - 6 * (1 - np.sin(np.linspace(0, np.pi / 2, 6))),
+        ]
+    )
+    rounding = rng.uniform(0, 0.45)
+    near_top = np.clip((z - (frame.height - 6)) / 6, 0, 1)
+    half = (frame.half(z) + thick / 2) * (1 - rounding * (1 - np.sqrt(1 - near_top**2)))
+    parts = [sheet(frame, z, half, thick)]
+    if is_raised:
+        parts += (
+            posts(frame, frame.post, start + 4)
+            if rng.random() < 0.7
+            else [upright(frame, 0, frame.post, start + 4, wide=rng.uniform(4, 9))]
+        )
+    return parts
+
+
+def slatted_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
+    """Make vertical bars between the seat, or a lower rail, and a top rail."""
+    crest = rng.uniform(0, 3) if rng.random() < 0.5 else 0.0
+    tall = rng.uniform(2.4, 6)
+    top = frame.height - crest
+    wide = rng.uniform(2, 4.5)
+    free = 2 * frame.half(np.array([frame.seat_top, top])).min() - frame.post
+    most = int((free - GAP) // (wide + GAP))
+    if most < 2:  # a narrow back: as slender bars as there may be
+        wide = 2.0
+        most = int((free - GAP) // (wide + GAP))
+    count = int(rng.integers(2, min(most, 6) + 1)) if most > 2 else max(most, 1)
+    parts = [*posts(frame, frame.post, top), rail(frame, top - tall, tall, frame.post, frame.post / 2, crest)]
+    parts += [
+        upright(frame, share, 2.1, top - tall / 2, wide) for share in np.linspace(-1, 1, count + 2)[1:-1]
+    ]
+    if rng.random() < 0.4:
+        parts.append(rail(frame, frame.seat_top + rng.uniform(3.5, 6), rng.uniform(2, 3), 2.1))
+    return parts
+
+
+def ladder_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
+    """Make two posts with two to five rails across."""
+    crest = rng.uniform(0, 2) if rng.random() < 0.4 else 0.0
+    top = frame.height - crest
+    tall = rng.uniform(2.2, 5)
+    first = frame.seat_top + rng.uniform(3.8, 8)
+    most = int((top - first + GAP) // (tall + GAP))
+    count = int(rng.integers(2, max(min(most, 5), 2) + 1))
+    tall = min(tall, (top - first + GAP) / count - GAP)
+    spare = rng.uniform(0, 2) if rng.random() < 0.4 else 0.0  # posts that stand out above the last rail
+    return [
+        *posts(frame, frame.post, top),
+        *(rail(frame, z, tall, 2.1, 0, crest) for z in np.linspace(first, top - tall - spare, count)),
+    ]
+
+
+def open_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
+    """Make a frame with nothing in it: posts and a top rail, or one bent tube."""
+    if rng.random() < 0.5:
+        tall, crest = rng.uniform(2.5, 9), rng.uniform(0, 3) if rng.random() < 0.5 else 0.0
+        top = frame.height - crest
+        parts = [
+            *posts(frame, frame.post, top),
+            rail(frame, top - tall, tall, frame.post, frame.post / 2, crest),
+        ]
+        if rng.random() < 0.4:
+            parts.append(rail(frame, frame.seat_top + rng.uniform(4, 7), rng.uniform(2, 3.5), 2.1))
+        return parts
+    # One tube: up, round the corners and down. The corner's radius goes from small to half the width.
+    tube = max(frame.post, 2.3)
+    half = frame.back_half
+    corner = rng.uniform(0.3, 1) * min(half, (frame.height - frame.seat_top) * 0.6)
+    turn_of = np.linspace(0, np.pi / 2, 9)
+    top = frame.height - tube / 2
+    quarter = np.stack([half - corner * (1 - np.cos(turn_of)), top - corner * (1 - np.sin(turn_of))], axis=1)
+    tangent = np.stack([-np.sin(turn_of), np.cos(turn_of)], axis=1)
+    foot_z = np.linspace(frame.seat_middle, top - corner, 5)[:-1]
+    right = np.concatenate([np.stack([np.full(4, half), foot_z], axis=1), quarter])
+    right_tangent = np.concatenate([np.tile([0.0, 1.0], (4, 1)), tangent])
+    left, left_tangent = right[::-1] * [-1, 1], right_tangent[::-1] * [1, -1]
+    if corner > half - 1e-6:  # the two quarters meet in one point
+        left, left_tangent = left[1:], left_tangent[1:]
+    path, along = np.concatenate([right, left]), np.concatenate([right_tangent, left_tangent])
+    rings = []
+    for (x, z), (tx, tz) in zip(path, along, strict=True):
+        y = frame.back_y(min(abs(x), half), z)
+        rings.append([[x + tz * u, y + v, z - tx * u] for u, v in circle(tube, 10)])
+    return [loft(rings)]
+
+
+def rounded_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
+    """Make a panel that curves round the seat's rim, or one with a round outline on posts."""
+    can_wrap = frame.style.seat != "square"
+    if frame.style.arms == "wrap" or (can_wrap and rng.random() < 0.6):
+        return [wrap(frame, rng)]
+    thick = max(frame.post, 2.2)
+    back_height = frame.height - frame.seat_top
+    low = frame.seat_top + back_height * rng.uniform(0.08, 0.4)
+    angle = np.linspace(-np.pi / 2 + 0.3, np.pi / 2 - 0.3, 13)
+    z = low + (frame.height - low) * (np.sin(angle) / np.sin(angle[-1]) + 1) / 2
+    half = (frame.back_half * rng.uniform(0.85, 1.05) + 1) * np.cos(angle)
+    middle = low + (frame.height - low) * 0.3
+    parts = [sheet(frame, z, half, thick)]
+    if rng.random() < 0.3:
+        return [*parts, upright(frame, 0, thick, middle, wide=rng.uniform(4, 8))]
+    return [*parts, *(upright(frame, side * 0.5, thick, middle) for side in (-1, 1))]
+
+
+def wrap(frame: Frame, rng: np.random.Generator) -> Part:
+    """Make a back that follows the seat's rim; with arms "wrap" it runs on to the front, lower and lower."""
+    thick = rng.uniform(2.6, 4.5)
+    has_arms = frame.style.arms == "wrap"
+    first = np.deg2rad(rng.uniform(-45, 0) if has_arms else rng.uniform(25, 55))
+    angle = np.linspace(first, np.pi - first, 33)
+    outer = outline(frame, angle)
+    inner = outer * (1 - thick / (min(frame.width, frame.depth) / 2))
+    share = np.clip(
+        (np.sin(angle) - np.sin(first)) / (1 - np.sin(first)), 0, 1
+    )  # 0 at the ends, 1 at the back
+    if has_arms:
+        end, profile = frame.seat_top + rng.uniform(6, 12), share ** rng.uniform(1.2, 4)
+    else:
+        end = frame.height - (frame.height - frame.seat_top) * rng.uniform(0, 0.4)
+        profile = np.sqrt(1 - (1 - share) ** 2)
+    top = end + (frame.height - end) * profile
+    rings = []
+    for out, inn, z in zip(outer, inner, top, strict=True):
+        rise = float(frame.rise(z))
+        shift = np.array([0, frame.lean * rise * max(0.0, out[1] / (frame.depth / 2))])
+        grow = 1 + max(frame.flare, 0) * rise
+        rings.append(
+            [
+                [*inn, frame.seat_middle],
+                [*out, frame.seat_middle],
+                [*(out * grow + shift), z],
+                [*(inn * grow + shift), z],
+            ]
+        )
+    return loft(rings)
+
+
+# --- arms -----------------------------------------------------------------------------------------------
+
+
+def arms(frame: Frame, rng: np.random.Generator) -> list[Part]:
+    """Make both arms, mirror images of each other; none if the style has none or the back wraps round."""
+    kind = frame.style.arms
+    if kind in ("none", "wrap"):
+        return []
+    back_height = frame.height - frame.seat_top
+    thick, wide, post = rng.uniform(2, 3), rng.uniform(2.2, 4), rng.uniform(2, 3.2)
+    z = frame.seat_top + min(back_height * rng.uniform(0.3, 0.5), back_height - 7)
+    if kind == "panel":
+        wide = rng.uniform(2.2, 7)
+    x = frame.width / 2 * (0.85 if frame.style.seat == "round" else 0.95) - max(wide, post) / 2
+    reach = frame.reach(x + post / 2) - post / 2
+    front = -reach * rng.uniform(0.55, 0.95)
+    rear_x = float(frame.half(z))
+    rear_y = float(frame.back_y(rear_x, z))
+    slope = rng.uniform(0, 2.5) if kind == "post" else 0.0
+    overhang = rng.uniform(0, 3)
+    splay = rng.uniform(0, 2)
+    middle = (front + reach * 0.6) / 2
+    foot = frame.seat_middle
+    parts = []
+    for side in (-1, 1):
+        if kind == "panel":
+            rear = float(frame.back_y(x, z)) + 0.3 * frame.post
+            level = (foot + z) / 2
+            ends = [side * x, front, level], [side * x, rear, level]
+            parts.append(bar(*ends, 1, (wide, z - foot)))
+            continue
+        if kind in ("post", "loop"):
+            parts.append(bar([side * x, front, foot], [side * (x + splay), front, z - slope], 2, post))
+        if kind == "loop":
+            parts.append(bar([side * x, reach * 0.6, foot], [side * (x + splay), reach * 0.6, z], 2, post))
+            ends = [side * (x + splay), front - post / 2, z], [side * (x + splay), reach * 0.6 + post / 2, z]
+        elif kind == "pad":
+            parts.append(
+                bar(
+                    [side * x, middle, foot],
+                    [side * (x + splay), middle, z],
+                    2,
+                    (post, post * 1.5),
+                    (post, post * 1.5),
+                )
+            )
+            ends = [side * (x + splay), middle - 8, z], [side * (x + splay), middle + 8, z]
+        else:
+            ends = [side * (x + splay), front - post / 2 - overhang, z - slope], [side * rear_x, rear_y, z]
+        parts.append(bar(*ends, 1, (wide, thick)))
+    return parts
+
+
+# --- lofts ----------------------------------------------------------------------------------------------
+
+
+def loft(rings: list) -> Part:
+    """Join a stack of rings and close both ends.
+
+    Parameters
+    ----------
+    rings : (m, n, 3) array-like
+        m rings of n points, n even. An end is closed by strips between points i and n - 1 - i, which holds
+        for convex rings and for bands (there and back again) alike.
+
+    Returns
+    -------
+    Part
+        Closed, its faces wound outwards.
+    """
+    points = np.asarray(rings, dtype=np.float64)
+    m, n, _ = points.shape
+    index = np.arange(m * n).reshape(m, n)
+    here, right = index[:-1], np.roll(index, -1, axis=1)[:-1]
+    above, above_right = index[1:], np.roll(index, -1, axis=1)[1:]
+    i = np.arange(n // 2 - 1)
+    strip = np.stack([i, i + 1, n - 2 - i, n - 1 - i], axis=1)
+    quads = np.concatenate(
+        [
+            np.stack([here, right, above_right, above], axis=-1).reshape(-1, 4),
+            index[0][strip[:, ::-1]],
+            index[-1][strip],
+        ]
+    )
+    faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    vertices = points.reshape(-1, 3)
+    if signed_volume(vertices, faces) < 0:
+        faces = faces[:, ::-1]
+    return vertices, faces
+
+
+def bar(start, end, axis: int, size, end_size=None, is_round: bool = False) -> Part:
+    """Make a straight bar whose ends are cut square to a coordinate axis.
+
+    Parameters
+    ----------
+    start, end : (3,) array-like
+        The middles of its two ends.
+    axis : int
+        0, 1 or 2: the axis along which it runs, more or less.
+    size, end_size : float or pair of float
+        Its section at either end along the two other axes, in their order; `end_size` is as `size` unless
+        given.
+    is_round : bool
+        An ellipse (a twelve-sided one) instead of a rectangle.
+    """
+    across = [other for other in range(3) if other != axis]
+    rings = []
+    for middle, extent in ((start, size), (end, size if end_size is None else end_size)):
+        u, v = (extent, extent) if np.isscalar(extent) else extent
+        section = circle(1.0, 12) * [u, v] if is_round else rectangle(u, v)
+        ring = np.tile(np.asarray(middle, dtype=np.float64), (len(section), 1))
+        ring[:, across] += section
+        rings.append(ring)
+    return loft(rings)
+
+
+def rectangle(u: float, v: float) -> np.ndarray:
+    """Give the (4, 2) corners of a rectangle around the origin."""
+    return np.array([[-u, -v], [u, -v], [u, v], [-u, v]]) / 2
+
+
+def circle(across: float, sides: int) -> np.ndarray:
+    """Give the (sides, 2) corners of a regular polygon, `across` from side to opposite side."""
+    angle = 2 * np.pi * (np.arange(sides) + 0.5) / sides
+    return across / 2 / np.cos(np.pi / sides) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def lift(outline_xy: np.ndarray, z: float) -> np.ndarray:
+    """Put an (n, 2) outline at height `z`: (n, 3)."""
+    return np.column_stack([outline_xy, np.full(len(outline_xy), z)])
+
+
+def turn(part: Part, angle: float) -> Part:
+    """Turn a part round the z axis by `angle`, in radians."""
+    vertices, faces = part
+    cos, sin = np.cos(angle), np.sin(angle)
+    return vertices @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]]), faces
+
+
+def signed_volume(vertices: np.ndarray, faces: np.ndarray) -> float:
+    """Give the volume inside a closed surface: positive where its faces are wound outwards."""
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
+
+
+def fit(parts: list[Part]) -> list[Part]:
+    """Scale a chair's parts together until its longest side is `GRID`; centre it and stand it on z = 0."""
+    corners = np.concatenate([vertices for vertices, _ in parts])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    scale = GRID / (high - low).max()
+    origin = [(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]]
+    return [((vertices - origin) * scale, faces) for vertices, faces in parts]
+
+
+def join(parts: list[Part]) -> Part:
+    """Put parts into one mesh, side by side."""
+    first = np.cumsum([0] + [len(vertices) for vertices, _ in parts[:-1]])
+    vertices = np.concatenate([vertices for vertices, _ in parts])
+    faces = np.concatenate([faces + start for (_, faces), start in zip(parts, first, strict=True)])
+    return vertices, faces

@@ -1,0 +1,1 @@
+"""From voxel grids to what people look at; needs no torch."""

@@ -1,0 +1,76 @@
+"""A finished surface as a file for other programs: each format's upward axis, front and unit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rasgan.export.objfile import write_obj
+from rasgan.files import atomic_path
+
+Write = Callable[[Path, np.ndarray, np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class Format:
+    """How the programs that read a format take its numbers."""
+
+    rotation: np.ndarray  # (3, 3) int: from `surface_mesh`'s axes to the file's; determinant +1
+    millimetres: float  # that one unit stands for, where a length is asked for
+    write: Write
+
+
+def write_model(
+    path: Path, vertices: np.ndarray, faces: np.ndarray, box: float, longest_mm: float | None = None
+) -> None:
+    """Write a surface in the format that the suffix of `path` names; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Its suffix is a key of `FORMATS`.
+    vertices : (v, 3) float array
+        y up, front towards low z, in the box [0, `box`]**3, as from `rasgan.voxels.surface_mesh`.
+    faces : (f, 3) int array
+        Vertex indices, f > 0, counter-clockwise seen from outside.
+    box : float
+        Edge of the whole grid, in the unit of `vertices`.
+    longest_mm : float, optional
+        Scale the longest side of the object to this many millimetres, in the unit of the format, and move
+        the lowest corner of its bounding box to the origin. Default: unit and place within the box are kept.
+    """
+    target = FORMATS[path.suffix]
+    # A rotation of the box onto itself: what it turns round comes back into the box from the far side.
+    vertices = vertices @ target.rotation.T + box * (target.rotation < 0).any(axis=1)
+    if longest_mm is not None:
+        low, high = vertices.min(axis=0), vertices.max(axis=0)
+        vertices = (vertices - low) * (longest_mm / target.millimetres / (high - low).max())
+    target.write(path, vertices, faces)
+
+
+def _write_with_trimesh(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
+    """Write .stl, .ply or .glb, all binary with 32-bit floats."""
+    import trimesh  # here, because the import takes longer than most models take to convert
+
+    mesh = trimesh.Trimesh(vertices, faces, process=False, validate=False)  # as it is: nothing merged
+    if path.suffix == ".glb":  # without a material it would be metal by default, black in many viewers
+        clay = trimesh.visual.material.PBRMaterial(
+            baseColorFactor=[231, 231, 231, 255], metallicFactor=0.0, roughnessFactor=0.8
+        )
+        mesh.visual = trimesh.visual.TextureVisuals(material=clay)
+    data = mesh.export(file_type=path.suffix[1:])
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+_Y_UP_FRONT_LOW_Z = np.eye(3, dtype=int)
+_Y_UP_FRONT_HIGH_Z = np.array([[-1, 0, 0], [0, 1, 0], [0, 0, -1]])  # glTF 2.0, 3.4: "the front faces +Z"
+_Z_UP_FRONT_LOW_Y = np.array([[-1, 0, 0], [0, 0, 1], [0, 1, 0]])  # ModelNet's own axes, and a print bed's
+
+FORMATS = {
+    ".obj": Format(_Y_UP_FRONT_LOW_Z, 1.0, write_obj),
+    ".stl": Format(_Z_UP_FRONT_LOW_Y, 1.0, _write_with_trimesh),
+    ".ply": Format(_Z_UP_FRONT_LOW_Y, 1.0, _write_with_trimesh),
+    ".glb": Format(_Y_UP_FRONT_HIGH_Z, 1000.0, _write_with_trimesh),
+}

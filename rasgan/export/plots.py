@@ -1,0 +1,234 @@
+"""Pictures of a run: loss curves, scatter plots and contact sheets."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from rasgan.export import shading
+from rasgan.files import atomic_path
+from rasgan.training.history import SMOOTHING_WINDOW, smooth
+from rasgan.voxels import OCCUPIED_ABOVE, is_occupied, surface_points
+
+INK = "#2b2b33"
+FAINT = "#8a8a94"
+DISCRIMINATOR, GENERATOR, VALIDATION = "#3b6fb6", "#d9772b", "#4c9a6a"
+"""One colour for each player, here and in every figure."""
+
+SCATTER_INCHES, LOSSES_INCHES, DPI = (6.4, 6.4), (9.6, 5.4), 100
+MARKER_SIZE = 25
+SHEET_BYTES = 30_000
+"""What a shape may add to the file of a sheet."""
+COARSEST = 8
+CHARACTER_WIDTH = 9  # pixels, of a broad character of a label
+
+
+def draw_losses(
+    path: Path,
+    epochs: np.ndarray,
+    losses_d: np.ndarray,
+    losses_g: np.ndarray,
+    losses_validation: np.ndarray | None = None,
+    learning_rates: tuple[float, float] | None = None,
+) -> None:
+    """Write the loss curves of a run as a PNG: each player raw and smoothed.
+
+    Parameters
+    ----------
+    path : Path
+        Written whole or not at all.
+    epochs : (s,) array
+        Fractional epoch of every step.
+    losses_d, losses_g : (s,) array
+        Loss of each player at every step. Values that are not finite leave a gap.
+    losses_validation : (s,) array, optional
+        The discriminator's loss on the validation set.
+    learning_rates : (float, float), optional
+        The generator's and the discriminator's, for the title.
+
+    Notes
+    -----
+    As in jpjuvo/64-3D-RaSGAN: Savitzky-Golay filter over 51 steps, order 3; the loss axis ends at 1.6 times
+    the 99th percentile. Below 51 steps there are raw curves only.
+    """
+    epochs = np.asarray(epochs, dtype=float)
+    curves = [("discriminator", losses_d, DISCRIMINATOR), ("generator", losses_g, GENERATOR)]
+    if losses_validation is not None:
+        curves.append(("discriminator, validation", losses_validation, VALIDATION))
+    figure = Figure(LOSSES_INCHES, dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
+    seen = []
+    for name, losses, colour in curves:
+        losses = np.asarray(losses, dtype=float)
+        measured = np.isfinite(losses)
+        is_long = measured.sum() >= SMOOTHING_WINDOW
+        raw_look = {"linewidth": 0.6, "alpha": 0.3} if is_long else {"linewidth": 1.2, "label": name}
+        axes.plot(epochs, np.where(measured, losses, np.nan), color=colour, **raw_look)
+        if is_long:
+            axes.plot(epochs[measured], smooth(losses[measured]), color=colour, linewidth=1.6, label=name)
+        seen.append(losses[measured])
+    seen = np.concatenate(seen)
+    if seen.size:
+        low, high = 1.6 * np.percentile(seen, [1, 99])  # some losses go below zero
+        if max(high, 0) > min(low, 0):
+            axes.set_ylim(min(low, 0), max(high, 0))
+    if learning_rates is not None:
+        axes.set_title("learning rates: generator {:g}, discriminator {:g}".format(*learning_rates))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("loss")
+    axes.margins(x=0.01)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper right", frameon=False)
+    with mpl.rc_context({"agg.path.chunksize": 10_000}):  # long curves overflow the rasteriser otherwise
+        save_figure(figure, path)
+
+
+class ScatterPlots:
+    """3-D scatter plots of surface voxels: x, y, z = axes 0, 2, 1, coloured by height.
+
+    One figure serves them all, because making axes anew takes a sixth of a picture's time.
+
+    Parameters
+    ----------
+    colormap : str
+        A name that matplotlib knows.
+    threshold : float
+        Occupied means strictly above this score.
+    elevation_deg, azimuth_deg : float
+        Where the plots are seen from.
+    """
+
+    def __init__(
+        self,
+        colormap: str = "viridis",
+        threshold: float = OCCUPIED_ABOVE,
+        elevation_deg: float = 30.0,
+        azimuth_deg: float = -60.0,
+    ) -> None:
+        self._colormap, self._threshold = colormap, threshold
+        self._figure = Figure(SCATTER_INCHES, dpi=DPI)
+        self._axes = self._figure.add_axes((0.02, 0.04, 0.95, 0.91), projection="3d")
+        self._axes.view_init(elevation_deg, azimuth_deg)
+        self._axes.set(xlabel="x", ylabel="y", zlabel="z")
+        self._of_last_plot: list[Artist] = []
+
+    def draw(self, path: Path, scores: np.ndarray, title: str | None = None) -> None:
+        """Write the plot of one (n, n, n) float or bool array as a PNG, whole or not at all.
+
+        The tutorial's `title` is the epoch.
+        """
+        for artist in self._of_last_plot:
+            artist.remove()
+        axes, points = self._axes, surface_points(scores, self._threshold)
+        width, height, depth = scores.shape
+        axes.set(xlim=(0, width), ylim=(0, depth), zlim=(0, height))
+        axes.set_box_aspect((width, depth, height))
+        x, z, y = points.T + 0.5
+        look = {"marker": ".", "s": MARKER_SIZE, "cmap": self._colormap, "vmin": 0, "vmax": height}
+        self._of_last_plot = [axes.scatter(x, y, z, c=z, **look)]
+        if not len(points):
+            look = {"transform": axes.transAxes, "ha": "center", "color": FAINT}
+            self._of_last_plot.append(axes.text2D(0.5, 0.5, "no voxel is occupied", **look))
+        if title:
+            look = {"ha": "center", "fontsize": 13, "color": INK, "parse_math": False}
+            self._of_last_plot.append(self._figure.text(0.5, 0.95, title, **look))
+        save_figure(self._figure, path)
+
+
+def draw_scatter(path: Path, scores: np.ndarray, title: str | None = None) -> None:
+    """Write a single plot of the kind that `ScatterPlots` draws many of."""
+    ScatterPlots().draw(path, scores, title)
+
+
+def contact_sheet(
+    path: Path,
+    grids: Sequence[np.ndarray],
+    columns: int = 5,
+    labels: Sequence[str] | None = None,
+    threshold: float = OCCUPIED_ABOVE,
+) -> None:
+    """Write one PNG with a shaded picture of every shape, all at one scale.
+
+    Shapes that are mostly specks make large files; they are drawn smaller until the file is small enough.
+
+    Parameters
+    ----------
+    path : Path
+        Written whole or not at all.
+    grids : sequence of (n, n, n) float or bool arrays
+        At least one; sizes may differ.
+    columns : int
+        Pictures in a row.
+    labels : sequence of str, optional
+        One below each picture.
+    threshold : float
+        Occupied means strictly above this score.
+    """
+    shapes = [is_occupied(np.asarray(grid), threshold) for grid in grids]
+    columns = min(columns, len(shapes))
+    shrink = max(2, round(0.4 * columns))  # more than five in a row are drawn smaller
+    while True:
+        save_figure(_sheet(shapes, columns, labels, shrink), path, colours=256)
+        excess = path.stat().st_size / (max(10, len(shapes)) * SHEET_BYTES)
+        if excess <= 1 or shrink >= COARSEST:
+            return
+        shrink = min(math.ceil(shrink * math.sqrt(excess)), COARSEST)
+
+
+def _sheet(shapes: Sequence[np.ndarray], columns: int, labels: Sequence[str] | None, shrink: int) -> Figure:
+    """Lay out the pictures of a sheet, each shrunk by a whole factor."""
+    pictures = [shading.smooth_picture(shape, shrink) for shape in shapes]
+    rows = -(-len(pictures) // columns)
+    gap, caption = 24, 26 if labels is not None else 0
+    cell_height = max(max(picture.shape[0] for picture in pictures), 80)
+    cell_width = max(max(picture.shape[1] for picture in pictures), 160)
+    width = columns * (cell_width + gap) + gap
+    height = rows * (cell_height + caption + gap) + gap
+    sheet = np.ones((height, width, 3))
+    figure = Figure((width / DPI, height / DPI), dpi=DPI)
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, columns)
+        left = gap + column * (cell_width + gap)
+        bottom = gap + row * (cell_height + caption + gap) + cell_height
+        high, wide, _ = picture.shape
+        start = left + (cell_width - wide) // 2
+        sheet[bottom - high : bottom, start : start + wide] = picture
+        middle = (left + cell_width / 2) / width
+        if not picture.size:
+            figure.text(middle, 1 - (bottom - cell_height / 2) / height, "empty", ha="center", color=FAINT)
+        if labels is not None:
+            figure.text(
+                middle,
+                1 - (bottom + caption) / height,
+                _shorten(labels[number], (cell_width + gap) // CHARACTER_WIDTH),
+                ha="center",
+                color=INK,
+                parse_math=False,
+            )
+    figure.figimage(sheet)
+    return figure
+
+
+def _shorten(label: str, most: int) -> str:
+    """Keep both ends of a label of more than `most` characters: names often differ at their end."""
+    if len(label) <= most:
+        return label
+    return f"{label[: most // 2 - 1]}…{label[-(most - most // 2) :]}"
+
+
+def save_figure(figure: Figure, path: Path, colours: int | None = None) -> None:
+    """Write a figure as PNG; `colours` limits them, which makes pictures without photographs far smaller."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    if colours is not None:
+        image = image.quantize(colours, dither=Image.Dither.NONE)
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG", optimize=colours is not None)

@@ -1,0 +1,149 @@
+"""Running an external Binvox, played by `tests/stand_in_binvox.py`, in success and in every failure."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rasgan.data.binvox import find_binvox, run_binvox
+from rasgan.errors import UserError
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="the stand-in is started by its first line")
+
+TETRAHEDRON = "OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Give the path of the stand-in, made executable, in a folder with a space."""
+    source = (Path(__file__).parents[2] / "stand_in_binvox.py").read_text(encoding="utf-8")
+    path = tmp_path / "my programs" / "binvox"
+    path.parent.mkdir()
+    path.write_text(f"#!{sys.executable}\n{source}", encoding="utf-8")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture
+def mesh(tmp_path):
+    path = tmp_path / "my meshes" / "a mesh.v2.off"
+    path.parent.mkdir()
+    path.write_text(TETRAHEDRON, encoding="utf-8")
+    return path
+
+
+def marks(grid):
+    return np.flatnonzero(grid).tolist()
+
+
+@pytest.mark.parametrize(
+    ("mode", "center", "expected"),
+    [("binvox", False, [0]), ("binvox", True, [0, 2]), ("exact", False, [0, 1]), ("solid", True, [0, 1, 2])],
+)
+def test_modes_are_passed_on(program, mesh, mode, center, expected):
+    grid = run_binvox(program, mesh, 32, mode, center)
+    assert grid.shape == (32, 32, 32)
+    assert grid.dtype == bool
+    assert marks(grid) == expected
+    assert list(mesh.parent.iterdir()) == [mesh]
+
+
+def test_solid_takes_both_runs(program, mesh, monkeypatch):
+    monkeypatch.setenv("STAND_IN", "no display")  # fails in the default run alone
+    assert marks(run_binvox(program, mesh, 32, "exact")) == [0, 1]
+    with pytest.raises(UserError, match="display"):
+        run_binvox(program, mesh, 32, "solid")
+
+
+def test_glued_headers_and_other_formats_reach_it_as_good_off(program, mesh):
+    mesh.write_text(TETRAHEDRON.replace("OFF\n", "OFF"), encoding="utf-8")
+    assert marks(run_binvox(program, mesh)) == [0]
+    obj = mesh.with_suffix(".obj")
+    obj.write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", encoding="utf-8")
+    assert marks(run_binvox(program, obj, up="y")) == [0]
+
+
+def test_a_raw_beside_the_mesh_is_no_trap(program, mesh):
+    old = mesh.with_suffix(".raw")
+    old.write_bytes(b"old")
+    assert marks(run_binvox(program, mesh)) == [0]
+    assert old.read_bytes() == b"old"
+    assert len(list(mesh.parent.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("way", "message"),
+    [
+        ("no display", "exit code 1 .*failed to open display.*Xvfb"),
+        ("crash", "exit code -6 .*loading"),
+        ("no file", "no file .*could not write"),
+        ("cut", "262143 bytes"),
+        ("odd bytes", "other bytes"),
+        ("other size", "16 voxels a side, not 64"),
+    ],
+)
+def test_failures_name_the_mesh_and_the_reason(program, mesh, monkeypatch, way, message):
+    monkeypatch.setenv("STAND_IN", way)
+    with pytest.raises(UserError, match=message) as error:
+        run_binvox(program, mesh)
+    assert str(error.value).startswith(f"{mesh}: ")
+    assert "\n" not in str(error.value)
+    assert list(mesh.parent.iterdir()) == [mesh]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for stray processes in /proc")
+def test_a_hanging_program_is_ended_with_its_children(program, mesh, monkeypatch, tmp_path):
+    pids = tmp_path / "pids"
+    monkeypatch.setenv("STAND_IN", "hang")
+    monkeypatch.setenv("STAND_IN_PIDS", str(pids))
+    with pytest.raises(UserError, match=r"more than 1\.5 s"):
+        run_binvox(program, mesh, timeout_s=1.5)
+    assert_gone(pids)
+
+
+def assert_gone(pids, within_s=5.0):
+    deadline = time.monotonic() + within_s
+    alive = [int(pid) for pid in pids.read_text(encoding="utf-8").split()]
+    while alive and time.monotonic() < deadline:
+        alive = [pid for pid in alive if is_running(pid)]
+        time.sleep(0.02)
+    assert alive == []
+
+
+def is_running(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"  # a zombie waits for its parent, here the system's first process
+
+
+def test_a_program_of_another_system(tmp_path, mesh):
+    program = tmp_path / "binvox.exe"
+    program.write_bytes(b"MZ\x90\x00 not for this machine")
+    program.chmod(0o755)
+    with pytest.raises(UserError, match=r"binvox\.exe: cannot be run .*this system"):
+        run_binvox(find_binvox(str(program)), mesh)
+
+
+def test_a_bad_mesh_is_told_before_it_starts(mesh):
+    mesh.write_text("OFF\n4 4 0\n0 0 0\n", encoding="utf-8")
+    with pytest.raises(UserError, match="announces 4 vertices"):
+        run_binvox("not started", mesh)
+
+
+def test_find_binvox(program, tmp_path, monkeypatch):
+    assert find_binvox(program) == program
+    monkeypatch.chdir(Path(program).parent)
+    assert find_binvox("binvox") == program
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(Path(program).parent))
+    assert find_binvox("binvox") == program
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "plain").touch()
+    for missing in ("binvox", "plain", str(tmp_path / "plain"), str(tmp_path), ""):
+        with pytest.raises(UserError, match="leave out -b"):
+            find_binvox(missing)

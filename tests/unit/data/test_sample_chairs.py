@@ -1,0 +1,233 @@
+"""The sample chairs: every part sound, every chair one piece, all kinds in fair shares."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import trimesh
+from scipy import ndimage
+
+from rasgan.data import sample_chairs
+from rasgan.data.sample_chairs import ARMS, BACKS, BASES, GRID, MIN_THICKNESS, SEATS
+
+NUMBERS = range(1, 61)
+
+
+def parts_of(number: int, seed: int = 0) -> list[sample_chairs.Part]:
+    rng = np.random.default_rng([seed, number])
+    return sample_chairs.fit(sample_chairs.make_parts(sample_chairs.draw_style(rng), rng))
+
+
+def styles(count: int) -> list[sample_chairs.Style]:
+    return [sample_chairs.draw_style(np.random.default_rng([0, number])) for number in range(1, count + 1)]
+
+
+def thickness(part: sample_chairs.Part) -> float:
+    """Give the least distance from any face's middle straight through to a face that looks the other way."""
+    vertices, faces = part
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    edge_1, edge_2 = b - a, c - a
+    normals = np.cross(edge_1, edge_2)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    starts, rays = (a + b + c) / 3, -normals
+    with np.errstate(divide="ignore", invalid="ignore"):  # Moeller-Trumbore; rows are rays, columns faces
+        p = np.cross(rays[:, None], edge_2[None])
+        determinant = np.einsum("rfk,fk->rf", p, edge_1)
+        offset = starts[:, None] - a[None]
+        u = np.einsum("rfk,rfk->rf", offset, p) / determinant
+        q = np.cross(offset, edge_1[None])
+        v = np.einsum("rk,rfk->rf", rays, q) / determinant
+        distance = np.einsum("fk,rfk->rf", edge_2, q) / determinant
+        is_hit = (u > -1e-9) & (v > -1e-9) & (u + v < 1 + 1e-9) & (distance > 1e-6)
+    distance = np.where(is_hit, distance, np.inf)
+    first = distance.argmin(axis=1)
+    is_opposite = np.einsum("rk,rk->r", normals, normals[first]) < -0.7  # else the ray left round a corner
+    return float(distance.min(axis=1)[is_opposite].min())
+
+
+def fill(part: sample_chairs.Part, grid: np.ndarray) -> None:
+    """Mark the voxels of [x][y][z] `grid` whose centres are inside: crossings along z, counted with sign."""
+    vertices, faces = part
+    n = len(grid)
+    corner = np.array([n / 2 + 1.3e-5, n / 2 + 0.7e-5, 0])  # off the grid's own lines
+    steps = np.zeros((n, n, n + 1), dtype=int)
+    for a, b, c in (vertices + corner)[faces]:
+        low = np.maximum(np.ceil(np.minimum(np.minimum(a, b), c)[:2] - 0.5), 0).astype(int)
+        high = np.minimum(np.floor(np.maximum(np.maximum(a, b), c)[:2] - 0.5), n - 1).astype(int)
+        area = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])
+        if (high < low).any() or abs(area) < 1e-12:
+            continue
+        i, j = (k.ravel() for k in np.mgrid[low[0] : high[0] + 1, low[1] : high[1] + 1])
+        x, y = i + 0.5 - a[0], j + 0.5 - a[1]
+        u = (x * (c[1] - a[1]) - (c[0] - a[0]) * y) / area
+        v = ((b[0] - a[0]) * y - x * (b[1] - a[1])) / area
+        inside = (u >= 0) & (v >= 0) & (u + v <= 1)
+        z = a[2] + u * (b[2] - a[2]) + v * (c[2] - a[2])
+        first_above = np.clip(np.ceil(z[inside] - 0.5), 0, n).astype(int)
+        np.add.at(steps, (i[inside], j[inside], first_above), -1 if area > 0 else 1)
+    grid |= steps.cumsum(axis=2)[:, :, :n] > 0
+
+
+def test_every_part_is_closed_and_faces_outwards():
+    for number in NUMBERS:
+        for vertices, faces in parts_of(number):
+            mesh = trimesh.Trimesh(vertices, faces, process=True)
+            assert mesh.is_watertight, number
+            assert mesh.is_winding_consistent, number
+            assert mesh.volume > 0, number
+            assert np.isfinite(vertices).all(), number
+
+
+def test_no_part_is_thinner_than_promised():
+    thinnest = min(thickness(part) for number in NUMBERS for part in parts_of(number))
+    assert thinnest >= MIN_THICKNESS
+
+
+def test_thickness_measures_a_known_slab():
+    slab = sample_chairs.bar([0, 0, 0], [0, 0, 1.25], 2, (9, 7), (9, 7))
+    assert thickness(slab) == pytest.approx(1.25)
+
+
+def test_each_chair_is_one_piece_on_the_grid():
+    for number in list(NUMBERS)[:24]:
+        grid = np.zeros((GRID,) * 3, dtype=bool)
+        for part in parts_of(number):
+            alone = np.zeros_like(grid)
+            fill(part, alone)
+            assert alone.any(), f"chair {number} loses a part between the voxel centres"
+            grid |= alone
+        assert ndimage.label(grid)[1] == 1, number
+
+
+@pytest.mark.slow
+def test_the_whole_set_is_sound():
+    for number in range(1, 601):
+        grid = np.zeros((GRID,) * 3, dtype=bool)
+        for part in parts_of(number):
+            assert trimesh.Trimesh(*part).is_volume, number
+            assert thickness(part) >= MIN_THICKNESS, number
+            fill(part, grid)
+        assert ndimage.label(grid)[1] == 1, number
+
+
+def test_the_longest_side_fills_the_grid_and_the_feet_stand_on_the_floor():
+    for number in NUMBERS:
+        vertices, faces = sample_chairs.make_chair(np.random.default_rng([0, number]))
+        low, high = vertices.min(axis=0), vertices.max(axis=0)
+        assert (high - low).max() == pytest.approx(GRID)
+        assert low[2] == pytest.approx(0)
+        assert (low + high)[:2] == pytest.approx([0, 0])
+        assert vertices.dtype == np.float64
+        assert faces.min() == 0
+        assert faces.max() == len(vertices) - 1
+
+
+def test_the_final_fit_never_makes_a_part_thinner():
+    for number in NUMBERS:
+        rng = np.random.default_rng([0, number])
+        vertices, _ = sample_chairs.join(sample_chairs.make_parts(sample_chairs.draw_style(rng), rng))
+        assert np.ptp(vertices, axis=0).max() <= GRID
+
+
+def test_the_back_stands_at_large_y_as_in_modelnet():
+    for number in NUMBERS:
+        vertices, _ = sample_chairs.make_chair(np.random.default_rng([0, number]))
+        top = vertices[vertices[:, 2] > 0.9 * vertices[:, 2].max()]
+        assert top[:, 1].mean() > 0.1 * GRID
+
+
+def test_a_real_chair_faces_the_same_way(shared_data):
+    mesh = trimesh.load(shared_data / "modelnet" / "chair_0003.off", process=False)
+    top = mesh.vertices[mesh.vertices[:, 2] > mesh.bounds[:, 2] @ [0.1, 0.9]]
+    assert top[:, 1].mean() > mesh.bounds[:, 1].mean()
+
+
+def test_the_same_generator_gives_the_same_chair_and_another_number_another():
+    first, again, other = (sample_chairs.make_chair(np.random.default_rng([3, n])) for n in (7, 7, 8))
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+    assert first[0].shape != other[0].shape or not np.allclose(first[0], other[0])
+
+
+@pytest.mark.parametrize(("field", "kinds"), [("base", BASES), ("back", BACKS), ("seat", SEATS)])
+def test_every_kind_has_its_share_of_the_training_set(field, kinds):
+    counts = Counter(getattr(style, field) for style in styles(500))
+    assert set(counts) == set(kinds)
+    for kind, share in kinds.items():
+        assert counts[kind] / 500 == pytest.approx(share, abs=0.07), kind
+
+
+def test_arms_of_all_kinds_occur_and_about_half_the_chairs_have_none():
+    counts = Counter(style.arms for style in styles(500))
+    assert set(counts) == {*ARMS, "wrap"}
+    assert counts["none"] / 500 == pytest.approx(0.5, abs=0.07)
+    assert min(counts.values()) >= 8
+
+
+def test_all_combinations_of_base_and_back_occur():
+    assert len({(style.base, style.back) for style in styles(500)}) == len(BASES) * len(BACKS)
+
+
+def test_proportions_vary_as_much_as_real_ones():
+    sizes = np.array([np.ptp(sample_chairs.join(parts_of(number))[0], axis=0) for number in NUMBERS]) / GRID
+    assert sizes[:, :2].std(axis=0).min() > 0.06
+    assert len(np.unique(sizes[:, 0].round(6))) == len(NUMBERS)
+
+
+def test_loft_of_two_squares_is_a_cube():
+    square = sample_chairs.rectangle(2, 2)
+    vertices, faces = sample_chairs.loft([sample_chairs.lift(square, z) for z in (0, 2)])
+    mesh = trimesh.Trimesh(vertices, faces)
+    assert mesh.is_watertight
+    assert mesh.volume == pytest.approx(8)
+    assert len(faces) == 12
+
+
+def test_loft_closes_a_bent_band_without_crossing_itself():
+    angle = np.linspace(0, np.pi, 21)
+    arc = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    band = np.concatenate([3 * arc, 2 * arc[::-1]])
+    mesh = trimesh.Trimesh(*sample_chairs.loft([sample_chairs.lift(band, z) for z in (0, 1)]))
+    exact = (9 - 4) / 2 * 20 * np.sin(np.pi / 20)  # half a ring of polygons
+    assert mesh.is_volume
+    assert mesh.volume == pytest.approx(exact)
+
+
+def test_loft_turns_a_stack_built_downwards_right_side_out():
+    square = sample_chairs.rectangle(1, 1)
+    vertices, faces = sample_chairs.loft([sample_chairs.lift(square, z) for z in (1, 0)])
+    assert sample_chairs.signed_volume(vertices, faces) == pytest.approx(1)
+
+
+def test_turn_keeps_lengths_and_turns_x_into_y():
+    vertices, _ = sample_chairs.turn((np.array([[2.0, 0, 5]]), np.zeros((0, 3), int)), np.pi / 2)
+    np.testing.assert_allclose(vertices, [[0, 2, 5]], atol=1e-12)
+
+
+def test_write_sample_set_names_files_as_modelnet_does(tmp_path):
+    seen = []
+    assert sample_chairs.write_sample_set(tmp_path, seed=1, train=3, test=2, progress=seen.append) == 5
+    assert seen == [1] * 5
+    names = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert names == [
+        "chair/test/chair_0004.off",
+        "chair/test/chair_0005.off",
+        "chair/train/chair_0001.off",
+        "chair/train/chair_0002.off",
+        "chair/train/chair_0003.off",
+    ]
+    mesh = trimesh.load(tmp_path / "chair" / "train" / "chair_0002.off", process=False)
+    vertices, faces = sample_chairs.make_chair(np.random.default_rng([1, 2]))
+    np.testing.assert_allclose(mesh.vertices, vertices, atol=1e-3)
+    np.testing.assert_array_equal(mesh.faces, faces)
+
+
+def test_write_sample_set_leaves_files_that_are_there(tmp_path):
+    sample_chairs.write_sample_set(tmp_path, train=2, test=1)
+    kept, lost = (tmp_path / "chair" / "train" / f"chair_000{n}.off" for n in (1, 2))
+    before = lost.read_bytes()
+    kept.write_bytes(b"mine")
+    lost.unlink()
+    assert sample_chairs.write_sample_set(tmp_path, train=2, test=1) == 1
+    assert kept.read_bytes() == b"mine"
+    assert lost.read_bytes() == before

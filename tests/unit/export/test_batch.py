@@ -1,0 +1,66 @@
+"""Lists of shapes: epochs, choice, spread, batches."""
+
+import numpy as np
+import pytest
+
+from rasgan.errors import UserError
+from rasgan.export.batch import Shape, choose, folder_grids, of_epochs, shapes_in, spread
+
+
+@pytest.fixture
+def run(tmp_path):
+    return [Shape(tmp_path / f"{epoch}.npy") for epoch in range(0, 1000, 10)]
+
+
+def test_shapes_of_a_batch_are_told_apart(tmp_path):
+    batch = np.arange(6 * 8).reshape(2, 3, 2, 2, 2).astype(np.float32)
+    np.save(tmp_path / "seed5.npy", batch)
+    np.save(tmp_path / "1000.npy", batch[0, 0])
+    (tmp_path / "junk.npy").write_bytes(b"junk")
+    single, *shapes, junk = shapes_in([tmp_path / name for name in ("1000.npy", "seed5.npy", "junk.npy")])
+    assert (single.stem, single.label, single.epoch) == ("1000", "epoch 1000", 1000)
+    assert [shape.stem for shape in shapes] == [f"seed5-0{i}" for i in range(6)]
+    assert (shapes[4].label, shapes[4].epoch) == ("seed5, 4", None)
+    assert np.array_equal([shape.read() for shape in shapes], batch.reshape(6, 2, 2, 2))
+    with pytest.raises(UserError, match=r"junk\.npy"):
+        junk.read()
+
+
+def test_names_that_differ_in_case_only_are_refused(tmp_path):
+    with pytest.raises(UserError, match="name 'A'"):
+        shapes_in([tmp_path / "A.raw", tmp_path / "a.binvox"])
+
+
+def test_a_folder_is_listed_by_epoch_then_by_name(tmp_path):
+    for name in ("b.raw", "10.npy", "9.NPY", "a.binvox", ".hidden.npy", "c.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in folder_grids(tmp_path)] == ["a.binvox", "b.raw", "9.NPY", "10.npy"]
+
+
+def test_epochs_include_both_ends(run):
+    assert [shape.epoch for shape in of_epochs(run, 500, 520)] == [500, 510, 520]
+    with pytest.raises(UserError, match="from 0 to 990"):
+        of_epochs(run, 991, 2000)
+
+
+def test_a_choice_is_random_repeatable_and_in_order(run):
+    chosen = choose(run, 10, seed=3)
+    epochs = [shape.epoch for shape in chosen]
+    assert len(set(epochs)) == 10
+    assert epochs == sorted(epochs)
+    assert chosen == choose(run, 10, seed=3)
+    assert chosen != choose(run, 10, seed=4)
+    assert choose(run[:4], 10, seed=3) == run[:4]
+    counts = np.zeros(100)
+    for seed in range(300):
+        counts[[shape.epoch // 10 for shape in choose(run, 10, seed)]] += 1
+    assert counts.min() > 5  # 30 on average: no epoch is left out
+
+
+def test_a_spread_is_even_and_keeps_both_ends(run):
+    epochs = [shape.epoch for shape in spread(run, 12)]
+    assert len(epochs) == 12
+    assert (epochs[0], epochs[-1]) == (0, 990)
+    assert set(np.diff(epochs)) == {90}
+    assert spread(run, 100) == run
+    assert len({shape.epoch for shape in spread(run, 99)}) == 99

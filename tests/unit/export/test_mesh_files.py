@@ -1,0 +1,114 @@
+"""Every format's axes, unit and place, read back by trimesh."""
+
+import gzip
+
+import numpy as np
+import pytest
+import trimesh
+
+from rasgan.export.mesh_files import FORMATS, write_model
+from rasgan.voxels import surface_mesh
+
+SUFFIXES = sorted(FORMATS)
+CHECKERBOARD = np.indices((5, 5, 5)).sum(axis=0) % 2 == 0
+SIDE = 5
+
+
+@pytest.fixture
+def bar():
+    """Give a grid with one bar: 1 voxel along axis 0, 3 along axis 1 (up), 2 along axis 2, in no middle."""
+    occupied = np.zeros((SIDE, SIDE, SIDE), bool)
+    occupied[0, 1:4, 3:5] = True
+    return occupied
+
+
+def write(path, occupied, longest_mm=None):
+    write_model(path, *surface_mesh(occupied), 0.01 * len(occupied), longest_mm)
+
+
+def load(path):
+    # Unprocessed, because trimesh would merge what touches; an .stl has nothing but loose triangles.
+    return trimesh.load(path, force="mesh", process=path.suffix == ".stl")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "low", "high"),
+    [
+        (".obj", [4, 1, 3], [5, 4, 5]),  # as in the original, but axis 0 reversed
+        (".stl", [0, 3, 1], [1, 5, 4]),  # x, y, z = axes 0, 2, 1: the mesh that was voxelised
+        (".ply", [0, 3, 1], [1, 5, 4]),
+        (".glb", [0, 1, 0], [1, 4, 2]),  # y up; low axis 2, the front, at high z
+    ],
+)
+def test_each_format_has_its_own_axes_in_the_same_box(bar, tmp_path, suffix, low, high):
+    write(tmp_path / f"bar{suffix}", bar)
+    mesh = load(tmp_path / f"bar{suffix}")
+    assert mesh.bounds == pytest.approx(0.01 * np.array([low, high]), abs=1e-7)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_axes_are_turned_never_mirrored(suffix):
+    rotation = FORMATS[suffix].rotation
+    assert np.linalg.det(rotation) == pytest.approx(1)
+    assert np.array_equal(rotation @ rotation.T, np.eye(3))
+
+
+@pytest.mark.parametrize(("suffix", "millimetre"), [(".obj", 1), (".stl", 1), (".ply", 1), (".glb", 0.001)])
+def test_size_is_the_longest_side_from_the_origin(bar, tmp_path, suffix, millimetre):
+    write(tmp_path / f"bar{suffix}", bar, longest_mm=60)
+    low, high = load(tmp_path / f"bar{suffix}").bounds
+    assert low == pytest.approx([0, 0, 0], abs=1e-9)
+    up = "xyz".index("y" if suffix in (".obj", ".glb") else "z")
+    expected = np.insert([20.0, 40.0], up, 60.0)  # 1, 2 and 3 voxels
+    assert high == pytest.approx(expected * millimetre, rel=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".obj", ".ply", ".glb"])
+@pytest.mark.parametrize(
+    "occupied",
+    [np.ones((4, 4, 4), bool), np.ones((1, 1, 1), bool), CHECKERBOARD],
+    ids=["full", "one voxel", "checkerboard"],
+)
+def test_the_file_is_closed_wound_outwards_and_as_large_as_its_voxels(occupied, suffix, tmp_path):
+    write(tmp_path / f"model{suffix}", occupied, longest_mm=1000 * len(occupied))  # 1 m a voxel
+    mesh = load(tmp_path / f"model{suffix}")
+    assert mesh.is_watertight
+    assert mesh.is_winding_consistent
+    metre = 1000 / FORMATS[suffix].millimetres
+    assert mesh.volume == pytest.approx(occupied.sum() * metre**3, rel=1e-5)
+
+
+def test_an_stl_is_closed_where_its_points_are_merged(bar, tmp_path):
+    write(tmp_path / "bar.stl", bar)
+    mesh = load(tmp_path / "bar.stl")
+    assert mesh.is_watertight
+    assert mesh.volume == pytest.approx(6e-6)
+    assert (tmp_path / "bar.stl").stat().st_size == 84 + 50 * 2 * 22  # binary: 22 squares
+
+
+@pytest.mark.parametrize("suffix", [".obj", ".ply"])
+def test_every_real_shape_comes_back_closed(shared_data, tmp_path, suffix):
+    paths = sorted((shared_data / "golden").glob("*.default.raw.gz"))
+    assert len(paths) >= 13
+    for path in paths:
+        occupied = np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8).reshape(64, 64, 64) > 0
+        write(tmp_path / f"model{suffix}", occupied)
+        mesh = load(tmp_path / f"model{suffix}")
+        assert mesh.is_watertight, path.name
+        assert mesh.is_winding_consistent, path.name
+        assert mesh.volume == pytest.approx(occupied.sum() * 1e-6, rel=1e-4), path.name
+
+
+def test_a_glb_is_clay_not_metal(bar, tmp_path):
+    write(tmp_path / "bar.glb", bar)
+    assert load(tmp_path / "bar.glb").visual.material.metallicFactor == 0
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_is_handed_in_is_left_unchanged(bar, tmp_path, suffix):
+    vertices, faces = surface_mesh(bar)
+    before = vertices.copy(), faces.copy()
+    write_model(tmp_path / f"bar{suffix}", vertices, faces, 0.05, 10.0)
+    assert np.array_equal(vertices, before[0])
+    assert np.array_equal(faces, before[1])
+    assert [path.name for path in tmp_path.iterdir()] == [f"bar{suffix}"]

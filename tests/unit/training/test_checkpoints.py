@@ -1,0 +1,158 @@
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from rasgan.errors import UserError
+from rasgan.training import checkpoints
+from rasgan.training.checkpoints import Position, parse_position
+
+
+def save(folder, epoch, step=0, keep=2):
+    state, optimizers = {"x": torch.full((3,), epoch)}, {"moments": epoch}
+    checkpoints.save_checkpoint(folder, Position(epoch, step), state, optimizers, keep)
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    save(tmp_path, 10)
+    state = checkpoints.load_checkpoint(tmp_path, Position(10))
+    assert state["x"].tolist() == [10, 10, 10]
+    assert checkpoints.load_optimizers(tmp_path, Position(10)) == {"moments": 10}
+
+
+def test_only_the_newest_keep_the_optimisers_state(tmp_path):
+    for epoch in (5, 10, 15, 100):
+        save(tmp_path, epoch)
+    assert checkpoints.saved_positions(tmp_path) == [(5, 0), (10, 0), (15, 0), (100, 0)]
+    dropped = [checkpoints.load_optimizers(tmp_path, Position(e)) is None for e in (5, 10, 15, 100)]
+    assert dropped == [True, True, False, False]
+
+
+def test_one_optimisers_state_can_be_enough(tmp_path):
+    for epoch in (1, 2):
+        save(tmp_path, epoch, keep=1)
+    assert sorted(path.name for path in tmp_path.glob("*.optim.pt")) == ["2.optim.pt"]
+
+
+def test_a_stop_within_an_epoch_lasts_until_the_next_checkpoint(tmp_path):
+    for position in ((5, 0), (6, 0), (6, 3)):
+        save(tmp_path, *position)
+    assert checkpoints.choose_position(tmp_path, None) == (6, 3)
+    assert checkpoints.choose_position(tmp_path, 6) == (6, 0)
+    save(tmp_path, 7)
+    assert checkpoints.choose_position(tmp_path, None) == (7, 0)
+    assert sorted(path.name for path in tmp_path.glob("*.pt")) == [
+        "5.pt", "6.optim.pt", "6.pt", "7.optim.pt", "7.pt",
+    ]  # fmt: skip
+
+
+def test_positions_are_written_and_read():
+    assert str(Position(12)) == "12"
+    assert str(Position(12, 7)) == "12+7"
+    assert parse_position("12+7") == (12, 7)
+    for text in ("", "x", "1.optim", "+1", "1+", "-1", "1" * 30, "²"):
+        assert parse_position(text) is None
+
+
+def test_the_newest_is_the_one_saved_last(tmp_path):
+    for epoch in (50, 100, 60):  # a run that went back to 50
+        save(tmp_path, epoch)
+    assert checkpoints.choose_position(tmp_path, None) == (60, 0)
+    (tmp_path / "60.pt").unlink()
+    assert checkpoints.choose_position(tmp_path, None) == (100, 0)
+    assert checkpoints.choose_position(tmp_path, 50) == (50, 0)
+
+
+def test_a_damaged_note_of_the_latest_epoch_does_no_harm(tmp_path):
+    save(tmp_path, 7)
+    (tmp_path / checkpoints.LATEST).write_bytes(b"\xff?")
+    assert checkpoints.choose_position(tmp_path, None) == (7, 0)
+
+
+def test_missing_epochs_and_runs_are_told(tmp_path):
+    with pytest.raises(UserError, match="no checkpoints of this run"):
+        checkpoints.choose_position(tmp_path / "nobody", None)
+    save(tmp_path, 7)
+    with pytest.raises(UserError, match="epoch 8 was not saved; there are 7"):
+        checkpoints.choose_position(tmp_path, 8)
+
+
+class Evil:
+    """Something that would run code if it were unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self):
+        return Path.touch, (self.target,)
+
+
+def test_foreign_code_is_refused_and_not_run(tmp_path):
+    target = tmp_path / "was-run"
+    torch.save({"format": checkpoints.FORMAT, "evil": Evil(target)}, tmp_path / "1.pt")
+    (tmp_path / "2.pt").write_bytes(pickle.dumps(Evil(target)))
+    for epoch in (1, 2):
+        with pytest.raises(UserError, match="not a whole checkpoint"):
+            checkpoints.load_checkpoint(tmp_path, Position(epoch))
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
+def test_a_truncated_checkpoint_is_told(tmp_path, share):
+    save(tmp_path, 3)
+    whole = (tmp_path / "3.pt").read_bytes()
+    (tmp_path / "3.pt").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(UserError, match=r"3\.pt: not a whole checkpoint"):
+        checkpoints.load_checkpoint(tmp_path, Position(3))
+
+
+def test_another_format_is_told(tmp_path):
+    torch.save({"format": 99}, tmp_path / "4.pt")
+    torch.save([1, 2], tmp_path / "5.pt")
+    for epoch in (4, 5):
+        with pytest.raises(UserError, match="not a checkpoint of this version"):
+            checkpoints.load_checkpoint(tmp_path, Position(epoch))
+
+
+def test_a_failed_write_leaves_the_older_checkpoint_and_no_litter(tmp_path, monkeypatch):
+    save(tmp_path, 1)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full_disk(state, file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        save(tmp_path, 2)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_torchs_own_error_gives_way_to_the_systems_behind_it(tmp_path, monkeypatch):
+    def hidden(state, file):
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError:
+            raise RuntimeError("unexpected pos 64") from None
+
+    monkeypatch.setattr(torch, "save", hidden)
+    with pytest.raises(OSError, match="No space left"):
+        save(tmp_path, 1)
+
+    def strange(state, file):
+        raise RuntimeError("unexpected pos 64")
+
+    monkeypatch.setattr(torch, "save", strange)
+    with pytest.raises(RuntimeError, match="unexpected pos"):
+        save(tmp_path, 1)
+
+
+def test_of_many_epochs_the_last_eight_are_named(tmp_path):
+    for epoch in range(1, 9):
+        save(tmp_path, epoch)
+    with pytest.raises(UserError, match=r"there are 1, 2, 3, 4, 5, 6, 7, 8\."):
+        checkpoints.choose_position(tmp_path, 99)
+    save(tmp_path, 9)
+    with pytest.raises(UserError, match=r"there are \.\.\., 2, 3, 4, 5, 6, 7, 8, 9\."):
+        checkpoints.choose_position(tmp_path, 99)

@@ -1,0 +1,98 @@
+"""Several processes against one: two gloo processes with half a batch each, step by step."""
+
+import os
+import socket
+
+import numpy as np
+import pytest
+import torch
+import torch.multiprocessing as mp
+
+from rasgan.runs import RunFolder
+from rasgan.training import distributed
+from rasgan.training import run as training_run
+from rasgan.training.config import new_settings
+from rasgan.training.dataset import Shapes
+
+STEPS = 20
+METHODS = {
+    "tutorial": ("tutorial", {}),
+    "stable": ("stable", {}),
+    "wgan-gp": ("tutorial", {"loss": "wgan-gp"}),
+    "penalised batch norm": ("tutorial", {"penalty": 1.0, "loss": "rsgan"}),
+}
+
+
+def free_port():
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return held.getsockname()[1]
+
+
+def train(method, steps=STEPS):
+    """Take some steps in float64; give what was measured and where both networks ended."""
+    recipe, extra = METHODS[method]
+    settings = new_settings(recipe, {"resolution": 32, "width": 8, "batchsize": 4, "seed": 2, **extra})
+    shapes = Shapes(np.random.default_rng(5).random((8, 32, 32, 32)) > 0.8)
+    training = training_run.begin(RunFolder("run"), settings, shapes, shapes)
+    for network in (training.players.generator, training.players.discriminator):
+        network.double()
+    if training.players.averaged is not None:
+        training.players.averaged.double()
+    shapes.voxels_of_byte = shapes.voxels_of_byte.double()
+    as_float64(training)
+    for number in range(steps):
+        training.step(1 + number // 2, number % 2)
+    return {
+        "history": torch.from_numpy(training.history.rows()),
+        **{f"g.{key}": value for key, value in training.players.generator.state_dict().items()},
+        **{f"d.{key}": value for key, value in training.players.discriminator.state_dict().items()},
+    }
+
+
+def as_float64(training):
+    """Let the generator take the session's float32 noise."""
+    training.players.generator.register_forward_pre_hook(lambda _, inputs: inputs[0].double())
+
+
+def work(rank, processes, port, folder):
+    """Be one of several processes."""
+    torch.set_num_threads(1)
+    os.environ.update(
+        RANK=str(rank), WORLD_SIZE=str(processes), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+    )
+    with distributed.joined(torch.device("cpu")):
+        assert (distributed.rank(), distributed.size(), distributed.leads()) == (rank, processes, rank == 0)
+        assert distributed.agree({"seed": rank}) == {"seed": 0}
+        assert distributed.anyone(rank == 1, torch.device("cpu"))
+        assert not distributed.anyone(False, torch.device("cpu"))
+        torch.save({method: train(method) for method in METHODS}, f"{folder}/{rank}.pt")
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    """Train by every method in two processes, which start slowly; give what each of them has."""
+    folder = tmp_path_factory.mktemp("two")
+    mp.spawn(work, (2, free_port(), str(folder)), nprocs=2)
+    return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_processes_equal_one_with_the_whole_batch(two_processes, method):
+    alone = train(method)
+    for key, value in alone.items():
+        for ours in two_processes:
+            torch.testing.assert_close(ours[method][key], value, rtol=1e-5, atol=1e-5, equal_nan=True)
+    moved = alone["g.dense.weight"] - train(method, steps=0)["g.dense.weight"]
+    assert moved.abs().max() > 1e-4  # far more than the tolerance: the steps did something
+
+
+def test_alone_every_function_gives_back_what_it_was_given():
+    x = torch.rand(4)
+    assert distributed.size() == 1
+    assert distributed.leads()
+    assert distributed.gather(x) is x
+    assert distributed.average(x) is x
+    assert distributed.agree(x) is x
+    assert torch.equal(distributed.share(x), x)
+    assert distributed.anyone(True, x.device)

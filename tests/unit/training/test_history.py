@@ -1,0 +1,76 @@
+import csv
+
+import numpy as np
+import pytest
+
+from rasgan.training.history import COLUMNS, FILES, History, save_csv, save_history, smooth
+
+
+def recorded(steps):
+    history = History()
+    for step in range(steps):
+        history.append(step / 4, 1.0 + step, 2.0 + step, float("nan"), step % 2 == 0, 7, 2e-3, 5e-5)
+    return history
+
+
+def test_columns_have_their_names_and_values():
+    columns = recorded(3).columns()
+    assert columns["epoch"].tolist() == [0, 0.25, 0.5]
+    assert columns["loss_d"].tolist() == [1, 2, 3]
+    assert columns["loss_g"].tolist() == [2, 3, 4]
+    assert np.isnan(columns["loss_validation"]).all()
+    assert columns["trained_d"].tolist() == [1, 0, 1]
+    assert columns["ratio"].tolist() == [7, 7, 7]
+    assert columns["discriminator_learning_rate"].tolist() == [5e-5] * 3
+
+
+def test_rows_rebuild_the_history():
+    history = recorded(5)
+    again = History(history.rows())
+    history.append(9, 9, 9, 9, True, 9, 9, 9)
+    again.append(9, 9, 9, 9, True, 9, 9, 9)
+    np.testing.assert_array_equal(again.rows(), history.rows())
+    assert len(again) == 6
+    assert again.last() == [9, 9, 9, 9, 1, 9, 9, 9]
+
+
+def test_a_row_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="8 numbers"):
+        History().append(1, 2, 3)
+
+
+def test_the_csv_file_holds_every_number_exactly(tmp_path, rng):
+    history = History(rng.normal(size=(4, 8)))
+    save_csv(tmp_path / "history.csv", history)
+    lines = list(csv.reader((tmp_path / "history.csv").read_text(encoding="ascii").splitlines()))
+    assert tuple(lines[0]) == COLUMNS
+    np.testing.assert_array_equal(np.array(lines[1:], dtype=float), history.rows())
+
+
+def test_an_empty_history_has_empty_columns():
+    assert {len(values) for values in History().columns().values()} == {0}
+
+
+def test_saved_values_are_the_originals_files(tmp_path):
+    save_history(tmp_path, recorded(3))
+    assert {path.name for path in tmp_path.iterdir()} == set(FILES.values())
+    assert np.load(tmp_path / "track_g_loss.npy").tolist() == [2, 3, 4]
+
+
+def test_smoothing_keeps_a_cubic_up_to_its_ends():
+    x = np.linspace(-1, 1, 200)
+    cubic = 2 * x**3 - x**2 + 0.5
+    np.testing.assert_allclose(smooth(cubic), cubic, atol=1e-12)
+
+
+def test_smoothing_equals_a_least_squares_cubic_in_every_window(rng):
+    values = rng.normal(size=120)
+    offsets = np.arange(-25, 26)
+    fitted = [np.polynomial.Polynomial.fit(offsets, values[i - 25 : i + 26], 3)(0) for i in range(25, 95)]
+    np.testing.assert_allclose(smooth(values)[25:95], fitted)
+
+
+def test_fewer_points_than_the_window_come_back_as_they_are():
+    values = np.arange(50.0) % 7
+    np.testing.assert_array_equal(smooth(values), values)
+    assert not np.array_equal(smooth(np.arange(51.0) % 7), np.arange(51.0) % 7)

@@ -1,0 +1,120 @@
+"""Schedules: the page's tables, tables in files, and when a run goes from row to row."""
+
+import pytest
+
+from rasgan.errors import UserError
+from rasgan.training.schedules import SCHEDULES, Pace, Row, choose_schedule
+
+ROWS = (Row(2, 0.1, 0.01), Row(5, 0.2, 0.02), Row(6, 0.3, 0.03))
+GOOD = "epochs,generator,discriminator\n0-2,0.1,0.01\n2-5,0.2,0.02\n5-6,0.3,0.03\n"
+
+
+def test_the_pages_tables():
+    assert SCHEDULES["chair"] == (
+        (300, 0.002, 0.00005), (1200, 0.005, 0.00005), (1600, 0.007, 0.00003), (3000, 0.008, 0.00001),
+    )  # fmt: skip
+    assert SCHEDULES["airplane"] == ((400, 0.0025, 0.00002), (2000, 0.0075, 0.00001))
+    assert choose_schedule("chair") is SCHEDULES["chair"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,
+        GOOD.replace("\n", "\r\n"),
+        "\ufeff" + GOOD,
+        GOOD.replace("-", " – "),
+        GOOD.replace(",", " , ").upper(),
+        GOOD + "\n,,\n",
+    ],
+)
+def test_a_table_in_a_file(tmp_path, text):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(text.encode())
+    assert choose_schedule(str(path)) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"", "first line must be epochs,generator,discriminator"),
+        (b"epochs,generator\n0-2,1\n", "first line"),
+        (b"epochs,generator,discriminator\n", "no rows"),
+        (GOOD.replace("2-5", "3-5").encode(), "line 3: the epochs must go on from 2"),
+        (GOOD.replace("2-5", "2-2").encode(), "line 3: the epochs"),
+        (GOOD.replace("0.2,", "fast,").encode(), "line 3: expected"),
+        (GOOD.replace("0.2,", "0.2,1,").encode(), "line 3: expected"),
+        (GOOD.replace("2-5,0.2", "2-5").encode(), "line 3: expected"),
+        (GOOD.replace("0.2,", "nan,").encode(), "line 3: learning rates must be above 0"),
+        (GOOD.replace("0.2,", "0,").encode(), "line 3: learning rates must be above 0"),
+        (GOOD.replace("0.2,", "inf,").encode(), "line 3: learning rates must be above 0"),
+        (GOOD.replace("0.02", "0").encode(), "line 3: learning rates must be above 0"),
+        (GOOD.replace("0.02", "inf").encode(), "line 3: learning rates must be above 0"),
+        (b"\xff\xfe\x00epochs", "not a CSV text file"),
+        (b"PK\x03\x04\x00\x00", "first line"),
+    ],
+)
+def test_what_is_no_table_is_told(tmp_path, text, words):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(text)
+    with pytest.raises(UserError, match=words):
+        choose_schedule(str(path))
+
+
+def test_an_unknown_name_is_told(tmp_path):
+    for name in ("sofa", str(tmp_path)):
+        with pytest.raises(UserError, match="no such file, and none of the schedules airplane, chair"):
+            choose_schedule(name)
+
+
+def follow(pace, epochs, ratios=None):
+    """Give the row in which each of the next epochs is trained."""
+    rows = []
+    for epoch in range(1, epochs + 1):
+        rows.append(pace.row)
+        pace.watch((ratios or {}).get(epoch, 1))
+        assert pace.end_epoch(epoch) == (pace.row != rows[-1])
+    return rows
+
+
+def test_rows_last_as_long_as_in_the_table_and_the_last_one_for_ever():
+    pace = Pace(ROWS)
+    assert pace.rates == (0.1, 0.01)
+    assert follow(pace, 9) == [0, 0, 1, 1, 1, 2, 2, 2, 2]
+    assert pace.rates == (0.3, 0.03)
+    assert not pace.is_over
+
+
+def test_the_ratio_ends_a_row_early_and_the_next_keeps_its_length():
+    pace = Pace(ROWS, stop_ratio=150)
+    assert follow(pace, 6, {1: 150, 2: 149}) == [0, 1, 1, 1, 2, 2]
+    assert not pace.is_over
+    pace.watch(151)
+    assert pace.is_over
+
+
+def test_without_a_stop_ratio_no_ratio_matters():
+    pace = Pace((Row(3, 1, 1),))
+    pace.watch(10**9)
+    assert not pace.is_over
+    assert follow(pace, 4) == [0] * 4
+
+
+def test_a_new_schedule_is_entered_where_its_table_has_the_epoch():
+    for epoch, row, since in ((0, 0, 0), (1, 0, 0), (2, 1, 2), (4, 1, 2), (5, 2, 5), (99, 2, 5)):
+        pace = Pace(ROWS, stop_ratio=1, reached=True)
+        pace.go_to(epoch)
+        assert (pace.row, pace.since, pace.reached) == (row, since, False)
+
+
+def test_a_stop_ratio_of_1_is_reached_at_once():
+    pace = Pace(ROWS, stop_ratio=1)
+    pace.watch(1)
+    assert pace.reached
+
+
+def test_the_place_in_a_schedule_travels():
+    pace, other = Pace(ROWS, 7), Pace(ROWS, 7)
+    follow(pace, 3, {3: 8})
+    other.load_state_dict(pace.state_dict())
+    assert other == pace
