@@ -14,7 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rasgan import cli
-from rasgan.data.conversion import Settings, Summary, convert_folder
+from rasgan.data.conversion import ConversionOptions, ConversionSummary, convert_folder
 from rasgan.data.meshes import SUFFIXES, UP_AXES
 from rasgan.data.voxelize import MODES, RESOLUTIONS
 
@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--binvox_binary",
         "--binvox-binary",
         metavar="BINVOX",
-        help="Patrick Min's Binvox program, to be used instead of the built-in voxeliser",
+        help="Patrick Min's Binvox program, to be used instead of the built-in voxelizer",
     )
     parser.add_argument(
         "--mode",
@@ -75,13 +75,13 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert the folder and report; exit code 1 if any mesh failed."""
     args = build_parser().parse_args(argv)
-    settings = Settings(args.resolution, args.mode, args.center, args.up, args.binvox_binary)
+    settings = ConversionOptions(args.resolution, args.mode, args.center, args.up, args.binvox_binary)
     summary = convert_folder(args.model_dir, settings, args.jobs, args.overwrite, progress=tqdm)
     report(summary)
     return 1 if summary.failed else 0
 
 
-def report(summary: Summary) -> None:
+def report(summary: ConversionSummary) -> None:
     """Print the counts on stdout, and what went wrong with which mesh on stderr."""
     for mesh in summary.empty:
         cli.complain("empty", f"{mesh}: no voxel is occupied; --mode solid keeps thin parts")

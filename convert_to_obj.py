@@ -7,9 +7,9 @@
 Each mesh is closed, has no inner walls and is not mirrored. A voxel's edge is 0.01 units unless --size says
 otherwise. Axes and units are those of the programs that read the format:
 
-    .obj        y up, front towards -z; with --size, units are millimetres
-    .stl .ply   z up, front towards -y, to be printed; with --size, units are millimetres
-    .glb        y up, front towards +z; units are metres
+    .obj        y up, front towards -z; with --size, units are millimeters
+    .stl .ply   z up, front towards -y, to be printed; with --size, units are millimeters
+    .glb        y up, front towards +z; units are meters
 """
 
 import argparse
@@ -28,7 +28,7 @@ from rasgan.runs import RunFolder
 from rasgan.voxels import cubes_mesh, is_occupied, largest_piece, surface_mesh
 
 EDGE = 0.01  # of a voxel, as in the original
-SIZES_MM = 0.001, 1_000_000  # to a kilometre: the numbers of every format can tell voxels apart
+SIZES_MM = 0.001, 1_000_000  # to a kilometer: the numbers of every format can tell voxels apart
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--size",
         type=cli.between(cli.real, *SIZES_MM),
         metavar="MM",
-        help="make the object's longest side MM millimetres long, for printing, and move the lowest corner "
+        help="make the object's longest side MM millimeters long, for printing, and move the lowest corner "
         "of its box to the origin",
     )
     parser.add_argument(
@@ -139,7 +139,7 @@ def make_mesh(
 
 
 def describe_specks(specks: list[tuple[int, int]]) -> str:
-    """Say how many voxels ``--largest`` dropped, from (dropped, voxels before) of each shape."""
+    """Return how many voxels ``--largest`` dropped, from (dropped, voxels before) of each shape."""
     dropped, before = np.sum(specks, axis=0)
     sentence = f"--largest dropped {dropped} of {before} voxels ({dropped / before:.1%})"
     if len(specks) > 1:

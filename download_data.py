@@ -169,18 +169,18 @@ def ask(question: str) -> str:
 
 
 def size(dataset: Dataset) -> str:
-    """Tell what a data set takes."""
+    """Return what a data set takes."""
     packed, unpacked = dataset.packed_bytes / 1e9, dataset.unpacked_bytes / 1e9
     return f"{packed:.1f} GB to download, up to {unpacked:.1f} GB on disk"
 
 
 def is_filled(folder: Path) -> bool:
-    """Say whether a folder is there and holds anything."""
+    """Return whether a folder is there and holds anything."""
     return folder.is_dir() and any(folder.iterdir())
 
 
 def has_remains(dataset: Dataset, folder: Path) -> bool:
-    """Say whether a run that was killed when `folder` was all but done left something beside it."""
+    """Return whether a run that was killed when `folder` was all but done left something beside it."""
     traces = (lock_path(folder), archives.workplace(folder))
     return any(path.exists() for path in traces) or download.has_note(folder.with_name(dataset.archive))
 
@@ -233,7 +233,7 @@ def alone_at(folder: Path) -> AbstractContextManager[None]:
 
 
 def lock_path(folder: Path) -> Path:
-    """Give the lock file of a data set; a killed run leaves it."""
+    """Return the lock file of a data set; a killed run leaves it."""
     return folder.with_name(f".{folder.name}.lock")
 
 

@@ -34,16 +34,16 @@ from rasgan.training import checkpoints, distributed
 from rasgan.training import run as training_run
 from rasgan.training.boards import Board
 from rasgan.training.checkpoints import Position
-from rasgan.training.config import RECIPES, Settings, new_settings, resumed_settings
+from rasgan.training.config import RECIPES, TrainConfig, new_config, resumed_config
 from rasgan.training.dataset import load_shapes
 from rasgan.training.devices import DEVICES, PRECISIONS, choose_device, configure, memory_guarded
 from rasgan.training.progress import Reporter, describe
-from rasgan.training.run import Session
+from rasgan.training.run import TrainingRun
 from rasgan.training.schedules import choose_schedule
 from rasgan.training.signals import StopRequest, stop_requests
 from rasgan.training.step import StepResult
 
-DEFAULT = Settings()
+DEFAULT = TrainConfig()
 DEFAULT_INTERVAL = 10  # epochs
 
 
@@ -126,7 +126,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--keep",
         type=cli.positive,
         default=2,
-        help="newest checkpoints kept with the optimisers' state (default 2)",
+        help="newest checkpoints kept with the optimizers' state (default 2)",
     )
     add(
         "--every",
@@ -150,7 +150,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--occupied",
         **setting("occupied", cli.positive_real, "value of an occupied voxel; the original's is 255"),
     )
-    add("--norm", **setting("norm", str, "the discriminator's normalisation", choices=("batch", "none")))
+    add("--norm", **setting("norm", str, "the discriminator's normalization", choices=("batch", "none")))
     add(
         "--init",
         **setting(
@@ -170,7 +170,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def setting(name: str, kind: type, text: str, **kwargs: object) -> dict:
-    """Describe an option that belongs to `Settings`; left out, it does not appear in the parsed arguments."""
+    """Describe an option that belongs to `TrainConfig`; left out, it is not among the parsed arguments."""
     default = kwargs.pop("default", getattr(DEFAULT, name))
     help_text = f"{text} (default {default})"
     return {"dest": name, "type": kind, "default": argparse.SUPPRESS, "help": help_text, **kwargs}
@@ -182,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
     if args.demo:
-        if distributed.is_wanted():
+        if distributed.launched_by_torchrun():
             parser.error("--demo runs in one process: start it without torchrun")
         demo.fill_in(args)
         demo.prepare(cli.say)
@@ -203,7 +203,7 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
     run = RunFolder(args.name)
     with reserved(run):
         position, state = find_checkpoint(run, args)
-        settings = choose_settings(args, state, checkpoints.weights_path(run.checkpoints, position))
+        settings = choose_config(args, state, checkpoints.weights_path(run.checkpoints, position))
         value = settings.occupied
         shapes = load_shapes(args.data, settings.resolution, device, progress("reading shapes"), value)
         validation = args.validation_data and load_shapes(
@@ -215,10 +215,10 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
                 run, settings, shapes, validation, position, state, optimizers, args.precision
             )
             if args.compile:
-                training.players.compile()
+                training.gan.compile()
             steps = training.steps_per_epoch
             board = None
-            if distributed.leads():
+            if distributed.is_rank_0():
                 remove_leftovers(run.checkpoints)
                 write_options(run, args, settings)
                 if args.tensorboard:
@@ -231,7 +231,7 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
                     )
                 if position.epoch >= settings.epochs:
                     reporter.say(f"{run.name} has its {settings.epochs} epochs; --epochs asks for more.")
-                elif training.pace.is_over:
+                elif training.schedule_state.is_over:
                     reporter.say(f"{run.name} ended by --stop-ratio; a higher one, or 0, goes on.")
                 else:
                     with stop_requests(lambda: tell_of_stop(reporter)) as stop:
@@ -239,22 +239,22 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
 
 
 def run_epochs(
-    training: Session, args: argparse.Namespace, done: Position, reporter: Reporter, stop: StopRequest
+    training: TrainingRun, args: argparse.Namespace, done: Position, reporter: Reporter, stop: StopRequest
 ) -> None:
     """Train on from `done`; an epoch's number is that of finished epochs, 1 after the first."""
     epochs, steps = training.settings.epochs, training.steps_per_epoch
     for epoch in range(done.epoch + 1, epochs + 1):
         for index in range(done.step if epoch == done.epoch + 1 else 0, steps):
             result = training.step(epoch, index)
-            reporter.step(epoch, index + 1, training.measured(), training.players.gate)
-            stopping = distributed.anyone(stop.is_made, training.shapes.device)
+            reporter.step(epoch, index + 1, training.measured(), training.gan.gate)
+            stopping = distributed.any_process(stop.is_made, training.shapes.device)
             if stopping and index + 1 < steps:
                 end_early(training, Position(epoch - 1, index + 1), args.keep)
         change = training.end_epoch(epoch)
         if change:
             reporter.say(change)
-        is_last = epoch == epochs or training.pace.is_over
-        if distributed.leads():
+        is_last = epoch == epochs or training.schedule_state.is_over
+        if distributed.is_rank_0():
             write_results(training, args, epoch, result, is_last, reporter)
         reporter.end_epoch(epoch)
         if is_last:
@@ -264,7 +264,7 @@ def run_epochs(
 
 
 def write_results(
-    training: Session,
+    training: TrainingRun,
     args: argparse.Namespace,
     epoch: int,
     result: StepResult,
@@ -293,7 +293,7 @@ def write_results(
 
 def reserved(run: RunFolder) -> contextlib.AbstractContextManager:
     """Keep other processes off this run; of several processes of one run, the first does it for all."""
-    if not distributed.leads():
+    if not distributed.is_rank_0():
         return contextlib.nullcontext()
     refusal = f"another process trains {run.name} now; wait until it ends, or choose another --name."
     return locks.exclusive(run.lock, refusal)
@@ -312,17 +312,17 @@ def find_checkpoint(run: RunFolder, args: argparse.Namespace) -> tuple[Position,
     return position, checkpoints.load_checkpoint(run.checkpoints, position)
 
 
-def choose_settings(args: argparse.Namespace, state: dict | None, source: Path) -> Settings:
+def choose_config(args: argparse.Namespace, state: dict | None, source: Path) -> TrainConfig:
     """Combine what was typed with the presets of the recipe, or with the checkpoint at `source`."""
-    names = {field.name for field in fields(Settings)}
+    names = {field.name for field in fields(TrainConfig)}
     given = {name: value for name, value in vars(args).items() if name in names}
     if "schedule" in given:
         is_none = given["schedule"] == "none"
         given["schedule"] = () if is_none else tuple(map(tuple, choose_schedule(given["schedule"])))
     if state:
         with checkpoints.understood(source):
-            return resumed_settings(state["settings"], args.recipe, given)
-    settings = new_settings(args.recipe or "tutorial", {"seed": distributed.agree(fresh_seed()), **given})
+            return resumed_config(state["settings"], args.recipe, given)
+    settings = new_config(args.recipe or "tutorial", {"seed": distributed.broadcast(fresh_seed()), **given})
     try:
         channel_counts(settings.width, settings.resolution)
     except ValueError as error:
@@ -330,16 +330,16 @@ def choose_settings(args: argparse.Namespace, state: dict | None, source: Path) 
     return settings
 
 
-def write_options(run: RunFolder, args: argparse.Namespace, settings: Settings) -> None:
+def write_options(run: RunFolder, args: argparse.Namespace, settings: TrainConfig) -> None:
     """Write what this start of the run was told, beside the run's results."""
     told = {**vars(args), **settings.state_dict()}
     with atomic_path(run.options) as temporary:
         temporary.write_text(json.dumps(told, indent=2, default=str) + "\n", encoding="utf-8")
 
 
-def end_early(training: Session, position: Position, keep: int) -> NoReturn:
+def end_early(training: TrainingRun, position: Position, keep: int) -> NoReturn:
     """Save where a run stands that was asked to stop, then end it."""
-    if distributed.leads():
+    if distributed.is_rank_0():
         training.save(position, keep)
     raise UserError(f"stopped and saved after epoch {position}; go on with --load.")
 

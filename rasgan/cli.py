@@ -116,7 +116,7 @@ def real(text: str) -> float:
 
 
 def between(kind: Callable[[str], float], lowest: float, highest: float) -> Callable[[str], float]:
-    """Give an argparse type that parses as `kind` does and takes `lowest` to `highest`, both included."""
+    """Return an argparse type that parses as `kind` does and takes `lowest` to `highest`, both included."""
 
     def parse(text: str) -> float:
         number = kind(text)
@@ -153,7 +153,7 @@ def share(text: str) -> float:
 
 
 def describe_os_error(error: OSError) -> str:
-    """Say what failed, on which file, and what to do about it."""
+    """Return what failed, on which file, and what to do about it."""
     where = f"{error.filename}: " if error.filename else ""
     if error.errno == errno.ENOSPC:
         return f"{where}the disk is full; free some space, then run the same command again."

@@ -33,7 +33,7 @@ Say = Callable[[str], None]
 
 
 def fill_in(args: Namespace) -> None:
-    """Give every option that the user left out the demo's value."""
+    """Return every option that the user left out the demo's value."""
     for name, value in PRESETS.items():
         if getattr(args, name, None) is None:
             setattr(args, name, value)
@@ -50,15 +50,15 @@ def prepare(say: Say) -> None:
     say(f"Step 1: {TRAIN + TEST} sample chairs in {SAMPLE_SET}")
     with tqdm(total=TRAIN + TEST, unit="chair", leave=False, disable=None) as bar:
         write_sample_set(SAMPLE_SET, train=TRAIN, test=TEST, progress=bar.update)
-    say("Step 2: the chairs as voxels, 64 cubed")
+    say("Step 2: the chairs as voxels, 64³")
     bar = functools.partial(tqdm, leave=False, disable=None)
-    summary = conversion.convert_folder(SAMPLE_SET, conversion.Settings(), progress=bar)
+    summary = conversion.convert_folder(SAMPLE_SET, conversion.ConversionOptions(), progress=bar)
     if summary.failed:
         mesh, reason = next(iter(summary.failed.items()))
         raise UserError(f"{mesh}: {reason}")
     say(
         "Step 3: training. The tutorial's own recipe needs a GPU and hours, so the demo trains a narrow "
-        "network at 32 cubed by --recipe stable"
+        "network at 32³ by --recipe stable"
     )
 
 
@@ -85,6 +85,6 @@ Next, type
   python -m rasgan.generate -n {run.name} --count 16 --seed 1
   python convert_to_graph.py -f {paths[0]}
   python convert_to_obj.py -f {paths[0]}
-and, for the tutorial's own training at 64 cubed (a GPU is needed)
+and, for the tutorial's own training at 64³ (a GPU is needed)
   python train_rasgan.py -n chair-1 -d {SAMPLE_SET / "chair" / "train"} -v {SAMPLE_SET / "chair" / "test"}"""
     )

@@ -33,12 +33,12 @@ AGAINST_REFERENCE = (
     ("COV CD", "coverage_chamfer", "{:.3f}"),
     ("MMD IoU", "minimum_matching_distance_iou", "{:.3f}"),
     ("MMD CD", "minimum_matching_distance_chamfer", "{:.5f}"),
-    ("1-NNA IoU", "nearest_neighbour_accuracy_iou", "{:.3f}"),
-    ("own", "nearest_neighbour_accuracy_iou_of_generated", "{:.3f}"),
-    ("ref", "nearest_neighbour_accuracy_iou_of_reference", "{:.3f}"),
-    ("1-NNA CD", "nearest_neighbour_accuracy_chamfer", "{:.3f}"),
-    ("own", "nearest_neighbour_accuracy_chamfer_of_generated", "{:.3f}"),
-    ("ref", "nearest_neighbour_accuracy_chamfer_of_reference", "{:.3f}"),
+    ("1-NNA IoU", "nearest_neighbor_accuracy_iou", "{:.3f}"),
+    ("own", "nearest_neighbor_accuracy_iou_of_generated", "{:.3f}"),
+    ("ref", "nearest_neighbor_accuracy_iou_of_reference", "{:.3f}"),
+    ("1-NNA CD", "nearest_neighbor_accuracy_chamfer", "{:.3f}"),
+    ("own", "nearest_neighbor_accuracy_chamfer_of_generated", "{:.3f}"),
+    ("ref", "nearest_neighbor_accuracy_chamfer_of_reference", "{:.3f}"),
     ("JSD", "occupancy_divergence", "{:.3f}"),
 )
 BY_THEMSELVES = (
@@ -56,7 +56,7 @@ BY_THEMSELVES = (
 KEY_AGAINST_REFERENCE = """\
 COV    coverage: share of the reference shapes that are nearest to some shape; 1 is best
 MMD    distance from a reference shape to the nearest shape, on average; 0 is best
-1-NNA  share of shapes that their nearest neighbour tells apart from the reference; 0.5 is best, 1 worst
+1-NNA  share of shapes that their nearest neighbor tells apart from the reference; 0.5 is best, 1 worst
 own    the half of 1-NNA over these shapes; ref: over the reference. Where they differ much, 1-NNA misleads
 JSD    difference in where the grid is occupied, in bits; 0 is best, 1 worst
 IoU    by 1 - intersection / union of voxels; CD: by squared Chamfer distance of surfaces, grid edge = 1"""
@@ -102,8 +102,8 @@ def evaluate(sources: Sources, seed: int = SEED) -> dict[str, dict[str, float]]:
     -------
     rows : dict of dict
         Of each set what `rasgan.metrics` finds: `scores` (not of the reference, which they compare with),
-        ``diversity``, `neighbours` and `looks`. The training set's row is there only where one is given.
-        Without one, neighbours are looked for in the reference. A set's own shapes are not neighbours of
+        ``diversity``, `neighbors` and `looks`. The training set's row is there only where one is given.
+        Without one, neighbors are looked for in the reference. A set's own shapes are not neighbors of
         themselves.
     """
     reference = ShapeSet(sources.reference)
@@ -128,7 +128,7 @@ def evaluate(sources: Sources, seed: int = SEED) -> dict[str, dict[str, float]]:
 def _alone(shapes: ShapeSet, distances: np.ndarray) -> dict[str, float]:
     return {
         "diversity": metrics.mean_distance(shapes.iou),
-        **metrics.neighbours(distances),
+        **metrics.neighbors(distances),
         **metrics.looks(shapes.occupied),
     }
 
@@ -158,8 +158,8 @@ def _fit(grid: np.ndarray, resolution: int, shape: Shape) -> np.ndarray:
     edge = len(grid)
     if edge % resolution:
         raise UserError(
-            f"{shape.path}: this grid is {edge} cubed and the shapes to be scored are {resolution} cubed; "
-            f"give grids of {resolution} cubed, or a multiple of it."
+            f"{shape.path}: this grid is {edge}³ and the shapes to be scored are {resolution}³; "
+            f"give grids of {resolution}³, or a multiple of it."
         )
     return max_pool(grid, edge // resolution)
 
@@ -170,7 +170,7 @@ def count_folder(folder: Path) -> int:
     Raises
     ------
     UserError
-        If there are not two: a single one has no neighbours.
+        If there are not two: a single one has no neighbors.
     """
     count = len(shapes_in(folder_grids(folder)))
     if count < 2:
@@ -297,7 +297,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _generated(
     args: argparse.Namespace, count: int, available: dict[str, int]
 ) -> tuple[str, np.ndarray, Path | None]:
-    """Give the shapes to score, what to call them, and where their scores go."""
+    """Return the shapes to score, what to call them, and where their scores go."""
     if args.generated is not None:
         indices = choose(available[GENERATED], count, args.seed, 0)
         return str(args.generated), read_folder(args.generated, indices), args.json
@@ -317,7 +317,7 @@ def _report(
     resolution: int,
 ) -> str:
     """Write out everything that the user is to read."""
-    lines = [f"Generated: {source}; every set has {count} shapes at {resolution} cubed, seed {args.seed}."]
+    lines = [f"Generated: {source}; every set has {count} shapes at {resolution}³, seed {args.seed}."]
     larger = [
         f"the {name.removesuffix(' set')} set's {number}"
         for name, number in available.items()
@@ -326,7 +326,7 @@ def _report(
     if larger:
         lines.append(f"Drawn at random from {', '.join(larger)}.")
     if args.train is None:
-        lines.append("Neighbours are looked for in the reference; for the training set, add --train FOLDER.")
+        lines.append("Neighbors are looked for in the reference; for the training set, add --train FOLDER.")
     key = KEY_BY_THEMSELVES.format(training="training" if args.train else "reference", near=metrics.NEAR_COPY)
     blocks = [
         "\n".join(lines),

@@ -142,7 +142,7 @@ def read_raw(path: Path) -> np.ndarray:
 
 
 def raw_side(size: int) -> int | None:
-    """Give the side n of a grid of `size` = n**3 bytes; None if that is no whole number or too large."""
+    """Return the side n of a grid of `size` = n**3 bytes; None if that is no whole number or too large."""
     side = round(size ** (1 / 3))
     return side if side**3 == size and 0 < side <= LARGEST_SIDE else None
 

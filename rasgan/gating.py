@@ -49,7 +49,7 @@ class Gate:
         self.steps_since_d, self.steps_per_d = 0, 1
 
     def state_dict(self) -> dict:
-        """Give all that a resumed run needs."""
+        """Return all that a resumed run needs."""
         return asdict(self)
 
     def load_state_dict(self, state: dict) -> None:

@@ -24,7 +24,7 @@ from rasgan.networks import LATENT_SIZE, Generator
 from rasgan.runs import RunFolder, pretrained_names, pretrained_run
 from rasgan.training import checkpoints
 from rasgan.training.checkpoints import Position
-from rasgan.training.config import Settings
+from rasgan.training.config import TrainConfig
 from rasgan.training.state import inference
 from rasgan.voxels import is_occupied, surface_mesh
 
@@ -115,7 +115,7 @@ def load_generator(folder: Path, epoch: int | None = None) -> tuple[Generator, P
     position = checkpoints.choose_position(folder, epoch)
     state = checkpoints.load_checkpoint(folder, position)
     with checkpoints.understood(checkpoints.weights_path(folder, position)):
-        settings = Settings(**state["settings"])
+        settings = TrainConfig(**state["settings"])
         generator = Generator(settings.width, settings.resolution, settings.output)
         generator.load_state_dict(state.get("averaged", state["generator"]))
     return generator.eval(), position

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from rasgan.networks import as_voxels
+from rasgan.blocks import as_voxels
 
 
 class GanLoss(NamedTuple):
@@ -20,7 +20,7 @@ class GanLoss(NamedTuple):
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
-    wants_slope_1: bool = False  # WGAN-GP: its penalty draws slopes to 1, the others' to 0
+    penalty_is_one_centered: bool = False  # WGAN-GP: its penalty draws slopes to 1, the others' to 0
 
 
 def sgan_discriminator_loss(c_real: Tensor, c_fake: Tensor) -> Tensor:
@@ -71,28 +71,28 @@ LOSSES = {
     "rasgan": GanLoss(rasgan_discriminator_loss, rasgan_generator_loss),
     "rsgan": GanLoss(rsgan_discriminator_loss, rsgan_generator_loss),
     "sgan": GanLoss(sgan_discriminator_loss, sgan_generator_loss),
-    "wgan-gp": GanLoss(wgan_discriminator_loss, wgan_generator_loss, wants_slope_1=True),
+    "wgan-gp": GanLoss(wgan_discriminator_loss, wgan_generator_loss, penalty_is_one_centered=True),
 }
 
 
-def zero_centred_penalty(slopes_squared: Tensor) -> Tensor:
+def zero_centered_penalty(squared_gradient_norm: Tensor) -> Tensor:
     """1/2 E[||grad_x C(x)||^2]: R1 on reals, R2 on fakes (Mescheder et al. 2018, equation 9)."""
-    return slopes_squared.mean() / 2
+    return squared_gradient_norm.mean() / 2
 
 
-def one_centred_penalty(slopes_squared: Tensor) -> Tensor:
+def one_centered_penalty(squared_gradient_norm: Tensor) -> Tensor:
     """E[(||grad_x C(x)|| - 1)^2], x between a real and a fake (Gulrajani et al. 2017, equation 3)."""
-    return (slopes_squared.sqrt() - 1).square().mean()
+    return (squared_gradient_norm.sqrt() - 1).square().mean()
 
 
-def slopes_squared(scores: Tensor, shapes: Tensor) -> Tensor:
+def squared_gradient_norm(scores: Tensor, shapes: Tensor) -> Tensor:
     """||grad_x C(x)||^2 of each grid, (N,), itself differentiable.
 
     Parameters
     ----------
     scores : tensor
         C(x), still attached to its graph.
-    shapes : (N, 1, n, n, n) tensor, or its blocks (`rasgan.networks.blocks_of`)
+    shapes : (N, 1, n, n, n) tensor, or its blocks (`rasgan.blocks.blocks_of`)
         The x that requires a gradient. The norm runs over all voxels of a grid.
     """
     (gradient,) = torch.autograd.grad(scores.sum(), shapes, create_graph=True)

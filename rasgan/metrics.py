@@ -1,7 +1,7 @@
 """How good a set of shapes is: distances between voxel shapes, and what they say of two sets of them.
 
 Arrays in, numbers out. `scores` compares a set with real shapes that were kept back, as it is done for point
-clouds; `neighbours` looks for collapse and copying among the shapes of the training; `looks` needs the set
+clouds; `neighbors` looks for collapse and copying among the shapes of the training; `looks` needs the set
 alone. Every pairwise distance is a sum over voxels, taken for all pairs at once as matrix products of blocks
 small enough to be exact in float32. So equal distances come out equal, and ties are ties.
 
@@ -10,7 +10,7 @@ References
 P. Achlioptas, O. Diamanti, I. Mitliagkas, L. Guibas. Learning representations and generative models for 3D
 point clouds. ICML 2018: coverage, minimum matching distance, Jensen-Shannon divergence.
 G. Yang, X. Huang, Z. Hao, M.-Y. Liu, S. Belongie, B. Hariharan. PointFlow: 3D point cloud generation with
-continuous normalizing flows. ICCV 2019: 1-nearest-neighbour accuracy of shapes.
+continuous normalizing flows. ICCV 2019: 1-nearest-neighbor accuracy of shapes.
 D. Lopez-Paz, M. Oquab. Revisiting classifier two-sample tests. ICLR 2017: that accuracy itself.
 """
 
@@ -35,9 +35,9 @@ class ShapeSet:
         self.occupied = occupied
 
     @cached_property
-    def gaps(self) -> np.ndarray:
-        """Squared distances to the surface, as `surface_gaps` gives them."""
-        return surface_gaps(self.occupied)
+    def distance_transforms(self) -> np.ndarray:
+        """Squared distances to the surface, as `distance_transforms` gives them."""
+        return distance_transforms(self.occupied)
 
     @cached_property
     def iou(self) -> np.ndarray:
@@ -47,7 +47,7 @@ class ShapeSet:
     @cached_property
     def chamfer(self) -> np.ndarray:
         """Chamfer distances within the set, (N, N)."""
-        return chamfer_distances(self.gaps, self.gaps)
+        return chamfer_distances(self.distance_transforms, self.distance_transforms)
 
 
 def iou_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -69,7 +69,7 @@ def iou_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return 1 - np.divide(shared, union, out=np.ones_like(shared), where=union > 0)
 
 
-def surface_gaps(shapes: np.ndarray) -> np.ndarray:
+def distance_transforms(shapes: np.ndarray) -> np.ndarray:
     """Measure how far every voxel is from the nearest surface voxel of its shape.
 
     Parameters
@@ -78,7 +78,7 @@ def surface_gaps(shapes: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    gaps : (N, n, n, n) unsigned integer array
+    transforms : (N, n, n, n) unsigned integer array
         Squared Euclidean distances between middles of voxels, exact; the edge of a voxel is 1. They are 0 on
         the surface, which is that of `rasgan.voxels.surface_mask`, and there alone. An empty grid has no
         surface; it has 3 * n**2 everywhere, the squared diagonal of the grid, which no real gap reaches.
@@ -90,17 +90,17 @@ def surface_gaps(shapes: np.ndarray) -> np.ndarray:
     one can win. On whole grids this is faster than `scipy.ndimage.distance_transform_edt`.
     """
     far = 3 * shapes.shape[-1] ** 2
-    gaps = np.empty(shapes.shape, dtype=np.min_scalar_type(4 * far // 3))  # far + step**2 has room
-    for slot, shape in zip(gaps, shapes, strict=True):
+    transforms = np.empty(shapes.shape, dtype=np.min_scalar_type(4 * far // 3))  # far + step**2 has room
+    for slot, shape in zip(transforms, shapes, strict=True):
         slot[...] = np.where(surface_mask(shape), 0, far)
         if shape.any():
             for axis in range(3):
                 slot[...] = np.moveaxis(_lower_envelope(np.moveaxis(slot, axis, 0)), 0, axis)
-    return gaps
+    return transforms
 
 
 def _lower_envelope(values: np.ndarray) -> np.ndarray:
-    """Give the minimum over j of values[j] + (i - j)**2 for all i along the first axis."""
+    """Return the minimum over j of values[j] + (i - j)**2 for all i along the first axis."""
     values = np.ascontiguousarray(values)
     best, candidate = values.copy(), np.empty_like(values)
     for step in range(1, len(values)):
@@ -122,7 +122,7 @@ def chamfer_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     a, b : (N, n, n, n) and (M, n, n, n) unsigned integer arrays
-        As `surface_gaps` gives them. A set with itself takes half the time.
+        As `distance_transforms` gives them. A set with itself takes half the time.
 
     Returns
     -------
@@ -131,13 +131,13 @@ def chamfer_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         from every other, the squared diagonal both ways, and at 0 from another empty one.
     """
     edge = a.shape[-1]
-    distances = _mean_gaps(a, b)
-    distances += distances.T if a is b else _mean_gaps(b, a).T
+    distances = _mean_squared_distances(a, b)
+    distances += distances.T if a is b else _mean_squared_distances(b, a).T
     return distances / edge**2
 
 
-def _mean_gaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Average the gaps of each b over the surface of each a: (N, M) float64."""
+def _mean_squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Average the distance transform of each b over the surface of each a: (N, M) float64."""
     far = 3 * a.shape[-1] ** 2
     surface = a == 0
     total = np.zeros((len(a), len(b)))
@@ -172,7 +172,7 @@ def _count(shapes: np.ndarray) -> np.ndarray:
 
 
 def coverage(distances: np.ndarray, within_reference: np.ndarray) -> float:
-    """Give the share of reference shapes that are the nearest one of some generated shape (COV).
+    """Return the share of reference shapes that are the nearest one of some generated shape (COV).
 
     1 is best. Low coverage means that kinds of shapes are missing; the quality of the covered ones does not
     count. Of references equally near the first is the nearest; its exact copies are covered with it.
@@ -202,13 +202,13 @@ def minimum_matching_distance(distances: np.ndarray) -> float:
     return float(distances.min(axis=0).mean())
 
 
-def nearest_neighbour_accuracy(
+def nearest_neighbor_accuracy(
     within: np.ndarray, distances: np.ndarray, within_reference: np.ndarray
 ) -> tuple[float, float]:
-    """Tell two sets of equal size apart by nearest neighbours, and give the shares that are right.
+    """Tell two sets of equal size apart by nearest neighbors, and give the shares that are right.
 
     Each shape of the union is taken for one of the set that its nearest other shape is from. The mean of both
-    shares is the 1-nearest-neighbour accuracy (1-NNA). At 0.5, the best, the sets cannot be told apart.
+    shares is the 1-nearest-neighbor accuracy (1-NNA). At 0.5, the best, the sets cannot be told apart.
     Towards 1 they are different; towards 0 each shape has a copy in the other set. A shape as near to one set
     as to the other counts half.
 
@@ -298,26 +298,26 @@ def scores(shapes: ShapeSet, reference: ShapeSet) -> dict[str, float]:
     """Compare a set with real shapes of the same number: COV, MMD and 1-NNA by both distances, and JSD.
 
     Yang et al. trust 1-NNA most: unlike the others it suffers from poor shapes and from missing ones. Read it
-    with its halves, as `nearest_neighbour_accuracy` says.
+    with its halves, as `nearest_neighbor_accuracy` says.
     """
     distances = {
         "iou": iou_distances(shapes.occupied, reference.occupied),
-        "chamfer": chamfer_distances(shapes.gaps, reference.gaps),
+        "chamfer": chamfer_distances(shapes.distance_transforms, reference.distance_transforms),
     }
     found: dict[str, float] = {}
     for name, between in distances.items():
         within, within_reference = getattr(shapes, name), getattr(reference, name)
         found[f"coverage_{name}"] = coverage(between, within_reference)
         found[f"minimum_matching_distance_{name}"] = minimum_matching_distance(between)
-        halves = nearest_neighbour_accuracy(within, between, within_reference)
-        accuracy = f"nearest_neighbour_accuracy_{name}"
+        halves = nearest_neighbor_accuracy(within, between, within_reference)
+        accuracy = f"nearest_neighbor_accuracy_{name}"
         found[accuracy] = sum(halves) / 2
         found[f"{accuracy}_of_generated"], found[f"{accuracy}_of_reference"] = halves
     found["occupancy_divergence"] = occupancy_divergence(shapes.occupied, reference.occupied)
     return found
 
 
-def neighbours(distances: np.ndarray) -> dict[str, float]:
+def neighbors(distances: np.ndarray) -> dict[str, float]:
     """Look for collapse and for copying in the distances to the training shapes.
 
     Parameters
@@ -345,7 +345,7 @@ def neighbours(distances: np.ndarray) -> dict[str, float]:
 
 
 def distinct_nearest(distances: np.ndarray) -> dict[str, float]:
-    """Count the training shapes that are nearest to some generated one, as `neighbours` says."""
+    """Count the training shapes that are nearest to some generated one, as `neighbors` says."""
     count = len(np.unique(distances.argmin(axis=1)))
     return {"distinct_nearest": count, "distinct_nearest_share": count / min(distances.shape)}
 
@@ -383,7 +383,7 @@ def quick_scores(grids: np.ndarray, training_shapes: np.ndarray) -> dict[str, fl
     Parameters
     ----------
     grids : (N, n, n, n) float or bool array
-        Generated scores, N > 1; 64 are enough, and take well under a second at 64 cubed.
+        Generated scores, N > 1; 64 are enough, and take well under a second at 64³.
     training_shapes : (T, n, n, n) bool array
         For example from `rasgan.training.dataset.Shapes.occupied`.
 
@@ -391,7 +391,7 @@ def quick_scores(grids: np.ndarray, training_shapes: np.ndarray) -> dict[str, fl
     -------
     found : dict
         ``diversity``, ``distinct_nearest``, ``distinct_nearest_share``, ``empty`` and ``voxels``, as
-        `diversity`, `neighbours` and `looks` define them.
+        `diversity`, `neighbors` and `looks` define them.
     """
     occupied = is_occupied(grids)
     counts = _count(occupied)

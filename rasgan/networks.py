@@ -1,4 +1,4 @@
-"""The generator and the discriminator of the tutorial: a 3D-GAN (Wu et al. 2016) with batch normalisation.
+"""The generator and the discriminator of the tutorial: a 3D-GAN (Wu et al. 2016) with batch normalization.
 
 Measured from jpjuvo/64-3D-RaSGAN, 64-3D-RaSGan.py: kernel 4, stride 2, TensorFlow's 'same' padding (which is
 padding 1 here), weights N(0, 0.02), biases 0, both outputs linear.
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rasgan.training import distributed
+from rasgan.blocks import ConvFromOneChannel, ConvTransposeToOneChannel, as_blocks, blocks_of, voxels_of
 
 LATENT_SIZE = 200
 BASE_RESOLUTION = 4  # edge of the grid that the generator's dense layer fills, in voxels
@@ -26,7 +26,7 @@ def channel_counts(width: int, resolution: int) -> list[int]:
     """List the channels of the generator's hidden grids, coarse to fine; the discriminator mirrors them.
 
     Each level doubles the resolution and halves the channels: ``channel_counts(512, 64)`` is
-    ``[512, 256, 128, 64]`` at 4, 8, 16 and 32 cubed.
+    ``[512, 256, 128, 64]`` at 4, 8, 16 and 32³.
 
     Raises
     ------
@@ -62,14 +62,14 @@ class Generator(nn.Module):
         channels = channel_counts(width, resolution)
         self.base_shape = (width, BASE_RESOLUTION, BASE_RESOLUTION, BASE_RESOLUTION)
         self.dense = nn.Linear(LATENT_SIZE, width * BASE_RESOLUTION**3)
-        self.norms = nn.ModuleList(BatchNorm(c) for c in channels)
+        self.norms = nn.ModuleList(batch_norm(c) for c in channels)
         self.deconvs = nn.ModuleList(
             nn.ConvTranspose3d(c_in, c_out, kernel_size=4, stride=2, padding=1)
             for c_in, c_out in itertools.pairwise(channels)
         )
         self.to_voxels = ConvTransposeToOneChannel(channels[-1])
         self.register_buffer("inside", blocks_of(torch.ones(1, 1, *(resolution,) * 3)), persistent=False)
-        initialise(self, NORM_SCALE_STD["generator"])
+        initialize(self, NORM_SCALE_STD["generator"])
 
     def forward(self, z: Tensor, as_blocks: bool = False) -> Tensor:
         """Map `z`, (N, 200) normal numbers, to (N, 1, n, n, n) scores, or to their blocks (`blocks_of`)."""
@@ -85,17 +85,17 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Give each voxel grid a critic score: unbounded, higher for what looks real.
+    """Return each voxel grid a critic score: unbounded, higher for what looks real.
 
     Parameters
     ----------
     width, resolution : int
         As for the `Generator`, which it mirrors.
     norm : {"batch", "none"}
-        Normalisation after every convolution but the first.
+        Normalization after every convolution but the first.
     init : {"normal", "scaled"}
         How weights start: from N(0, 0.02), or scaled by the inputs of their layer (He et al. 2015), so that
-        without normalisation the scores of narrow networks do not start near 0.
+        without normalization the scores of narrow networks do not start near 0.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Discriminator(nn.Module):
     ) -> None:
         super().__init__()
         channels = channel_counts(width, resolution)[::-1]
-        layer = {"batch": BatchNorm, "none": lambda _: nn.Identity()}[norm]
+        layer = {"batch": batch_norm, "none": lambda _: nn.Identity()}[norm]
         self.from_voxels = ConvFromOneChannel(channels[0])
         self.convs = nn.ModuleList(
             nn.Conv3d(c_in, c_out, kernel_size=4, stride=2, padding=1)
@@ -111,7 +111,7 @@ class Discriminator(nn.Module):
         )
         self.norms = nn.ModuleList(layer(c) for c in channels[1:])
         self.dense = nn.Linear(width * BASE_RESOLUTION**3, 1)
-        initialise(self, NORM_SCALE_STD["discriminator"])
+        initialize(self, NORM_SCALE_STD["discriminator"])
         if init == "scaled":
             for layer in (self.from_voxels, *self.convs):
                 nn.init.kaiming_normal_(layer.weight, LEAKY_SLOPE)
@@ -131,79 +131,12 @@ class Discriminator(nn.Module):
         return self.dense(x.flatten(1)).squeeze(1)
 
 
-class ConvFromOneChannel(nn.Module):
-    """``Conv3d(1, channels, kernel_size=4, stride=2, padding=1)``, computed on the input's blocks.
-
-    Libraries are slow at one channel. On eight channels the kernel, cut into blocks like the voxels, is of
-    size 2 and stride 1. Same parameters, same sums.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(channels, 1, 4, 4, 4))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, blocks: Tensor) -> Tensor:
-        """Map the blocks of (N, 1, n, n, n) voxels to (N, channels, n/2, n/2, n/2)."""
-        return functional.conv3d(blocks, fold(self.weight), self.bias)
+def batch_norm(channels: int) -> nn.BatchNorm3d:
+    """Return the batch normalization of both networks."""
+    return nn.BatchNorm3d(channels, eps=NORM_EPS, momentum=NORM_MOMENTUM)
 
 
-class ConvTransposeToOneChannel(nn.Module):
-    """``ConvTranspose3d(channels, 1, kernel_size=4, stride=2, padding=1)``, as blocks of its output.
-
-    The mirror of `ConvFromOneChannel`: each of the n + 1 blocks a side of the padded output sums over two
-    neighbouring inputs, the kernel's halves in reversed order. The padding is not zero yet.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(channels, 1, 4, 4, 4))
-        self.bias = nn.Parameter(torch.zeros(1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, channels, n, n, n) to blocks of (N, 1, 2n, 2n, 2n) voxels."""
-        kernel = fold(self.weight).flip(2, 3, 4).transpose(0, 1)  # (8, channels, 2, 2, 2)
-        return functional.conv3d(x, kernel, self.bias.expand(8), padding=1)  # (N, 8, n + 1, n + 1, n + 1)
-
-
-def blocks_of(voxels: Tensor) -> Tensor:
-    """Pad (N, 1, n, n, n) voxels by 1 and move each 2x2x2 block into eight channels: (N, 8, n/2 + 1, ...).
-
-    In this form shapes go from the data and the generator to the discriminator, whose first layer wants it.
-    """
-    return fold(functional.pad(voxels, (1,) * 6)).contiguous(memory_format=torch.channels_last_3d)
-
-
-def voxels_of(blocks: Tensor) -> Tensor:
-    """Undo `blocks_of`."""
-    return unfold(blocks)[:, :, 1:-1, 1:-1, 1:-1]
-
-
-def as_blocks(shapes: Tensor) -> Tensor:
-    """Give the blocks of voxels, or blocks as they are."""
-    return shapes if shapes.shape[1] == 8 else blocks_of(shapes)
-
-
-def as_voxels(shapes: Tensor) -> Tensor:
-    """Give the voxels of blocks, or voxels as they are."""
-    return shapes if shapes.shape[1] == 1 else voxels_of(shapes)
-
-
-def fold(x: Tensor) -> Tensor:
-    """Move each 2x2x2 block into eight channels: (N, 1, 2m, 2m, 2m) to (N, 8, m, m, m)."""
-    m = x.shape[-1] // 2
-    x = x.reshape(-1, m, 2, m, 2, m, 2)  # fine index = 2 * coarse + bit, along each axis
-    return x.permute(0, 2, 4, 6, 1, 3, 5).reshape(-1, 8, m, m, m)
-
-
-def unfold(blocks: Tensor) -> Tensor:
-    """Undo `fold`: (N, 8, m, m, m) to (N, 1, 2m, 2m, 2m)."""
-    m = blocks.shape[-1]
-    x = blocks.reshape(-1, 2, 2, 2, m, m, m).permute(0, 4, 1, 5, 2, 6, 3)
-    return x.reshape(-1, 1, 2 * m, 2 * m, 2 * m)
-
-
-def initialise(network: nn.Module, norm_scale_std: float) -> None:
+def initialize(network: nn.Module, norm_scale_std: float) -> None:
     """Draw all weights from N(0, 0.02) and batch-norm scales from N(1, `norm_scale_std`); biases are 0."""
     for name, parameter in network.named_parameters():
         if name.endswith("bias"):
@@ -217,29 +150,3 @@ def initialise(network: nn.Module, norm_scale_std: float) -> None:
 def count_parameters(network: nn.Module) -> int:
     """Count the trained numbers of a network."""
     return sum(parameter.numel() for parameter in network.parameters())
-
-
-class BatchNorm(nn.BatchNorm3d):
-    """Batch normalisation by the statistics of the whole batch, also where several processes share it."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=NORM_EPS, momentum=NORM_MOMENTUM)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (N, C, n, n, n) over all but the channels."""
-        if not self.training or distributed.size() == 1:
-            return super().forward(x)
-        values = x.to(torch.promote_types(x.dtype, torch.float32))
-        variance, mean = torch.var_mean(values, (0, 2, 3, 4), correction=0)
-        mean, square = distributed.average(torch.stack((mean, variance + mean.square())))  # E[x], E[x^2]
-        variance = square - mean.square()
-        self._follow(mean.detach(), variance.detach(), x.numel() // x.shape[1] * distributed.size())
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        scale, shift = (v.view(-1, 1, 1, 1) for v in (scale, self.bias - mean * scale))
-        return (values * scale + shift).to(x.dtype)
-
-    @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)

@@ -73,12 +73,12 @@ def pretrained_names() -> list[str]:
 
 
 def pretrained_run(name: str) -> RunFolder:
-    """Give a model that comes with the project as a run: its weights lie there, its results go here."""
+    """Return a model that comes with the project as a run: its weights lie there, its results go here."""
     run = RunFolder(f"pretrained-{name}")
     run.checkpoints = MODELS / name
     return run
 
 
 def by_epoch(path: Path) -> tuple[int, str]:
-    """Give the key that sorts files by the epoch in their name, others first."""
+    """Return the key that sorts files by the epoch in their name, others first."""
     return (int(path.stem) if path.stem.isdecimal() else -1, path.name)

@@ -48,7 +48,7 @@ def surface_mask(scores: np.ndarray, threshold: float = OCCUPIED_ABOVE) -> np.nd
     Returns
     -------
     mask : (a, b, c) bool array
-        True where the voxel is occupied and any of its 26 neighbours is empty or outside.
+        True where the voxel is occupied and any of its 26 neighbors is empty or outside.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def surface_mask(scores: np.ndarray, threshold: float = OCCUPIED_ABOVE) -> np.nd
 
 
 def surface_points(scores: np.ndarray, threshold: float = OCCUPIED_ABOVE) -> np.ndarray:
-    """Give the indices of the voxels that `surface_mask` marks: (m, 3) int, in array order."""
+    """Return the indices of the voxels that `surface_mask` marks: (m, 3) int, in array order."""
     return np.argwhere(surface_mask(scores, threshold))
 
 
@@ -127,7 +127,7 @@ def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, 
 def cubes_mesh(
     scores: np.ndarray, edge: float = 0.01, threshold: float = OCCUPIED_ABOVE
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the original's mesh: a separate closed cube for every surface voxel, axes in array order.
+    """Return the original's mesh: a separate closed cube for every surface voxel, axes in array order.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def _three_axes(grid: np.ndarray) -> np.ndarray:
 
 
 # The surface as squares. A direction is 2 * axis + (1 if it points up the axis); a square is an occupied
-# voxel and the direction to its empty neighbour. In the plane of the square, with axes p < q, its sides are
+# voxel and the direction to its empty neighbor. In the plane of the square, with axes p < q, its sides are
 # the directions -p, +p, -q, +q and its corners (-p, -q), (+p, -q), (-p, +q), (+p, +q).
 _IN_PLANE = np.array([[1, 2], [1, 2], [0, 2], [0, 2], [0, 1], [0, 1]])
 _SIDE = np.stack([2 * _IN_PLANE, 2 * _IN_PLANE + 1], axis=2).reshape(6, 4)
@@ -261,7 +261,7 @@ def largest_piece(occupied: np.ndarray) -> np.ndarray:
     Voxels that touch along an edge or at a corner only belong to different pieces, as they do in
     `surface_mesh`: printed, they would come apart. Of pieces of one size the first in array order is kept.
     """
-    piece, _ = label(_three_axes(occupied))  # scipy's default neighbourhood: the six faces
+    piece, _ = label(_three_axes(occupied))  # scipy's default neighborhood: the six faces
     sizes = np.bincount(piece.ravel())
     sizes[0] = 0  # empty space
     return occupied & (piece == sizes.argmax())

@@ -23,7 +23,7 @@ HAS_BPY = "import importlib.util, sys; sys.exit(importlib.util.find_spec('bpy') 
 
 
 def find_program(name: str) -> str:
-    """Give the full path of a program named by its path or found on PATH."""
+    """Return the full path of a program named by its path or found on PATH."""
     if Path(name).is_dir():
         raise UserError(f"{name}: a folder; give the Blender program in it with -b.")
     found = shutil.which(name)
@@ -35,7 +35,7 @@ def find_program(name: str) -> str:
 
 
 def scene_command(program: str) -> list[str]:
-    """Give the command that runs scene.py in `program`, which is asked what it is; the job's path follows.
+    """Return the command that runs scene.py in `program`, which is asked what it is; the job's path follows.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def _started(command: list[str]) -> Iterator[subprocess.Popen]:
 
 
 def _environment() -> dict[str, str]:
-    """Give the environment for Blender's Python, which must see none of our Python's modules."""
+    """Return the environment for Blender's Python, which must see none of our Python's modules."""
     ours = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     return {**ours, "PYTHONUTF8": "1"}  # so that it can print any path, also on Windows
 

@@ -19,7 +19,7 @@ TURN_MS = 4000
 
 
 def is_picture(path: Path, size: int) -> bool:
-    """Tell whether a file is a whole PNG of `size` x `size` pixels."""
+    """Return whether a file is a whole PNG of `size` x `size` pixels."""
     if not path.is_file():
         return False
     data = path.read_bytes()

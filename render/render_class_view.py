@@ -160,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def tell(problem: str) -> None:
-    """Say what is wrong with one of several models, above the bar."""
+    """Return what is wrong with one of several models, above the bar."""
     tqdm.write(f"failed: {cli.printable(problem)}", file=sys.stderr)
 
 
@@ -204,7 +204,7 @@ def render(targets: dict[Path, Path], args: argparse.Namespace, tell: Callable[[
 
 
 def has_faces(model: Path, tell: Callable[[str], object]) -> bool:
-    """Tell whether a model can be read and has faces; without any, Blender may render nothing silently."""
+    """Return whether a model can be read and has faces; without any, Blender may render nothing silently."""
     try:
         check_is_file(model)
         if model.stat().st_size > LARGEST_FILE:

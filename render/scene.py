@@ -148,7 +148,7 @@ def import_model(bpy, path):
 
 
 def middle(models):
-    """Give the middle of the box round all models, in the world's frame."""
+    """Return the middle of the box round all models, in the world's frame."""
     import mathutils
 
     corners = [
@@ -158,7 +158,7 @@ def middle(models):
 
 
 def paint(bpy, models, color):
-    """Give all models one matt material of a linear colour."""
+    """Return all models one matt material of a linear color."""
     material = bpy.data.materials.new("clay")
     nodes, links = empty_nodes(bpy, material)
     diffuse = nodes.new("ShaderNodeBsdfDiffuse")  # unlike Principled's, its sockets kept their names
@@ -195,7 +195,7 @@ def add_camera(bpy, distance):
 
 
 def empty_nodes(bpy, owner):
-    """Give the empty node tree of a material or world; from 5.0 on each has one, and asking for it warns."""
+    """Return the empty node tree of a material or world; from 5.0 on each has one, and asking warns."""
     if bpy.app.version < (5, 0, 0):
         owner.use_nodes = True
     owner.node_tree.nodes.clear()

@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 @cli.ends_cleanly
 def main(argv: Sequence[str] | None = None) -> int:
-    """Voxelise and draw."""
+    """Voxelize and draw."""
     args = build_parser().parse_args(argv)
     grids = [
         voxelize(*read_mesh(mesh, args.up), args.resolution, mode)

@@ -40,14 +40,14 @@ def draw_network(path: Path, resolution: int = 64, width: int = 512, latent: int
     down = ["LeakyReLU 0.2", *["batch norm\nLeakyReLU 0.2"] * (len(shapes) - 2), "dense\nlinear"]
     _draw_row(axes, 49, "Generator", GENERATOR, [f"z\n{latent}", *shapes], up)
     _draw_row(axes, 14.5, "Discriminator", DISCRIMINATOR, [*shapes[::-1], "score\n1"], down)
-    note = "each grey arrow is a {}convolution with kernel 4 and stride 2"
+    note = "each gray arrow is a {}convolution with kernel 4 and stride 2"
     axes.text(18.5, 64, note.format("transposed "), fontsize=10.5, color=FAINT)
     axes.text(22.5, 29.5, note.format(""), fontsize=10.5, color=FAINT)
-    save_figure(figure, path, colours=256)
+    save_figure(figure, path, colors=256)
 
 
 def layer_shapes(resolution: int, width: int) -> list[tuple[int, int]]:
-    """List (channels, edge) of the generator's blocks: from `width` at 4 cubed to 1 at `resolution` cubed."""
+    """List (channels, edge) of the generator's blocks: from `width` at 4³ to 1 at `resolution` cubed."""
     doublings = int(resolution // 4).bit_length() - 1
     if doublings < 1 or resolution != 4 * 2**doublings:
         raise ValueError(f"the resolution must be 8, 16, 32, 64 and so on, not {resolution}")
@@ -58,12 +58,12 @@ def _draw_row(
     axes: Axes,
     middle: float,
     name: str,
-    colour: str,
+    color: str,
     stages: Sequence[str | tuple[int, int]],
     steps: Sequence[str],
 ) -> None:
     """Draw one network: a cube for a (channels, edge) stage, a disc for a vector, an arrow for each step."""
-    axes.text(4, middle + 15, name, fontsize=15, weight="bold", color=colour)
+    axes.text(4, middle + 15, name, fontsize=15, weight="bold", color=color)
     is_vector = [isinstance(stage, str) for stage in stages]
     largest = max(stage[1] for stage, flat in zip(stages, is_vector, strict=True) if not flat)
     sizes = [5.0 if isinstance(stage, str) else 16.0 * (stage[1] / largest) ** 0.6 for stage in stages]
@@ -72,18 +72,18 @@ def _draw_row(
     left = 4.0
     for number, stage in enumerate(stages):
         size, end = sizes[number], left + widths[number]
-        centre = (left + end) / 2
+        center = (left + end) / 2
         if isinstance(stage, str):
-            axes.add_patch(Ellipse((centre, middle), size, size, color=colour, alpha=0.25, lw=0))
-            axes.text(centre, middle, stage, ha="center", va="center", fontsize=10, color=INK)
+            axes.add_patch(Ellipse((center, middle), size, size, color=color, alpha=0.25, lw=0))
+            axes.text(center, middle, stage, ha="center", va="center", fontsize=10, color=INK)
         else:
-            _draw_block(axes, left, middle - size / 2, size, colour)
+            _draw_block(axes, left, middle - size / 2, size, color)
             channels, edge = stage
             caption = f"{channels} channel{'s' * (channels > 1)}\n{edge} × {edge} × {edge}"
-            axes.text(centre, middle - 9.4, caption, ha="center", va="top", fontsize=9.5, color=INK)
+            axes.text(center, middle - 9.4, caption, ha="center", va="top", fontsize=9.5, color=INK)
         if number < len(steps):
             look = {
-                "color": colour if is_vector[number] or is_vector[number + 1] else FAINT,
+                "color": color if is_vector[number] or is_vector[number + 1] else FAINT,
                 "linewidth": 1.6,
             }
             ends = (end + 0.8, middle), (end + gap - 0.8, middle)
@@ -93,14 +93,14 @@ def _draw_row(
         left = end + gap
 
 
-def _draw_block(axes: Axes, left: float, bottom: float, size: float, colour: str) -> None:
+def _draw_block(axes: Axes, left: float, bottom: float, size: float, color: str) -> None:
     """Draw a cube in cabinet projection, 1.3 times as wide as its front."""
     right, top, depth = left + size, bottom + size, 0.3 * size
     front = [(left, bottom), (right, bottom), (right, top), (left, top)]
     roof = [(left, top), (right, top), (right + depth, top + depth), (left + depth, top + depth)]
     side = [(right, bottom), (right + depth, bottom + depth), (right + depth, top + depth), (right, top)]
     for outline, strength in ((front, 0.55), (roof, 0.3), (side, 0.8)):
-        axes.add_patch(Polygon(outline, facecolor=colour, alpha=strength, edgecolor="white", linewidth=1.0))
+        axes.add_patch(Polygon(outline, facecolor=color, alpha=strength, edgecolor="white", linewidth=1.0))
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -5,7 +5,7 @@
 
 Sample chairs take the part of generated, reference and training shapes. Timed are the cheap scores
 that training logs, the generated set against the reference, and everything that `rasgan.evaluate` computes
-with `--train`: three rows of scores, noise included, and all neighbours. Reading and generating are not.
+with `--train`: three rows of scores, noise included, and all neighbors. Reading and generating are not.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def chairs(first_seed: int, count: int, resolution: int) -> np.ndarray:
-    """Voxelise sample chairs: (count, n, n, n) bool."""
+    """Voxelize sample chairs: (count, n, n, n) bool."""
     made = np.empty((count, *(resolution,) * 3), dtype=bool)
     for number, shape in enumerate(made):
         shape[...] = voxelize(*make_chair(np.random.default_rng(first_seed + number)), resolution, "solid")
@@ -47,7 +47,7 @@ def chairs(first_seed: int, count: int, resolution: int) -> np.ndarray:
 
 
 def peak_memory() -> str:
-    """Say how much memory this process has held at most, where the system tells it."""
+    """Return how much memory this process has held at most, where the system tells it."""
     try:
         import resource
     except ImportError:  # Windows
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     print(
         f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}; "
-        f"sample chairs at {resolution} cubed, {np.mean(reference):.0%} of the grid occupied\n"
+        f"sample chairs at {resolution}³, {np.mean(reference):.0%} of the grid occupied\n"
     )
     print("| | seconds | peak memory so far, GB |\n|---|---|---|")
     print(f"| the sets themselves | | {peak_memory()} |")

@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def sample_grids(count: int) -> list[np.ndarray]:
-    """Voxelise sample chairs at 64 cubed."""
+    """Voxelize sample chairs at 64³."""
     chairs = (make_chair(np.random.default_rng(number)) for number in range(count))
     return [voxelize(*chair, 64, "solid") for chair in chairs]
 
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sizes = [len(surface_points(grid)) for grid in grids]
     print(
         f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}, "
-        f"matplotlib {mpl.__version__}; {len(grids)} grids of {grids[0].shape[0]} cubed with "
+        f"matplotlib {mpl.__version__}; {len(grids)} grids of {grids[0].shape[0]}³ with "
         f"{min(sizes)} to {max(sizes)} surface voxels, {args.rounds} turns\n"
     )
     print("| seconds a picture | median | slowest | original / this |\n|---|---|---|---|")

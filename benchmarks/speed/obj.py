@@ -3,7 +3,7 @@
     python -m benchmarks.speed.obj
     python -m benchmarks.speed.obj --golden FOLDER
 
-The shapes are sample chairs, voxelised in mode solid; with `--golden`, Binvox's own grids in that folder
+The shapes are sample chairs, voxelized in mode solid; with `--golden`, Binvox's own grids in that folder
 (NAME.default.raw.gz). Both sides begin with a grid of float32 scores in memory, as it lies in a run's .npy
 file, and end with a file on the disk. The loop is timed whole and, for its writing alone, with the surface
 voxels handed to it. Everything runs on one core, in turns, so that other work on the machine hits all alike.
@@ -57,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def loop_over_voxels(scores: np.ndarray) -> Iterator[tuple[int, int, int]]:
-    """Find the surface voxels one by one: occupied, and a neighbour is empty or outside the grid."""
+    """Find the surface voxels one by one: occupied, and a neighbor is empty or outside the grid."""
     n = len(scores)
     for i in range(n):
         for j in range(n):
@@ -104,7 +104,7 @@ def squares_of(path: Path) -> np.ndarray:
 
 
 def seconds(works: Sequence[Callable[[], object]], repeats: int) -> list[float]:
-    """Give the fastest of a few runs of each, in seconds; they take turns."""
+    """Return the fastest of a few runs of each, in seconds; they take turns."""
     fastest = [math.inf] * len(works)
     for _ in range(repeats):
         for number, work in enumerate(works):

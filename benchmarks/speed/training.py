@@ -31,7 +31,7 @@ from torch.nn.functional import softplus
 from rasgan.networks import LATENT_SIZE, Discriminator, Generator
 from rasgan.runs import RunFolder
 from rasgan.training import run as training_run
-from rasgan.training.config import Settings
+from rasgan.training.config import TrainConfig
 from rasgan.training.dataset import Shapes
 from rasgan.training.devices import choose_device, configure
 
@@ -89,7 +89,7 @@ def plain_networks(width: int, resolution: int) -> tuple[nn.Module, nn.Module]:
 
 
 def check_equal(width: int, resolution: int) -> None:
-    """Give our weights to the plain networks and compare what both put out."""
+    """Return our weights to the plain networks and compare what both put out."""
     ours = Generator(width, resolution), Discriminator(width, resolution)
     z = torch.randn(2, LATENT_SIZE)
     for mine, plain, x in zip(ours, plain_networks(width, resolution), (z, ours[0](z).detach()), strict=True):
@@ -169,11 +169,11 @@ def our_step(
     width: int, batch: int, resolution: int, device: torch.device, precision: str, is_compiled: bool
 ) -> Callable[[], None]:
     """Prepare a run of ours in memory; the returned function takes one step."""
-    settings = Settings(width=width, batchsize=batch, resolution=resolution, gate=False, seed=1)
+    settings = TrainConfig(width=width, batchsize=batch, resolution=resolution, gate=False, seed=1)
     shapes = Shapes(random_shapes(8 * batch, resolution), device)
     training = training_run.begin(RunFolder("bench"), settings, shapes, None, precision=precision)
     if is_compiled:
-        training.players.compile()
+        training.gan.compile()
     taken = 0
 
     def step() -> None:

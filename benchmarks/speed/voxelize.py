@@ -1,4 +1,4 @@
-"""Measure the voxeliser: time a mesh, parsing against trimesh, scaling with processes, memory.
+"""Measure the voxelizer: time a mesh, parsing against trimesh, scaling with processes, memory.
 
     python -m benchmarks.speed.voxelize -m FOLDER_OF_OFF_MESHES [--golden FOLDER]
 
@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from rasgan.data.conversion import Settings, convert_mesh
+from rasgan.data.conversion import TrainConfig, convert_mesh
 from rasgan.data.meshes import read_mesh, write_off
 from rasgan.data.voxelize import MODES, RESOLUTIONS, voxelize
 from rasgan.files import read_raw
@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def seconds(work: Callable[[], object], repeats: int = 5) -> float:
-    """Give the fastest of a few runs, in seconds."""
+    """Return the fastest of a few runs, in seconds."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -60,7 +60,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def table_of_times(meshes: list[Path]) -> None:
-    """Print milliseconds a mesh: reading it both ways, and each mode at 64 cubed."""
+    """Print milliseconds a mesh: reading it both ways, and each mode at 64³."""
     print("| mesh | faces | read | trimesh reads | ratio | " + " | ".join(MODES) + " |")
     print("|---|---|---|---|---|" + "---|" * len(MODES))
     rows = []
@@ -140,7 +140,7 @@ def peak_of_conversion(path: Path, mode: str) -> tuple[float, float]:
     """Convert one mesh; give the seconds it took and this process's peak memory in MB."""
     import resource  # Unix only, as the figure is
 
-    took = seconds(lambda: convert_mesh(path, Settings(mode=mode)), 1)
+    took = seconds(lambda: convert_mesh(path, TrainConfig(mode=mode)), 1)
     return took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -32,7 +32,7 @@ from rasgan.files import atomic_path
 from rasgan.generate import generate
 from rasgan.runs import RunFolder
 from rasgan.training import run as training_run
-from rasgan.training.config import Settings, new_settings
+from rasgan.training.config import TrainConfig, new_config
 from rasgan.training.dataset import Shapes, load_shapes
 from rasgan.voxels import is_occupied, max_pool
 
@@ -59,9 +59,9 @@ class Cell:
     teraflops: float
     settings: dict = field(default_factory=dict)
 
-    def resolved(self) -> Settings:
-        """Give every setting of the run, those that come from the recipe included."""
-        return new_settings(self.recipe, {**self.settings, "epochs": sys.maxsize, "seed": self.seed})
+    def resolved(self) -> TrainConfig:
+        """Return every setting of the run, those that come from the recipe included."""
+        return new_config(self.recipe, {**self.settings, "epochs": sys.maxsize, "seed": self.seed})
 
     @property
     def key(self) -> str:
@@ -107,7 +107,7 @@ def load_pool(path: Path, resolution: int) -> np.ndarray:
     with np.load(path) as file:
         bits, edges = file["packed"], tuple(file["shape"])
     if edges[0] % resolution:
-        raise UserError(f"{path}: holds grids of {edges[0]} cubed; the study wants {resolution} cubed.")
+        raise UserError(f"{path}: holds grids of {edges[0]}³; the study wants {resolution}³.")
     grids = np.unpackbits(bits, axis=1).reshape(-1, *edges).view(bool)
     return np.stack([max_pool(grid, edges[0] // resolution) for grid in grids])
 
@@ -145,7 +145,7 @@ def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
     spent, budget, steps, curve, diverged = 0, cell.teraflops * 1e12, 0, [], False
     while spent < budget and not diverged:
         kind = (
-            training.players.gate.is_open,
+            training.gan.gate.is_open,
             steps % settings.penalty_every == 0,
             steps % settings.generator_every == 0,
         )
@@ -180,16 +180,16 @@ def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
     )
 
 
-def _generator(training: training_run.Session) -> torch.nn.Module:
-    return training.players.averaged or training.players.generator
+def _generator(training: training_run.TrainingRun) -> torch.nn.Module:
+    return training.gan.averaged or training.gan.generator
 
 
-def _glance(training: training_run.Session, train: np.ndarray) -> list[float]:
+def _glance(training: training_run.TrainingRun, train: np.ndarray) -> list[float]:
     found = metrics.quick_scores(generate(_generator(training), seed=0, count=training_run.SCORED), train)
     return [found[name] for name in (*RELATIVE, "voxels")]
 
 
-def _scores(training: training_run.Session, train: np.ndarray, reference: np.ndarray, seed: int) -> dict:
+def _scores(training: training_run.TrainingRun, train: np.ndarray, reference: np.ndarray, seed: int) -> dict:
     generated = is_occupied(generate(_generator(training), seed=1, count=len(reference)))
     chosen = evaluate.choose(len(train), len(reference), seed, 2)
     rows = evaluate.evaluate(evaluate.Sources(generated, reference, train, chosen), seed)
@@ -206,7 +206,7 @@ def _rounded(value: object) -> object:
 
 
 def is_sound(row: dict) -> bool:
-    """Say whether a run neither diverged nor collapsed."""
+    """Return whether a run neither diverged nor collapsed."""
     return not row["diverged"] and all(row["scores"][name] >= SOUND * row["real"][name] for name in RELATIVE)
 
 

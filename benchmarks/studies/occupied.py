@@ -65,7 +65,7 @@ def train(value: int, args: argparse.Namespace) -> int:
 
 
 def measure(value: int, args: argparse.Namespace) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Give (k, 4): epoch, occupied voxels, diversity and share of steps that trained D; and the history."""
+    """Return (k, 4): epoch, occupied voxels, diversity and share of steps that trained D; and the history."""
     folder = RunFolder(run_name(value, args)).checkpoints
     rows = []
     for epoch in range(INTERVAL, args.epochs + 1, INTERVAL):
@@ -83,8 +83,8 @@ def draw(path: Path, results: dict[int, tuple], data: tuple[float, float]) -> No
     figure = Figure((12, 6.4), dpi=100, layout="constrained")
     axes = figure.subplots(2, 3)
     for row, (value, (measured, history)) in enumerate(results.items()):
-        for name, label, colour in PLAYERS:
-            axes[row, 0].plot(history["epoch"], smooth(history[name]), color=colour, label=label)
+        for name, label, color in PLAYERS:
+            axes[row, 0].plot(history["epoch"], smooth(history[name]), color=color, label=label)
         for column, (index, title) in enumerate(((1, "occupied voxels"), (2, "diversity")), start=1):
             axes[row, column].plot(measured[:, 0], measured[:, index], color="#4c9a6a", label="generated")
             axes[row, column].axhline(data[index - 1], color="#8a8a94", linestyle="--", label="data")
@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     data = reals.sum() / SAMPLES, diversity(reals)
     results = {value: measure(value, args) for value in VALUES}
     print(
-        f"\n{len(shapes)} shapes at {args.resolution} cubed, width {args.width}, seed {args.seed}; "
+        f"\n{len(shapes)} shapes at {args.resolution}³, width {args.width}, seed {args.seed}; "
         f"{platform.machine()}, torch {torch.__version__}\n"
     )
     print("| occupied | epoch | loss_D | loss_G | D trained | voxels | diversity |\n" + "| --- " * 7 + "|")

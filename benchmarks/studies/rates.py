@@ -3,7 +3,7 @@
     python -m benchmarks.studies.rates --data chairs=ModelNet10/chair/train -j 2
 
 SGAN, RSGAN and RaSGAN by the tutorial's recipe, and the stable recipe, each with every pair of learning rates
-from a grid, at 32 cubed and width 32, for an equal number of floating-point operations. A run is sound if its
+from a grid, at 32³ and width 32, for an equal number of floating-point operations. A run is sound if its
 losses stay finite and both its diversity and its share of distinct nearest training shapes reach half of what
 the real shapes kept back have. Stopped, the same command goes on; more seeds add runs. Writes the tables to
 standard output and a map of the grid to a PNG.
@@ -52,7 +52,7 @@ def rates(generator: float, discriminator: float) -> dict[str, float]:
 
 
 def pair(row: dict) -> tuple[float, float]:
-    """Give both learning rates of a run."""
+    """Return both learning rates of a run."""
     return tuple(row["settings"][name] for name in rates(0, 0))
 
 
@@ -68,7 +68,7 @@ def grid_of(runs: Sequence[dict], value: str) -> np.ndarray:
 
 
 def table(rows: Sequence[dict]) -> str:
-    """Write the share of sound runs of each method, and diversity and distinct neighbours of every run."""
+    """Write the share of sound runs of each method, and diversity and distinct neighbors of every run."""
     lines = ["| method | runs | diverged | collapsed | sound |", "| --- " * 5 + "|"]
     for method, runs in studies.grouped(rows, "method").items():
         sound, diverged = sum(map(studies.is_sound, runs)), sum(run["diverged"] for run in runs)
@@ -105,9 +105,9 @@ def draw(path: Path, rows: Sequence[dict]) -> None:
             if not np.isnan(value):
                 at = [run for run in runs if pair(run) == (RATES_G[i], RATES_D[j])]
                 sound = sum(map(studies.is_sound, at))
-                colour = "black" if value > 0.6 else "white"
+                color = "black" if value > 0.6 else "white"
                 words = f"{value:.2f}\n{sound} of {len(at)}"
-                panel.text(j, i, words, ha="center", va="center", color=colour)
+                panel.text(j, i, words, ha="center", va="center", color=color)
         panel.set_xticks(range(len(RATES_D)), [f"{rate:g}" for rate in RATES_D])
         panel.set_yticks(range(len(RATES_G)), [f"{rate:g}" for rate in RATES_G])
         panel.set_xlabel("discriminator's learning rate")

@@ -2,7 +2,7 @@
 
     python -m benchmarks.studies.recipes --data chairs=ModelNet10/chair/train sample=SampleChairs/chair/train
 
-Small networks (width 32) at 32 cubed, batches of 16; 80 shapes of each set are kept back and scored against.
+Small networks (width 32) at 32³, batches of 16; 80 shapes of each set are kept back and scored against.
 Every run may spend the same number of floating-point operations. The second table changes one part of the
 stable recipe at a time to what the tutorial has; the third gives some of them eleven times as long; the
 fourth takes the stable recipe to finer grids, with the presets of their resolution and with those of 32
@@ -22,13 +22,13 @@ from benchmarks.studies import cells as studies
 from benchmarks.studies.cells import Cell
 from rasgan import cli
 from rasgan.files import atomic_path
-from rasgan.training.config import Settings
+from rasgan.training.config import TrainConfig
 
 HERE = Path(__file__).parent
 SMALL = {"width": 32, "resolution": 32, "batchsize": 16}
 TERAFLOPS, LONG = 2.5, 28.0
 DATA = ("chairs", "sample")
-TUTORIAL = Settings()
+TUTORIAL = TrainConfig()
 METHODS: dict[str, tuple[str, dict]] = {
     "tutorial, SGAN": ("tutorial", {"loss": "sgan"}),
     "tutorial, RSGAN": ("tutorial", {"loss": "rsgan"}),
@@ -59,21 +59,21 @@ LONGER: dict[str, tuple[str, dict]] = {
 }
 FINEST = {"resolution": 128, "batchsize": 8}
 FINE: dict[str, dict] = {  # of one seed: dear
-    "64 cubed": {"resolution": 64},
-    "64 cubed, presets of 32 cubed": {"resolution": 64, "penalty": 2.0, "generator_learning_rate": 0.001},
-    "64 cubed, N(0, 0.02) in D": {"resolution": 64, "init": "normal"},
-    "64 cubed, linear output": {"resolution": 64, "output": "linear"},
-    "128 cubed": FINEST,
-    "128 cubed, G's rate 0.004": {**FINEST, "generator_learning_rate": 0.004},
-    "128 cubed, G's rate 0.004, sigmoid": {**FINEST, "generator_learning_rate": 0.004, "output": "sigmoid"},
+    "64³": {"resolution": 64},
+    "64³, presets of 32³": {"resolution": 64, "penalty": 2.0, "generator_learning_rate": 0.001},
+    "64³, N(0, 0.02) in D": {"resolution": 64, "init": "normal"},
+    "64³, linear output": {"resolution": 64, "output": "linear"},
+    "128³": FINEST,
+    "128³, G's rate 0.004": {**FINEST, "generator_learning_rate": 0.004},
+    "128³, G's rate 0.004, sigmoid": {**FINEST, "generator_learning_rate": 0.004, "output": "sigmoid"},
 }
 FINE_TERAFLOPS = 4.0
 SCORES = (
     ("COV", "coverage_iou"),
-    ("1-NNA", "nearest_neighbour_accuracy_iou"),
-    ("own", "nearest_neighbour_accuracy_iou_of_generated"),
-    ("ref", "nearest_neighbour_accuracy_iou_of_reference"),
-    ("1-NNA CD", "nearest_neighbour_accuracy_chamfer"),
+    ("1-NNA", "nearest_neighbor_accuracy_iou"),
+    ("own", "nearest_neighbor_accuracy_iou_of_generated"),
+    ("ref", "nearest_neighbor_accuracy_iou_of_reference"),
+    ("1-NNA CD", "nearest_neighbor_accuracy_chamfer"),
     ("JSD", "occupancy_divergence"),
     ("diversity", "diversity"),
     ("distinct", "distinct_nearest_share"),
@@ -81,7 +81,7 @@ SCORES = (
     ("piece", "largest_piece"),
 )
 SHADES = ("#8fb3dd", "#3b6fb6", "#1d3f73", "#8a8a94", "#e8b48c", "#d9772b", "#8f4510")
-COLOURS = {**dict(zip(METHODS, SHADES, strict=True)), LINEAR: "#4c9a5b"}
+COLORS = {**dict(zip(METHODS, SHADES, strict=True)), LINEAR: "#4c9a5b"}
 
 
 def cells(seeds: int) -> list[Cell]:
@@ -137,17 +137,17 @@ def draw(path: Path, groups: dict[str, Sequence[dict]]) -> None:
     for panels, (title, rows) in zip(
         figure.subplots(len(groups), 2, squeeze=False), groups.items(), strict=True
     ):
-        for column, what in enumerate(("diversity", "distinct neighbours, share of 64")):
+        for column, what in enumerate(("diversity", "distinct neighbors, share of 64")):
             panel = panels[column]
             for run in rows:
                 xs, ys = ([point[index] for point in run["curve"]] for index in (0, 1 + column))
-                (handles[run["method"]],) = panel.plot(xs, ys, color=COLOURS[run["method"]], linewidth=1.2)
+                (handles[run["method"]],) = panel.plot(xs, ys, color=COLORS[run["method"]], linewidth=1.2)
             panel.set_title(title)
             panel.set_ylabel(what)
             panel.set_xlabel("compute, teraflops")
             panel.set_ylim(0, 1)
             panel.grid(alpha=0.3)
-    shown = [method for method in COLOURS if method in handles]
+    shown = [method for method in COLORS if method in handles]
     figure.legend(
         [handles[method] for method in shown], shown, loc="outside lower center", ncols=4, frameon=False
     )

@@ -93,7 +93,7 @@ class Member:
 
 
 def looks_like_archive(head: bytes) -> bool:
-    """Say whether a file that begins with `head` (262 bytes or more) is a zip or a tar, packed or plain."""
+    """Return whether a file that begins with `head` (262 bytes or more) is a zip or a tar."""
     is_packed = any(head.startswith(magic) for magic in _COMPRESSIONS)
     return is_packed or _is_zip(head) or head[_TAR_MAGIC_AT : _TAR_MAGIC_AT + 5] == b"ustar"
 
@@ -103,7 +103,7 @@ def _is_zip(head: bytes) -> bool:
 
 
 def lacks_its_end(archive: Path) -> bool:
-    """Say whether a file is a zip without its table of contents, which stands at the end.
+    """Return whether a file is a zip without its table of contents, which stands at the end.
 
     A tar has no such table: only unpacking shows whether it is whole.
     """
@@ -156,7 +156,7 @@ def unpack(archive: Path, target: Path, progress: Progress | None = None) -> Non
 
 
 def workplace(target: Path) -> Path:
-    """Give the folder in which `target` is unpacked: always the same, so that a killed run's is found."""
+    """Return the folder in which `target` is unpacked: always the same, so that a killed run's is found."""
     return target.with_name(f".{target.name}.unpacking")
 
 
@@ -166,7 +166,7 @@ def remove_remains(target: Path) -> None:
 
 
 def find_classes(folder: Path, depth: int = 2) -> Path | None:
-    """Give the folder, `folder` or one up to `depth` levels below, that holds CLASS/train/*.off."""
+    """Return the folder, this or at most `depth` levels below, with CLASS/train/*.off."""
     children = sorted(child for child in folder.iterdir() if child.is_dir())
     if any(next((child / "train").glob("*.off"), None) for child in children):
         return folder
@@ -242,7 +242,7 @@ class Names:
         self.count = 0
 
     def check(self, name: str, is_folder: bool) -> tuple[str, ...] | None:
-        """Give the parts of a relative path for `name`, or None if it is to be left out.
+        """Return the parts of a relative path for `name`, or None if it is to be left out.
 
         Raises
         ------
@@ -290,7 +290,7 @@ def _is_too_long(parts: tuple[str, ...]) -> bool:
 
 
 def _without_case(part: str) -> str:
-    """Give the same for names that some system takes for one (Unicode's canonical caseless match)."""
+    """Return the same for names that some system takes for one (Unicode's canonical caseless match)."""
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", part).casefold())
 
 

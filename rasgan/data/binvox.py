@@ -22,11 +22,11 @@ _RUNS = {"binvox": ([],), "exact": ([_SURFACE],), "solid": ([], [_SURFACE])}
 
 
 def find_binvox(program: str) -> str:
-    """Give the path of the executable `program`, a path or a name on PATH; `UserError` if there is none."""
+    """Return the path of the executable `program`, a path or a name on PATH; `UserError` if there is none."""
     found = shutil.which(program) or shutil.which(str(Path(program).absolute()))
     if found is None:
         raise UserError(
-            f"{program}: no such program that may be run; leave out -b to use the built-in voxeliser."
+            f"{program}: no such program that may be run; leave out -b to use the built-in voxelizer."
         )
     return str(Path(found).absolute())
 
@@ -40,7 +40,7 @@ def run_binvox(
     up: str = "z",
     timeout_s: float = TIMEOUT_S,
 ) -> np.ndarray:
-    """Voxelise a mesh file with Binvox.
+    """Voxelize a mesh file with Binvox.
 
     Binvox works on a copy in a temporary folder: a glued .off header, which it cannot read, is mended there,
     other formats reach it as .off, and its habit of writing NAME_1.raw where NAME.raw exists does no harm.

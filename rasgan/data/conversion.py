@@ -27,18 +27,18 @@ MOST_JOBS = 61 if sys.platform == "win32" else 1024
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How meshes are voxelised; see `rasgan.data.voxelize.voxelize` and `rasgan.data.meshes.read_mesh`."""
+class ConversionOptions:
+    """How meshes are voxelized; see `rasgan.data.voxelize.voxelize` and `rasgan.data.meshes.read_mesh`."""
 
     resolution: int = 64
     mode: str = "binvox"
     center: bool = False
     up: str = "z"
-    binvox: str | None = None  # path of the real program; None: the built-in voxeliser
+    binvox: str | None = None  # path of the real program; None: the built-in voxelizer
 
 
 @dataclass
-class Summary:
+class ConversionSummary:
     """What became of the meshes of a folder."""
 
     converted: int = 0
@@ -49,11 +49,11 @@ class Summary:
 
 def convert_folder(
     folder: Path,
-    settings: Settings,
+    settings: ConversionOptions,
     jobs: int | None = None,
     overwrite: bool = False,
     progress: Callable[..., Iterable] = lambda outcomes, **_: outcomes,
-) -> Summary:
+) -> ConversionSummary:
     """Convert every mesh below `folder` to a .raw beside it; one bad mesh does not stop the rest.
 
     A .raw that is there with the right size is left as it is. One of another size is never overwritten
@@ -63,7 +63,7 @@ def convert_folder(
     ----------
     folder : Path
         Searched with its subfolders; linked subfolders, ``__MACOSX`` and dot names are passed over.
-    settings : Settings
+    settings : ConversionOptions
         The same for every mesh.
     jobs : int, optional
         Processes; default: as many as there are cores to run on. The calling script needs the usual
@@ -78,12 +78,12 @@ def convert_folder(
     UserError
         If there is no such folder or no mesh in it, or if a worker process was killed.
     """
-    summary = Summary()
+    summary = ConversionSummary()
     meshes = find_meshes(Path(folder), summary.failed)
     if not meshes and not summary.failed:
         raise UserError(f"{folder}: no meshes ({', '.join(SUFFIXES)}) in this folder; check -m.")
     if settings.binvox is not None:
-        settings = Settings(**{**vars(settings), "binvox": find_binvox(settings.binvox)})
+        settings = ConversionOptions(**{**vars(settings), "binvox": find_binvox(settings.binvox)})
 
     todo = []
     for raw, sources in _by_raw(meshes).items():
@@ -97,7 +97,7 @@ def convert_folder(
             summary.already_there += 1
         else:
             summary.failed[sources[0]] = (
-                f"{raw.name} is already there but holds {size} bytes, not {settings.resolution} cubed; "
+                f"{raw.name} is already there but holds {size} bytes, not {settings.resolution}³; "
                 "delete it or use --overwrite."
             )
 
@@ -145,7 +145,7 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def convert_mesh(mesh: Path, settings: Settings) -> np.ndarray:
+def convert_mesh(mesh: Path, settings: ConversionOptions) -> np.ndarray:
     """Convert one mesh, write its .raw and give the (n, n, n) bool grid."""
     options = {"resolution": settings.resolution, "mode": settings.mode, "center": settings.center}
     if settings.binvox is not None:
@@ -160,7 +160,7 @@ Outcome = tuple[Path, str | None, bool]
 """A mesh, why it failed (None: it did not), and whether its grid came out empty."""
 
 
-def _try_mesh(mesh: Path, settings: Settings) -> Outcome:
+def _try_mesh(mesh: Path, settings: ConversionOptions) -> Outcome:
     try:
         return mesh, None, not convert_mesh(mesh, settings).any()
     except UserError as error:
@@ -171,8 +171,8 @@ def _try_mesh(mesh: Path, settings: Settings) -> Outcome:
         return mesh, "it does not fit into memory; use fewer --jobs or a mesh with fewer faces.", False
 
 
-def _convert_all(meshes: list[Path], settings: Settings, jobs: int) -> Iterator[Outcome]:
-    """Give the outcomes as they come; closing this early leaves no process and no half-written file."""
+def _convert_all(meshes: list[Path], settings: ConversionOptions, jobs: int) -> Iterator[Outcome]:
+    """Return the outcomes as they come; closing this early leaves no process and no half-written file."""
     if jobs <= 1:
         yield from map(functools.partial(_try_mesh, settings=settings), meshes)
         return
@@ -204,7 +204,7 @@ def _become_worker() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _work(mesh: Path, settings: Settings) -> Outcome:
+def _work(mesh: Path, settings: ConversionOptions) -> Outcome:
     try:
         return _try_mesh(mesh, settings)
     except SystemExit:  # asked to end: temporary files are gone by now, and the pool would hand on more work

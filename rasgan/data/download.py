@@ -111,12 +111,12 @@ def fetch(
 
 
 def was_fetched(target: Path) -> bool:
-    """Say whether `target` is a file that `fetch` brought, now or in an earlier run."""
+    """Return whether `target` is a file that `fetch` brought, now or in an earlier run."""
     return target.is_file() and PartialFile(target).note() is not None
 
 
 def has_note(target: Path) -> bool:
-    """Say whether anything tells of a fetched file, which `remove` may have removed without ending."""
+    """Return whether anything tells of a fetched file, which `remove` may have removed without ending."""
     return PartialFile(target).note_path.exists()
 
 
@@ -151,7 +151,7 @@ class PartialFile:
         return note if is_sound and isinstance(note.validator, str | None) else None
 
     def continues(self, url: str) -> bool:
-        """Say whether what is there came from `url` and can be continued."""
+        """Return whether what is there came from `url` and can be continued."""
         note = self.note()
         return self.size > 0 and note is not None and note.url == url and note.is_plain
 
@@ -170,7 +170,7 @@ class PartialFile:
         self.note_path.unlink(missing_ok=True)
 
     def finish(self) -> None:
-        """Give the file its name; the note stays and tells that it was downloaded here."""
+        """Return the file its name; the note stays and tells that it was downloaded here."""
         with self.path.open("rb+") as file:
             os.fsync(file.fileno())
         self.path.replace(self.target)
@@ -268,7 +268,7 @@ class _Session(requests.Session):
 
 
 def _redirected(url: str, target: str) -> str:
-    """Give the address that a redirect from `url` leads to."""
+    """Return the address that a redirect from `url` leads to."""
     try:
         address = urljoin(url, target)
     except ValueError:
@@ -348,7 +348,7 @@ def _check_whole(partial: PartialFile) -> None:
 
 
 def _chunks(response: requests.Response, patience: Patience) -> Iterator[bytes]:
-    """Give the body as it comes, and up on a server that sends too slowly to ever end."""
+    """Return the body as it comes, and up on a server that sends too slowly to ever end."""
     # read1 returns what is there; read waits for a full chunk, which a trickling server never fills.
     # urllib3 before 2.2 has no read1.
     read = getattr(response.raw, "read1", response.raw.read)
@@ -364,12 +364,12 @@ def _chunks(response: requests.Response, patience: Patience) -> Iterator[bytes]:
 
 
 def _is_encoded(response: requests.Response) -> bool:
-    """Say whether the body is compressed for transport, against the request."""
+    """Return whether the body is compressed for transport, against the request."""
     return response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
 
 
 def _announced_total(response: requests.Response) -> int | None:
-    """Give the size of the whole file that a 200 announces; None if it does not."""
+    """Return the size of the whole file that a 200 announces; None if it does not."""
     length = response.headers.get("Content-Length", "")
     if _is_encoded(response) or not re.fullmatch(r"[0-9]{1,18}", length):
         return None
@@ -404,7 +404,7 @@ def _continued_total(response: requests.Response, partial: PartialFile, have: in
 
 
 def _validator(response: requests.Response) -> str | None:
-    """Give what names this version of the file and may stand in If-Range: a strong ETag, or a date."""
+    """Return what names this version of the file and may stand in If-Range: a strong ETag, or a date."""
     etag = response.headers.get("ETag", "")
     if re.fullmatch(r'"[!#-~]*"', etag):
         return etag

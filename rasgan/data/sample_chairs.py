@@ -6,7 +6,7 @@ both ends. So each part is a closed surface, and parts may overlap as the wood o
 Lengths are in voxels of a 64-cubed grid that the chair's longest side just fills. Axes as in ModelNet10::
 
         z (up)    the back stands at large y, whoever sits down looks towards -y,
-        |         and x runs across the seat; the bounding box is centred at x = y = 0
+        |         and x runs across the seat; the bounding box is centered at x = y = 0
         |    y
         |  /
         | /
@@ -28,10 +28,10 @@ TRAIN, TEST = 500, 100
 """How many chairs the sample set has."""
 
 MIN_THICKNESS = 1.5
-"""No part is thinner, in voxels: a disc this wide holds a voxel centre wherever it lies (1.5 > sqrt 2)."""
+"""No part is thinner, in voxels: a disc this wide holds a voxel center wherever it lies (1.5 > sqrt 2)."""
 
 GAP = 3.6
-"""Free space between neighbouring bars, in voxels: they stay apart on a grid half as fine."""
+"""Free space between neighboring bars, in voxels: they stay apart on a grid half as fine."""
 
 BASES = {"legs": 0.5, "pedestal": 0.25, "sled": 0.25}
 BACKS = {"solid": 0.22, "slatted": 0.2, "ladder": 0.19, "open": 0.17, "rounded": 0.22}
@@ -227,7 +227,7 @@ def seat(frame: Frame, rng: np.random.Generator) -> Part:
 
 
 def outline(frame: Frame, angle: np.ndarray) -> np.ndarray:
-    """Give (n, 2) points on the seat's rim, a superellipse; angle 0 is at +x, pi/2 at the back."""
+    """Return (n, 2) points on the seat's rim, a superellipse; angle 0 is at +x, pi/2 at the back."""
     cos, sin = np.cos(angle), np.sin(angle)
     x = frame.width / 2 * np.sign(cos) * np.abs(cos) ** (2 / frame.power)
     y = frame.depth / 2 * np.sign(sin) * np.abs(sin) ** (2 / frame.power)
@@ -676,12 +676,12 @@ def bar(start, end, axis: int, size, end_size=None, is_round: bool = False) -> P
 
 
 def rectangle(u: float, v: float) -> np.ndarray:
-    """Give the (4, 2) corners of a rectangle around the origin."""
+    """Return the (4, 2) corners of a rectangle around the origin."""
     return np.array([[-u, -v], [u, -v], [u, v], [-u, v]]) / 2
 
 
 def circle(across: float, sides: int) -> np.ndarray:
-    """Give the (sides, 2) corners of a regular polygon, `across` from side to opposite side."""
+    """Return the (sides, 2) corners of a regular polygon, `across` from side to opposite side."""
     angle = 2 * np.pi * (np.arange(sides) + 0.5) / sides
     return across / 2 / np.cos(np.pi / sides) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
@@ -699,13 +699,13 @@ def turn(part: Part, angle: float) -> Part:
 
 
 def signed_volume(vertices: np.ndarray, faces: np.ndarray) -> float:
-    """Give the volume inside a closed surface: positive where its faces are wound outwards."""
+    """Return the volume inside a closed surface: positive where its faces are wound outwards."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
 
 
 def fit(parts: list[Part]) -> list[Part]:
-    """Scale a chair's parts together until its longest side is `GRID`; centre it and stand it on z = 0."""
+    """Scale a chair's parts together until its longest side is `GRID`; center it and stand it on z = 0."""
     corners = np.concatenate([vertices for vertices, _ in parts])
     low, high = corners.min(axis=0), corners.max(axis=0)
     scale = GRID / (high - low).max()

@@ -1,13 +1,13 @@
 """Meshes to voxel grids: the rule that Binvox follows, in numpy alone.
 
 A mesh is moved so that its lowest corner lies at the origin and scaled so that its longest side is exactly
-`resolution` voxels. Voxel i of an axis then spans [i, i + 1) and is judged at its centre, i + 0.5::
+`resolution` voxels. Voxel i of an axis then spans [i, i + 1) and is judged at its center, i + 0.5::
 
     position   0       1       2       3
-               |---o---|---o---|---o---|      o  centre: lines run through these alone
+               |---o---|---o---|---o---|      o  center: lines run through these alone
     voxel          0       1       2
 
-Whether a voxel is filled is read from the places where the three axis-parallel lines through its centre cross
+Whether a voxel is filled is read from the places where the three axis-parallel lines through its center cross
 the triangles of the mesh. The rule was found by measuring Binvox 1.22 and 1.27 (patrickmin.com/binvox).
 """
 
@@ -43,7 +43,7 @@ def voxelize(
     resolution : int
         Voxels a side.
     mode : {"binvox", "exact", "solid"}
-        "binvox": what Binvox fills without options; parts too thin to hold a voxel centre vanish.
+        "binvox": what Binvox fills without options; parts too thin to hold a voxel center vanish.
         "exact": every voxel that a face touches, the inside left empty (Binvox's ``-e``).
         "solid": all voxels of both, so that no part is lost and the inside is filled.
     center : bool
@@ -81,10 +81,10 @@ def place(vertices: np.ndarray, resolution: int, center: bool = False) -> np.nda
 def fill(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarray:
     """Fill the inside as Binvox does by default: carve or vote.
 
-    Carve: on all three lines through the centre, a crossing lies before it and another behind it.
-    Vote: of the six ways from the centre to the border of the grid, at least three cross an odd number of
+    Carve: on all three lines through the center, a crossing lies before it and another behind it.
+    Vote: of the six ways from the center to the border of the grid, at least three cross an odd number of
     triangles.
-    A crossing exactly at a centre counts as lying before it.
+    A crossing exactly at a center counts as lying before it.
 
     Parameters
     ----------
@@ -113,10 +113,10 @@ def fill(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarray:
 
 
 def count_crossings(points: np.ndarray, faces: np.ndarray, resolution: int, axis: int) -> np.ndarray:
-    """Count where the lines along `axis` through the voxel centres cross the triangles.
+    """Count where the lines along `axis` through the voxel centers cross the triangles.
 
-    A triangle is cut into rows (planes through centres across the first other axis), each row into cells
-    (centres along the second). Both cuts are half open and start from the edges alone, whose crossings come
+    A triangle is cut into rows (planes through centers across the first other axis), each row into cells
+    (centers along the second). Both cuts are half open and start from the edges alone, whose crossings come
     out equal to the last bit for the triangles on either side: a line through a shared edge therefore
     crosses one of the two, and a closed mesh is crossed an even number of times.
 
@@ -135,13 +135,13 @@ def count_crossings(points: np.ndarray, faces: np.ndarray, resolution: int, axis
     -------
     crossings : (n, n, n + 1) int array
         Entry [r, c, k]: crossings of the line through row r and column c of the other two axes (in grid
-        order) that lie after centre k - 1 and not after centre k; k = n is behind the last centre.
+        order) that lie after center k - 1 and not after center k; k = n is behind the last center.
     """
     n = resolution
     row_axis, column_axis = (a for a in range(3) if a != axis)
     crossings = np.zeros(n * n * (n + 1), dtype=np.int64)
-    first_rows = _first_centre(points[:, row_axis])[faces]
-    first_columns = _first_centre(points[:, column_axis])[faces]
+    first_rows = _first_center(points[:, row_axis])[faces]
+    first_columns = _first_center(points[:, column_axis])[faces]
     cells = np.ptp(first_rows, axis=1) * np.ptp(first_columns, axis=1)
     crossed = np.flatnonzero(cells)
     for part in _chunks(cells[crossed]):
@@ -150,8 +150,8 @@ def count_crossings(points: np.ndarray, faces: np.ndarray, resolution: int, axis
         order = np.argsort(u, axis=0)
         u, v, w = (np.take_along_axis(values, order, axis=0) for values in (u, v, w))
 
-        first = _first_centre(u[0])
-        face, row = _expand(first, _first_centre(u[2]))
+        first = _first_center(u[0])
+        face, row = _expand(first, _first_center(u[2]))
         at = row + 0.5
         lower = at < u[1, face]  # the second edge is corners 0-1 below the middle corner, 1-2 above it
         v_long, w_long = _along_edge(at, face, 0, 2, u, v, w)
@@ -160,16 +160,16 @@ def count_crossings(points: np.ndarray, faces: np.ndarray, resolution: int, axis
         v_start, v_end = np.where(swapped, v_short, v_long), np.where(swapped, v_long, v_short)
         w_start, w_end = np.where(swapped, w_short, w_long), np.where(swapped, w_long, w_short)
 
-        stretch, column = _expand(_first_centre(v_start), _first_centre(v_end))
+        stretch, column = _expand(_first_center(v_start), _first_center(v_end))
         v_start, v_end, w_start, w_end = (x[stretch] for x in (v_start, v_end, w_start, w_end))
         depth = w_start + (column + 0.5 - v_start) / (v_end - v_start) * (w_end - w_start)
         line = row[stretch] * n + column
-        crossings += np.bincount(line * (n + 1) + _first_centre(depth), minlength=crossings.size)
+        crossings += np.bincount(line * (n + 1) + _first_center(depth), minlength=crossings.size)
     return crossings.reshape(n, n, n + 1)
 
 
-def _first_centre(position: np.ndarray) -> np.ndarray:
-    """Index of the first voxel whose centre is not before `position`."""
+def _first_center(position: np.ndarray) -> np.ndarray:
+    """Index of the first voxel whose center is not before `position`."""
     return np.ceil(position - 0.5).astype(np.int64)
 
 

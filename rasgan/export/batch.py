@@ -64,7 +64,7 @@ Source = TypeVar("Source", Path, Shape)
 
 
 @dataclass
-class Summary:
+class ExportSummary:
     """What became of the files of a run."""
 
     written: list[Path] = field(default_factory=list)
@@ -209,13 +209,13 @@ def spread(shapes: list[Shape], most: int) -> list[Shape]:
 
 
 def target_of(source: Source, folder: Path, suffix: str) -> Path:
-    """Give the file in `folder` that `source` becomes: only its last suffix is exchanged."""
+    """Return the file in `folder` that `source` becomes: only its last suffix is exchanged."""
     return folder / f"{source.stem}{suffix}"
 
 
 def export_all(
     sources: Iterable[Source], folder: Path, suffix: str, export: Callable[[Source, Path], None]
-) -> Summary:
+) -> ExportSummary:
     """Export each file that has no result in `folder` yet; one that fails does not stop the others.
 
     Parameters
@@ -230,7 +230,7 @@ def export_all(
         Reads its first and writes its second argument. A `UserError` is recorded, an `EmptyShapeError`
         apart from the others; whatever else goes wrong (a full disk) ends the whole export.
     """
-    summary = Summary()
+    summary = ExportSummary()
     for source in sources:
         target = target_of(source, folder, suffix)
         if target.exists():

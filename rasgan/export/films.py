@@ -60,7 +60,7 @@ def _crop_alike(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def _add_caption(frame: np.ndarray, caption: str) -> np.ndarray:
-    """Write a line of text, centred, below a picture."""
+    """Write a line of text, centered, below a picture."""
     height, width, _ = frame.shape
     image = Image.new("RGB", (width, height + CAPTION), "white")
     image.paste(Image.fromarray(frame))

@@ -10,8 +10,8 @@ from rasgan.files import atomic_path
 
 WHITE = (255, 255, 255)
 BACKGROUND = 0
-"""Place of the background among the 256 colours: averaged with what is nearly the same, it would change."""
-PALETTE_SAMPLES = 200_000  # pixels that the colours are chosen from
+"""Place of the background among the 256 colors: averaged with what is nearly the same, it would change."""
+PALETTE_SAMPLES = 200_000  # pixels that the colors are chosen from
 
 
 def write_gif(
@@ -30,7 +30,7 @@ def write_gif(
     durations_ms : sequence of int
         One for each frame; the format counts hundredths of a second.
     background : three ints, 0 to 255
-        The colour of which every pixel stays as it is.
+        The color of which every pixel stays as it is.
     """
     palette = _palette(frames, background)
     images = [_with_palette(frame, palette, background) for frame in frames]
@@ -47,7 +47,7 @@ def write_gif(
 
 
 def _palette(frames: Sequence[np.ndarray], background: tuple[int, int, int]) -> Image.Image:
-    """Choose the colours for all frames; give them as the palette of an image of one pixel."""
+    """Choose the colors for all frames; give them as the palette of an image of one pixel."""
     samples = []
     for frame in frames:
         drawn = frame[(frame != background).any(axis=2)]
@@ -62,9 +62,9 @@ def _palette(frames: Sequence[np.ndarray], background: tuple[int, int, int]) -> 
 
 
 def _with_palette(frame: np.ndarray, palette: Image.Image, background: tuple[int, int, int]) -> Image.Image:
-    """Replace each colour of a frame by the nearest of the palette, the background by itself."""
+    """Replace each color of a frame by the nearest of the palette, the background by itself."""
     # dither would crawl from frame to frame
     image = Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
-    # Pillow looks up only some bits of a colour, so what is near to the background is mixed up with it.
+    # Pillow looks up only some bits of a color, so what is near to the background is mixed up with it.
     image.paste(BACKGROUND, mask=Image.fromarray((frame == background).all(axis=2)))
     return image

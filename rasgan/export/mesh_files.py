@@ -17,7 +17,7 @@ class Format:
     """How the programs that read a format take its numbers."""
 
     rotation: np.ndarray  # (3, 3) int: from `surface_mesh`'s axes to the file's; determinant +1
-    millimetres: float  # that one unit stands for, where a length is asked for
+    millimeters: float  # that one unit stands for, where a length is asked for
     write: Write
 
 
@@ -37,7 +37,7 @@ def write_model(
     box : float
         Edge of the whole grid, in the unit of `vertices`.
     longest_mm : float, optional
-        Scale the longest side of the object to this many millimetres, in the unit of the format, and move
+        Scale the longest side of the object to this many millimeters, in the unit of the format, and move
         the lowest corner of its bounding box to the origin. Default: unit and place within the box are kept.
     """
     target = FORMATS[path.suffix]
@@ -45,7 +45,7 @@ def write_model(
     vertices = vertices @ target.rotation.T + box * (target.rotation < 0).any(axis=1)
     if longest_mm is not None:
         low, high = vertices.min(axis=0), vertices.max(axis=0)
-        vertices = (vertices - low) * (longest_mm / target.millimetres / (high - low).max())
+        vertices = (vertices - low) * (longest_mm / target.millimeters / (high - low).max())
     target.write(path, vertices, faces)
 
 

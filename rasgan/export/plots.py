@@ -19,7 +19,7 @@ from rasgan.voxels import OCCUPIED_ABOVE, is_occupied, surface_points
 INK = "#2b2b33"
 FAINT = "#8a8a94"
 DISCRIMINATOR, GENERATOR, VALIDATION = "#3b6fb6", "#d9772b", "#4c9a6a"
-"""One colour for each player, here and in every figure."""
+"""One color for each player, here and in every figure."""
 
 SCATTER_INCHES, LOSSES_INCHES, DPI = (6.4, 6.4), (9.6, 5.4), 100
 MARKER_SIZE = 25
@@ -64,14 +64,14 @@ def draw_losses(
     figure = Figure(LOSSES_INCHES, dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     seen = []
-    for name, losses, colour in curves:
+    for name, losses, color in curves:
         losses = np.asarray(losses, dtype=float)
         measured = np.isfinite(losses)
         is_long = measured.sum() >= SMOOTHING_WINDOW
         raw_look = {"linewidth": 0.6, "alpha": 0.3} if is_long else {"linewidth": 1.2, "label": name}
-        axes.plot(epochs, np.where(measured, losses, np.nan), color=colour, **raw_look)
+        axes.plot(epochs, np.where(measured, losses, np.nan), color=color, **raw_look)
         if is_long:
-            axes.plot(epochs[measured], smooth(losses[measured]), color=colour, linewidth=1.6, label=name)
+            axes.plot(epochs[measured], smooth(losses[measured]), color=color, linewidth=1.6, label=name)
         seen.append(losses[measured])
     seen = np.concatenate(seen)
     if seen.size:
@@ -86,12 +86,12 @@ def draw_losses(
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper right", frameon=False)
-    with mpl.rc_context({"agg.path.chunksize": 10_000}):  # long curves overflow the rasteriser otherwise
+    with mpl.rc_context({"agg.path.chunksize": 10_000}):  # long curves overflow the rasterizer otherwise
         save_figure(figure, path)
 
 
 class ScatterPlots:
-    """3-D scatter plots of surface voxels: x, y, z = axes 0, 2, 1, coloured by height.
+    """3-D scatter plots of surface voxels: x, y, z = axes 0, 2, 1, colored by height.
 
     One figure serves them all, because making axes anew takes a sixth of a picture's time.
 
@@ -175,7 +175,7 @@ def contact_sheet(
     columns = min(columns, len(shapes))
     shrink = max(2, round(0.4 * columns))  # more than five in a row are drawn smaller
     while True:
-        save_figure(_sheet(shapes, columns, labels, shrink), path, colours=256)
+        save_figure(_sheet(shapes, columns, labels, shrink), path, colors=256)
         excess = path.stat().st_size / (max(10, len(shapes)) * SHEET_BYTES)
         if excess <= 1 or shrink >= COARSEST:
             return
@@ -223,12 +223,12 @@ def _shorten(label: str, most: int) -> str:
     return f"{label[: most // 2 - 1]}…{label[-(most - most // 2) :]}"
 
 
-def save_figure(figure: Figure, path: Path, colours: int | None = None) -> None:
-    """Write a figure as PNG; `colours` limits them, which makes pictures without photographs far smaller."""
+def save_figure(figure: Figure, path: Path, colors: int | None = None) -> None:
+    """Write a figure as PNG; `colors` limits them, which makes pictures without photographs far smaller."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    if colours is not None:
-        image = image.quantize(colours, dither=Image.Dither.NONE)
+    if colors is not None:
+        image = image.quantize(colors, dither=Image.Dither.NONE)
     with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG", optimize=colours is not None)
+        image.save(temporary, format="PNG", optimize=colors is not None)

@@ -21,7 +21,7 @@ TILT = {0: 0.55, 1: 1.0, 2: 0.82}
 """How bright the side across each axis is in full light, which comes from high up on the left."""
 CLAY = np.array([240, 178, 112]) / 255
 DARK = np.array([46, 38, 66]) / 255
-"""Colours in full light and in none."""
+"""Colors in full light and in none."""
 
 
 def picture(occupied: np.ndarray, scale: int = 1, whole_box: bool = False) -> np.ndarray:
@@ -94,7 +94,7 @@ def smooth_picture(occupied: np.ndarray, shrink: int, whole_box: bool = False) -
 def _side(
     voxels: np.ndarray, axis: int, light: np.ndarray, edges: np.ndarray, origin: np.ndarray, width: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give every pixel of one side of the marked voxels: its index, brightness and nearness, (m,) each."""
+    """Return every pixel of one side of the marked voxels: its index, brightness and nearness, (m,) each."""
     plane = [other for other in range(3) if other != axis]
     index = np.argwhere(voxels)
     outside = index.copy()
@@ -134,7 +134,7 @@ def _pattern(sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _light(grid: np.ndarray, reach: float) -> np.ndarray:
-    """Say how much light reaches each voxel, 0 to about 1: the sun from the left, and the open sky.
+    """Return how much light reaches each voxel, 0 to about 1: the sun from the left, and the open sky.
 
     The sky is hidden by what is occupied within about `reach` voxels.
     """

@@ -8,7 +8,7 @@ FARTHEST = 10.0
 """No score counts as further than this from the threshold (they are trained towards 0 and 1)."""
 
 NEAREST = 0.01
-"""Nor as nearer than this: the surface keeps off voxel centres, where its triangles would have no area."""
+"""Nor as nearer than this: the surface keeps off voxel centers, where its triangles would have no area."""
 
 
 def check_installed() -> None:
@@ -44,7 +44,7 @@ def smooth_mesh(
     vertices : (v, 3) float array
         Axes, place and box as of `rasgan.voxels.surface_mesh`, whose box it fills where the grid is full.
     faces : (f, 3) int array
-        Counter-clockwise seen from outside. The surface is closed; every occupied voxel's centre lies
+        Counter-clockwise seen from outside. The surface is closed; every occupied voxel's center lies
         inside, every other one outside.
 
     Notes
@@ -65,6 +65,6 @@ def smooth_mesh(
     field = np.pad(field, 1, mode="edge")
     field[outside] = -np.abs(field[outside])
     places, faces, _, _ = marching_cubes(field, 0.0)
-    vertices = (places.astype(np.float64) - 0.5) * edge  # a voxel's centre lies half an edge inside it
+    vertices = (places.astype(np.float64) - 0.5) * edge  # a voxel's center lies half an edge inside it
     vertices[:, 0] = occupied.shape[0] * edge - vertices[:, 0]  # a reflection: it turns every triangle over
     return vertices, faces

@@ -1,7 +1,7 @@
 """Checkpoints: all that a resumed run needs, whole or absent.
 
 A checkpoint is up to two files in the run's checkpoint folder: ``EPOCH.pt`` with both networks, the gate, the
-history and the settings, and ``EPOCH.optim.pt`` with the optimisers' state, twice as large. The second is
+history and the settings, and ``EPOCH.optim.pt`` with the optimizers' state, twice as large. The second is
 written first, so a checkpoint counts once ``EPOCH.pt`` is there. Older epochs keep the networks only.
 
 A run that is stopped within an epoch leaves ``EPOCH+STEP.pt``: so many finished epochs and steps of the next.
@@ -53,14 +53,14 @@ def saved_positions(folder: Path) -> list[Position]:
 
 
 def save_checkpoint(folder: Path, position: Position, state: dict, optimizers: dict, keep: int) -> None:
-    """Write a checkpoint; keep the optimisers' state of the newest `keep` epochs only.
+    """Write a checkpoint; keep the optimizers' state of the newest `keep` epochs only.
 
     Parameters
     ----------
     state : dict
         Tensors, numbers, strings and containers of them; no other objects.
     optimizers : dict
-        The optimisers' state by name.
+        The optimizers' state by name.
     """
     _save(optimizers_path(folder, position), optimizers)
     _save(weights_path(folder, position), {"format": FORMAT, **state})
@@ -121,7 +121,7 @@ def load_checkpoint(folder: Path, position: Position) -> dict:
 
 
 def load_optimizers(folder: Path, position: Position) -> dict | None:
-    """Read the optimisers' state of a checkpoint; None where it was dropped."""
+    """Read the optimizers' state of a checkpoint; None where it was dropped."""
     path = optimizers_path(folder, position)
     return _load(path) if path.exists() else None
 
@@ -145,7 +145,7 @@ def weights_path(folder: Path, position: Position) -> Path:
 
 
 def optimizers_path(folder: Path, position: Position) -> Path:
-    """Path of the file with the optimisers' state."""
+    """Path of the file with the optimizers' state."""
     return Path(folder) / f"{position}.optim.pt"
 
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 
 from rasgan.errors import UserError
-from rasgan.training.schedules import Pace, Row
+from rasgan.training.schedules import Row, ScheduleState
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainConfig:
     """All numbers and choices that, with the data, determine a run; the defaults are the tutorial's."""
 
     resolution: int = 64
@@ -43,13 +43,13 @@ class Settings:
                 raise ValueError(f"{name} must be at least 1: {getattr(self, name)}")
 
     def state_dict(self) -> dict:
-        """Give plain numbers and strings, as checkpoints and JSON hold them."""
+        """Return plain numbers and strings, as checkpoints and JSON hold them."""
         return asdict(self)
 
-    def pace(self) -> Pace:
+    def schedule_state(self) -> ScheduleState:
         """Stand at the start of the schedule; without one, a single row holds both learning rates."""
         constant = Row(self.epochs, self.generator_learning_rate, self.discriminator_learning_rate)
-        return Pace(tuple(Row(*row) for row in self.schedule) or (constant,), self.stop_ratio)
+        return ScheduleState(tuple(Row(*row) for row in self.schedule) or (constant,), self.stop_ratio)
 
 
 PRESET_RESOLUTION = 32
@@ -57,7 +57,7 @@ PRESET_RESOLUTION = 32
 
 RECIPES: dict[str, dict] = {
     "tutorial": {},
-    # Relativistic pairing with zero-centred penalties on reals and fakes, no normalisation in the
+    # Relativistic pairing with zero-centered penalties on reals and fakes, no normalization in the
     # discriminator: Huang et al. 2024, "The GAN is dead; long live the GAN!"
     "stable": {
         "loss": "rsgan",
@@ -76,7 +76,7 @@ RECIPES: dict[str, dict] = {
 }
 LOSS_PRESETS: dict[str, dict] = {
     # What belongs to a loss. WGAN-GP as in the tutorial's repository: penalty 10, five steps of the critic
-    # for one of the generator, no normalisation in the critic.
+    # for one of the generator, no normalization in the critic.
     "wgan-gp": {
         "penalty": 10.0,
         "penalty_every": 1,
@@ -95,14 +95,14 @@ CHANGEABLE = RATES | {"epochs", "schedule", "stop_ratio"}
 
 
 def recipe_presets(recipe: str, resolution: int) -> dict:
-    """Give the presets of a recipe for grids of this edge.
+    """Return the presets of a recipe for grids of this edge.
 
     The penalty grows with the number of voxels. A shape drawn on a grid twice as fine has eight times as
     many, and a discriminator that tells it apart as well needs an eighth of the slope by each, an eighth of
     the squared norm in all. Eight times the weight leaves its penalty what it was. The generator's learning
-    rate doubles from 32 to 64 cubed and stays there; the discriminator's stays throughout. Beyond 64 cubed
+    rate doubles from 32 to 64³ and stays there; the discriminator's stays throughout. Beyond 64³
     the output is linear: behind a sigmoid every voxel starts at 0.5, which is occupied, and the finer the
-    grid, the longer it takes to empty. Tried at 32, 64 and 128 cubed, benchmarks/studies/recipes.md.
+    grid, the longer it takes to empty. Tried at 32, 64 and 128³, benchmarks/studies/recipes.md.
     """
     presets = dict(RECIPES[recipe])
     finer = resolution / PRESET_RESOLUTION
@@ -114,7 +114,7 @@ def recipe_presets(recipe: str, resolution: int) -> dict:
     return presets
 
 
-def new_settings(recipe: str, given: Mapping[str, object]) -> Settings:
+def new_config(recipe: str, given: Mapping[str, object]) -> TrainConfig:
     """Combine a recipe's presets, those of its loss, and what the user typed; each wins over those before.
 
     `given` has no entry for what was left out. A schedule brings its length, unless epochs are given.
@@ -124,13 +124,13 @@ def new_settings(recipe: str, given: Mapping[str, object]) -> Settings:
     UserError
         If options contradict each other.
     """
-    presets = recipe_presets(recipe, given.get("resolution", Settings.resolution))
+    presets = recipe_presets(recipe, given.get("resolution", TrainConfig.resolution))
     loss = given.get("loss", presets.get("loss"))
-    settings = Settings(**{**presets, **LOSS_PRESETS.get(loss, {})})
+    settings = TrainConfig(**{**presets, **LOSS_PRESETS.get(loss, {})})
     return _take(settings, given)
 
 
-def _take(settings: Settings, given: Mapping[str, object]) -> Settings:
+def _take(settings: TrainConfig, given: Mapping[str, object]) -> TrainConfig:
     """Set what the user typed, and refuse what cannot be had together."""
     schedule = given.get("schedule", ())
     settings = replace(settings, **{**({"epochs": schedule[-1][0]} if schedule else {}), **given})
@@ -143,9 +143,9 @@ def _take(settings: Settings, given: Mapping[str, object]) -> Settings:
     return settings
 
 
-def resumed_settings(
+def resumed_config(
     stored: Mapping[str, object], recipe: str | None, given: Mapping[str, object]
-) -> Settings:
+) -> TrainConfig:
     """Combine what the user typed with the settings of the run that goes on.
 
     Raises
@@ -155,10 +155,10 @@ def resumed_settings(
     ValueError
         If the stored settings are not those of this version.
     """
-    known = {field.name for field in fields(Settings)}
+    known = {field.name for field in fields(TrainConfig)}
     if not set(stored) <= known:
         raise ValueError("settings that this version does not know")
-    old = asdict(Settings(**stored))
+    old = asdict(TrainConfig(**stored))
     wanted = {**({} if recipe is None else recipe_presets(recipe, old["resolution"])), **given}
     fixed = {name: value for name, value in wanted.items() if name not in CHANGEABLE}
     clashes = [
@@ -168,4 +168,4 @@ def resumed_settings(
     ]
     if clashes:
         raise UserError(f"a resumed run keeps its settings; leave out {', '.join(clashes)}.")
-    return _take(Settings(**stored), given)
+    return _take(TrainConfig(**stored), given)

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from rasgan.blocks import voxels_of
 from rasgan.errors import UserError
 from rasgan.files import read_raw
-from rasgan.networks import voxels_of
 from rasgan.voxels import max_pool
 
 
 class Shapes:
-    """All shapes of a folder, a byte for each block of 2x2x2 voxels (36 KB a shape at 64 cubed).
+    """All shapes of a folder, a byte for each block of 2x2x2 voxels (36 KB a shape at 64³).
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Shapes:
         return np.stack([unpack(packed) for packed in self.packed.cpu().numpy()])
 
     def blocks(self, indices: np.ndarray) -> Tensor:
-        """Unpack the shapes at (B,) `indices` to blocks (`rasgan.networks.blocks_of`), float32."""
+        """Unpack the shapes at (B,) `indices` to blocks (`rasgan.blocks.blocks_of`), float32."""
         bytes_ = self.packed[torch.from_numpy(indices).to(self.packed.device)]
         return embedding(bytes_.int(), self.voxels_of_byte).permute(0, 4, 1, 2, 3)
 
@@ -105,7 +105,7 @@ def fit(grid: np.ndarray, resolution: int, path: Path) -> np.ndarray:
     edge = grid.shape[0]
     if edge % resolution:
         raise UserError(
-            f"{path}: this grid is {edge} cubed, which does not fit --resolution {resolution}; "
+            f"{path}: this grid is {edge}³, which does not fit --resolution {resolution}; "
             f"convert the meshes again with --resolution {resolution}, or train with --resolution {edge}."
         )
     return max_pool(grid, edge // resolution)

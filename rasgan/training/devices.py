@@ -63,7 +63,7 @@ def read_later(values: Tensor) -> Callable[[], list[float]]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an exception means that some memory is full."""
+    """Return whether an exception means that some memory is full."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 

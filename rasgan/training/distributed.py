@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from rasgan.errors import UserError
 
@@ -21,35 +21,35 @@ T = TypeVar("T")
 Rows = TypeVar("Rows", np.ndarray, Tensor)
 
 
-def size() -> int:
+def world_size() -> int:
     """Count the processes of this run."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Give this process's number, from 0."""
+    """Return this process's number, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def leads() -> bool:
-    """Say whether this is the one process that writes files and prints."""
+def is_rank_0() -> bool:
+    """Return whether this is the one process that writes files and prints."""
     return rank() == 0
 
 
-def is_wanted() -> bool:
-    """Say whether torchrun started this process beside others."""
+def launched_by_torchrun() -> bool:
+    """Return whether torchrun started this process beside others."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def own_device(device: torch.device) -> torch.device:
-    """Give each process of a machine its own GPU; other devices are shared.
+    """Return each process of a machine its own GPU; other devices are shared.
 
     Raises
     ------
     UserError
         If the machine has fewer GPUs than processes.
     """
-    if device.type != "cuda" or not is_wanted():
+    if device.type != "cuda" or not launched_by_torchrun():
         return device
     index, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if index >= there:
@@ -67,7 +67,7 @@ def joined(device: torch.device) -> Iterator[None]:
     UserError
         If another process dies inside the block.
     """
-    if not is_wanted():
+    if not launched_by_torchrun():
         yield
         return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
@@ -86,7 +86,7 @@ def joined(device: torch.device) -> Iterator[None]:
 
 def share(rows: Rows) -> Rows:
     """Take this process's rows of a batch whose length the number of processes divides."""
-    each = len(rows) // size()
+    each = len(rows) // world_size()
     return rows[rank() * each : (rank() + 1) * each]
 
 
@@ -96,9 +96,9 @@ def gather(rows: Tensor) -> Tensor:
     A loss of all rows is then the same number everywhere, and its gradients, summed over the processes
     (`sum_gradients`), are those of one process with the whole batch.
     """
-    if size() == 1:
+    if world_size() == 1:
         return rows
-    parts = [torch.empty_like(rows) for _ in range(size())]
+    parts = [torch.empty_like(rows) for _ in range(world_size())]
     dist.all_gather(parts, rows.detach().contiguous())
     parts[rank()] = rows
     return torch.cat(parts)
@@ -106,12 +106,12 @@ def gather(rows: Tensor) -> Tensor:
 
 def average(x: Tensor) -> Tensor:
     """Average a tensor of one shape over the processes; gradients flow to all of them."""
-    return x if size() == 1 else _Sum.apply(x) / size()
+    return x if world_size() == 1 else _Sum.apply(x) / world_size()
 
 
-def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
+def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Add up the processes' gradients in place, in one exchange."""
-    if size() == 1:
+    if world_size() == 1:
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
     together = torch.cat([gradient.flatten() for gradient in gradients])
@@ -120,9 +120,9 @@ def sum_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
         gradient.copy_(summed.view_as(gradient))
 
 
-def agree(value: T) -> T:
-    """Give every process the first one's value: a tensor, or a small object that can be pickled."""
-    if size() == 1:
+def broadcast(value: T) -> T:
+    """Return every process the first one's value: a tensor, or a small object that can be pickled."""
+    if world_size() == 1:
         return value
     if isinstance(value, Tensor):
         value = value.contiguous()
@@ -133,13 +133,52 @@ def agree(value: T) -> T:
     return held[0]
 
 
-def anyone(flag: bool, device: torch.device) -> bool:
-    """Say whether `flag` is up in any process."""
-    if size() == 1:
+def any_process(flag: bool, device: torch.device) -> bool:
+    """Return whether `flag` is up in any process."""
+    if world_size() == 1:
         return flag
     flags = torch.tensor(float(flag), device=device)
     dist.all_reduce(flags, dist.ReduceOp.MAX)
     return bool(flags.item())
+
+
+def convert_batch_norm(module: nn.Module) -> None:
+    """Let the batch norms in `module` use the whole batch's statistics, where several processes share it.
+
+    As ``torch.nn.SyncBatchNorm.convert_sync_batchnorm`` does, which knows no CPU.
+    """
+    if world_size() == 1:
+        return
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm3d):
+            shared = BatchNorm(child.num_features, child.eps, child.momentum)
+            shared.load_state_dict(child.state_dict())
+            setattr(module, name, shared)
+        else:
+            convert_batch_norm(child)
+
+
+class BatchNorm(nn.BatchNorm3d):
+    """Batch normalization by the statistics of the batch that all processes share."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize (N, C, n, n, n) over all but the channels."""
+        if not self.training:
+            return super().forward(x)
+        values = x.to(torch.promote_types(x.dtype, torch.float32))
+        own_variance, own_mean = torch.var_mean(values, (0, 2, 3, 4), correction=0)
+        mean = average(own_mean)
+        variance = average(own_variance + (own_mean - mean).square())  # E[x^2] - E[x]^2 would cancel
+        self._update_running(mean.detach(), variance.detach(), x.numel() // x.shape[1] * world_size())
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        scale, shift = (v.view(-1, 1, 1, 1) for v in (scale, self.bias - mean * scale))
+        return (values * scale + shift).to(x.dtype)
+
+    @torch.no_grad()
+    def _update_running(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
 
 
 class _Sum(torch.autograd.Function):

@@ -49,15 +49,15 @@ class History:
         self._values.extend(row)
 
     def last(self) -> list[float]:
-        """Give the newest row."""
+        """Return the newest row."""
         return self._values[-len(COLUMNS) :].tolist()
 
     def rows(self) -> np.ndarray:
-        """Give everything as (steps, columns) float64, a copy."""
+        """Return everything as (steps, columns) float64, a copy."""
         return np.array(self._values, dtype=np.float64).reshape(-1, len(COLUMNS))
 
     def columns(self) -> dict[str, np.ndarray]:
-        """Give each measurement by name, (steps,) float64."""
+        """Return each measurement by name, (steps,) float64."""
         return dict(zip(COLUMNS, self.rows().T, strict=True))
 
 

@@ -12,23 +12,23 @@ from rasgan.networks import count_parameters
 from rasgan.training import distributed
 from rasgan.training.boards import Board
 from rasgan.training.checkpoints import Position
-from rasgan.training.run import SCORED, Session
+from rasgan.training.run import SCORED, TrainingRun
 
 
-def describe(session: Session, save_every: int, keep: int) -> str:
+def describe(session: TrainingRun, save_every: int, keep: int) -> str:
     """Say in two lines what is trained, where, and how much disk it will take."""
-    run, settings, players = session.run, session.settings, session.players
-    generator, discriminator = count_parameters(players.generator), count_parameters(players.discriminator)
-    averaged = generator if players.averaged is not None else 0
+    run, settings, gan = session.run, session.settings, session.gan
+    generator, discriminator = count_parameters(gan.generator), count_parameters(gan.discriminator)
+    averaged = generator if gan.averaged is not None else 0
     weights = 4 * (generator + discriminator + averaged)  # bytes: float32
     optimizers = 8 * (generator + discriminator)  # Adam's two moments
     saves = -(-settings.epochs // save_every)
     disk = saves * weights + min(keep, saves) * optimizers
-    processes = f", {distributed.size()} processes" if distributed.size() > 1 else ""
+    processes = f", {distributed.world_size()} processes" if distributed.world_size() > 1 else ""
     return (
-        f"{run.name}: {len(session.shapes)} shapes at {settings.resolution} cubed, "
+        f"{run.name}: {len(session.shapes)} shapes at {settings.resolution}³, "
         f"{session.steps_per_epoch} steps an epoch, loss {settings.loss}, seed {settings.seed}; "
-        f"device {session.shapes.device}{processes}, {players.precision}; "
+        f"device {session.shapes.device}{processes}, {gan.precision}; "
         f"generator {generator:,} and discriminator {discriminator:,} parameters.\n"
         f"Checkpoints go to {run.checkpoints}: {(weights + optimizers) / 1e6:,.0f} MB each, "
         f"{weights / 1e6:,.0f} MB once older than the newest {keep}; "
@@ -37,7 +37,7 @@ def describe(session: Session, save_every: int, keep: int) -> str:
 
 
 class Reporter:
-    """Tell how training goes: a progress bar on a terminal, the original's line a step elsewhere.
+    """Return how training goes: a progress bar on a terminal, the original's line a step elsewhere.
 
     Of several processes only the first one tells anything. With a `board`, it hears everything too.
     """
@@ -45,7 +45,7 @@ class Reporter:
     def __init__(self, epochs: int, steps: int, done: Position, board: Board | None = None) -> None:
         self.epochs, self.steps, self.board = epochs, steps, board
         self.taken = done.epoch * steps + done.step
-        self.is_silent = not distributed.leads()
+        self.is_silent = not distributed.is_rank_0()
         self.bar = tqdm(
             total=epochs * steps,
             initial=self.taken,
@@ -57,7 +57,7 @@ class Reporter:
         self.first = self.taken
 
     def step(self, epoch: int, index: int, measured: dict[str, float], gate: Gate) -> None:
-        """Tell what step `index` of `epoch`, both counted from 1, measured; `gate` has heard of it."""
+        """Return what step `index` of `epoch`, both counted from 1, measured; `gate` has heard of it."""
         now = time.perf_counter()
         self.taken += 1
         if self.board is not None:
@@ -87,7 +87,7 @@ class Reporter:
             self.board.sample(self.taken, grid)
 
     def scores(self, epoch: int, scores: dict[str, float]) -> None:
-        """Tell how the generated shapes look after an epoch."""
+        """Return how the generated shapes look after an epoch."""
         self.say(
             f"Epoch {epoch}: {SCORED} generated shapes have {scores['voxels']:,.0f} voxels on average, "
             f"diversity {scores['diversity']:.2f}, {scores['distinct_nearest']} different nearest training "

@@ -33,7 +33,7 @@ SCHEDULES: dict[str, Rows] = {  # the two tables of the tutorial's page
 
 
 def choose_schedule(name: str) -> Rows:
-    """Give the schedule of that name, or read it from the CSV file of that name."""
+    """Return the schedule of that name, or read it from the CSV file of that name."""
     return SCHEDULES[name] if name in SCHEDULES else read_schedule(Path(name))
 
 
@@ -82,7 +82,7 @@ def _parse_row(cells: list[str], start: int, where: str) -> Row:
 
 
 @dataclass
-class Pace:
+class ScheduleState:
     """Which row of a schedule a run is in, and whether it is time for the next one.
 
     A row ends after as many epochs as it has in the table, or at the end of the first epoch in which the
@@ -144,7 +144,7 @@ class Pace:
         self.reached = False
 
     def state_dict(self) -> dict:
-        """Give what a resumed run needs beside its settings."""
+        """Return what a resumed run needs beside its settings."""
         return {"row": self.row, "since": self.since, "reached": self.reached}
 
     def load_state_dict(self, state: dict) -> None:

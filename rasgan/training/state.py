@@ -13,11 +13,11 @@ from rasgan.gating import Gate
 from rasgan.losses import LOSSES, GanLoss
 from rasgan.networks import Discriminator, Generator
 from rasgan.training import devices, distributed
-from rasgan.training.config import Settings
+from rasgan.training.config import TrainConfig
 
 
 @dataclass
-class Players:
+class GanState:
     """Both networks and what trains them.
 
     Parameters
@@ -27,7 +27,7 @@ class Players:
     gate : Gate
         Says before each step whether the discriminator trains.
     penalty : float
-        gamma: the discriminator minimises loss_D + gamma * its penalty. 0 is the tutorial.
+        gamma: the discriminator minimizes loss_D + gamma * its penalty. 0 is the tutorial.
     penalty_every : int
         The penalty is computed on every so many steps, and weighs as many times more then.
     generator_every : int
@@ -70,13 +70,13 @@ class Players:
         self.discriminator.compile()
 
     def set_learning_rates(self, generator: float, discriminator: float) -> None:
-        """Let both optimisers take steps of this size from now on."""
+        """Let both optimizers take steps of this size from now on."""
         for optimizer, rate in ((self.optimizer_g, generator), (self.optimizer_d, discriminator)):
             for group in optimizer.param_groups:
                 group["lr"] = rate
 
     def state_dict(self) -> dict:
-        """Give the networks and the gate."""
+        """Return the networks and the gate."""
         state = {
             "generator": self.generator.state_dict(),
             "discriminator": self.discriminator.state_dict(),
@@ -93,26 +93,27 @@ class Players:
             self.averaged.load_state_dict(state["averaged"])
 
     def optimizers_state_dict(self) -> dict:
-        """Give both optimisers' state, twice the size of the networks."""
+        """Return both optimizers' state, twice the size of the networks."""
         return {"g": self.optimizer_g.state_dict(), "d": self.optimizer_d.state_dict()}
 
     def load_optimizers_state_dict(self, state: dict) -> None:
-        """Take both optimisers' moments and step counts; learning rates and the like stay as they are."""
+        """Take both optimizers' moments and step counts; learning rates and the like stay as they are."""
         for optimizer, loaded in ((self.optimizer_g, state["g"]), (self.optimizer_d, state["d"])):
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({**loaded, "param_groups": groups})
 
 
-def build_players(settings: Settings, device: torch.device | str, precision: str = "float32") -> Players:
-    """Make both networks, their optimisers and the gate as `settings` say; weights come from torch's seed."""
+def build_gan(settings: TrainConfig, device: torch.device | str, precision: str = "float32") -> GanState:
+    """Make both networks, their optimizers and the gate as `settings` say; weights come from torch's seed."""
     s = settings
     generator = Generator(s.width, s.resolution, s.output)
     discriminator = Discriminator(s.width, s.resolution, s.norm, s.init)
     for network in (generator, discriminator):
+        distributed.convert_batch_norm(network)
         network.to(device, memory_format=torch.channels_last_3d)
     averaged = copy.deepcopy(generator).requires_grad_(False).eval() if s.ema else None
     options = {"betas": (s.beta1, s.beta2), "fused": torch.device(device).type == "cuda"}
-    return Players(
+    return GanState(
         generator,
         discriminator,
         Adam(generator.parameters(), s.generator_learning_rate, **options),

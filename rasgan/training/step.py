@@ -7,18 +7,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from rasgan.losses import one_centred_penalty, slopes_squared, zero_centred_penalty
-from rasgan.networks import as_blocks
+from rasgan.blocks import as_blocks
+from rasgan.losses import one_centered_penalty, squared_gradient_norm, zero_centered_penalty
 from rasgan.training import distributed
 from rasgan.training.devices import read_later
-from rasgan.training.state import Players, frozen, inference
+from rasgan.training.state import GanState, frozen, inference
 
 
 @dataclass(frozen=True)
 class StepResult:
     """What one step measured: both losses, whether the discriminator trained, the generator's last batch.
 
-    The batch is in blocks (`rasgan.networks.blocks_of`).
+    The batch is in blocks (`rasgan.blocks.blocks_of`).
     """
 
     loss_d: float
@@ -28,7 +28,7 @@ class StepResult:
 
 
 def train_step(
-    players: Players,
+    gan: GanState,
     reals_d: Tensor,
     reals_g: Tensor,
     z_d: Tensor,
@@ -42,9 +42,9 @@ def train_step(
 
     Parameters
     ----------
-    players : Players
+    gan : GanState
         Changed in place.
-    reals_d, reals_g : (N, 1, n, n, n) tensors, or their blocks (`rasgan.networks.blocks_of`)
+    reals_d, reals_g : (N, 1, n, n, n) tensors, or their blocks (`rasgan.blocks.blocks_of`)
         Two independently drawn batches of real grids.
     z_d, z_g : (N, 200) tensors
         Fresh noise for each player.
@@ -53,7 +53,7 @@ def train_step(
     mix : (N,) tensor, optional
         Where between fake (0) and real (1) the penalty of WGAN-GP looks; uniform random numbers.
     """
-    p = players
+    p = gan
     with torch.no_grad():
         fakes = p.generate(z_d)
     trained_d = p.gate.is_open
@@ -69,11 +69,11 @@ def train_step(
             c_real = p.score(reals_g)
         fakes = p.generate(z_g)
         loss_g = p.loss.generator(c_real, p.score(fakes))
-        losses = read_later(distributed.agree(torch.stack((loss_d, loss_g.detach()))))
+        losses = read_later(distributed.broadcast(torch.stack((loss_d, loss_g.detach()))))
         if trains_g:
             descend(p.optimizer_g, loss_g, p.generator)
     if p.averaged is not None:
-        follow(p.averaged, p.generator, decay_at(step, p.averaging))
+        update_ema(p.averaged, p.generator, ema_decay(step, p.averaging))
 
     result = StepResult(*losses(), trained_d, fakes.detach())
     p.gate.update(result.loss_d, result.loss_g)
@@ -81,32 +81,32 @@ def train_step(
 
 
 def discriminator_step(
-    p: Players, reals: Tensor, fakes: Tensor, penalty: float, mix: Tensor | None = None
+    p: GanState, reals: Tensor, fakes: Tensor, penalty: float, mix: Tensor | None = None
 ) -> Tensor:
     """Update the discriminator once; return its loss without the penalty.
 
-    Reals and fakes go through it separately, so that each batch is normalised by its own statistics.
+    Reals and fakes go through it separately, so that each batch is normalized by its own statistics.
     """
     reals, fakes = as_blocks(reals), as_blocks(fakes)
-    zero_centred = penalty and not p.loss.wants_slope_1
-    if zero_centred:
+    zero_centered = penalty and not p.loss.penalty_is_one_centered
+    if zero_centered:
         reals, fakes = reals.detach().requires_grad_(), fakes.detach().requires_grad_()
     c_real, c_fake = p.score(reals), p.score(fakes)
     loss = objective = p.loss.discriminator(c_real, c_fake)
-    if zero_centred:
+    if zero_centered:
         for scores, shapes in ((c_real, reals), (c_fake, fakes)):
-            slopes = distributed.gather(slopes_squared(scores, shapes))
-            objective = objective + penalty * zero_centred_penalty(slopes)
+            slopes = distributed.gather(squared_gradient_norm(scores, shapes))
+            objective = objective + penalty * zero_centered_penalty(slopes)
     elif penalty:
         between = fakes + mix.view(-1, 1, 1, 1, 1) * (reals - fakes)
-        slopes = distributed.gather(slopes_squared(p.score(between.requires_grad_()), between))
-        objective = objective + penalty * one_centred_penalty(slopes)
+        slopes = distributed.gather(squared_gradient_norm(p.score(between.requires_grad_()), between))
+        objective = objective + penalty * one_centered_penalty(slopes)
     descend(p.optimizer_d, objective, p.discriminator)
     return loss.detach()
 
 
 @torch.no_grad()
-def validate_discriminator(p: Players, reals: Tensor, z: Tensor) -> float:
+def validate_discriminator(p: GanState, reals: Tensor, z: Tensor) -> float:
     """Measure the discriminator's loss on reals that it does not train on; nothing at all changes."""
     buffers = [(b, b.clone()) for network in (p.generator, p.discriminator) for b in network.buffers()]
     loss = evaluate_discriminator(p, reals, p.generate(z)).item()
@@ -116,7 +116,7 @@ def validate_discriminator(p: Players, reals: Tensor, z: Tensor) -> float:
 
 
 @torch.no_grad()
-def evaluate_discriminator(p: Players, reals: Tensor, fakes: Tensor) -> Tensor:
+def evaluate_discriminator(p: GanState, reals: Tensor, fakes: Tensor) -> Tensor:
     """Measure the discriminator's loss; no weight changes.
 
     As in the original, batch norm uses running statistics for the reals and the batch's own for the fakes.
@@ -134,7 +134,7 @@ def descend(optimizer: Optimizer, loss: Tensor, network: nn.Module) -> None:
     optimizer.step()
 
 
-def decay_at(step: int, decay: float) -> float:
+def ema_decay(step: int, decay: float) -> float:
     """Share of the old average that step `step`, from 0, keeps: at first less than `decay`.
 
     Otherwise the average would show the untrained generator for hundreds of steps. The form is that of
@@ -144,7 +144,7 @@ def decay_at(step: int, decay: float) -> float:
 
 
 @torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move every floating-point number of `average` a share 1 - `decay` towards that of `network`."""
     for old, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
         if old.is_floating_point():

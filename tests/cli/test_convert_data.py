@@ -79,7 +79,7 @@ def test_a_second_run_skips_what_is_there(folder, capsys):
     assert {name: (folder / name).stat().st_mtime_ns for name in before} == before
 
 
-def test_options_reach_the_voxeliser(folder):
+def test_options_reach_the_voxelizer(folder):
     train = folder / "train"
     arguments = ["--resolution", "32", "--mode", "exact", "--center", "--up", "y", "--jobs", "1"]
     assert convert_data.main(["--model-dir", str(train), *arguments]) == 0
@@ -108,7 +108,7 @@ def test_a_raw_of_another_size_is_kept_and_told(folder, capsys):
     assert convert_data.main(["-m", str(folder), "-j", "1"]) == 1
     out, err = capsys.readouterr()
     assert out.startswith("3 converted")
-    assert "chair_0001.raw is already there but holds 32768 bytes, not 64 cubed" in err
+    assert "chair_0001.raw is already there but holds 32768 bytes, not 64³" in err
     assert raw.stat().st_size == 32**3
     assert convert_data.main(["-m", str(folder), "-j", "1", "--overwrite"]) == 0
     assert raw.stat().st_size == 64**3

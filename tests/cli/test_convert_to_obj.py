@@ -145,7 +145,7 @@ def test_smooth_passes_where_the_scores_do(run, file_format):
     assert convert_to_obj.main(command) == 0
     mesh = trimesh.load(f"models/10.{file_format}", force="mesh", process=False)
     assert mesh.is_watertight
-    # The centres of the bar's two voxels lie 1 apart; beyond them scores fall from 1 to -1, 0.3 is at 0.35.
+    # The centers of the bar's two voxels lie 1 apart; beyond them scores fall from 1 to -1, 0.3 is at 0.35.
     assert mesh.extents.max() == pytest.approx(0.01 * (1 + 2 * 0.35), rel=1e-3)
     assert convert_to_obj.main([*command, "--threshold", "-0.5"]) == 0
     larger = trimesh.load(f"models/10.{file_format}", force="mesh", process=False)
@@ -225,5 +225,5 @@ def test_help_says_which_way_is_up_and_what_a_unit_is(capsys):
         convert_to_obj.main(["--help"])
     assert ended.value.code == 0
     words = " ".join(capsys.readouterr().out.split())
-    for fact in (".obj y up, front towards -z", ".stl .ply z up, front towards -y", "units are metres"):
+    for fact in (".obj y up, front towards -z", ".stl .ply z up, front towards -y", "units are meters"):
         assert fact in words

@@ -1,4 +1,4 @@
-"""The picture of the voxeliser's modes."""
+"""The picture of the voxelizer's modes."""
 
 import numpy as np
 

@@ -40,7 +40,7 @@ def test_a_folder_is_scored_beside_the_training_set_and_noise(folders, capsys):
     assert told["count"] == 6
     assert told["available"] == {"generated": 6, "reference": 8, "training set": 9}
     out = capsys.readouterr().out
-    assert "every set has 6 shapes at 16 cubed" in out
+    assert "every set has 6 shapes at 16³" in out
     assert "Drawn at random from the reference set's 8, the training set's 9." in out
     blocks = [block.splitlines() for block in out.split("\n\n")]
     tables = [block for block in blocks if block[0].startswith("     ")]
@@ -69,7 +69,7 @@ def test_without_a_training_set_the_reference_stands_in_and_that_is_said(folders
     assert "add --train FOLDER" in out
     assert "training set " not in out
     reference = json.loads(Path("s.json").read_text(encoding="utf-8"))["rows"]["reference"]
-    assert reference["nearest_min"] > 0  # not its own neighbour
+    assert reference["nearest_min"] > 0  # not its own neighbor
 
 
 def test_the_same_seed_draws_the_same_shapes_and_another_one_others(folders):
@@ -109,7 +109,7 @@ def test_a_run_is_scored_from_its_checkpoint(folders, rng, capsys):
         (["nowhere", "--reference", "test"], "nowhere: no such file or folder"),
         (["void", "--reference", "test"], "void: holds no .raw"),
         (["one", "--reference", "test"], "one: holds a single shape"),
-        (["made", "--reference", "other"], "12 cubed and the shapes to be scored are 16 cubed"),
+        (["made", "--reference", "other"], "12³ and the shapes to be scored are 16³"),
         (["damaged", "--reference", "test"], "convert the mesh again"),
         (["-n", "nobody", "--reference", "test"], "nobody: no checkpoints of this run"),
     ],

@@ -36,7 +36,7 @@ def script():
 
 @pytest.fixture
 def voxels():
-    """A chair of 16 cubed with one arm, so that its mirror image differs."""
+    """A chair of 16³ with one arm, so that its mirror image differs."""
     grid = np.zeros((16, 16, 16), bool)
     grid[3:13, 6:8, 3:13] = True
     for i in (3, 11):

@@ -159,7 +159,7 @@ def test_le_goes_on_from_that_epoch_also_with_one_digit(here, capsys):
     assert len(np.load("savepoint/run/plots/epochs.npy")) == 6
 
 
-def test_an_epoch_without_optimisers_state_is_resumed_and_says_so(here, capsys):
+def test_an_epoch_without_optimizers_state_is_resumed_and_says_so(here, capsys):
     assert train("-e", "3", "-save", "1", "--keep", "1") == 0
     assert not (here / "checkpoint/run/1.optim.pt").exists()
     assert train("-e", "3", "-le", "1") == 0
@@ -230,7 +230,7 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing_behind(here, capsys):
     for argv, words in (
         (["-d", "nowhere"], ["nowhere", "no such folder"]),
         (["-d", "empty"], ["empty", "convert_data.py"]),
-        (["-d", "big"], ["a.raw", "48 cubed", "--resolution"]),
+        (["-d", "big"], ["a.raw", "48³", "--resolution"]),
         (["-b", "5"], ["data folder", "4 shapes", "--batchsize 4"]),
         (["-v", "nowhere"], ["nowhere"]),
         (["--width", "6"], ["--width 6", "multiple of 4"]),
@@ -350,10 +350,10 @@ def test_a_resumed_run_may_take_or_leave_a_schedule(here, capsys):
 def shut_gate(monkeypatch):
     """Let every step measure losses that shut the gate."""
 
-    def step_with_such_losses(players, *args):
-        result = replace(train_step(players, *args), loss_d=0.1, loss_g=9.0)
-        players.gate.is_open = False
-        players.gate.steps_since_d = players.gate.steps_since_d or 1
+    def step_with_such_losses(gan, *args):
+        result = replace(train_step(gan, *args), loss_d=0.1, loss_g=9.0)
+        gan.gate.is_open = False
+        gan.gate.steps_since_d = gan.gate.steps_since_d or 1
         return result
 
     monkeypatch.setattr(training_run, "train_step", step_with_such_losses)
@@ -480,6 +480,6 @@ def environment_of(pid):
     ("batch", "words"), [("3", "cannot share a batch of 3 evenly"), ("2", "fewer shapes")]
 )
 def test_what_processes_cannot_share_is_told(monkeypatch, batch, words):
-    monkeypatch.setattr(training_run.distributed, "size", lambda: 2)
+    monkeypatch.setattr(training_run.distributed, "world_size", lambda: 2)
     with pytest.raises(UserError, match=words):
         training_run.check_sizes(int(batch), 8, 1)

@@ -38,11 +38,11 @@ def check(scores, occupied):
     assert mesh.area_faces.min() > 0
     assert (vertices >= 0).all()
     assert (vertices <= occupied.shape).all()
-    centres = np.argwhere(np.ones(occupied.shape, bool)) + 0.5
-    centres[:, 0] = occupied.shape[0] - centres[:, 0]
+    centers = np.argwhere(np.ones(occupied.shape, bool)) + 0.5
+    centers[:, 0] = occupied.shape[0] - centers[:, 0]
     some = slice(None, None, 1 + occupied.size // 500)
     inside = pytest.approx(occupied.ravel()[some].astype(float), abs=1e-5)
-    assert windings(vertices, faces, centres[some]) == inside
+    assert windings(vertices, faces, centers[some]) == inside
     return mesh
 
 

@@ -40,7 +40,7 @@ def test_a_closed_box_of_integer_size_gives_its_voxels(size, offset):
 
 @quick
 @given(seeds, st.sampled_from(MODES))
-def test_turning_a_centred_mesh_turns_its_voxels(seed, mode):
+def test_turning_a_centered_mesh_turns_its_voxels(seed, mode):
     vertices, faces = random_mesh(seed)
     grid = voxelize(vertices, faces, N, mode, center=True)
     x, y, z = vertices.T
@@ -85,7 +85,7 @@ def test_order_and_winding_of_faces_do_not_matter(seed, mode):
 @quick
 @given(st.lists(st.tuples(*[st.integers(0, 16)] * 3), min_size=5, max_size=5), st.integers(0, 2))
 def test_closed_meshes_are_crossed_an_even_number_of_times(corners, axis):
-    # Two pyramids base to base, corners on centres and borders of voxels: every line that can meet an edge
+    # Two pyramids base to base, corners on centers and borders of voxels: every line that can meet an edge
     # or a corner does, and none may count twice or be lost.
     faces = [[0, 1, 3], [1, 2, 3], [2, 0, 3], [1, 0, 4], [2, 1, 4], [0, 2, 4]]
     crossings = count_crossings(np.array(corners) / 2, np.array(faces), 8, axis)

@@ -578,11 +578,11 @@ def checkpoint(change: Callable[[dict], object] = lambda state: None, name: str 
         from rasgan.runs import RunFolder
         from rasgan.training import checkpoints
         from rasgan.training import run as training_run
-        from rasgan.training.config import Settings
+        from rasgan.training.config import TrainConfig
         from rasgan.training.dataset import load_shapes
 
         grids(folder)
-        settings = Settings(resolution=32, width=8, batchsize=2, epochs=1)
+        settings = TrainConfig(resolution=32, width=8, batchsize=2, epochs=1)
         training = training_run.begin(
             RunFolder("run", folder), settings, load_shapes(folder / "data", 32), None
         )
@@ -663,7 +663,7 @@ UNFIT = {
     "with a history of another shape": (lambda state: state.update(history=state["history"][:, :3]), ODD),
     "of an unknown loss": (setting(loss="best"), ODD),
     "of batches of 0": (setting(batchsize=0), ODD),
-    "with a setting from elsewhere": (setting(colour=1), ODD),
+    "with a setting from elsewhere": (setting(color=1), ODD),
 }
 
 TRAIN_ROWS = [
@@ -697,7 +697,7 @@ TRAIN_ROWS = [
     train("data that are a file", file("data", "x"), [], "data: ", "folder"),
     train("no grids", folder_named("data"), [], "no .raw voxel files", "convert_data.py"),
     train("a grid of 0 bytes", both(grids, file("data/9.raw", b"")), [], "9.raw: 0 bytes", RAW_AGAIN),
-    train("a grid of another size", both(grids, file("data/9.raw", bytes(48**3))), [], "9.raw: ", "48 cubed",
+    train("a grid of another size", both(grids, file("data/9.raw", bytes(48**3))), [], "9.raw: ", "48³",
           "--resolution"),
     train("a grid of other bytes", both(grids, file("data/9.raw", bytes([9] * 32**3))), [], "9.raw: ",
         RAW_AGAIN),

@@ -12,7 +12,7 @@ CONVERT = """
 import gc, sys
 from pathlib import Path
 import numpy as np, trimesh
-from rasgan.data.conversion import Settings, convert_mesh
+from rasgan.data.conversion import ConversionOptions, convert_mesh
 from rasgan.export.batch import read_grid
 from rasgan.export.plots import ScatterPlots
 from rasgan.export.mesh_files import FORMATS, write_model
@@ -31,7 +31,8 @@ for name in names:
 plots = ScatterPlots()
 for number in range(1000):
     name = names[number % len(names)]
-    occupied = convert_mesh(Path(name), Settings(resolution=32, mode=("binvox", "solid")[number % 2]))
+    options = ConversionOptions(resolution=32, mode=("binvox", "solid")[number % 2])
+    occupied = convert_mesh(Path(name), options)
     assert occupied.any()
     suffix = list(FORMATS)[number % len(FORMATS)]
     write_model(Path(f"out{suffix}"), *surface_mesh(occupied), 0.32)

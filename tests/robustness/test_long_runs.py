@@ -8,7 +8,7 @@ import pytest
 
 from rasgan.runs import RunFolder
 from rasgan.training import run as training_run
-from rasgan.training.config import Settings
+from rasgan.training.config import TrainConfig
 from rasgan.training.dataset import Shapes
 
 STEPS = 10_000
@@ -22,7 +22,7 @@ def resident_bytes():
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_ten_thousand_steps_keep_memory_and_file_handles(tmp_path, rng):
-    settings = Settings(width=4, resolution=32, batchsize=2, ema=0.9)
+    settings = TrainConfig(width=4, resolution=32, batchsize=2, ema=0.9)
     shapes = Shapes(rng.random((8, 32, 32, 32)) > 0.9)
     training = training_run.begin(RunFolder("run", tmp_path), settings, shapes, shapes)
     sizes, handles = [], []

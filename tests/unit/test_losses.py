@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import sigmoid
 
-from rasgan.losses import LOSSES, one_centred_penalty, slopes_squared, zero_centred_penalty
-from rasgan.networks import Discriminator, blocks_of
+from rasgan.blocks import blocks_of
+from rasgan.losses import LOSSES, one_centered_penalty, squared_gradient_norm, zero_centered_penalty
+from rasgan.networks import Discriminator
 
 
 def literal(name, c_r, c_f):
@@ -71,20 +72,20 @@ def test_a_linear_critics_slope_is_the_same_everywhere():
     slope = torch.randn(1, 4, 4, 4, dtype=torch.float64)
     voxels = torch.rand(3, 1, 4, 4, 4, dtype=torch.float64, requires_grad=True)
     scores = (voxels * slope).flatten(1).sum(1)
-    torch.testing.assert_close(slopes_squared(scores, voxels), slope.square().sum().expand(3))
+    torch.testing.assert_close(squared_gradient_norm(scores, voxels), slope.square().sum().expand(3))
 
 
 def test_penalties_are_the_papers_means():
     squared = torch.tensor([0.0, 4.0, 9.0], dtype=torch.float64)
-    assert zero_centred_penalty(squared).item() == pytest.approx((0 + 4 + 9) / 3 / 2)
-    assert one_centred_penalty(squared).item() == pytest.approx((1 + 1 + 4) / 3)
+    assert zero_centered_penalty(squared).item() == pytest.approx((0 + 4 + 9) / 3 / 2)
+    assert one_centered_penalty(squared).item() == pytest.approx((1 + 1 + 4) / 3)
 
 
 def test_a_penalty_averages_over_the_batch_and_can_be_trained_on():
     voxels = torch.rand(2, 1, 2, 2, 2, dtype=torch.float64, requires_grad=True)
     weight = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
     scores = (weight * voxels.square()).flatten(1).sum(1)  # gradient: 2 * weight * x
-    penalty = zero_centred_penalty(slopes_squared(scores, voxels))
+    penalty = zero_centered_penalty(squared_gradient_norm(scores, voxels))
     expected = 4 * weight**2 * voxels.square().sum() / 2 / 2
     torch.testing.assert_close(penalty, expected)
     (slope,) = torch.autograd.grad(penalty, weight)
@@ -96,6 +97,6 @@ def test_slopes_are_the_same_for_voxels_and_for_their_blocks():
     voxels = torch.rand(2, 1, 32, 32, 32, dtype=torch.float64)
     slopes = []
     for shapes in (voxels.requires_grad_(), blocks_of(voxels.detach()).requires_grad_()):
-        slopes.append(slopes_squared(discriminator(shapes), shapes))
+        slopes.append(squared_gradient_norm(discriminator(shapes), shapes))
     assert (slopes[0] > 0).all()
     torch.testing.assert_close(slopes[0], slopes[1])

@@ -14,17 +14,17 @@ from rasgan.metrics import (
     ShapeSet,
     chamfer_distances,
     coverage,
+    distance_transforms,
     diversity,
     iou_distances,
     leave_out_self,
     looks,
     minimum_matching_distance,
-    nearest_neighbour_accuracy,
-    neighbours,
+    nearest_neighbor_accuracy,
+    neighbors,
     occupancy_divergence,
     quick_scores,
     scores,
-    surface_gaps,
 )
 from rasgan.voxels import surface_mask, surface_points
 
@@ -82,44 +82,48 @@ def test_diversity_leaves_out_each_shape_itself():
 
 @given(shapes=sets(edge=6))
 def test_gaps_are_the_distance_transform_of_the_surface(shapes):
-    for shape, gaps in zip(shapes, surface_gaps(shapes), strict=True):
+    for shape, transforms in zip(shapes, distance_transforms(shapes), strict=True):
         if shape.any():
             expected = np.rint(distance_transform_edt(~surface_mask(shape)) ** 2)
         else:
             expected = np.full(shape.shape, 3 * 6**2)
-        np.testing.assert_array_equal(gaps, expected)
+        np.testing.assert_array_equal(transforms, expected)
 
 
 def test_gaps_reach_from_corner_to_corner_of_fine_grids():
     shape = np.zeros((1, 160, 160, 160), dtype=bool)  # beyond 16 bits
     shape[0, 0, 0, 0] = True
-    assert surface_gaps(shape)[0, -1, -1, -1] == 3 * 159**2
+    assert distance_transforms(shape)[0, -1, -1, -1] == 3 * 159**2
 
 
 def test_chamfer_of_two_single_voxels_is_twice_their_squared_distance():
     a, b = np.zeros((2, 1, 8, 8, 8), dtype=bool)
     a[0, 1, 2, 3] = b[0, 4, 2, 7] = True  # 3 and 4 apart: 5
-    assert chamfer_distances(surface_gaps(a), surface_gaps(b))[0, 0] == 2 * 25 / 8**2
+    assert chamfer_distances(distance_transforms(a), distance_transforms(b))[0, 0] == 2 * 25 / 8**2
 
 
 def test_chamfer_averages_over_each_surface_on_its_own():
     a, b = np.zeros((2, 1, 8, 8, 8), dtype=bool)
     a[0, 0, 0, 0] = b[0, 0, 0, 0] = b[0, 0, 0, 2] = True
     expected = (0 + (0 + 4) / 2) / 8**2
-    assert chamfer_distances(surface_gaps(a), surface_gaps(b))[0, 0] == expected
-    assert chamfer_distances(surface_gaps(b), surface_gaps(a))[0, 0] == expected
+    assert chamfer_distances(distance_transforms(a), distance_transforms(b))[0, 0] == expected
+    assert chamfer_distances(distance_transforms(b), distance_transforms(a))[0, 0] == expected
 
 
 @given(a=sets(), b=sets())
 def test_chamfer_equals_a_loop_over_points(a, b):
     expected = [[chamfer_by_loops(x, y) / (25 if x.any() and y.any() else 1) for y in b] for x in a]
-    np.testing.assert_allclose(chamfer_distances(surface_gaps(a), surface_gaps(b)), expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        chamfer_distances(distance_transforms(a), distance_transforms(b)),
+        expected,
+        rtol=1e-12,
+    )
 
 
 def test_chamfer_within_a_set_equals_that_to_its_copy(rng):
-    gaps = surface_gaps(boxes(rng, 7))
-    within = chamfer_distances(gaps, gaps)
-    np.testing.assert_array_equal(within, chamfer_distances(gaps, gaps.copy()))
+    transforms = distance_transforms(boxes(rng, 7))
+    within = chamfer_distances(transforms, transforms)
+    np.testing.assert_array_equal(within, chamfer_distances(transforms, transforms.copy()))
     np.testing.assert_array_equal(within.diagonal(), 0)
 
 
@@ -130,7 +134,7 @@ def test_a_copy_of_the_reference_covers_it_at_no_distance_and_cannot_be_told_apa
     for name in ("iou", "chamfer"):
         assert found[f"coverage_{name}"] == 1
         assert found[f"minimum_matching_distance_{name}"] == 0
-        assert found[f"nearest_neighbour_accuracy_{name}"] == 0  # the nearest other shape is the copy
+        assert found[f"nearest_neighbor_accuracy_{name}"] == 0  # the nearest other shape is the copy
     assert found["occupancy_divergence"] == 0
 
 
@@ -140,7 +144,7 @@ def test_repeated_references_are_covered_together():
     found = scores(ShapeSet(shape), ShapeSet(shape))
     assert found["coverage_iou"] == found["coverage_chamfer"] == 1
     # each of the pair has its like in both sets, a tie; the third finds its copy in the other set only
-    assert found["nearest_neighbour_accuracy_iou"] == pytest.approx(2 * 0.5 / 3)
+    assert found["nearest_neighbor_accuracy_iou"] == pytest.approx(2 * 0.5 / 3)
 
 
 def test_two_far_clusters_are_told_apart(rng):
@@ -148,7 +152,7 @@ def test_two_far_clusters_are_told_apart(rng):
     near[:, 0, 10:14, 10:14] = far[:, -1, 10:14, 10:14] = True  # so that each set has something in common
     found = scores(ShapeSet(near), ShapeSet(far))
     for name in ("iou", "chamfer"):
-        assert found[f"nearest_neighbour_accuracy_{name}"] == 1
+        assert found[f"nearest_neighbor_accuracy_{name}"] == 1
     assert found["minimum_matching_distance_iou"] == 1
     assert found["occupancy_divergence"] == pytest.approx(1)
 
@@ -157,7 +161,7 @@ def test_two_sets_of_one_distribution_are_hardly_told_apart(rng):
     found = scores(ShapeSet(boxes(rng, 400)), ShapeSet(boxes(rng, 400)))
     for name in ("iou", "chamfer"):
         # the standard error of 800 coins is 0.018
-        assert found[f"nearest_neighbour_accuracy_{name}"] == pytest.approx(0.5, abs=0.06)
+        assert found[f"nearest_neighbor_accuracy_{name}"] == pytest.approx(0.5, abs=0.06)
         assert found[f"coverage_{name}"] > 0.4
     assert found["occupancy_divergence"] < 0.03
 
@@ -167,8 +171,8 @@ def test_one_repeated_shape_covers_one_reference_and_is_no_set(rng):
     shapes = np.repeat(reference[3:4], 20, axis=0)
     found = scores(ShapeSet(shapes), ShapeSet(reference))
     assert found["coverage_iou"] == found["coverage_chamfer"] == 1 / 20
-    assert found["nearest_neighbour_accuracy_iou_of_generated"] == 0.5  # the one it copies is as near
-    near = neighbours(iou_distances(shapes, reference))
+    assert found["nearest_neighbor_accuracy_iou_of_generated"] == 0.5  # the one it copies is as near
+    near = neighbors(iou_distances(shapes, reference))
     assert (near["distinct_nearest"], near["distinct_nearest_share"]) == (1, 1 / 20)
     assert near["copies"] == near["near_copies"] == 1
     assert diversity(shapes) == 0
@@ -181,7 +185,7 @@ def test_noise_shows_in_the_halves_of_the_accuracy_and_not_in_its_mean(rng):
         shape[number % 3 : number % 3 + 4, :4, :4] = True
     static = rng.random(reference.shape) < reference.mean()
     of_static, of_reference = (
-        scores(ShapeSet(static), ShapeSet(reference))[f"nearest_neighbour_accuracy_iou_of_{side}"]
+        scores(ShapeSet(static), ShapeSet(reference))[f"nearest_neighbor_accuracy_iou_of_{side}"]
         for side in ("generated", "reference")
     )
     assert (of_static, of_reference) == (0, 1)
@@ -198,12 +202,12 @@ def test_a_tie_of_own_and_other_set_counts_half():
     within = np.array([[0.0, 1], [1, 0]])
     distances = np.array([[1.0, 2], [2, 3]])
     # generated: 1 = 1 a half, 1 < 2 right; reference: own 4 against 1 and 2, wrong both
-    assert nearest_neighbour_accuracy(within, distances, 4 * within) == (0.75, 0)
+    assert nearest_neighbor_accuracy(within, distances, 4 * within) == (0.75, 0)
 
 
 def test_sets_of_unequal_size_have_no_accuracy():
     with pytest.raises(ValueError, match="not 2 and 3"):
-        nearest_neighbour_accuracy(np.zeros((2, 2)), np.zeros((2, 3)), np.zeros((3, 3)))
+        nearest_neighbor_accuracy(np.zeros((2, 2)), np.zeros((2, 3)), np.zeros((3, 3)))
 
 
 def test_divergence_of_two_distributions_by_hand():
@@ -226,8 +230,8 @@ def test_empty_grids_break_no_score(rng):
     assert quick_scores(empty, empty)["diversity"] == 0
 
 
-def test_neighbours_by_hand():
-    found = neighbours(np.array([[0.0, 1, 1], [0.04, 0.5, 1], [1, 0.5, 0.2], [1, 0.4, 0.4]]))
+def test_neighbors_by_hand():
+    found = neighbors(np.array([[0.0, 1, 1], [0.04, 0.5, 1], [1, 0.5, 0.2], [1, 0.4, 0.4]]))
     assert found == {
         "distinct_nearest": 3,
         "distinct_nearest_share": 1,
@@ -238,7 +242,7 @@ def test_neighbours_by_hand():
     }
 
 
-def test_a_shape_of_the_training_set_is_not_its_own_neighbour():
+def test_a_shape_of_the_training_set_is_not_its_own_neighbor():
     distances = np.array([[3.0, 0, 5], [0, 2, 1]])  # of the shapes 1 and 0
     left = leave_out_self(distances, of=np.array([1, 0]))
     np.testing.assert_array_equal(left.min(axis=1), [3, 1])
@@ -259,7 +263,7 @@ def test_pieces_that_touch_at_an_edge_are_two():
 def test_quick_scores_say_what_the_full_ones_say(rng):
     training, shapes = boxes(rng, 30), boxes(rng, 10)
     shapes[0] = False
-    expected = {**neighbours(iou_distances(shapes, training)), **looks(shapes)}
+    expected = {**neighbors(iou_distances(shapes, training)), **looks(shapes)}
     found = quick_scores(np.where(shapes, 0.31, 0.3), training)  # scores, as a generator gives them
     assert found == {
         "diversity": diversity(shapes),

@@ -5,24 +5,21 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rasgan.networks import (
+from rasgan.blocks import (
     ConvFromOneChannel,
     ConvTransposeToOneChannel,
-    Discriminator,
-    Generator,
     as_blocks,
     as_voxels,
     blocks_of,
-    channel_counts,
-    count_parameters,
     fold,
     unfold,
     voxels_of,
 )
+from rasgan.networks import Discriminator, Generator, channel_counts, count_parameters
 
 
 def literal_generator(width: int) -> nn.Sequential:
-    """Write the original's layers out, one by one, for 64 cubed."""
+    """Write the original's layers out, one by one, for 64³."""
     c = [width, width // 2, width // 4, width // 8]
     return nn.Sequential(
         nn.Linear(200, 4 * 4 * 4 * c[0]), nn.Unflatten(1, (c[0], 4, 4, 4)), nn.BatchNorm3d(c[0]), nn.ReLU(),
@@ -34,7 +31,7 @@ def literal_generator(width: int) -> nn.Sequential:
 
 
 def literal_discriminator(width: int) -> nn.Sequential:
-    """Write the original's layers out, one by one, for 64 cubed."""
+    """Write the original's layers out, one by one, for 64³."""
     c = [width // 8, width // 4, width // 2, width]
     return nn.Sequential(
         nn.Conv3d(1, c[0], 4, 2, 1), nn.LeakyReLU(0.2),

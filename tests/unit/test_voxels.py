@@ -86,7 +86,7 @@ def test_nothing_has_no_mesh():
         assert vertices.shape == faces.shape == (0, 3)
 
 
-def test_two_neighbours_share_vertices_and_have_no_wall_between():
+def test_two_neighbors_share_vertices_and_have_no_wall_between():
     vertices, faces = surface_mesh(np.ones((2, 1, 1), bool))
     assert (len(vertices), len(faces)) == (12, 20)
 

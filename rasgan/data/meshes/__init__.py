@@ -25,7 +25,7 @@ MOST_ZEROS = 10**7
 Mesh = tuple[np.ndarray, np.ndarray]
 
 # Keyword and counts of an .off file. ModelNet40 has files without the line break between the two; the
-# keyword's prefixes announce texture, colour and normal columns, which are ignored.
+# keyword's prefixes announce texture, color and normal columns, which are ignored.
 _OFF_HEADER = re.compile(rb"\s*(?:(?:ST)?C?N?OFF)?\s*(\d{1,18})[ \t]+(\d{1,18})[^\n]*\n?")
 
 
@@ -89,7 +89,7 @@ def _check(vertices: np.ndarray, faces: np.ndarray) -> None:
 def parse_off(text: bytes) -> Mesh:
     """Read the text of an .off file, with the liberties that ModelNet's files take.
 
-    Glued headers, either line ending, comments, blank lines, extra columns, polygons and face colours are
+    Glued headers, either line ending, comments, blank lines, extra columns, polygons and face colors are
     fine. The vertices (v, 3) and triangles (f, 3) come back as the file has them, indices checked only for
     being whole numbers.
 
@@ -130,7 +130,7 @@ def _parse_numbers(body: bytes) -> np.ndarray:
 
 
 def _parse_lines(body: bytes, numbers: np.ndarray, vertex_count: int, face_count: int) -> Mesh:
-    """Read vertices and faces line by line (polygons, colours and other extra columns), vectorised."""
+    """Read vertices and faces line by line (polygons, colors and other extra columns), vectorized."""
     characters = np.frombuffer(body, dtype=np.uint8)
     blank = characters <= ord(" ")
     word_starts = np.flatnonzero(~blank & np.concatenate([[True], blank[:-1]]))

@@ -19,7 +19,7 @@ def test_layer_shapes_refuse_other_resolutions(resolution):
 
 def test_the_command_draws_a_figure_that_names_every_layer(tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(network, "save_figure", lambda figure, path, colours: shown.append((figure, path)))
+    monkeypatch.setattr(network, "save_figure", lambda figure, path, colors: shown.append((figure, path)))
     assert network.main([str(tmp_path / "network.png")]) == 0
     ((figure, path),) = shown
     assert path == tmp_path / "network.png"

@@ -20,7 +20,7 @@ from rasgan.errors import UserError
 from rasgan.files import write_raw
 from rasgan.runs import RunFolder
 from rasgan.training import run as training_run
-from rasgan.training.config import RECIPES, new_settings
+from rasgan.training.config import RECIPES, new_config
 from rasgan.training.dataset import Shapes
 
 
@@ -65,7 +65,7 @@ def test_a_multiply_add_counts_as_two_operations():
 
 
 def test_a_counted_step_is_the_step_that_the_speed_is_measured_by(boxes):
-    settings = new_settings("tutorial", {**TINY, "width": 64, "seed": 0})
+    settings = new_config("tutorial", {**TINY, "width": 64, "seed": 0})
     training = training_run.begin(RunFolder("x"), settings, Shapes(boxes[:8]), None)
     with FlopCounter() as counter:
         training.step(1, 0)
@@ -81,7 +81,7 @@ def test_pools_are_read_and_split_the_same_way_every_time(pool, boxes, tmp_path)
     coarse = studies.load_pool(pool, 16)
     assert coarse.shape == (len(boxes), 16, 16, 16)
     assert coarse[0, 8, 8, 8] == boxes[0, 16:18, 16:18, 16:18].any()
-    with pytest.raises(UserError, match="64 cubed"):
+    with pytest.raises(UserError, match="64³"):
         studies.load_pool(pool, 64)
     train, kept = studies.split(boxes)
     assert len(kept) == studies.KEPT_BACK
@@ -118,7 +118,7 @@ def test_a_run_whose_loss_is_no_number_has_diverged(boxes, monkeypatch):
     def step(self, epoch, index):
         raise UserError("a loss is not a number any more")
 
-    monkeypatch.setattr(training_run.Session, "step", step)
+    monkeypatch.setattr(training_run.TrainingRun, "step", step)
     row = studies.run_cell(cell(), *studies.split(boxes))
     assert row["diverged"]
     assert row["steps"] == 0

@@ -46,7 +46,7 @@ def thickness(part: sample_chairs.Part) -> float:
 
 
 def fill(part: sample_chairs.Part, grid: np.ndarray) -> None:
-    """Mark the voxels of [x][y][z] `grid` whose centres are inside: crossings along z, counted with sign."""
+    """Mark the voxels of [x][y][z] `grid` whose centers are inside: crossings along z, counted with sign."""
     vertices, faces = part
     n = len(grid)
     corner = np.array([n / 2 + 1.3e-5, n / 2 + 0.7e-5, 0])  # off the grid's own lines
@@ -94,7 +94,7 @@ def test_each_chair_is_one_piece_on_the_grid():
         for part in parts_of(number):
             alone = np.zeros_like(grid)
             fill(part, alone)
-            assert alone.any(), f"chair {number} loses a part between the voxel centres"
+            assert alone.any(), f"chair {number} loses a part between the voxel centers"
             grid |= alone
         assert ndimage.label(grid)[1] == 1, number
 

@@ -1,4 +1,4 @@
-"""The voxeliser against Binvox's own grids, a slow second implementation, and shapes known by hand."""
+"""The voxelizer against Binvox's own grids, a slow second implementation, and shapes known by hand."""
 
 import gzip
 import itertools
@@ -42,7 +42,7 @@ def slow_fill(points, faces, n):
     """Carve or vote with three plain loops and barycentric coordinates."""
     filled = np.zeros((n, n, n), dtype=bool)
     for index in np.ndindex(n, n, n):
-        centre = np.array(index) + 0.5
+        center = np.array(index) + 0.5
         carved, votes = True, 0
         for axis in range(3):
             others = [a for a in range(3) if a != axis]
@@ -52,10 +52,10 @@ def slow_fill(points, faces, n):
                 sides = np.array([b - a, c - a])[:, others].T
                 if abs(np.linalg.det(sides)) < 1e-12:
                     continue
-                s, t = np.linalg.solve(sides, (centre - a)[others])
+                s, t = np.linalg.solve(sides, (center - a)[others])
                 if s >= 0 and t >= 0 and s + t <= 1:
                     depths.append(a[axis] + s * (b - a)[axis] + t * (c - a)[axis])
-            before = sum(depth <= centre[axis] for depth in depths)
+            before = sum(depth <= center[axis] for depth in depths)
             behind = len(depths) - before
             carved &= before > 0 and behind > 0
             votes += before % 2 + behind % 2
@@ -133,9 +133,9 @@ def test_axes_are_x_up_y():
 
 def test_center_moves_the_short_sides_only():
     vertices = BOX * [8, 2, 4]
-    plain, centred = (voxelize(vertices, BOX_FACES, 8, center=center) for center in (False, True))
-    np.testing.assert_array_equal(centred, np.roll(plain, (0, 2, 3), axis=(0, 1, 2)))
-    assert not np.array_equal(centred, plain)
+    plain, centered = (voxelize(vertices, BOX_FACES, 8, center=center) for center in (False, True))
+    np.testing.assert_array_equal(centered, np.roll(plain, (0, 2, 3), axis=(0, 1, 2)))
+    assert not np.array_equal(centered, plain)
 
 
 def test_unused_vertices_count_for_the_scale():
@@ -157,7 +157,7 @@ def test_hollow_shells_and_open_boxes_become_solid(without):
 
 
 def test_thin_parts_vanish_unless_solid():
-    board = BOX * [1, 1, 0.01] + [0, 0, 0.2]  # between two centres at 8 voxels a side
+    board = BOX * [1, 1, 0.01] + [0, 0, 0.2]  # between two centers at 8 voxels a side
     vertices, faces = np.concatenate([board, [[0, 0, 0]]]), BOX_FACES
     assert not voxelize(vertices, faces, 8).any()
     np.testing.assert_array_equal(np.flatnonzero(voxelize(vertices, faces, 8, "solid").any(axis=(0, 2))), [1])
@@ -173,8 +173,8 @@ def test_a_doubled_box_is_still_full():
     assert voxelize(BOX, np.concatenate([BOX_FACES, BOX_FACES]), 8).all()
 
 
-def test_a_shared_edge_through_centres_is_crossed_once():
-    # The diagonals of a box's sides run through the centres of its voxels.
+def test_a_shared_edge_through_centers_is_crossed_once():
+    # The diagonals of a box's sides run through the centers of its voxels.
     crossings = count_crossings(place(BOX, 8), BOX_FACES, 8, axis=0)
     assert (crossings.sum(axis=2) == 2).all()
     assert (crossings[:, :, 0] == 1).all()
@@ -217,7 +217,7 @@ def test_chunks_take_all_work_in_order_and_stay_small(monkeypatch, rng):
     assert all(
         units <= 100 or chunk.stop - chunk.start == 1 for units, chunk in zip(work, chunks, strict=True)
     )
-    assert all(a + b > 100 for a, b in itertools.pairwise(work))  # no chunk could take its neighbour
+    assert all(a + b > 100 for a, b in itertools.pairwise(work))  # no chunk could take its neighbor
     assert list(module._chunks(sizes[:0])) == []
 
 

@@ -1,4 +1,4 @@
-"""Films: size, order, timing, a camera that stands still, clean colours."""
+"""Films: size, order, timing, a camera that stands still, clean colors."""
 
 import numpy as np
 import pytest
@@ -82,16 +82,16 @@ def test_what_makes_no_film_is_one_sentence(tmp_path, grids, says):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_few_colours_come_back_as_they_were(tmp_path, rng):
-    colours = np.array([[255, 255, 255], [200, 40, 40], [0, 0, 255], [252, 252, 252]], np.uint8)
-    frames = colours[rng.integers(4, size=(5, 30, 40))]
+def test_few_colors_come_back_as_they_were(tmp_path, rng):
+    colors = np.array([[255, 255, 255], [200, 40, 40], [0, 0, 255], [252, 252, 252]], np.uint8)
+    frames = colors[rng.integers(4, size=(5, 30, 40))]
     frames[:, 0, 0] = np.arange(0, 250, 50)[:, None]  # no two frames alike
     write_gif(tmp_path / "film.gif", list(frames), [50] * 5)
     ours, durations = frames_of(tmp_path / "film.gif")
     assert durations == [50] * 5
     white = (frames == 255).all(axis=3)
     assert (ours[white] == 255).all()
-    assert np.abs(ours - frames).max() <= 4  # six bits of a colour
+    assert np.abs(ours - frames).max() <= 4  # six bits of a color
 
 
 def test_a_failed_write_leaves_no_file(tmp_path):

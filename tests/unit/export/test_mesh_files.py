@@ -35,7 +35,7 @@ def load(path):
     ("suffix", "low", "high"),
     [
         (".obj", [4, 1, 3], [5, 4, 5]),  # as in the original, but axis 0 reversed
-        (".stl", [0, 3, 1], [1, 5, 4]),  # x, y, z = axes 0, 2, 1: the mesh that was voxelised
+        (".stl", [0, 3, 1], [1, 5, 4]),  # x, y, z = axes 0, 2, 1: the mesh that was voxelized
         (".ply", [0, 3, 1], [1, 5, 4]),
         (".glb", [0, 1, 0], [1, 4, 2]),  # y up; low axis 2, the front, at high z
     ],
@@ -53,14 +53,14 @@ def test_axes_are_turned_never_mirrored(suffix):
     assert np.array_equal(rotation @ rotation.T, np.eye(3))
 
 
-@pytest.mark.parametrize(("suffix", "millimetre"), [(".obj", 1), (".stl", 1), (".ply", 1), (".glb", 0.001)])
-def test_size_is_the_longest_side_from_the_origin(bar, tmp_path, suffix, millimetre):
+@pytest.mark.parametrize(("suffix", "millimeter"), [(".obj", 1), (".stl", 1), (".ply", 1), (".glb", 0.001)])
+def test_size_is_the_longest_side_from_the_origin(bar, tmp_path, suffix, millimeter):
     write(tmp_path / f"bar{suffix}", bar, longest_mm=60)
     low, high = load(tmp_path / f"bar{suffix}").bounds
     assert low == pytest.approx([0, 0, 0], abs=1e-9)
     up = "xyz".index("y" if suffix in (".obj", ".glb") else "z")
     expected = np.insert([20.0, 40.0], up, 60.0)  # 1, 2 and 3 voxels
-    assert high == pytest.approx(expected * millimetre, rel=1e-6)
+    assert high == pytest.approx(expected * millimeter, rel=1e-6)
 
 
 @pytest.mark.parametrize("suffix", [".obj", ".ply", ".glb"])
@@ -74,8 +74,8 @@ def test_the_file_is_closed_wound_outwards_and_as_large_as_its_voxels(occupied, 
     mesh = load(tmp_path / f"model{suffix}")
     assert mesh.is_watertight
     assert mesh.is_winding_consistent
-    metre = 1000 / FORMATS[suffix].millimetres
-    assert mesh.volume == pytest.approx(occupied.sum() * metre**3, rel=1e-5)
+    meter = 1000 / FORMATS[suffix].millimeters
+    assert mesh.volume == pytest.approx(occupied.sum() * meter**3, rel=1e-5)
 
 
 def test_an_stl_is_closed_where_its_points_are_merged(bar, tmp_path):

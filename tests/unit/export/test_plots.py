@@ -103,7 +103,7 @@ def test_a_hundred_thousand_steps_take_seconds(tmp_path, rng):
 # --- the scatter plot
 
 
-def test_scatter_shows_axes_0_2_1_coloured_by_height(tmp_path, shown):
+def test_scatter_shows_axes_0_2_1_colored_by_height(tmp_path, shown):
     scores = np.zeros((8, 8, 8))
     scores[1, 2, 3] = scores[6, 7, 5] = 1
     ScatterPlots("plasma").draw(tmp_path / "1.png", scores, title="epoch 10")
@@ -251,7 +251,7 @@ def test_every_pixel_shows_the_side_that_is_nearest(density, rng, monkeypatch):
     monkeypatch.setattr(shading, "_light", lambda grid, reach: np.ones(grid.shape))
     picture = shading.picture(grid)
     brightness = (picture[..., 0] - shading.DARK[0]) / (shading.CLAY[0] - shading.DARK[0])
-    brightness[np.ptp(picture, axis=2) < 0.02] = 0  # the ground is grey
+    brightness[np.ptp(picture, axis=2) < 0.02] = 0  # the ground is gray
     ours, slow = crop(brightness), crop(slow_picture(grid))
     assert ours.shape == pytest.approx(slow.shape, abs=1)
     height, width = np.minimum(ours.shape, slow.shape)

@@ -73,5 +73,5 @@ def test_display_values_become_linear_light(scene, shown, light):
     assert scene.linear_from_srgb(shown) == pytest.approx(light, abs=1e-6)
 
 
-def test_the_default_colour_is_a_clay_of_four_fifths(scene):
+def test_the_default_color_is_a_clay_of_four_fifths(scene):
     assert scene.linear_from_srgb(0xE7 / 255) == pytest.approx(0.8, abs=0.005)

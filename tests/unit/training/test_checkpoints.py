@@ -21,7 +21,7 @@ def test_what_is_saved_is_loaded(tmp_path):
     assert checkpoints.load_optimizers(tmp_path, Position(10)) == {"moments": 10}
 
 
-def test_only_the_newest_keep_the_optimisers_state(tmp_path):
+def test_only_the_newest_keep_the_optimizers_state(tmp_path):
     for epoch in (5, 10, 15, 100):
         save(tmp_path, epoch)
     assert checkpoints.saved_positions(tmp_path) == [(5, 0), (10, 0), (15, 0), (100, 0)]
@@ -29,7 +29,7 @@ def test_only_the_newest_keep_the_optimisers_state(tmp_path):
     assert dropped == [True, True, False, False]
 
 
-def test_one_optimisers_state_can_be_enough(tmp_path):
+def test_one_optimizers_state_can_be_enough(tmp_path):
     for epoch in (1, 2):
         save(tmp_path, epoch, keep=1)
     assert sorted(path.name for path in tmp_path.glob("*.optim.pt")) == ["2.optim.pt"]

@@ -1,11 +1,11 @@
 import pytest
 
 from rasgan.errors import UserError
-from rasgan.training.config import RECIPES, Settings, new_settings, resumed_settings
+from rasgan.training.config import RECIPES, TrainConfig, new_config, resumed_config
 
 
 def test_the_defaults_are_the_tutorials():
-    s = Settings()
+    s = TrainConfig()
     assert (s.epochs, s.batchsize) == (2500, 24)
     assert (s.generator_learning_rate, s.discriminator_learning_rate) == (2e-3, 5e-5)
     assert (s.loss, s.norm, s.output, s.gate, s.penalty) == ("rasgan", "batch", "linear", True, 0)
@@ -13,32 +13,32 @@ def test_the_defaults_are_the_tutorials():
 
 
 def test_what_is_typed_wins_over_the_recipe():
-    s = new_settings("stable", {"penalty": 0.5})
+    s = new_config("stable", {"penalty": 0.5})
     assert s.penalty == 0.5
-    assert s.loss == RECIPES["stable"]["loss"] != Settings().loss
+    assert s.loss == RECIPES["stable"]["loss"] != TrainConfig().loss
 
 
 def test_the_stable_recipe_suits_the_resolution_and_the_tutorials_is_one_for_all():
-    coarse, middle, fine = (new_settings("stable", {"resolution": edge}) for edge in (32, 64, 128))
+    coarse, middle, fine = (new_config("stable", {"resolution": edge}) for edge in (32, 64, 128))
     assert (coarse.penalty, middle.penalty, fine.penalty) == (2, 2 * 2**3, 2 * 4**3)
     assert (coarse.output, middle.output, fine.output) == ("sigmoid", "sigmoid", "linear")
     assert coarse.generator_learning_rate == 0.001
     assert middle.generator_learning_rate == fine.generator_learning_rate == 0.002
     assert {s.discriminator_learning_rate for s in (coarse, middle, fine)} == {0.001}
-    assert new_settings("stable", {"resolution": 128, "output": "sigmoid"}).output == "sigmoid"
-    assert new_settings("tutorial", {"resolution": 128}) == Settings(resolution=128)
-    assert new_settings("stable", {}) == new_settings("stable", {"resolution": 64})
+    assert new_config("stable", {"resolution": 128, "output": "sigmoid"}).output == "sigmoid"
+    assert new_config("tutorial", {"resolution": 128}) == TrainConfig(resolution=128)
+    assert new_config("stable", {}) == new_config("stable", {"resolution": 64})
 
 
 @pytest.mark.parametrize("edge", [32, 64, 128])
 def test_a_resumed_run_may_name_its_recipe_again(edge):
-    stored = new_settings("stable", {"resolution": edge}).state_dict()
-    assert resumed_settings(stored, "stable", {}).state_dict() == stored
+    stored = new_config("stable", {"resolution": edge}).state_dict()
+    assert resumed_config(stored, "stable", {}).state_dict() == stored
 
 
 def test_a_resumed_run_keeps_its_settings_and_takes_new_rates_and_epochs():
-    stored = new_settings("stable", {"width": 64, "seed": 5}).state_dict()
-    s = resumed_settings(stored, None, {"epochs": 9, "generator_learning_rate": 0.1, "width": 64})
+    stored = new_config("stable", {"width": 64, "seed": 5}).state_dict()
+    s = resumed_config(stored, None, {"epochs": 9, "generator_learning_rate": 0.1, "width": 64})
     assert (s.width, s.seed, s.loss, s.epochs, s.generator_learning_rate) == (64, 5, "rsgan", 9, 0.1)
 
 
@@ -46,53 +46,53 @@ def test_contradictions_are_named_one_by_one():
     with pytest.raises(
         UserError, match=r"--width 256 \(the run has 512\), --loss sgan \(the run has rasgan\)"
     ):
-        resumed_settings(Settings().state_dict(), None, {"width": 256, "loss": "sgan"})
+        resumed_config(TrainConfig().state_dict(), None, {"width": 256, "loss": "sgan"})
     with pytest.raises(UserError, match="--penalty-every 4"):
-        resumed_settings(Settings().state_dict(), "stable", {})
+        resumed_config(TrainConfig().state_dict(), "stable", {})
 
 
 def test_unknown_settings_mean_another_version():
     with pytest.raises(ValueError, match="does not know"):
-        resumed_settings({**Settings().state_dict(), "colour": 1}, None, {})
+        resumed_config({**TrainConfig().state_dict(), "color": 1}, None, {})
 
 
 def test_a_setting_that_an_older_run_did_not_know_has_its_default():
-    stored = Settings().state_dict()
+    stored = TrainConfig().state_dict()
     del stored["ema"]
-    assert resumed_settings(stored, None, {"ema": 0.0}).ema == 0.0
+    assert resumed_config(stored, None, {"ema": 0.0}).ema == 0.0
 
 
 SCHEDULE = ((3, 0.1, 0.01), (7, 0.2, 0.02))
 
 
 def test_a_schedule_brings_its_epochs_unless_some_are_given():
-    assert new_settings("tutorial", {"schedule": SCHEDULE}).epochs == 7
-    assert new_settings("tutorial", {"schedule": SCHEDULE, "epochs": 5}).epochs == 5
-    assert resumed_settings(Settings().state_dict(), None, {"schedule": SCHEDULE}).epochs == 7
+    assert new_config("tutorial", {"schedule": SCHEDULE}).epochs == 7
+    assert new_config("tutorial", {"schedule": SCHEDULE, "epochs": 5}).epochs == 5
+    assert resumed_config(TrainConfig().state_dict(), None, {"schedule": SCHEDULE}).epochs == 7
 
 
 def test_without_a_schedule_the_learning_rates_stay():
-    pace = new_settings("tutorial", {"generator_learning_rate": 0.5}).pace()
-    assert pace.rates == (0.5, 0.00005)
-    assert pace.is_last
-    assert new_settings("tutorial", {"schedule": SCHEDULE}).pace().rates == (0.1, 0.01)
+    schedule_state = new_config("tutorial", {"generator_learning_rate": 0.5}).schedule_state()
+    assert schedule_state.rates == (0.5, 0.00005)
+    assert schedule_state.is_last
+    assert new_config("tutorial", {"schedule": SCHEDULE}).schedule_state().rates == (0.1, 0.01)
 
 
 def test_what_cannot_be_had_together_is_refused():
     with pytest.raises(UserError, match="the schedule sets both learning rates"):
-        new_settings("tutorial", {"schedule": SCHEDULE, "generator_learning_rate": 0.1})
-    scheduled = new_settings("tutorial", {"schedule": SCHEDULE}).state_dict()
+        new_config("tutorial", {"schedule": SCHEDULE, "generator_learning_rate": 0.1})
+    scheduled = new_config("tutorial", {"schedule": SCHEDULE}).state_dict()
     with pytest.raises(UserError, match="--schedule none"):
-        resumed_settings(scheduled, None, {"discriminator_learning_rate": 0.1})
-    assert resumed_settings(scheduled, None, {"schedule": (), "discriminator_learning_rate": 0.1})
+        resumed_config(scheduled, None, {"discriminator_learning_rate": 0.1})
+    assert resumed_config(scheduled, None, {"schedule": (), "discriminator_learning_rate": 0.1})
     with pytest.raises(UserError, match="--stop-ratio watches the gate"):
-        new_settings("stable", {"stop_ratio": 150})
+        new_config("stable", {"stop_ratio": 150})
 
 
 def test_wgan_gp_brings_what_belongs_to_it_and_what_is_typed_wins():
-    s = new_settings("tutorial", {"loss": "wgan-gp", "penalty": 5.0})
+    s = new_config("tutorial", {"loss": "wgan-gp", "penalty": 5.0})
     assert (s.norm, s.gate, s.beta1, s.beta2, s.generator_every) == ("none", False, 0.5, 0.9, 5)
     assert (s.generator_learning_rate, s.discriminator_learning_rate) == (1e-4, 1e-4)
     assert s.penalty == 5
-    assert new_settings("stable", {"loss": "wgan-gp"}).penalty == 10
-    assert new_settings("tutorial", {}).generator_every == 1
+    assert new_config("stable", {"loss": "wgan-gp"}).penalty == 10
+    assert new_config("tutorial", {}).generator_every == 1

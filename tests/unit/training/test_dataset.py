@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from rasgan.blocks import blocks_of
 from rasgan.errors import UserError
 from rasgan.files import write_raw
-from rasgan.networks import blocks_of
 from rasgan.training.dataset import Shapes, load_shapes
 
 
@@ -70,7 +70,7 @@ def test_other_files_and_hidden_ones_are_passed_over(folder):
 
 
 def test_coarser_grids_are_refused_with_a_way_out(folder):
-    with pytest.raises(UserError, match=r"chair_0000\.raw: this grid is 32 cubed.*--resolution 64"):
+    with pytest.raises(UserError, match=r"chair_0000\.raw: this grid is 32³.*--resolution 64"):
         load_shapes(folder, 64)
 
 

@@ -11,7 +11,7 @@ import torch.multiprocessing as mp
 from rasgan.runs import RunFolder
 from rasgan.training import distributed
 from rasgan.training import run as training_run
-from rasgan.training.config import new_settings
+from rasgan.training.config import new_config
 from rasgan.training.dataset import Shapes
 
 STEPS = 20
@@ -19,7 +19,7 @@ METHODS = {
     "tutorial": ("tutorial", {}),
     "stable": ("stable", {}),
     "wgan-gp": ("tutorial", {"loss": "wgan-gp"}),
-    "penalised batch norm": ("tutorial", {"penalty": 1.0, "loss": "rsgan"}),
+    "penalized batch norm": ("tutorial", {"penalty": 1.0, "loss": "rsgan"}),
 }
 
 
@@ -32,27 +32,27 @@ def free_port():
 def train(method, steps=STEPS):
     """Take some steps in float64; give what was measured and where both networks ended."""
     recipe, extra = METHODS[method]
-    settings = new_settings(recipe, {"resolution": 32, "width": 8, "batchsize": 4, "seed": 2, **extra})
+    settings = new_config(recipe, {"resolution": 32, "width": 8, "batchsize": 4, "seed": 2, **extra})
     shapes = Shapes(np.random.default_rng(5).random((8, 32, 32, 32)) > 0.8)
     training = training_run.begin(RunFolder("run"), settings, shapes, shapes)
-    for network in (training.players.generator, training.players.discriminator):
+    for network in (training.gan.generator, training.gan.discriminator):
         network.double()
-    if training.players.averaged is not None:
-        training.players.averaged.double()
+    if training.gan.averaged is not None:
+        training.gan.averaged.double()
     shapes.voxels_of_byte = shapes.voxels_of_byte.double()
     as_float64(training)
     for number in range(steps):
         training.step(1 + number // 2, number % 2)
     return {
         "history": torch.from_numpy(training.history.rows()),
-        **{f"g.{key}": value for key, value in training.players.generator.state_dict().items()},
-        **{f"d.{key}": value for key, value in training.players.discriminator.state_dict().items()},
+        **{f"g.{key}": value for key, value in training.gan.generator.state_dict().items()},
+        **{f"d.{key}": value for key, value in training.gan.discriminator.state_dict().items()},
     }
 
 
 def as_float64(training):
     """Let the generator take the session's float32 noise."""
-    training.players.generator.register_forward_pre_hook(lambda _, inputs: inputs[0].double())
+    training.gan.generator.register_forward_pre_hook(lambda _, inputs: inputs[0].double())
 
 
 def work(rank, processes, port, folder):
@@ -62,10 +62,14 @@ def work(rank, processes, port, folder):
         RANK=str(rank), WORLD_SIZE=str(processes), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
     )
     with distributed.joined(torch.device("cpu")):
-        assert (distributed.rank(), distributed.size(), distributed.leads()) == (rank, processes, rank == 0)
-        assert distributed.agree({"seed": rank}) == {"seed": 0}
-        assert distributed.anyone(rank == 1, torch.device("cpu"))
-        assert not distributed.anyone(False, torch.device("cpu"))
+        assert (distributed.rank(), distributed.world_size(), distributed.is_rank_0()) == (
+            rank,
+            processes,
+            rank == 0,
+        )
+        assert distributed.broadcast({"seed": rank}) == {"seed": 0}
+        assert distributed.any_process(rank == 1, torch.device("cpu"))
+        assert not distributed.any_process(False, torch.device("cpu"))
         torch.save({method: train(method) for method in METHODS}, f"{folder}/{rank}.pt")
 
 
@@ -89,10 +93,10 @@ def test_two_processes_equal_one_with_the_whole_batch(two_processes, method):
 
 def test_alone_every_function_gives_back_what_it_was_given():
     x = torch.rand(4)
-    assert distributed.size() == 1
-    assert distributed.leads()
+    assert distributed.world_size() == 1
+    assert distributed.is_rank_0()
     assert distributed.gather(x) is x
     assert distributed.average(x) is x
-    assert distributed.agree(x) is x
+    assert distributed.broadcast(x) is x
     assert torch.equal(distributed.share(x), x)
-    assert distributed.anyone(True, x.device)
+    assert distributed.any_process(True, x.device)

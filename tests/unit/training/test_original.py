@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn, sigmoid
 
-from rasgan.training.config import Settings
-from rasgan.training.state import build_players
+from rasgan.training.config import TrainConfig
+from rasgan.training.state import build_gan
 from rasgan.training.step import train_step
 
 STEPS, BATCH = 14, 3
-SETTINGS = Settings(
+SETTINGS = TrainConfig(
     resolution=32,
     width=8,
     batchsize=BATCH,
@@ -44,10 +44,10 @@ class Norm:
 
 
 class Reference:
-    """The loop, with weights copied from our players."""
+    """The loop, with weights copied from our gan."""
 
-    def __init__(self, players):
-        g, d = players.generator, players.discriminator
+    def __init__(self, gan):
+        g, d = gan.generator, gan.discriminator
         self.weights_g = {name: p.detach().clone().requires_grad_() for name, p in g.named_parameters()}
         self.weights_d = {name: p.detach().clone().requires_grad_() for name, p in d.named_parameters()}
         self.norms_g = [self.norm(self.weights_g, i) for i in range(len(g.norms))]
@@ -117,25 +117,25 @@ class Reference:
 
 def test_steps_and_gate_are_those_of_the_original():
     torch.manual_seed(4)
-    players = build_players(SETTINGS, "cpu")
-    for network in (players.generator, players.discriminator):
+    gan = build_gan(SETTINGS, "cpu")
+    for network in (gan.generator, gan.discriminator):
         network.double()
-    reference = Reference(players)
+    reference = Reference(gan)
     numbers = torch.Generator().manual_seed(5)
     decisions = []
     for step in range(STEPS):
         reals = (torch.rand(2, BATCH, 1, 32, 32, 32, generator=numbers) > 0.7).double()
         z = torch.randn(2, BATCH, 200, generator=numbers, dtype=torch.float64)
         loss_d, loss_g, trained = reference.step(*reals, *z)
-        result = train_step(players, *reals, *z, step)
+        result = train_step(gan, *reals, *z, step)
         assert (result.loss_d, result.loss_g) == pytest.approx((loss_d, loss_g), rel=1e-7)
         assert result.trained_d == trained
         decisions.append(trained)
     assert True in decisions[1:]
     assert False in decisions
     for ours, theirs in (
-        (players.generator, reference.weights_g),
-        (players.discriminator, reference.weights_d),
+        (gan.generator, reference.weights_g),
+        (gan.discriminator, reference.weights_d),
     ):
         for name, parameter in ours.named_parameters():
             # biases before a batch norm have no gradient but rounding, which Adam makes visible

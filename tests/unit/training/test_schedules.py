@@ -3,7 +3,7 @@
 import pytest
 
 from rasgan.errors import UserError
-from rasgan.training.schedules import SCHEDULES, Pace, Row, choose_schedule
+from rasgan.training.schedules import SCHEDULES, Row, ScheduleState, choose_schedule
 
 ROWS = (Row(2, 0.1, 0.01), Row(5, 0.2, 0.02), Row(6, 0.3, 0.03))
 GOOD = "epochs,generator,discriminator\n0-2,0.1,0.01\n2-5,0.2,0.02\n5-6,0.3,0.03\n"
@@ -67,54 +67,54 @@ def test_an_unknown_name_is_told(tmp_path):
             choose_schedule(name)
 
 
-def follow(pace, epochs, ratios=None):
+def update_ema(schedule_state, epochs, ratios=None):
     """Give the row in which each of the next epochs is trained."""
     rows = []
     for epoch in range(1, epochs + 1):
-        rows.append(pace.row)
-        pace.watch((ratios or {}).get(epoch, 1))
-        assert pace.end_epoch(epoch) == (pace.row != rows[-1])
+        rows.append(schedule_state.row)
+        schedule_state.watch((ratios or {}).get(epoch, 1))
+        assert schedule_state.end_epoch(epoch) == (schedule_state.row != rows[-1])
     return rows
 
 
 def test_rows_last_as_long_as_in_the_table_and_the_last_one_for_ever():
-    pace = Pace(ROWS)
-    assert pace.rates == (0.1, 0.01)
-    assert follow(pace, 9) == [0, 0, 1, 1, 1, 2, 2, 2, 2]
-    assert pace.rates == (0.3, 0.03)
-    assert not pace.is_over
+    schedule_state = ScheduleState(ROWS)
+    assert schedule_state.rates == (0.1, 0.01)
+    assert update_ema(schedule_state, 9) == [0, 0, 1, 1, 1, 2, 2, 2, 2]
+    assert schedule_state.rates == (0.3, 0.03)
+    assert not schedule_state.is_over
 
 
 def test_the_ratio_ends_a_row_early_and_the_next_keeps_its_length():
-    pace = Pace(ROWS, stop_ratio=150)
-    assert follow(pace, 6, {1: 150, 2: 149}) == [0, 1, 1, 1, 2, 2]
-    assert not pace.is_over
-    pace.watch(151)
-    assert pace.is_over
+    schedule_state = ScheduleState(ROWS, stop_ratio=150)
+    assert update_ema(schedule_state, 6, {1: 150, 2: 149}) == [0, 1, 1, 1, 2, 2]
+    assert not schedule_state.is_over
+    schedule_state.watch(151)
+    assert schedule_state.is_over
 
 
 def test_without_a_stop_ratio_no_ratio_matters():
-    pace = Pace((Row(3, 1, 1),))
-    pace.watch(10**9)
-    assert not pace.is_over
-    assert follow(pace, 4) == [0] * 4
+    schedule_state = ScheduleState((Row(3, 1, 1),))
+    schedule_state.watch(10**9)
+    assert not schedule_state.is_over
+    assert update_ema(schedule_state, 4) == [0] * 4
 
 
 def test_a_new_schedule_is_entered_where_its_table_has_the_epoch():
     for epoch, row, since in ((0, 0, 0), (1, 0, 0), (2, 1, 2), (4, 1, 2), (5, 2, 5), (99, 2, 5)):
-        pace = Pace(ROWS, stop_ratio=1, reached=True)
-        pace.go_to(epoch)
-        assert (pace.row, pace.since, pace.reached) == (row, since, False)
+        schedule_state = ScheduleState(ROWS, stop_ratio=1, reached=True)
+        schedule_state.go_to(epoch)
+        assert (schedule_state.row, schedule_state.since, schedule_state.reached) == (row, since, False)
 
 
 def test_a_stop_ratio_of_1_is_reached_at_once():
-    pace = Pace(ROWS, stop_ratio=1)
-    pace.watch(1)
-    assert pace.reached
+    schedule_state = ScheduleState(ROWS, stop_ratio=1)
+    schedule_state.watch(1)
+    assert schedule_state.reached
 
 
 def test_the_place_in_a_schedule_travels():
-    pace, other = Pace(ROWS, 7), Pace(ROWS, 7)
-    follow(pace, 3, {3: 8})
-    other.load_state_dict(pace.state_dict())
-    assert other == pace
+    schedule_state, other = ScheduleState(ROWS, 7), ScheduleState(ROWS, 7)
+    update_ema(schedule_state, 3, {3: 8})
+    other.load_state_dict(schedule_state.state_dict())
+    assert other == schedule_state

@@ -6,24 +6,24 @@ import numpy as np
 import pytest
 import torch
 
-from rasgan.losses import LOSSES, slopes_squared
-from rasgan.networks import as_voxels, blocks_of
-from rasgan.training.config import Settings, new_settings
-from rasgan.training.state import build_players, frozen, inference
+from rasgan.blocks import as_voxels, blocks_of
+from rasgan.losses import LOSSES, squared_gradient_norm
+from rasgan.training.config import TrainConfig, new_config
+from rasgan.training.state import build_gan, frozen, inference
 from rasgan.training.step import (
-    decay_at,
+    ema_decay,
     evaluate_discriminator,
-    follow,
     train_step,
+    update_ema,
     validate_discriminator,
 )
 
-TINY = Settings(resolution=32, width=8, batchsize=3)
+TINY = TrainConfig(resolution=32, width=8, batchsize=3)
 
 
 def players_for(settings=TINY):
     torch.manual_seed(1)
-    return build_players(settings, "cpu")
+    return build_gan(settings, "cpu")
 
 
 @pytest.fixture
@@ -43,31 +43,31 @@ def changed(network, before):
 
 
 def test_an_open_gate_trains_every_weight_of_both_players(batch):
-    players = players_for()
-    before_g, before_d = weights(players.generator), weights(players.discriminator)
-    result = train_step(players, *batch)
+    gan = players_for()
+    before_g, before_d = weights(gan.generator), weights(gan.discriminator)
+    result = train_step(gan, *batch)
     assert result.trained_d
-    assert changed(players.generator, before_g) == set(before_g)
+    assert changed(gan.generator, before_g) == set(before_g)
     # one constant added to every score changes no relativistic loss: the last bias moves by rounding alone
-    assert changed(players.discriminator, before_d) | {"dense.bias"} == set(before_d)
+    assert changed(gan.discriminator, before_d) | {"dense.bias"} == set(before_d)
 
 
 def test_a_shut_gate_leaves_every_discriminator_weight_alone(batch):
-    players = players_for()
-    players.gate.is_open = False
-    before_g, before_d = weights(players.generator), weights(players.discriminator)
-    result = train_step(players, *batch)
+    gan = players_for()
+    gan.gate.is_open = False
+    before_g, before_d = weights(gan.generator), weights(gan.discriminator)
+    result = train_step(gan, *batch)
     assert not result.trained_d
-    assert changed(players.discriminator, before_d) == set()
-    assert not players.optimizer_d.state
-    assert changed(players.generator, before_g)
+    assert changed(gan.discriminator, before_d) == set()
+    assert not gan.optimizer_d.state
+    assert changed(gan.generator, before_g)
 
 
 def test_the_losses_of_a_step_are_those_of_its_batches_in_order(batch):
-    """Redo one step by hand, literally, with torch's own optimiser calls."""
+    """Redo one step by hand, literally, with torch's own optimizer calls."""
     reals_d, reals_g, z_d, z_g = batch
-    players, mine = players_for(), players_for()
-    result = train_step(players, *batch)
+    gan, mine = players_for(), players_for()
+    result = train_step(gan, *batch)
 
     loss = LOSSES["rasgan"]
     loss_d = loss.discriminator(mine.discriminator(reals_d), mine.discriminator(mine.generator(z_d).detach()))
@@ -83,36 +83,36 @@ def test_the_losses_of_a_step_are_those_of_its_batches_in_order(batch):
     assert result.loss_d == pytest.approx(loss_d.item(), rel=1e-6)
     assert result.loss_g == pytest.approx(loss_g.item(), rel=1e-6)
     torch.testing.assert_close(as_voxels(result.fakes), fakes.detach())
-    for ours, theirs in ((players.generator, mine.generator), (players.discriminator, mine.discriminator)):
+    for ours, theirs in ((gan.generator, mine.generator), (gan.discriminator, mine.discriminator)):
         for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(a, b)
 
 
 def test_the_gate_hears_of_both_losses(batch):
-    players = players_for()
-    result = train_step(players, *batch)
-    assert players.gate.smooth_d == pytest.approx(0.3 * result.loss_d)
-    assert players.gate.smooth_g == pytest.approx(0.3 * result.loss_g)
+    gan = players_for()
+    result = train_step(gan, *batch)
+    assert gan.gate.smooth_d == pytest.approx(0.3 * result.loss_d)
+    assert gan.gate.smooth_g == pytest.approx(0.3 * result.loss_g)
 
 
 def test_measuring_takes_running_statistics_for_reals_and_the_batchs_own_for_fakes(batch):
     reals, fakes = batch[0], batch[1]
-    players = players_for()
+    gan = players_for()
     with torch.no_grad():
-        for norm in players.discriminator.norms:
+        for norm in gan.discriminator.norms:
             norm.running_mean.fill_(0.1)
-        mine = copy.deepcopy(players.discriminator)
-        measured = evaluate_discriminator(players, reals, fakes)
+        mine = copy.deepcopy(gan.discriminator)
+        measured = evaluate_discriminator(gan, reals, fakes)
         c_real, c_fake = mine.eval()(reals), mine.train()(fakes)
     torch.testing.assert_close(measured, LOSSES["rasgan"].discriminator(c_real, c_fake))
-    assert players.discriminator.training
+    assert gan.discriminator.training
 
 
 def test_validation_changes_nothing_at_all(batch):
-    players = players_for()
-    before = copy.deepcopy([players.generator.state_dict(), players.discriminator.state_dict(), players.gate])
-    loss = validate_discriminator(players, batch[0], batch[2])
-    after = [players.generator.state_dict(), players.discriminator.state_dict(), players.gate]
+    gan = players_for()
+    before = copy.deepcopy([gan.generator.state_dict(), gan.discriminator.state_dict(), gan.gate])
+    loss = validate_discriminator(gan, batch[0], batch[2])
+    after = [gan.generator.state_dict(), gan.discriminator.state_dict(), gan.gate]
     for old, new in zip(before[:2], after[:2], strict=True):
         assert all(torch.equal(old[key], new[key]) for key in old)
     assert before[2] == after[2]
@@ -120,21 +120,21 @@ def test_validation_changes_nothing_at_all(batch):
 
 
 def test_the_penalty_is_due_every_so_many_steps_and_steers_the_discriminator(batch):
-    penalised = {"norm": "none", "penalty": 5.0, "penalty_every": 2}
+    penalized = {"norm": "none", "penalty": 5.0, "penalty_every": 2}
     results = {}
     for step in (0, 1):
-        for name, extra in (("with", penalised), ("without", {"norm": "none"})):
-            players = players_for(new_settings("tutorial", {"resolution": 32, "width": 8, **extra}))
-            train_step(players, *batch, step=step)
-            results[step, name] = players.discriminator.dense.weight.detach()
+        for name, extra in (("with", penalized), ("without", {"norm": "none"})):
+            gan = players_for(new_config("tutorial", {"resolution": 32, "width": 8, **extra}))
+            train_step(gan, *batch, step=step)
+            results[step, name] = gan.discriminator.dense.weight.detach()
     assert not torch.equal(results[0, "with"], results[0, "without"])
     assert torch.equal(results[1, "with"], results[1, "without"])
 
 
 def test_a_step_leaves_the_players_ready_for_the_next(batch):
-    players = players_for()
-    train_step(players, *batch)
-    for network in (players.generator, players.discriminator):
+    gan = players_for()
+    train_step(gan, *batch)
+    for network in (gan.generator, gan.discriminator):
         assert network.training
         assert all(p.requires_grad for p in network.parameters())
 
@@ -143,28 +143,28 @@ def test_the_average_follows_the_generator():
     old, new = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)
     torch.nn.init.constant_(new.weight, 3.0)
     new.num_batches_tracked.fill_(7)
-    follow(old, new, decay=0.75)
+    update_ema(old, new, decay=0.75)
     assert old.weight.tolist() == [1.5, 1.5]
     assert old.num_batches_tracked == 7
 
 
 def test_the_average_forgets_the_untrained_generator_sooner_than_its_decay_says():
-    kept = np.cumprod([decay_at(step, 0.995) for step in range(200)])[-1]
+    kept = np.cumprod([ema_decay(step, 0.995) for step in range(200)])[-1]
     assert kept < 1e-9 < 0.995**200
-    assert decay_at(10**6, 0.995) == 0.995
+    assert ema_decay(10**6, 0.995) == 0.995
 
 
 def test_an_averaged_generator_is_kept_only_when_asked_for(batch):
     assert players_for().averaged is None
-    players = players_for(new_settings("tutorial", {"resolution": 32, "width": 8, "ema": 0.5}))
-    start = copy.deepcopy(players.averaged.dense.weight)
-    train_step(players, *batch)
-    expected = 0.1 * start + 0.9 * players.generator.dense.weight  # the first step's own decay
-    torch.testing.assert_close(players.averaged.dense.weight, expected.detach())
+    gan = players_for(new_config("tutorial", {"resolution": 32, "width": 8, "ema": 0.5}))
+    start = copy.deepcopy(gan.averaged.dense.weight)
+    train_step(gan, *batch)
+    expected = 0.1 * start + 0.9 * gan.generator.dense.weight  # the first step's own decay
+    torch.testing.assert_close(gan.averaged.dense.weight, expected.detach())
 
 
 def test_state_of_the_players_travels(batch):
-    one, other = players_for(), build_players(TINY, "cpu")
+    one, other = players_for(), build_gan(TINY, "cpu")
     train_step(one, *batch)
     other.load_state_dict(one.state_dict())
     other.load_optimizers_state_dict(copy.deepcopy(one.optimizers_state_dict()))
@@ -173,11 +173,11 @@ def test_state_of_the_players_travels(batch):
     assert torch.equal(a.fakes, b.fakes)
 
 
-def test_loaded_optimisers_keep_the_new_learning_rates(batch):
+def test_loaded_optimizers_keep_the_new_learning_rates(batch):
     one = players_for()
     train_step(one, *batch)
     other = players_for(
-        new_settings("tutorial", {"resolution": 32, "width": 8, "generator_learning_rate": 0.5})
+        new_config("tutorial", {"resolution": 32, "width": 8, "generator_learning_rate": 0.5})
     )
     other.load_optimizers_state_dict(one.optimizers_state_dict())
     assert other.optimizer_g.param_groups[0]["lr"] == 0.5
@@ -193,8 +193,8 @@ def test_modes_are_restored_after_an_error():
 
 
 def test_between_the_generators_steps_only_the_critic_trains(batch):
-    settings = new_settings("tutorial", {"resolution": 32, "width": 8, "loss": "wgan-gp"})
-    players = players_for(settings)
+    settings = new_config("tutorial", {"resolution": 32, "width": 8, "loss": "wgan-gp"})
+    gan = players_for(settings)
     assert (settings.generator_every, settings.penalty, settings.norm, settings.gate) == (
         5,
         10,
@@ -204,31 +204,29 @@ def test_between_the_generators_steps_only_the_critic_trains(batch):
     mix = torch.tensor([0.1, 0.5, 0.9])
     trained = []
     for step in range(6):
-        before = weights(players.generator)
-        before_d = weights(players.discriminator)
-        train_step(players, *batch, step=step, mix=mix)
-        trained.append(bool(changed(players.generator, before)))
-        assert changed(players.discriminator, before_d)
+        before = weights(gan.generator)
+        before_d = weights(gan.discriminator)
+        train_step(gan, *batch, step=step, mix=mix)
+        trained.append(bool(changed(gan.generator, before)))
+        assert changed(gan.discriminator, before_d)
     assert trained == [True, False, False, False, False, True]
 
 
 def test_wgans_penalty_draws_slopes_between_real_and_fake_to_1(batch):
-    """A critic so penalised that nothing else counts learns a slope of 1 there."""
+    """A critic so penalized that nothing else counts learns a slope of 1 there."""
     extra = {"penalty": 1e4, "discriminator_learning_rate": 1e-3, "generator_every": 1000}
-    players = players_for(
-        new_settings("tutorial", {"resolution": 32, "width": 8, "loss": "wgan-gp", **extra})
-    )
+    gan = players_for(new_config("tutorial", {"resolution": 32, "width": 8, "loss": "wgan-gp", **extra}))
     mix = torch.full((3,), 0.25)
 
     def slopes():
         with torch.no_grad():
-            fakes = players.generate(batch[2])
+            fakes = gan.generate(batch[2])
         between = (0.75 * fakes + 0.25 * blocks_of(batch[0])).requires_grad_()
-        return slopes_squared(players.score(between), between).sqrt()
+        return squared_gradient_norm(gan.score(between), between).sqrt()
 
     before = (slopes() - 1).abs().mean()
     for step in range(60):
-        train_step(players, *batch, step=step, mix=mix)
+        train_step(gan, *batch, step=step, mix=mix)
     assert (slopes() - 1).abs().mean() < before / 5
 
 
@@ -236,10 +234,10 @@ def test_bf16_stays_close_to_float32_and_keeps_weights_and_scores_in_float32(bat
     results = {}
     for precision in ("float32", "bf16"):
         torch.manual_seed(1)
-        players = build_players(TINY, "cpu", precision)
-        results[precision] = train_step(players, *batch)
-        assert players.score(batch[0]).dtype == torch.float32
-        assert {p.dtype for p in players.discriminator.parameters()} == {torch.float32}
+        gan = build_gan(TINY, "cpu", precision)
+        results[precision] = train_step(gan, *batch)
+        assert gan.score(batch[0]).dtype == torch.float32
+        assert {p.dtype for p in gan.discriminator.parameters()} == {torch.float32}
     fine, coarse = results["float32"], results["bf16"]
     assert coarse.loss_d == pytest.approx(fine.loss_d, rel=0.05)
     assert coarse.loss_d != fine.loss_d
@@ -247,10 +245,10 @@ def test_bf16_stays_close_to_float32_and_keeps_weights_and_scores_in_float32(bat
 
 
 def test_learning_rates_can_be_set_for_both(batch):
-    players = players_for()
-    players.set_learning_rates(0.25, 0.125)
-    assert players.optimizer_g.param_groups[0]["lr"] == 0.25
-    assert players.optimizer_d.param_groups[0]["lr"] == 0.125
+    gan = players_for()
+    gan.set_learning_rates(0.25, 0.125)
+    assert gan.optimizer_g.param_groups[0]["lr"] == 0.25
+    assert gan.optimizer_d.param_groups[0]["lr"] == 0.125
 
 
 @pytest.mark.slow
@@ -274,23 +272,23 @@ def test_a_gpu_takes_the_same_step_as_the_cpu(batch):
     expected = train_step(players_for(), *batch)
     for precision, tolerance in (("float32", 1e-3), ("bf16", 0.05)):
         torch.manual_seed(1)
-        players = build_players(TINY, "cuda", precision)
-        result = train_step(players, *(x.cuda() for x in batch))
+        gan = build_gan(TINY, "cuda", precision)
+        result = train_step(gan, *(x.cuda() for x in batch))
         assert result.loss_d == pytest.approx(expected.loss_d, rel=tolerance)
         assert result.loss_g == pytest.approx(expected.loss_g, rel=tolerance)
 
 
 @pytest.mark.parametrize("loss", ["rsgan", "wgan-gp"])
-def test_a_penalised_step_follows_the_papers_objective(batch, loss):
+def test_a_penalized_step_follows_the_papers_objective(batch, loss):
     """Redo the discriminator's first step by hand, in float64, with the penalty as its paper writes it."""
     extra = {"loss": loss, "norm": "none", "penalty": 3.0, "penalty_every": 4}
-    settings = new_settings("tutorial", {"resolution": 32, "width": 8, **extra})
+    settings = new_config("tutorial", {"resolution": 32, "width": 8, **extra})
     reals, reals_g, z_d, z_g = (x.double() for x in batch)
     mix = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
-    players, mine = players_for(settings), players_for(settings)
-    for network in (players.generator, players.discriminator, mine.generator, mine.discriminator):
+    gan, mine = players_for(settings), players_for(settings)
+    for network in (gan.generator, gan.discriminator, mine.generator, mine.discriminator):
         network.double()
-    train_step(players, reals, reals_g, z_d, z_g, step=0, mix=mix)
+    train_step(gan, reals, reals_g, z_d, z_g, step=0, mix=mix)
 
     critic, fakes = mine.discriminator, mine.generator(z_d).detach()
 
@@ -308,5 +306,5 @@ def test_a_penalised_step_follows_the_papers_objective(batch, loss):
         slopes = squared_slopes(share * reals + (1 - share) * fakes).sqrt()
         objective = c_fake.mean() - c_real.mean() + 4 * 3.0 * ((slopes - 1) ** 2).mean()
     objective.backward()
-    for ours, theirs in zip(players.discriminator.parameters(), critic.parameters(), strict=True):
+    for ours, theirs in zip(gan.discriminator.parameters(), critic.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad)
