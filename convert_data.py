@@ -16,7 +16,8 @@ from tqdm import tqdm
 from rasgan import cli
 from rasgan.data.conversion import ConversionOptions, ConversionSummary, convert_folder
 from rasgan.data.meshes import SUFFIXES, UP_AXES
-from rasgan.data.voxelize import MODES, RESOLUTIONS
+from rasgan.data.voxelize import MODES
+from rasgan.voxels import RESOLUTIONS
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -31,7 +31,7 @@ from rasgan.export.batch import (
     spread,
     target_of,
 )
-from rasgan.export.films import draw_film
+from rasgan.export.gif import draw_film
 from rasgan.export.plots import ScatterPlots, contact_sheet
 from rasgan.runs import RunFolder
 from rasgan.voxels import is_occupied

@@ -23,9 +23,9 @@ from tqdm import tqdm
 from rasgan import cli
 from rasgan.export.batch import EmptyShapeError, add_options, export_all, read_grid, run_grids, target_of
 from rasgan.export.mesh_files import FORMATS, write_model
-from rasgan.export.smoothing import check_installed, smooth_mesh
+from rasgan.export.surface import check_installed, cubes_mesh, smooth_mesh, surface_mesh
 from rasgan.runs import RunFolder
-from rasgan.voxels import cubes_mesh, is_occupied, largest_piece, surface_mesh
+from rasgan.voxels import is_occupied, largest_piece
 
 EDGE = 0.01  # of a voxel, as in the original
 SIZES_MM = 0.001, 1_000_000  # to a kilometer: the numbers of every format can tell voxels apart

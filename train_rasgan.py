@@ -27,21 +27,21 @@ from rasgan.errors import UserError
 from rasgan.export import plots
 from rasgan.files import atomic_path, remove_leftovers
 from rasgan.losses import LOSSES
-from rasgan.networks import RESOLUTIONS, channel_counts
+from rasgan.networks import channel_counts
 from rasgan.runs import RunFolder
 from rasgan.seeding import fresh_seed
 from rasgan.training import checkpoints, distributed
 from rasgan.training import run as training_run
-from rasgan.training.boards import Board
 from rasgan.training.checkpoints import Position
 from rasgan.training.config import RECIPES, TrainConfig, new_config, resumed_config
 from rasgan.training.dataset import load_shapes
 from rasgan.training.devices import DEVICES, PRECISIONS, choose_device, configure, memory_guarded
-from rasgan.training.progress import Reporter, describe
+from rasgan.training.progress import Reporter, TensorBoard, describe
 from rasgan.training.run import TrainingRun
 from rasgan.training.schedules import choose_schedule
 from rasgan.training.signals import StopRequest, stop_requests
 from rasgan.training.step import StepResult
+from rasgan.voxels import RESOLUTIONS
 
 DEFAULT = TrainConfig()
 DEFAULT_INTERVAL = 10  # epochs
@@ -222,7 +222,7 @@ def train(args: argparse.Namespace, device: torch.device) -> None:
                 remove_leftovers(run.checkpoints)
                 write_options(run, args, settings)
                 if args.tensorboard:
-                    board = Board(run.board, position.epoch * steps + position.step)
+                    board = TensorBoard(run.board, position.epoch * steps + position.step)
             with contextlib.closing(Reporter(settings.epochs, steps, position, board)) as reporter:
                 reporter.say(describe(training, args.save, args.keep))
                 if state and optimizers is None:

@@ -11,10 +11,12 @@ from rasgan.data import conversion
 from rasgan.data.sample_chairs import TEST, TRAIN, write_sample_set
 from rasgan.errors import UserError
 from rasgan.export import plots
-from rasgan.export.objfile import write_obj
-from rasgan.generate import generate, load_generator, save_shapes
+from rasgan.export.mesh_files import write_obj
+from rasgan.export.surface import surface_mesh
+from rasgan.generate import save_shapes
 from rasgan.runs import RunFolder
-from rasgan.voxels import is_occupied, surface_mesh
+from rasgan.sampling import generate, load_generator
+from rasgan.voxels import is_occupied
 
 SAMPLE_SET = Path("SampleChairs")
 PRESETS = {

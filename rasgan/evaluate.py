@@ -21,9 +21,9 @@ from rasgan import cli, metrics, seeding
 from rasgan.errors import UserError
 from rasgan.export.batch import Shape, folder_grids, shapes_in
 from rasgan.files import atomic_path
-from rasgan.generate import decode, latents, load_generator
 from rasgan.metrics import ShapeSet, iou_distances, leave_out_self
 from rasgan.runs import RunFolder, pretrained_names, pretrained_run
+from rasgan.sampling import decode, latents, load_generator
 from rasgan.voxels import OCCUPIED_ABOVE, is_occupied, max_pool
 
 SEED = 0

@@ -14,7 +14,6 @@ from rasgan.blocks import ConvFromOneChannel, ConvTransposeToOneChannel, as_bloc
 
 LATENT_SIZE = 200
 BASE_RESOLUTION = 4  # edge of the grid that the generator's dense layer fills, in voxels
-RESOLUTIONS = (32, 64, 128)
 WEIGHT_STD = 0.02
 NORM_SCALE_STD = {"generator": 0.02, "discriminator": 0.002}  # TensorLayer 1.9's default for the second
 NORM_MOMENTUM = 0.1  # torch counts the share of the new batch: TensorFlow's decay of 0.9

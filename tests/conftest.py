@@ -1,10 +1,13 @@
 """Fixtures that several test modules share."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
 
 SHARED_DATA = Path(os.environ.get("RASGAN_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from rasgan import cli
 from rasgan.data.meshes import UP_AXES, read_mesh
-from rasgan.data.voxelize import RESOLUTIONS, voxelize
+from rasgan.data.voxelize import voxelize
 from rasgan.export.plots import contact_sheet
+from rasgan.voxels import RESOLUTIONS
 
 LABELS = {"binvox": "--mode binvox (default)", "exact": "--mode exact", "solid": "--mode solid"}
 

@@ -15,8 +15,8 @@ import sys
 from collections.abc import Sequence
 
 from rasgan import cli
-from rasgan.generate import load_generator
 from rasgan.runs import MODELS, RunFolder
+from rasgan.sampling import load_generator
 from rasgan.training import checkpoints
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rasgan import cli
 from rasgan.export.plots import contact_sheet
-from rasgan.files import read_voxels
+from rasgan.voxel_io import read_voxels
 
 
 def build_parser() -> argparse.ArgumentParser:

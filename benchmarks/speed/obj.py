@@ -26,8 +26,9 @@ import numpy as np
 
 from rasgan.data.sample_chairs import make_chair
 from rasgan.data.voxelize import voxelize
-from rasgan.export.objfile import write_obj
-from rasgan.voxels import OCCUPIED_ABOVE, cubes_mesh, is_occupied, surface_mesh, surface_points
+from rasgan.export.mesh_files import write_obj
+from rasgan.export.surface import cubes_mesh, surface_mesh
+from rasgan.voxels import OCCUPIED_ABOVE, is_occupied, surface_points
 
 EDGE = 0.01
 COLUMNS = {  # heading: how its numbers are shown

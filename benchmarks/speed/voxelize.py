@@ -25,8 +25,9 @@ import trimesh
 
 from rasgan.data.conversion import TrainConfig, convert_mesh
 from rasgan.data.meshes import read_mesh, write_off
-from rasgan.data.voxelize import MODES, RESOLUTIONS, voxelize
-from rasgan.files import read_raw
+from rasgan.data.voxelize import MODES, voxelize
+from rasgan.voxel_io import read_raw
+from rasgan.voxels import RESOLUTIONS
 
 GOLDEN = {"default": ("binvox", False), "cb": ("binvox", True), "exact": ("exact", False)}
 

@@ -29,8 +29,8 @@ from torch.utils.flop_counter import flop_registry
 from rasgan import cli, evaluate, metrics
 from rasgan.errors import UserError
 from rasgan.files import atomic_path
-from rasgan.generate import generate
 from rasgan.runs import RunFolder
+from rasgan.sampling import generate
 from rasgan.training import run as training_run
 from rasgan.training.config import TrainConfig, new_config
 from rasgan.training.dataset import Shapes, load_shapes

@@ -19,13 +19,14 @@ import torch
 from matplotlib.figure import Figure
 
 import train_rasgan
-from rasgan import generate
+from rasgan import sampling
+from rasgan.export.plots import smooth
 from rasgan.files import atomic_path
 from rasgan.metrics import diversity
 from rasgan.runs import RunFolder
 from rasgan.training import checkpoints
 from rasgan.training.dataset import load_shapes
-from rasgan.training.history import COLUMNS, smooth
+from rasgan.training.history import COLUMNS
 from rasgan.voxels import is_occupied
 
 VALUES = (1, 255)
@@ -69,8 +70,8 @@ def measure(value: int, args: argparse.Namespace) -> tuple[np.ndarray, dict[str,
     folder = RunFolder(run_name(value, args)).checkpoints
     rows = []
     for epoch in range(INTERVAL, args.epochs + 1, INTERVAL):
-        generator, position = generate.load_generator(folder, epoch)
-        shapes = is_occupied(generate.generate(generator, seed=1, count=SAMPLES))
+        generator, position = sampling.load_generator(folder, epoch)
+        shapes = is_occupied(sampling.generate(generator, seed=1, count=SAMPLES))
         state = checkpoints.load_checkpoint(folder, position)
         history = dict(zip(COLUMNS, state["history"].numpy().T, strict=True))
         recent = history["epoch"] >= epoch - INTERVAL

@@ -12,7 +12,7 @@ import numpy as np
 
 from rasgan.data.meshes import read_mesh, write_off
 from rasgan.errors import UserError
-from rasgan.files import read_raw
+from rasgan.voxel_io import read_raw
 
 TIMEOUT_S = 600.0
 """Binvox has been seen to take 18 s on a ModelNet mesh with software OpenGL; this means that it hangs."""

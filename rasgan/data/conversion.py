@@ -20,7 +20,7 @@ from rasgan.data.binvox import find_binvox, run_binvox
 from rasgan.data.meshes import SUFFIXES, read_mesh
 from rasgan.data.voxelize import voxelize
 from rasgan.errors import UserError
-from rasgan.files import write_raw
+from rasgan.voxel_io import write_raw
 
 MOST_JOBS = 61 if sys.platform == "win32" else 1024
 """Windows waits for no more processes at a time, and Python refuses to start more."""

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 import numpy as np
 
 MODES = ("binvox", "exact", "solid")
-RESOLUTIONS = (32, 64, 128)
 
 GROWTH = 0.01
 """Binvox's surface mode grows each voxel by this much on every side (in voxels; measured)."""

@@ -11,8 +11,8 @@ import numpy as np
 
 from rasgan import cli
 from rasgan.errors import UserError
-from rasgan.files import VOXEL_SUFFIXES, count_shapes, read_voxels
 from rasgan.runs import RunFolder, by_epoch
+from rasgan.voxel_io import VOXEL_SUFFIXES, count_shapes, read_voxels
 from rasgan.voxels import OCCUPIED_ABOVE
 
 

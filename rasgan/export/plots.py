@@ -13,7 +13,6 @@ from PIL import Image
 
 from rasgan.export import shading
 from rasgan.files import atomic_path
-from rasgan.training.history import SMOOTHING_WINDOW, smooth
 from rasgan.voxels import OCCUPIED_ABOVE, is_occupied, surface_points
 
 INK = "#2b2b33"
@@ -21,12 +20,28 @@ FAINT = "#8a8a94"
 DISCRIMINATOR, GENERATOR, VALIDATION = "#3b6fb6", "#d9772b", "#4c9a6a"
 """One color for each player, here and in every figure."""
 
+SMOOTHING_WINDOW = 51  # points, and the order of the polynomial: the tutorial's Savitzky-Golay filter
+SMOOTHING_ORDER = 3
 SCATTER_INCHES, LOSSES_INCHES, DPI = (6.4, 6.4), (9.6, 5.4), 100
 MARKER_SIZE = 25
 SHEET_BYTES = 30_000
 """What a shape may add to the file of a sheet."""
 COARSEST = 8
 CHARACTER_WIDTH = 9  # pixels, of a broad character of a label
+
+
+def smooth(values: np.ndarray) -> np.ndarray:
+    """Smooth (s,) losses with the tutorial's Savitzky-Golay filter; fewer than 51 come back as they are.
+
+    At both ends the polynomial of the last full window is continued (scipy's mode "interp"); the original
+    mirrors the curve around its end points instead.
+    """
+    from scipy import signal  # here: its import takes half a second
+
+    values = np.array(values, dtype=np.float64)
+    if len(values) < SMOOTHING_WINDOW:
+        return values
+    return signal.savgol_filter(values, SMOOTHING_WINDOW, SMOOTHING_ORDER)
 
 
 def draw_losses(

@@ -10,7 +10,7 @@ from torch.nn.functional import embedding
 
 from rasgan.blocks import voxels_of
 from rasgan.errors import UserError
-from rasgan.files import read_raw
+from rasgan.voxel_io import read_raw
 from rasgan.voxels import max_pool
 
 

@@ -5,12 +5,9 @@ from array import array
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import savgol_filter
 
 from rasgan.files import atomic_path
 
-SMOOTHING_WINDOW = 51  # points, and the order of the polynomial: the tutorial's Savitzky-Golay filter
-SMOOTHING_ORDER = 3
 COLUMNS = (
     "epoch",  # as a fraction
     "loss_d",
@@ -91,15 +88,3 @@ def add_scores(path: Path, epoch: int, scores: dict[str, float]) -> None:
 
 def _is_before(text: str | None, epoch: int) -> bool:
     return text is not None and text.isdecimal() and int(text) < epoch
-
-
-def smooth(values: np.ndarray) -> np.ndarray:
-    """Smooth (s,) losses with the tutorial's Savitzky-Golay filter; fewer than 51 come back as they are.
-
-    At both ends the polynomial of the last full window is continued (scipy's mode "interp"); the original
-    mirrors the curve around its end points instead.
-    """
-    values = np.array(values, dtype=np.float64)
-    if len(values) < SMOOTHING_WINDOW:
-        return values
-    return savgol_filter(values, SMOOTHING_WINDOW, SMOOTHING_ORDER)

@@ -2,17 +2,20 @@
 
 import datetime
 import time
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from rasgan import cli
+from rasgan.errors import UserError
+from rasgan.export import shading
 from rasgan.gating import Gate
 from rasgan.networks import count_parameters
 from rasgan.training import distributed
-from rasgan.training.boards import Board
 from rasgan.training.checkpoints import Position
 from rasgan.training.run import SCORED, TrainingRun
+from rasgan.voxels import is_occupied
 
 
 def describe(session: TrainingRun, save_every: int, keep: int) -> str:
@@ -36,13 +39,53 @@ def describe(session: TrainingRun, save_every: int, keep: int) -> str:
     )
 
 
+class TensorBoard:
+    """Write what ``tensorboard --logdir FOLDER`` shows.
+
+    Parameters
+    ----------
+    folder : Path
+    first_step : int
+        A run that goes on from an earlier checkpoint writes over what came after it.
+
+    Raises
+    ------
+    UserError
+        If the optional package is not installed.
+    """
+
+    def __init__(self, folder: Path, first_step: int = 0) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise UserError(
+                '--tensorboard needs an optional package: python -m pip install -e ".[tensorboard]"'
+            ) from error
+        self._writer = SummaryWriter(str(folder), purge_step=first_step)
+
+    def step(self, number: int, measured: dict[str, float]) -> None:
+        """Add the measurements of step `number`; those that are NaN are left out."""
+        for name, value in measured.items():
+            if value == value:
+                self._writer.add_scalar(name, value, number)
+
+    def sample(self, number: int, grid: np.ndarray) -> None:
+        """Add a picture of a generated grid of scores."""
+        picture = shading.smooth_picture(is_occupied(grid), shrink=2, whole_box=True)
+        self._writer.add_image("sample", picture, number, dataformats="HWC")
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+        self._writer.close()
+
+
 class Reporter:
     """Return how training goes: a progress bar on a terminal, the original's line a step elsewhere.
 
     Of several processes only the first one tells anything. With a `board`, it hears everything too.
     """
 
-    def __init__(self, epochs: int, steps: int, done: Position, board: Board | None = None) -> None:
+    def __init__(self, epochs: int, steps: int, done: Position, board: TensorBoard | None = None) -> None:
         self.epochs, self.steps, self.board = epochs, steps, board
         self.taken = done.epoch * steps + done.step
         self.is_silent = not distributed.is_rank_0()

@@ -11,10 +11,10 @@ from rasgan.blocks import as_voxels
 from rasgan.errors import UserError
 from rasgan.export import plots
 from rasgan.files import atomic_path
-from rasgan.generate import generate
 from rasgan.metrics import quick_scores
 from rasgan.networks import LATENT_SIZE
 from rasgan.runs import RunFolder
+from rasgan.sampling import generate
 from rasgan.seeding import NOISE, ORDER_D, ORDER_G, VALIDATION, batch_order, noise, rng_for, seed_weights
 from rasgan.training import checkpoints, distributed
 from rasgan.training.checkpoints import START, Position

@@ -14,7 +14,7 @@ import trimesh
 
 import convert_data
 from rasgan.data.meshes import write_off
-from rasgan.files import read_raw
+from rasgan.voxel_io import read_raw
 
 ROOT = Path(__file__).parents[2]
 GLUED = "OFF4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"

@@ -8,7 +8,7 @@ import pytest
 import trimesh
 
 import convert_to_obj
-from rasgan.export.objfile import write_obj
+from rasgan.export.mesh_files import write_obj
 
 SCRIPT = Path(convert_to_obj.__file__).resolve()
 

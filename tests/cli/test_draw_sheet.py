@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.draw import sheet as draw_sheet
-from rasgan.files import write_raw
+from rasgan.voxel_io import write_raw
 
 
 def test_draws_one_picture_and_names_a_file_that_is_not_there(tmp_path, capsys):

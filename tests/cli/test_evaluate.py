@@ -10,8 +10,8 @@ import pytest
 
 import train_rasgan
 from rasgan import evaluate
-from rasgan.files import write_raw
 from rasgan.runs import RunFolder
+from rasgan.voxel_io import write_raw
 
 TINY = ["--width", "8", "--resolution", "32", "-b", "2", "--seed", "3", "--device", "cpu", "-e", "1"]
 

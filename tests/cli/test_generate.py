@@ -11,11 +11,11 @@ import trimesh
 from PIL import Image
 
 import train_rasgan
-from rasgan import generate
-from rasgan.files import write_raw
+from rasgan import generate, sampling
 from rasgan.runs import RunFolder
 from rasgan.training import checkpoints
 from rasgan.training.checkpoints import Position
+from rasgan.voxel_io import write_raw
 
 TINY = ["--width", "8", "--resolution", "32", "-b", "2", "--seed", "3", "--device", "cpu", "-e", "1"]
 
@@ -37,7 +37,7 @@ def names(folder):
 def half_full(monkeypatch):
     """Shapes with something in them, which one epoch does not teach."""
     monkeypatch.setattr(
-        generate, "decode", lambda generator, z: np.repeat(z[:, :32, None, None].numpy(), 32, 2).repeat(32, 3)
+        sampling, "decode", lambda generator, z: np.repeat(z[:, :32, None, None].numpy(), 32, 2).repeat(32, 3)
     )
 
 
@@ -56,7 +56,7 @@ def test_shapes_meshes_and_their_picture_are_written(run, half_full, capsys):
 
 
 def test_empty_shapes_have_no_mesh_and_are_told(run, monkeypatch, capsys):
-    monkeypatch.setattr(generate, "decode", lambda generator, z: np.zeros((len(z), 8, 8, 8), np.float32))
+    monkeypatch.setattr(sampling, "decode", lambda generator, z: np.zeros((len(z), 8, 8, 8), np.float32))
     assert generate.main(["-n", "run", "--count", "2"]) == 0
     assert names(run.generated(Position(1))) == ["seed0-00.npy", "seed0-01.npy", "seed0.png"]
     assert "2 of them empty" in capsys.readouterr().out
@@ -82,8 +82,8 @@ def test_the_weights_are_enough(run):
 
 
 def test_the_same_seed_gives_the_same_shapes_whatever_the_count(run):
-    generator, _ = generate.load_generator(run.checkpoints)
-    three, twenty, other = (generate.generate(generator, seed, n) for seed, n in ((5, 3), (5, 20), (6, 3)))
+    generator, _ = sampling.load_generator(run.checkpoints)
+    three, twenty, other = (sampling.generate(generator, seed, n) for seed, n in ((5, 3), (5, 20), (6, 3)))
     assert np.array_equal(three, twenty[:3])
     assert not np.allclose(three, other, atol=1e-6)
 
@@ -97,10 +97,10 @@ def test_every_run_of_the_command_gives_the_same_files(run):
 
 
 def test_truncation_scales_z_and_names_the_files(run):
-    generator, _ = generate.load_generator(run.checkpoints)
-    shape = generate.generate(generator, 5, 2, truncation=0.5)[1]
-    z = generate.latents(5, 2)[1:]
-    assert np.array_equal(shape, generate.decode(generator, 0.5 * z)[0])
+    generator, _ = sampling.load_generator(run.checkpoints)
+    shape = sampling.generate(generator, 5, 2, truncation=0.5)[1]
+    z = sampling.latents(5, 2)[1:]
+    assert np.array_equal(shape, sampling.decode(generator, 0.5 * z)[0])
     assert generate.main(["-n", "run", "--count", "2", "--seed", "5", "--truncation", "0.5", "--no-obj"]) == 0
     folder = run.generated(Position(1))
     assert "seed5-truncation0.5.png" in names(folder)
@@ -112,10 +112,10 @@ def test_an_interpolation_goes_from_one_seeds_shape_to_the_others(run, capsys):
     folder = run.generated(Position(1))
     assert names(folder) == ["seed3-to-8.gif", "seed3-to-8.npy"]
     frames = np.load(folder / "seed3-to-8.npy")
-    generator, _ = generate.load_generator(run.checkpoints)
+    generator, _ = sampling.load_generator(run.checkpoints)
     assert frames.shape == (4, 32, 32, 32)
-    assert np.array_equal(frames[0], generate.generate(generator, 3, 1)[0])
-    assert np.array_equal(frames[3], generate.generate(generator, 8, 5)[0])
+    assert np.array_equal(frames[0], sampling.generate(generator, 3, 1)[0])
+    assert np.array_equal(frames[3], sampling.generate(generator, 8, 5)[0])
     steps = [np.abs(frames[i + 1] - frames[i]).sum() for i in range(3)]
     assert max(steps) < np.abs(frames[3] - frames[0]).sum()
     assert "seed3-to-8.gif" in capsys.readouterr().out
@@ -148,7 +148,7 @@ def test_options_that_do_not_go_together_are_wrong_usage(options):
 
 def test_the_averaged_generator_is_preferred_where_there_is_one(run):
     state = checkpoints.load_checkpoint(run.checkpoints, Position(1))
-    generator, position = generate.load_generator(run.checkpoints, epoch=1)
+    generator, position = sampling.load_generator(run.checkpoints, epoch=1)
     expected = state.get("averaged", state["generator"])
     assert torch.equal(generator.dense.weight, expected["dense.weight"])
     assert position == (1, 0)

@@ -10,11 +10,11 @@ import pytest
 
 import train_rasgan
 from benchmarks.draw import pretrained
-from rasgan import evaluate, generate, metrics, runs
-from rasgan.files import write_raw
+from rasgan import evaluate, generate, metrics, runs, sampling
 from rasgan.runs import RunFolder
 from rasgan.training import checkpoints
 from rasgan.training.checkpoints import Position
+from rasgan.voxel_io import write_raw
 from rasgan.voxels import is_occupied, largest_piece
 
 TINY = ["--width", "8", "--resolution", "32", "-b", "2", "--seed", "3", "--device", "cpu", "-save", "1"]
@@ -41,8 +41,8 @@ def test_a_model_makes_the_shapes_of_its_run_without_its_files(run, box, capsys)
     assert pretrained.main(["-n", "run", "boxes"]) == 0
     assert "--pretrained boxes" in capsys.readouterr().out
     assert runs.pretrained_names() == ["boxes"]
-    of_run, _ = generate.load_generator(run.checkpoints)
-    expected = generate.generate(of_run, seed=4, count=2)
+    of_run, _ = sampling.load_generator(run.checkpoints)
+    expected = sampling.generate(of_run, seed=4, count=2)
     model = checkpoints.load_checkpoint(box / "boxes", Position(2))
     assert set(model) == {"format", "settings", "generator"}  # and no discriminator
     for path in run.checkpoints.iterdir():
@@ -97,8 +97,8 @@ def test_contradictions_are_refused(options, capsys):
 def test_the_chairs_in_the_box_are_chairs_small_and_various():
     (path,) = (runs.MODELS / "chairs").glob("*.pt")
     assert path.stat().st_size < 10e6
-    generator, _ = generate.load_generator(runs.MODELS / "chairs")
-    shapes = is_occupied(generate.generate(generator, seed=0, count=16))
+    generator, _ = sampling.load_generator(runs.MODELS / "chairs")
+    shapes = is_occupied(sampling.generate(generator, seed=0, count=16))
     assert shapes.shape == (16, 64, 64, 64)
     assert metrics.diversity(shapes) > 0.6
     assert min(largest_piece(shape).sum() / shape.sum() for shape in shapes) > 0.5

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image, ImageSequence
 from scipy.spatial import ConvexHull
 
-from rasgan.export.objfile import write_obj
-from rasgan.voxels import surface_mesh
+from rasgan.export.mesh_files import write_obj
+from rasgan.export.surface import surface_mesh
 
 RENDER = Path(__file__).parents[2] / "render"
 

@@ -17,12 +17,12 @@ import torch
 import train_rasgan
 from rasgan import locks
 from rasgan.errors import UserError
-from rasgan.files import write_raw
 from rasgan.runs import RunFolder
 from rasgan.training import checkpoints
 from rasgan.training import run as training_run
 from rasgan.training.checkpoints import Position
 from rasgan.training.step import StepResult, train_step
+from rasgan.voxel_io import write_raw
 
 SCRIPT = Path(train_rasgan.__file__)
 TINY = ["--width", "8", "--resolution", "32", "-b", "2", "--seed", "3", "--device", "cpu"]

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 import convert_data
 import convert_to_obj
 from rasgan.data.meshes import write_off
-from rasgan.files import read_raw
+from rasgan.voxel_io import read_raw
 
 # A trunk and two arms of three lengths, at right angles: low and high corners in the mesh's x, y, z (z up).
 BOXES = np.array([[[0, 0, 0], [1, 1, 8]], [[1, 0, 0], [6, 1, 1]], [[0, 1, 4], [1, 5, 5]]], float)

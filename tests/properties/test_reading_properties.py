@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as npst
 
 from rasgan.data.meshes import read_mesh, write_off
 from rasgan.errors import UserError
-from rasgan.files import read_raw, read_voxels, write_raw
+from rasgan.voxel_io import read_raw, read_voxels, write_raw
 
 OFF = b"OFF\n4 4 6\n0 0 0\n1 0 0\n0 2 0\n0 0 3.5\n3 0 2 1\n3 0 1 3 255 0 0\n3 0 3 2\n3 1 2 3\n"
 BINVOX = b"#binvox 1\ndim 2 2 2\ntranslate 0 0 0\nscale 1\ndata\n\x00\x03\x01\x05"

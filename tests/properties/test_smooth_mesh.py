@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from rasgan.export.smoothing import smooth_mesh
+from rasgan.export.surface import smooth_mesh
 from rasgan.voxels import is_occupied, largest_piece
 from tests.winding import windings
 

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from rasgan.voxels import surface_mesh
+from rasgan.export.surface import surface_mesh
 
 small_grids = arrays(bool, array_shapes(min_dims=3, max_dims=3, max_side=5))
 CHECKERBOARD = np.indices((5, 4, 5)).sum(axis=0) % 2 == 0

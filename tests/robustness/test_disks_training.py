@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import train_rasgan
-from rasgan.files import write_raw
 from rasgan.training import checkpoints
 from rasgan.training.checkpoints import Position
+from rasgan.voxel_io import write_raw
 
 OPTIONS = ["-n", "run", "--width", "8", "--resolution", "32", "-b", "2", "--seed", "1", "--device", "cpu"]
 CHORES = ["-save", "1", "-sample", "1", "-graph", "100", "-graph3d", "100"]

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from rasgan.data.meshes import read_mesh
 from rasgan.errors import UserError
 from rasgan.export.mesh_files import FORMATS, write_model
-from rasgan.files import LARGEST_SIDE, count_shapes, read_voxels
-from rasgan.voxels import surface_mesh
+from rasgan.export.surface import surface_mesh
+from rasgan.voxel_io import LARGEST_SIDE, count_shapes, read_voxels
 from tests.robustness import running
 
 EXAMPLES = int(os.environ.get("RASGAN_FUZZ_EXAMPLES", "120"))

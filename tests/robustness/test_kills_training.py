@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import train_rasgan
-from rasgan.files import write_raw
 from rasgan.training import checkpoints
 from rasgan.training.checkpoints import Position
+from rasgan.voxel_io import write_raw
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX's")
 

@@ -16,7 +16,7 @@ from rasgan.data.conversion import ConversionOptions, convert_mesh
 from rasgan.export.batch import read_grid
 from rasgan.export.plots import ScatterPlots
 from rasgan.export.mesh_files import FORMATS, write_model
-from rasgan.voxels import surface_mesh
+from rasgan.export.surface import surface_mesh
 
 def pages():
     return int(Path("/proc/self/statm").read_text().split()[1])

@@ -9,15 +9,8 @@ import pytest
 import trimesh
 
 from rasgan.errors import UserError
-from rasgan.files import (
-    LARGEST_SIDE,
-    atomic_path,
-    count_shapes,
-    read_raw,
-    read_voxels,
-    remove_leftovers,
-    write_raw,
-)
+from rasgan.files import atomic_path, remove_leftovers
+from rasgan.voxel_io import LARGEST_SIDE, count_shapes, read_raw, read_voxels, write_raw
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rasgan.generate import slerp
+from rasgan.sampling import slerp
 
 
 @pytest.fixture

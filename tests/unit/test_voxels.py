@@ -5,14 +5,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from rasgan.voxels import (
-    cubes_mesh,
-    is_occupied,
-    largest_piece,
-    surface_mask,
-    surface_mesh,
-    surface_points,
-)
+from rasgan.export.surface import cubes_mesh, surface_mesh
+from rasgan.voxels import is_occupied, largest_piece, surface_mask, surface_points
 
 
 def slow_surface_mask(scores, threshold):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.speed import obj as bench_obj
-from rasgan.export.objfile import write_obj
-from rasgan.voxels import cubes_mesh, surface_points
+from rasgan.export.mesh_files import write_obj
+from rasgan.export.surface import cubes_mesh
+from rasgan.voxels import surface_points
 
 
 @pytest.mark.parametrize("density", [0.02, 0.5, 0.95, 1.0])

@@ -17,11 +17,11 @@ from benchmarks.studies import rates as study_rates
 from benchmarks.studies import recipes as study_recipes
 from benchmarks.studies.cells import Cell, FlopCounter
 from rasgan.errors import UserError
-from rasgan.files import write_raw
 from rasgan.runs import RunFolder
 from rasgan.training import run as training_run
 from rasgan.training.config import RECIPES, new_config
 from rasgan.training.dataset import Shapes
+from rasgan.voxel_io import write_raw
 
 
 def children(pid):

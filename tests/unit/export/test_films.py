@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 from rasgan.errors import UserError
-from rasgan.export.films import draw_film
-from rasgan.export.gif import write_gif
+from rasgan.export.gif import draw_film, write_gif
 
 
 def frames_of(path):

@@ -7,7 +7,7 @@ import pytest
 import trimesh
 
 from rasgan.export.mesh_files import FORMATS, write_model
-from rasgan.voxels import surface_mesh
+from rasgan.export.surface import surface_mesh
 
 SUFFIXES = sorted(FORMATS)
 CHECKERBOARD = np.indices((5, 5, 5)).sum(axis=0) % 2 == 0

@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 
 from rasgan.errors import UserError
-from rasgan.training.boards import Board
+from rasgan.training.progress import TensorBoard
 
 
 def test_without_the_package_the_remedy_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(UserError, match=r'pip install -e "\.\[tensorboard\]"'):
-        Board(tmp_path)
+        TensorBoard(tmp_path)
 
 
 def test_measurements_and_pictures_can_be_read_back(tmp_path):
     pytest.importorskip("tensorboard", reason="the optional package tensorboard is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    board = Board(tmp_path)
+    board = TensorBoard(tmp_path)
     for step in (1, 2):
         board.step(step, {"loss_d": step / 2, "loss_validation": float("nan")})
     board.sample(2, np.ones((8, 8, 8), dtype=np.float32))

@@ -4,8 +4,8 @@ import torch
 
 from rasgan.blocks import blocks_of
 from rasgan.errors import UserError
-from rasgan.files import write_raw
 from rasgan.training.dataset import Shapes, load_shapes
+from rasgan.voxel_io import write_raw
 
 
 @pytest.fixture

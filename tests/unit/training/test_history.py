@@ -3,7 +3,8 @@ import csv
 import numpy as np
 import pytest
 
-from rasgan.training.history import COLUMNS, FILES, History, save_csv, save_history, smooth
+from rasgan.export.plots import smooth
+from rasgan.training.history import COLUMNS, FILES, History, save_csv, save_history
 
 
 def recorded(steps):

@@ -1,0 +1,161 @@
+"""Voxel grids in files: Binvox's .raw and .binvox, and .npy."""
+
+import itertools
+import math
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from rasgan.errors import UserError
+from rasgan.files import atomic_path, check_is_file
+
+LARGEST_SIDE = 512
+"""Grids with more voxels a side are refused: nothing here makes them, and they would fill the memory."""
+
+LARGEST_BATCH = 100_000
+"""Batches of more shapes are refused: a damaged header can announce any number of the smallest ones."""
+
+VOXEL_SUFFIXES = (".raw", ".npy", ".binvox")
+
+
+def read_voxels(path: Path, index: int = 0) -> np.ndarray:
+    """Read a voxel grid from a .raw, .npy or .binvox file.
+
+    Parameters
+    ----------
+    path : Path
+    index : int
+        Which shape of an .npy file with a batch (more than three axes), below `count_shapes`.
+
+    Returns
+    -------
+    grid : (n, n, n) bool or float array
+        Occupied voxels; floats are scores as they stand in an .npy file. Axes as sketched in
+        `rasgan.voxels`.
+
+    Raises
+    ------
+    UserError
+        If the file holds no such grid; the message names the file and the fault.
+    """
+    path = Path(path)
+    check_is_file(path)
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return _read_npy(path, index)
+    readers = {".raw": read_raw, ".binvox": _read_binvox}
+    if suffix not in readers:
+        raise UserError(f"{path}: not a voxel file; give one that ends in {', '.join(VOXEL_SUFFIXES)}.")
+    return readers[suffix](path)
+
+
+def count_shapes(path: Path) -> int:
+    """Count the grids in a voxel file: the length of a batch in an .npy file, else 1.
+
+    Raises
+    ------
+    UserError
+        If an .npy file holds no grid.
+    """
+    path = Path(path)
+    check_is_file(path)
+    return math.prod(_open_npy(path).shape[:-3]) if path.suffix.lower() == ".npy" else 1
+
+
+def read_raw(path: Path) -> np.ndarray:
+    """Read Binvox's raw format: n**3 bytes without a header, 0 for empty, 255 (or 1) for occupied.
+
+    Returns
+    -------
+    occupied : (n, n, n) bool array
+
+    Raises
+    ------
+    UserError
+        If the size is no cube or other bytes occur.
+    """
+    path = Path(path)
+    size = path.stat().st_size
+    side = raw_side(size)
+    if side is None:
+        raise UserError(
+            f"{path}: {size} bytes are no grid of n x n x n voxels (n at most {LARGEST_SIDE}); "
+            "convert the mesh again."
+        )
+    values = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    highest = values.max()
+    if highest not in (0, 1, 255) or not ((values == 0) | (values == highest)).all():
+        raise UserError(f"{path}: holds other bytes than 0 and 255 (or 0 and 1); convert the mesh again.")
+    return values.reshape(side, side, side) > 0
+
+
+def raw_side(size: int) -> int | None:
+    """Return the side n of a grid of `size` = n**3 bytes; None if that is no whole number or too large."""
+    side = round(size ** (1 / 3))
+    return side if side**3 == size and 0 < side <= LARGEST_SIDE else None
+
+
+def write_raw(path: Path, occupied: np.ndarray) -> None:
+    """Write (n, n, n) bools as Binvox does: one byte a voxel, 0 or 255."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes((occupied.astype(np.uint8) * 255).tobytes())
+
+
+def _read_npy(path: Path, index: int) -> np.ndarray:
+    """Read one grid of an .npy file; a batch may have any axes before the last three."""
+    array = _open_npy(path)
+    array = array[np.unravel_index(index, array.shape[:-3])]
+    if array.dtype.kind == "f":
+        return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+    return np.array(array > 0, order="C")
+
+
+def _open_npy(path: Path) -> np.ndarray:
+    """Map an .npy file of one or more grids, (..., n, n, n), into memory."""
+    try:
+        # Mapped, so that nothing is allocated on the word of a header; pickles cannot be mapped at all.
+        array = np.lib.format.open_memmap(path, mode="r")
+    except OSError as error:
+        error.filename = str(path)  # a map that is too large does not say of what
+        raise
+    except MemoryError:
+        raise
+    except Exception as error:  # numpy hands a damaged header to Python's parser, which fails in many ways
+        raise UserError(
+            f"{path}: not a whole .npy file of plain numbers; save or download it again."
+        ) from error
+    if array.dtype.kind not in "biuf":
+        raise UserError(f"{path}: holds {array.dtype} values; a voxel grid is bool, integer or float.")
+    sides = array.shape[-3:]
+    is_cube = len(sides) == 3 and len(set(sides)) == 1 and 0 < sides[0] <= LARGEST_SIDE
+    if not is_cube or not 0 < math.prod(array.shape[:-3]) <= LARGEST_BATCH:
+        raise UserError(
+            f"{path}: has shape {array.shape}; a voxel grid is n x n x n (n at most {LARGEST_SIDE}), "
+            f"or a batch of them (at most {LARGEST_BATCH})."
+        )
+    return array
+
+
+def _read_binvox(path: Path) -> np.ndarray:
+    """Read Binvox's own format: a text header, then pairs of bytes (value, how many times)."""
+    with path.open("rb") as file:
+        side = _read_binvox_header(path, file)
+        pairs = np.frombuffer(file.read(2 * LARGEST_SIDE**3), dtype=np.uint8)
+    values, counts = pairs[::2], pairs[1::2]
+    if values.size != counts.size or counts.sum(dtype=np.int64) != side**3:
+        raise UserError(
+            f"{path}: its data do not fill {side} x {side} x {side} voxels; the file is cut or damaged."
+        )
+    return np.repeat(values > 0, counts).reshape(side, side, side)
+
+
+def _read_binvox_header(path: Path, file: BinaryIO) -> int:
+    """Read up to and including the line `data`; give the number of voxels a side."""
+    lines = itertools.islice(iter(lambda: file.readline(200).split(), [b"data"]), 20)
+    header = {words[0]: words[1:] for words in lines if words}
+    sides = set(header.get(b"dim", ()))
+    side = int(sides.pop()) if len(sides) == 1 and min(sides).isdigit() else 0
+    if b"#binvox" not in header or not 0 < side <= LARGEST_SIDE:
+        raise UserError(f"{path}: has no .binvox header of n x n x n voxels (n at most {LARGEST_SIDE}).")
+    return side
