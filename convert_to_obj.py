@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--size",
-        type=cli.between(cli.real, *SIZES_MM),
+        type=cli.number(float, at_least=SIZES_MM[0], at_most=SIZES_MM[1]),
         metavar="MM",
         help="make the object's longest side MM millimeters long, for printing, and move the lowest corner "
         "of its box to the origin",

@@ -1,16 +1,27 @@
 """What the scripts share at their edge to the shell: exceptions become one sentence and an exit code."""
 
 import argparse
+import contextlib
+import dataclasses
 import errno
 import functools
 import io
 import math
+import operator
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rasgan.errors import UserError
+
+GO_ON = "the same command goes on."
+
+ADVICE = {
+    "no checkpoints": "Check the run's name, -n.",
+    "odd checkpoint": "Take another epoch with -le EPOCH.",
+}
+"""What mends an error in every command that takes a run; see `advising`."""
 
 Main = Callable[[Sequence[str] | None], int]
 
@@ -32,17 +43,45 @@ def ends_cleanly(main: Main) -> Main:
             if sys.stdout is not None:
                 sys.stdout.flush()  # here, where a full disk can be told
             return code
-        except UserError as error:
-            return fail(str(error))
-        except OSError as error:
-            _leave_broken_stdout()
-            return fail(describe_os_error(error))
-        except MemoryError:
-            return fail("The memory of this machine is full: close other programs or work on less at a time.")
-        except KeyboardInterrupt:
-            return fail("Stopped by Ctrl-C. Every file written so far is whole; the same command goes on.")
+        except (UserError, OSError, MemoryError, KeyboardInterrupt) as error:
+            return fail(explain(error))
 
     return wrapped
+
+
+def explain(error: BaseException, go_on: str = GO_ON) -> str:
+    """Return in words what ended a script, and what to do; `go_on` is how to go on afterwards."""
+    if isinstance(error, UserError):
+        return advised(error, ADVICE)
+    if isinstance(error, OSError):
+        _leave_broken_stdout()
+        sentence = describe_os_error(error)
+        return f"{sentence[:-1]}; {go_on}" if error.errno == errno.ENOSPC else sentence
+    if isinstance(error, MemoryError):
+        return "The memory of this machine is full: close other programs or work on less at a time."
+    return f"Stopped by Ctrl-C. Every file written so far is whole; {go_on}"
+
+
+@contextlib.contextmanager
+def advising(advice: Mapping[str, str]) -> Iterator[None]:
+    """Add to a `UserError` of the block what to type, which the library does not know.
+
+    Parameters
+    ----------
+    advice : dict
+        By what the error is about: a sentence, in which ``{}`` stands for the error's value.
+    """
+    try:
+        yield
+    except UserError as error:
+        if error.about not in advice:
+            raise
+        raise UserError(advised(error, advice)) from error
+
+
+def advised(error: UserError, advice: Mapping[str, str]) -> str:
+    """Return an error's sentence and, where there is one, the advice for it."""
+    return f"{error} {advice[error.about].format(error.value)}" if error.about in advice else str(error)
 
 
 def fail(sentence: str) -> int:
@@ -79,6 +118,31 @@ def say(sentence: str) -> None:
     print(sentence, flush=True)
 
 
+def add_setting(
+    parser: argparse._ActionsContainer, setting: dataclasses.Field, default: object = argparse.SUPPRESS
+) -> None:
+    """Add the option that a field of `rasgan.training.config` describes.
+
+    By default it is not among the parsed arguments where it was not typed.
+    """
+    about = setting.metadata
+    flags = about["flags"] or (f"--{setting.name.replace('_', '-')}",)
+    text = about.get("default_text", "on" if setting.default is True else setting.default)
+    options = {"dest": setting.name, "default": default, "help": f"{about['text']} (default {text})"}
+    if isinstance(setting.default, bool):
+        parser.add_argument(*flags, action=argparse.BooleanOptionalAction, **options)
+        return
+    kind = str if isinstance(setting.default, tuple) else type(setting.default)
+    bounds = {name: about[name] for name in ("at_least", "above", "under") if name in about}
+    parser.add_argument(
+        *flags,
+        type=number(kind, **bounds) if bounds and "choices" not in about else kind,
+        choices=about.get("choices"),
+        metavar=about.get("metavar"),
+        **options,
+    )
+
+
 def add_load_epoch(parser: argparse.ArgumentParser) -> None:
     """Describe the option that takes another checkpoint of a run than its newest."""
     parser.add_argument(
@@ -91,72 +155,40 @@ def add_load_epoch(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def positive(text: str) -> int:
-    """Parse an option's whole number of at least 1 (argparse type)."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1: {text}")
-    return number
+BOUNDS = {"at least": operator.ge, "above": operator.gt, "at most": operator.le, "under": operator.lt}
 
 
-def whole_number(text: str) -> int:
-    """Parse an option's whole number of at least 0 (argparse type)."""
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"must be at least 0: {text}")
-    return number
+def number(kind: type, **bounds: float) -> Callable[[str], float]:
+    """Return an argparse type that takes finite numbers of a kind within bounds.
 
-
-def real(text: str) -> float:
-    """Parse an option's finite number (argparse type)."""
-    number = float(text)
-    if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"must be a finite number: {text}")
-    return number
-
-
-def between(kind: Callable[[str], float], lowest: float, highest: float) -> Callable[[str], float]:
-    """Return an argparse type that parses as `kind` does and takes `lowest` to `highest`, both included."""
+    `bounds` are ``at_least``, ``above``, ``at_most`` and ``under``.
+    """
+    bounds = {name.replace("_", " "): bound for name, bound in bounds.items()}
 
     def parse(text: str) -> float:
-        number = kind(text)
-        if not lowest <= number <= highest:
-            raise argparse.ArgumentTypeError(f"must be at least {lowest} and at most {highest}: {text}")
-        return number
+        value = kind(text)
+        if not math.isfinite(value):
+            raise argparse.ArgumentTypeError(f"must be a finite number: {text}")
+        if not all(BOUNDS[name](value, bound) for name, bound in bounds.items()):
+            words = " and ".join(f"{name} {bound}" for name, bound in bounds.items())
+            raise argparse.ArgumentTypeError(f"must be {words}: {text}")
+        return value
 
-    parse.__name__ = kind.__name__  # argparse names the kind where the text is no number at all
+    parse.__name__ = {int: "whole number", float: "number"}[kind]  # "invalid whole number value: 'x'"
     return parse
 
 
-def positive_real(text: str) -> float:
-    """Parse an option's finite number above 0 (argparse type)."""
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"must be above 0: {text}")
-    return number
-
-
-def non_negative_real(text: str) -> float:
-    """Parse an option's finite number of at least 0 (argparse type)."""
-    number = float(text)
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"must be at least 0: {text}")
-    return number
-
-
-def share(text: str) -> float:
-    """Parse an option's number from 0 up to, not including, 1 (argparse type)."""
-    number = float(text)
-    if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 0 and under 1: {text}")
-    return number
+positive = number(int, at_least=1)
+whole_number = number(int, at_least=0)
+real = number(float)
+positive_real = number(float, above=0)
 
 
 def describe_os_error(error: OSError) -> str:
     """Return what failed, on which file, and what to do about it."""
     where = f"{error.filename}: " if error.filename else ""
     if error.errno == errno.ENOSPC:
-        return f"{where}the disk is full; free some space, then run the same command again."
+        return f"{where}the disk is full; free some space."
     if isinstance(error, FileNotFoundError):
         return f"{where}no such file or folder; check the path."
     if isinstance(error, BrokenPipeError):

@@ -81,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
     cli.add_load_epoch(parser)
     parser.add_argument(
         "--count",
-        type=cli.between(cli.whole_number, 1, MOST_SHAPES),
+        type=cli.number(int, at_least=1, at_most=MOST_SHAPES),
         help=f"how many shapes, {MOST_SHAPES} at most (default {COUNT}); another seed makes others",
     )
     parser.add_argument("--seed", type=cli.whole_number, help=f"other seeds, other shapes (default {SEED})")
@@ -95,7 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--steps",
-        type=cli.between(cli.whole_number, 2, MOST_SHAPES),
+        type=cli.number(int, at_least=2, at_most=MOST_SHAPES),
         help=f"frames of --interpolate, both ends included (default {STEPS})",
     )
     parser.add_argument(

@@ -16,11 +16,11 @@ from rasgan.blocks import as_voxels
 
 
 class GanLoss(NamedTuple):
-    """Both players' losses of one GAN; each maps (N,) scores of reals and (N,) of fakes to a scalar."""
+    """The losses of one GAN's networks; each maps (N,) scores of reals and (N,) of fakes to a scalar."""
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
-    penalty_is_one_centered: bool = False  # WGAN-GP: its penalty draws slopes to 1, the others' to 0
+    penalty_is_one_centered: bool = False  # of WGAN-GP: it draws gradient norms to 1, the others to 0
 
 
 def sgan_discriminator_loss(c_real: Tensor, c_fake: Tensor) -> Tensor:
@@ -75,14 +75,14 @@ LOSSES = {
 }
 
 
-def zero_centered_penalty(squared_gradient_norm: Tensor) -> Tensor:
+def zero_centered_penalty(squared_norms: Tensor) -> Tensor:
     """1/2 E[||grad_x C(x)||^2]: R1 on reals, R2 on fakes (Mescheder et al. 2018, equation 9)."""
-    return squared_gradient_norm.mean() / 2
+    return squared_norms.mean() / 2
 
 
-def one_centered_penalty(squared_gradient_norm: Tensor) -> Tensor:
+def one_centered_penalty(squared_norms: Tensor) -> Tensor:
     """E[(||grad_x C(x)|| - 1)^2], x between a real and a fake (Gulrajani et al. 2017, equation 3)."""
-    return (squared_gradient_norm.sqrt() - 1).square().mean()
+    return (squared_norms.sqrt() - 1).square().mean()
 
 
 def squared_gradient_norm(scores: Tensor, shapes: Tensor) -> Tensor:

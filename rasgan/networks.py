@@ -5,6 +5,8 @@ padding 1 here), weights N(0, 0.02), biases 0, both outputs linear.
 """
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -149,3 +151,24 @@ def initialize(network: nn.Module, norm_scale_std: float) -> None:
 def count_parameters(network: nn.Module) -> int:
     """Count the trained numbers of a network."""
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+@contextmanager
+def inference(network: nn.Module) -> Iterator[None]:
+    """Put `network` into inference mode and back into the mode it was in."""
+    mode = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(mode)
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Keep autograd from computing gradients for the weights of `network`."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)

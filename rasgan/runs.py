@@ -34,7 +34,7 @@ class RunFolder:
         self.options = self.savepoints / "options.json"
         self.history = self.savepoints / "history.csv"
         self.scores = self.savepoints / "scores.csv"
-        self.board = self.savepoints / "tensorboard"
+        self.tensorboard = self.savepoints / "tensorboard"
 
     def grid(self, epoch: int) -> Path:
         """Path of the shape that was generated after `epoch` epochs."""

@@ -7,11 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from rasgan import seeding
-from rasgan.networks import LATENT_SIZE, Generator
+from rasgan.networks import LATENT_SIZE, Generator, inference
 from rasgan.training import checkpoints
 from rasgan.training.checkpoints import Position
-from rasgan.training.config import TrainConfig
-from rasgan.training.state import inference
 
 
 def latents(seed: int, count: int) -> Tensor:
@@ -93,9 +91,9 @@ def interpolate(
 def load_generator(folder: Path, epoch: int | None = None) -> tuple[Generator, Position]:
     """Rebuild the generator of a checkpoint (the averaged one where the run kept it), and where it stood."""
     position = checkpoints.choose_position(folder, epoch)
-    state = checkpoints.load_checkpoint(folder, position)
+    checkpoint = checkpoints.load_checkpoint(folder, position)
+    config = checkpoint.config
     with checkpoints.understood(checkpoints.weights_path(folder, position)):
-        settings = TrainConfig(**state["settings"])
-        generator = Generator(settings.width, settings.resolution, settings.output)
-        generator.load_state_dict(state.get("averaged", state["generator"]))
+        generator = Generator(config.width, config.resolution, config.output)
+        generator.load_state_dict(checkpoint.ema_generator or checkpoint.generator)
     return generator.eval(), position

@@ -119,12 +119,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def pixels(text: str) -> int:
     """Read a whole number from 1 to 65,535, the longest edge of a GIF and one less than Blender's."""
-    return cli.between(cli.whole_number, 1, 65_535)(text)
+    return cli.number(int, at_least=1, at_most=65_535)(text)
 
 
 def views(text: str) -> int:
     """Read a whole number from 2 to 120: more views would be shown for less than 1/30 s each."""
-    return cli.between(cli.whole_number, 2, 120)(text)
+    return cli.number(int, at_least=2, at_most=120)(text)
 
 
 def hex_color(text: str) -> Color:

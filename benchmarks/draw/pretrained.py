@@ -16,7 +16,6 @@ from collections.abc import Sequence
 
 from rasgan import cli
 from rasgan.runs import MODELS, RunFolder
-from rasgan.sampling import load_generator
 from rasgan.training import checkpoints
 
 
@@ -44,9 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write the model in place of the one of that name."""
     args = build_parser().parse_args(argv)
     run = RunFolder(args.name)
-    generator, position = load_generator(run.checkpoints, args.load_epoch)
-    settings = checkpoints.load_checkpoint(run.checkpoints, position)["settings"]
-    path = checkpoints.save_generator(MODELS / args.model, position, settings, generator.state_dict())
+    position = checkpoints.choose_position(run.checkpoints, args.load_epoch)
+    checkpoint = checkpoints.load_checkpoint(run.checkpoints, position)
+    path = checkpoints.save_generator(MODELS / args.model, checkpoint)
     for older in checkpoints.saved_positions(path.parent):
         if older != position:
             checkpoints.weights_path(path.parent, older).unlink()

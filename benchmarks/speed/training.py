@@ -7,7 +7,7 @@ The plain loop trains the same networks on the same losses as public 3D-GAN repo
 layers in the default layout, float32, every gradient computed whether it is needed or not. The floor is the
 time that the step's multiply-adds would take at the fastest rate that a large matrix product reaches here, in
 the same precision. Each measurement runs in a process of its own, all in turns, so that other work on the
-machine hits all alike; the fastest step of each counts. Both players train on every step.
+machine hits all alike; the fastest step of each counts. Both networks train on every step.
 
 Ends with an error if the plain networks do not give the outputs of ours.
 """
@@ -30,10 +30,10 @@ from torch.nn.functional import softplus
 
 from rasgan.networks import LATENT_SIZE, Discriminator, Generator
 from rasgan.runs import RunFolder
-from rasgan.training import run as training_run
 from rasgan.training.config import TrainConfig
 from rasgan.training.dataset import Shapes
 from rasgan.training.devices import choose_device, configure
+from rasgan.training.run import begin
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = {"cpu": ["512x4", "64x24"], "cuda": ["512x24", "64x24"], "mps": ["512x4", "64x24"]}
@@ -89,7 +89,7 @@ def plain_networks(width: int, resolution: int) -> tuple[nn.Module, nn.Module]:
 
 
 def check_equal(width: int, resolution: int) -> None:
-    """Return our weights to the plain networks and compare what both put out."""
+    """Copy our weights into the plain networks and compare what both put out."""
     ours = Generator(width, resolution), Discriminator(width, resolution)
     z = torch.randn(2, LATENT_SIZE)
     for mine, plain, x in zip(ours, plain_networks(width, resolution), (z, ours[0](z).detach()), strict=True):
@@ -103,7 +103,7 @@ def check_equal(width: int, resolution: int) -> None:
 
 
 def multiply_adds(width: int, resolution: int) -> int:
-    """Count one shape's multiply-adds in a step that trains both players; only what the method needs.
+    """Count one shape's multiply-adds in a step that trains both networks; only what the method needs.
 
     The generator runs twice forward and once backward, the discriminator four times forward, twice backward
     for its own weights and inputs, and once for its inputs alone. A backward pass costs a forward one for
@@ -171,17 +171,10 @@ def our_step(
     """Prepare a run of ours in memory; the returned function takes one step."""
     settings = TrainConfig(width=width, batchsize=batch, resolution=resolution, gate=False, seed=1)
     shapes = Shapes(random_shapes(8 * batch, resolution), device)
-    training = training_run.begin(RunFolder("bench"), settings, shapes, None, precision=precision)
+    training = begin(RunFolder("bench"), settings, shapes, precision=precision)
     if is_compiled:
         training.gan.compile()
-    taken = 0
-
-    def step() -> None:
-        nonlocal taken
-        training.step(*(part + offset for part, offset in zip(divmod(taken, 8), (1, 0), strict=True)))
-        taken += 1
-
-    return step
+    return training.step
 
 
 def random_shapes(count: int, resolution: int) -> np.ndarray:
@@ -195,7 +188,7 @@ def random_shapes(count: int, resolution: int) -> np.ndarray:
 
 
 def now(device: torch.device) -> float:
-    """Tell the time once the device has done its work."""
+    """Return the time once the device has done its work."""
     if device.type != "cpu":
         getattr(torch, device.type).synchronize()
     return time.perf_counter()
@@ -225,7 +218,7 @@ def measure(what: str, case: str, args: argparse.Namespace) -> dict:
 
 
 def peak_memory(device: torch.device) -> float:
-    """Tell the most memory that this process has held, in bytes; on a GPU, the GPU's."""
+    """Return the most memory that this process has held, in bytes; on a GPU, the GPU's."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated()
     if sys.platform == "win32":

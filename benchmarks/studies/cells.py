@@ -149,13 +149,12 @@ def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
             steps % settings.penalty_every == 0,
             steps % settings.generator_every == 0,
         )
-        place = divmod(steps, training.steps_per_epoch)
         try:
             if kind in costs:
-                training.step(place[0] + 1, place[1])
+                training.step()
             else:
                 with FlopCounter() as counter:
-                    training.step(place[0] + 1, place[1])
+                    training.step()
                 costs[kind] = counter.total
         except UserError:  # a loss is no number any more
             diverged = True
@@ -181,7 +180,7 @@ def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
 
 
 def _generator(training: training_run.TrainingRun) -> torch.nn.Module:
-    return training.gan.averaged or training.gan.generator
+    return training.gan.best_generator
 
 
 def _glance(training: training_run.TrainingRun, train: np.ndarray) -> list[float]:

@@ -72,8 +72,8 @@ def measure(value: int, args: argparse.Namespace) -> tuple[np.ndarray, dict[str,
     for epoch in range(INTERVAL, args.epochs + 1, INTERVAL):
         generator, position = sampling.load_generator(folder, epoch)
         shapes = is_occupied(sampling.generate(generator, seed=1, count=SAMPLES))
-        state = checkpoints.load_checkpoint(folder, position)
-        history = dict(zip(COLUMNS, state["history"].numpy().T, strict=True))
+        saved = checkpoints.load_checkpoint(folder, position)
+        history = dict(zip(COLUMNS, saved.history.numpy().T, strict=True))
         recent = history["epoch"] >= epoch - INTERVAL
         rows.append((epoch, shapes.sum() / SAMPLES, diversity(shapes), history["trained_d"][recent].mean()))
     return np.array(rows), history

@@ -14,17 +14,30 @@ import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from rasgan.errors import UserError
 from rasgan.files import atomic_path
+from rasgan.training.config import TrainConfig
 from rasgan.training.devices import is_out_of_memory
 
 FORMAT = 2
 LATEST = "latest"
+KEYS = {  # of EPOCH.pt, by field of `Checkpoint`
+    "config": "settings",
+    "generator": "generator",
+    "discriminator": "discriminator",
+    "ema_generator": "averaged",
+    "gate": "gate",
+    "schedule_state": "pace",
+    "history": "history",
+}
+OPTIMIZER_KEYS = ("g", "d")  # of EPOCH.optim.pt
 
 
 class Position(NamedTuple):
@@ -40,6 +53,35 @@ class Position(NamedTuple):
 START = Position(0)
 
 
+@dataclass
+class Checkpoint:
+    """A run at one position, as plain numbers, strings, tensors and containers of them.
+
+    Parameters
+    ----------
+    generator, discriminator, ema_generator : dict
+        Weights by name. The average is None where the run keeps none.
+    gate, schedule_state : dict
+        The state of `rasgan.gating.Gate` and of `rasgan.training.schedules.ScheduleState`.
+    history : (steps, columns) float64 tensor
+        `rasgan.training.history.History.rows`.
+    optimizers : two dicts, optional
+        State of the generator's and the discriminator's Adam; None where it was dropped or not asked for.
+
+    All fields after `generator` are None in the checkpoint of a model from which shapes are generated only.
+    """
+
+    position: Position
+    config: TrainConfig
+    generator: dict
+    discriminator: dict | None = None
+    ema_generator: dict | None = None
+    gate: dict | None = None
+    schedule_state: dict | None = None
+    history: Tensor | None = None
+    optimizers: tuple[dict, dict] | None = None
+
+
 def parse_position(text: str) -> Position | None:
     """Read what `str` of a `Position` wrote; None for anything else."""
     match = re.fullmatch(r"(\d{1,9})(?:\+(\d{1,9}))?", text, re.ASCII)
@@ -52,34 +94,32 @@ def saved_positions(folder: Path) -> list[Position]:
     return sorted(position for position in positions if position is not None)
 
 
-def save_checkpoint(folder: Path, position: Position, state: dict, optimizers: dict, keep: int) -> None:
-    """Write a checkpoint; keep the optimizers' state of the newest `keep` epochs only.
-
-    Parameters
-    ----------
-    state : dict
-        Tensors, numbers, strings and containers of them; no other objects.
-    optimizers : dict
-        The optimizers' state by name.
-    """
-    _save(optimizers_path(folder, position), optimizers)
-    _save(weights_path(folder, position), {"format": FORMAT, **state})
+def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
+    """Write a checkpoint and return its path; only the newest `keep` epochs keep the optimizers' state."""
+    position = checkpoint.position
+    if checkpoint.optimizers is not None:
+        optimizers = dict(zip(OPTIMIZER_KEYS, checkpoint.optimizers, strict=True))
+        _save(optimizers_path(folder, position), optimizers)
+    path = _save_weights(folder, checkpoint)
     with atomic_path(Path(folder) / LATEST) as temporary:
         temporary.write_text(f"{position}\n", encoding="ascii")
     earlier = [saved for saved in saved_positions(folder) if saved < position]
-    for saved in earlier:
-        if saved.step:
-            weights_path(folder, saved).unlink(missing_ok=True)
-            optimizers_path(folder, saved).unlink(missing_ok=True)
-    for saved in [saved for saved in earlier if not saved.step][: 1 - keep or None]:
+    whole_epochs = [saved for saved in earlier if not saved.step]
+    for saved in set(earlier) - set(whole_epochs):  # stops within an epoch
+        weights_path(folder, saved).unlink(missing_ok=True)
+    kept = whole_epochs[max(0, len(whole_epochs) + 1 - keep) :]
+    for saved in set(earlier) - set(kept):
         optimizers_path(folder, saved).unlink(missing_ok=True)
-
-
-def save_generator(folder: Path, position: Position, settings: dict, weights: dict) -> Path:
-    """Write a checkpoint from which shapes can be generated, and no run resumed; return its path."""
-    path = weights_path(folder, position)
-    _save(path, {"format": FORMAT, "settings": settings, "generator": weights})
     return path
+
+
+def save_generator(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write the generator alone, the averaged one where there is one, and return the path.
+
+    Shapes can be generated from it, and no run resumed.
+    """
+    generator = checkpoint.ema_generator or checkpoint.generator
+    return _save_weights(folder, Checkpoint(checkpoint.position, checkpoint.config, generator))
 
 
 def choose_position(folder: Path, epoch: int | None) -> Position:
@@ -92,9 +132,7 @@ def choose_position(folder: Path, epoch: int | None) -> Position:
     """
     positions = saved_positions(folder)
     if not positions:
-        raise UserError(
-            f"{folder}: no checkpoints of this run; check --name, or leave --load out to start it."
-        )
+        raise UserError(f"{folder}: no checkpoints of this run.", about="no checkpoints")
     if epoch is None:
         latest = _read_latest(Path(folder) / LATEST)
         return latest if latest in positions else positions[-1]
@@ -103,13 +141,13 @@ def choose_position(folder: Path, epoch: int | None) -> Position:
     return Position(epoch)
 
 
-def load_checkpoint(folder: Path, position: Position) -> dict:
-    """Read the networks, gate, history and settings of a checkpoint, onto the CPU.
+def load_checkpoint(folder: Path, position: Position, with_optimizers: bool = False) -> Checkpoint:
+    """Read a checkpoint onto the CPU; the optimizers' state, twice as large, only where it is asked for.
 
     Raises
     ------
     UserError
-        If the file is damaged, foreign or of another version. Code in it is never run.
+        If a file is damaged, foreign or of another version. Code in it is never run.
     """
     path = weights_path(folder, position)
     state = _load(path)
@@ -117,13 +155,15 @@ def load_checkpoint(folder: Path, position: Position) -> dict:
         raise UserError(
             f"{path}: not a checkpoint of this version of the project; resume it with the one it is of."
         )
-    return state
-
-
-def load_optimizers(folder: Path, position: Position) -> dict | None:
-    """Read the optimizers' state of a checkpoint; None where it was dropped."""
+    with understood(path):
+        fields = {name: state[key] for name, key in KEYS.items() if key in state}
+        checkpoint = Checkpoint(position, **{**fields, "config": TrainConfig(**fields["config"])})
     path = optimizers_path(folder, position)
-    return _load(path) if path.exists() else None
+    if with_optimizers and path.exists():
+        with understood(path):
+            loaded = _load(path)
+            checkpoint.optimizers = tuple(loaded[key] for key in OPTIMIZER_KEYS)
+    return checkpoint
 
 
 @contextmanager
@@ -134,19 +174,26 @@ def understood(path: Path) -> Iterator[None]:
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         if is_out_of_memory(error):
             raise
-        raise UserError(
-            f"{path}: not what this version saves for a run; take another epoch with -le, or start anew."
-        ) from error
+        raise UserError(f"{path}: not what this version saves for a run.", about="odd checkpoint") from error
 
 
 def weights_path(folder: Path, position: Position) -> Path:
-    """Path of the file that makes a checkpoint count."""
+    """Return the path of the file that makes a checkpoint count."""
     return Path(folder) / f"{position}.pt"
 
 
 def optimizers_path(folder: Path, position: Position) -> Path:
-    """Path of the file with the optimizers' state."""
+    """Return the path of the file with the optimizers' state."""
     return Path(folder) / f"{position}.optim.pt"
+
+
+def _save_weights(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write all but the optimizers' state."""
+    fields = {**vars(checkpoint), "config": checkpoint.config.state_dict()}
+    state = {key: fields[name] for name, key in KEYS.items() if fields[name] is not None}
+    path = weights_path(folder, checkpoint.position)
+    _save(path, {"format": FORMAT, **state})
+    return path
 
 
 def _save(path: Path, state: dict) -> None:
@@ -154,7 +201,7 @@ def _save(path: Path, state: dict) -> None:
         try:
             torch.save(state, file)
         except RuntimeError as error:
-            # torch hides a failed write behind its own message; the cause says whether the disk is full
+            # torch hides a failed write behind its own message; the cause tells whether the disk is full
             raise _underlying_os_error(error) or error from error
 
 
@@ -167,9 +214,7 @@ def _underlying_os_error(error: BaseException) -> OSError | None:
 
 def _load(path: Path) -> dict:
     """Read one file; torch's restricted unpickler runs no foreign code."""
-    damaged = UserError(
-        f"{path}: not a whole checkpoint; delete it and resume from an earlier epoch with -le."
-    )
+    damaged = UserError(f"{path}: not a whole checkpoint; delete it.", about="odd checkpoint")
     if not zipfile.is_zipfile(path):
         raise damaged
     try:

@@ -1,55 +1,149 @@
-"""The settings that fix a run's method, the recipes that preset them, and what a resumed run may change."""
+"""What fixes a run's method: every setting, described once; the recipes that preset them; what may change."""
 
+import operator
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 
 from rasgan.errors import UserError
 from rasgan.training.schedules import Row, ScheduleState
+from rasgan.voxels import RESOLUTIONS
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("float32", "bf16")
+LIMITS = {"at_least": operator.ge, "above": operator.gt, "under": operator.lt}
+
+
+def setting(default: object, text: str, *flags: str, **details: object) -> object:
+    """Describe a field of `TrainConfig` or `Intervals`: parser, help and documentation are made from it.
+
+    Parameters
+    ----------
+    default : bool, int, float, str or tuple
+        Its type is the setting's.
+    text : str
+        The help.
+    flags : str
+        Option strings, where they are not just the field's name.
+    details : object
+        ``choices``; the limits ``at_least``, ``above`` and ``under``; ``metavar``; ``default_text``.
+    """
+    return field(default=default, metadata={"text": text, "flags": flags, **details})
+
+
+def check_limits(config: object) -> None:
+    """Raise TypeError or ValueError for a field whose type or value it may not have."""
+    for described in fields(config):
+        name, value, kind = described.name, getattr(config, described.name), type(described.default)
+        if not isinstance(value, (int, float) if kind is float else kind):
+            raise TypeError(f"{name} must be of type {kind.__name__}: {value!r}")
+        if kind is str and value not in described.metadata["choices"]:
+            raise ValueError(f"{name} must be one of {', '.join(described.metadata['choices'])}: {value}")
+        for limit, is_kept in LIMITS.items():
+            if limit in described.metadata and not is_kept(value, described.metadata[limit]):
+                words = limit.replace("_", " ")
+                raise ValueError(f"{name} must be {words} {described.metadata[limit]}: {value}")
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """All numbers and choices that, with the data, determine a run; the defaults are the tutorial's."""
 
-    resolution: int = 64
-    width: int = 512
-    output: str = "linear"
-    norm: str = "batch"
-    init: str = "normal"
-    loss: str = "rasgan"
-    penalty: float = 0.0
-    penalty_every: int = 1
-    generator_every: int = 1
-    gate: bool = True
-    ema: float = 0.0
-    beta1: float = 0.5
-    beta2: float = 0.999
-    generator_learning_rate: float = 0.002
-    discriminator_learning_rate: float = 0.00005
-    schedule: tuple[tuple[int, float, float], ...] = ()
-    stop_ratio: int = 0
-    occupied: float = 1.0
-    batchsize: int = 24
-    epochs: int = 2500
-    seed: int = 0
+    resolution: int = setting(64, "edge of the grids in voxels", choices=RESOLUTIONS, at_least=1)
+    width: int = setting(512, "channels of the generator's first grid", at_least=1)
+    output: str = setting("linear", "the generator's last function", choices=("linear", "sigmoid"))
+    norm: str = setting("batch", "the discriminator's normalization", choices=("batch", "none"))
+    init: str = setting(
+        "normal",
+        "how the discriminator's weights start: N(0, 0.02), or scaled by the width of each layer",
+        choices=("normal", "scaled"),
+    )
+    loss: str = setting(
+        "rasgan", "loss of both networks", choices=("rasgan", "rsgan", "sgan", "wgan-gp")
+    )  # the keys of rasgan.losses.LOSSES, which takes torch to import
+    penalty: float = setting(0.0, "weight of the gradient penalty", at_least=0)
+    penalty_every: int = setting(1, "steps between penalties", at_least=1)
+    generator_every: int = setting(1, "the generator trains on every so many steps", at_least=1)
+    gate: bool = setting(True, "train the discriminator only while it is not too far ahead")
+    ema: float = setting(
+        0.0, "average the generator over steps with this decay; 0 is off", at_least=0, under=1
+    )
+    beta1: float = setting(0.5, "Adam's first decay", at_least=0, under=1)
+    beta2: float = setting(0.999, "Adam's second decay", at_least=0, under=1)
+    generator_learning_rate: float = setting(
+        0.002,
+        "generator's learning rate",
+        "-glr",
+        "--generator_learning_rate",
+        "--generator-learning-rate",
+        above=0,
+        metavar="RATE",
+    )
+    discriminator_learning_rate: float = setting(
+        0.00005,
+        "discriminator's learning rate",
+        "-dlr",
+        "--discriminator_learning_rate",
+        "--discriminator-learning-rate",
+        above=0,
+        metavar="RATE",
+    )
+    schedule: tuple[tuple[int, float, float], ...] = setting(
+        (),
+        "learning rates by epoch: one of the tutorial's tables, or a CSV file with the columns "
+        "epochs,generator,discriminator; none leaves a schedule",
+        metavar="chair|airplane|FILE",
+        default_text="none",
+    )
+    stop_ratio: int = setting(
+        0,
+        "end the run, or go to the schedule's next row, once the discriminator trains only every so many "
+        "steps; the tutorial's is 150, 0 is never",
+        at_least=0,
+    )
+    occupied: float = setting(1.0, "value of an occupied voxel; the original's is 255", above=0)
+    batchsize: int = setting(24, "shapes in a batch", "-b", "--batchsize", "--batch-size", at_least=1)
+    epochs: int = setting(2500, "number of epochs to train", "-e", "--epochs", at_least=1)
+    seed: int = setting(0, "same seed, same machine: same run", at_least=0, default_text="a new one")
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value, kind = getattr(self, field.name), type(field.default)
-            if not isinstance(value, (int, float) if kind is float else kind):
-                raise TypeError(f"{field.name} must be of type {kind.__name__}: {value!r}")
-        for name in ("resolution", "width", "penalty_every", "generator_every", "batchsize", "epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1: {getattr(self, name)}")
+        check_limits(self)
 
     def state_dict(self) -> dict:
         """Return plain numbers and strings, as checkpoints and JSON hold them."""
         return asdict(self)
 
     def schedule_state(self) -> ScheduleState:
-        """Stand at the start of the schedule; without one, a single row holds both learning rates."""
+        """Return the start of the schedule; without one, a single row holds both learning rates."""
         constant = Row(self.epochs, self.generator_learning_rate, self.discriminator_learning_rate)
         return ScheduleState(tuple(Row(*row) for row in self.schedule) or (constant,), self.stop_ratio)
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """How often what is written, in epochs, and how much is kept; a run may change it at every start."""
+
+    sample: int = setting(
+        10, "how often a generated grid is saved", "-sample", "--sample", at_least=1, metavar="EPOCHS"
+    )
+    save: int = setting(
+        10, "how often the networks are saved", "-save", "--save", at_least=1, metavar="EPOCHS"
+    )
+    graph: int = setting(
+        10, "how often the loss graph is saved", "-graph", "--graph", at_least=1, metavar="EPOCHS"
+    )
+    graph3d: int = setting(
+        10, "how often a 3D graph is saved", "-graph3d", "--graph3d", at_least=1, metavar="EPOCHS"
+    )
+    score: int = setting(
+        0,
+        "score generated shapes every so many epochs: diversity, different nearest training shapes and empty "
+        "grids tell a collapse",
+        "--every",
+        at_least=1,
+        metavar="EPOCHS",
+        default_text="never",
+    )
+    keep: int = setting(2, "newest checkpoints kept with the optimizers' state", at_least=1)
 
 
 PRESET_RESOLUTION = 32
@@ -94,15 +188,34 @@ CHANGEABLE = RATES | {"epochs", "schedule", "stop_ratio"}
 """What a resumed run may set anew; everything else belongs to the run."""
 
 
+class ConflictError(UserError):
+    """A resumed run keeps its settings, and others were asked for.
+
+    Parameters
+    ----------
+    clashes : dict
+        By name of the setting: what was asked for, and what the run has.
+    recipe : str, optional
+        The recipe that asked for them; None where they were asked for one by one.
+    """
+
+    def __init__(self, clashes: dict[str, tuple[object, object]], recipe: str | None) -> None:
+        differing = ", ".join(
+            f"{name} {wanted} (the run has {has})" for name, (wanted, has) in clashes.items()
+        )
+        super().__init__(f"a resumed run keeps its settings: {differing}.", about="conflict")
+        self.clashes, self.recipe = clashes, recipe
+
+
 def recipe_presets(recipe: str, resolution: int) -> dict:
     """Return the presets of a recipe for grids of this edge.
 
     The penalty grows with the number of voxels. A shape drawn on a grid twice as fine has eight times as
-    many, and a discriminator that tells it apart as well needs an eighth of the slope by each, an eighth of
-    the squared norm in all. Eight times the weight leaves its penalty what it was. The generator's learning
-    rate doubles from 32 to 64³ and stays there; the discriminator's stays throughout. Beyond 64³
+    many, and a discriminator that tells it apart as well needs an eighth of the gradient by each, an eighth
+    of the squared norm in all. Eight times the weight leaves its penalty what it was. The generator's
+    learning rate doubles from 32³ to 64³ and stays there; the discriminator's stays throughout. Beyond 64³
     the output is linear: behind a sigmoid every voxel starts at 0.5, which is occupied, and the finer the
-    grid, the longer it takes to empty. Tried at 32, 64 and 128³, benchmarks/studies/recipes.md.
+    grid, the longer it takes to empty. Tried at 32³, 64³ and 128³, benchmarks/studies/recipes.md.
     """
     presets = dict(RECIPES[recipe])
     finer = resolution / PRESET_RESOLUTION
@@ -115,57 +228,51 @@ def recipe_presets(recipe: str, resolution: int) -> dict:
 
 
 def new_config(recipe: str, given: Mapping[str, object]) -> TrainConfig:
-    """Combine a recipe's presets, those of its loss, and what the user typed; each wins over those before.
+    """Combine a recipe's presets, those of its loss, and what the user chose; each wins over those before.
 
     `given` has no entry for what was left out. A schedule brings its length, unless epochs are given.
 
     Raises
     ------
     UserError
-        If options contradict each other.
+        If settings contradict each other.
     """
+    return _with_given(TrainConfig(**_presets(recipe, given)), given)
+
+
+def _presets(recipe: str, given: Mapping[str, object]) -> dict:
+    """Return what the recipe presets for what the user chose; its loss may preset something else."""
     presets = recipe_presets(recipe, given.get("resolution", TrainConfig.resolution))
-    loss = given.get("loss", presets.get("loss"))
-    settings = TrainConfig(**{**presets, **LOSS_PRESETS.get(loss, {})})
-    return _take(settings, given)
+    return {**presets, **LOSS_PRESETS.get(given.get("loss", presets.get("loss")), {})}
 
 
-def _take(settings: TrainConfig, given: Mapping[str, object]) -> TrainConfig:
-    """Set what the user typed, and refuse what cannot be had together."""
-    schedule = given.get("schedule", ())
-    settings = replace(settings, **{**({"epochs": schedule[-1][0]} if schedule else {}), **given})
-    if settings.schedule and RATES & given.keys():
-        raise UserError(
-            "the schedule sets both learning rates: leave out -glr and -dlr, or leave it by --schedule none."
-        )
-    if settings.stop_ratio and not settings.gate:
-        raise UserError("--stop-ratio watches the gate, which is off here: leave it out, or add --gate.")
-    return settings
-
-
-def resumed_config(
-    stored: Mapping[str, object], recipe: str | None, given: Mapping[str, object]
-) -> TrainConfig:
-    """Combine what the user typed with the settings of the run that goes on.
+def resumed_config(old: TrainConfig, recipe: str | None, given: Mapping[str, object]) -> TrainConfig:
+    """Combine what the user chose with the settings of the run that goes on.
 
     Raises
     ------
-    UserError
-        If the user asks for something that the run cannot change; the sentence names each such option.
-    ValueError
-        If the stored settings are not those of this version.
+    ConflictError
+        If the user, or the recipe, asks for something that the run cannot change.
     """
-    known = {field.name for field in fields(TrainConfig)}
-    if not set(stored) <= known:
-        raise ValueError("settings that this version does not know")
-    old = asdict(TrainConfig(**stored))
-    wanted = {**({} if recipe is None else recipe_presets(recipe, old["resolution"])), **given}
-    fixed = {name: value for name, value in wanted.items() if name not in CHANGEABLE}
-    clashes = [
-        f"--{name.replace('_', '-')} {value} (the run has {old[name]})"
-        for name, value in fixed.items()
-        if value != old[name]
-    ]
-    if clashes:
-        raise UserError(f"a resumed run keeps its settings; leave out {', '.join(clashes)}.")
-    return _take(TrainConfig(**stored), given)
+    chosen = {"resolution": old.resolution, **given}
+    presets = {} if recipe is None else _presets(recipe, chosen)
+    for source, wanted in ((None, given), (recipe, {**presets, **given})):
+        clashes = {
+            name: (value, getattr(old, name))
+            for name, value in wanted.items()
+            if name not in CHANGEABLE and value != getattr(old, name)
+        }
+        if clashes:
+            raise ConflictError(clashes, source)
+    return _with_given(old, given)
+
+
+def _with_given(config: TrainConfig, given: Mapping[str, object]) -> TrainConfig:
+    """Set what the user chose, and refuse what cannot be had together."""
+    schedule = given.get("schedule", ())
+    config = replace(config, **{**({"epochs": schedule[-1][0]} if schedule else {}), **given})
+    if config.schedule and RATES & given.keys():
+        raise UserError("the schedule sets both learning rates.", about="rates")
+    if config.stop_ratio and not config.gate:
+        raise UserError("the stopping rule watches the gate, which is off here.", about="stop_ratio")
+    return config

@@ -91,9 +91,7 @@ def load_shapes(
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".raw")
     paths = [path for path in paths if not path.name.startswith(".")]
     if not paths:
-        raise UserError(
-            f"{folder}: no .raw voxel files here; convert its meshes: python convert_data.py -m {folder}"
-        )
+        raise UserError(f"{folder}: no .raw voxel files here.", about="no grids", value=folder)
     occupied = np.empty((len(paths), *(resolution,) * 3), dtype=bool)
     for slot, path in zip(occupied, progress(paths), strict=True):
         slot[...] = fit(read_raw(path), resolution, path)
@@ -105,7 +103,7 @@ def fit(grid: np.ndarray, resolution: int, path: Path) -> np.ndarray:
     edge = grid.shape[0]
     if edge % resolution:
         raise UserError(
-            f"{path}: this grid is {edge}³, which does not fit --resolution {resolution}; "
-            f"convert the meshes again with --resolution {resolution}, or train with --resolution {edge}."
+            f"{path}: this grid is {edge}³, which does not fit the resolution {resolution}.",
+            about="resolution",
         )
     return max_pool(grid, edge // resolution)

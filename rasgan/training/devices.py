@@ -8,9 +8,6 @@ from torch import Tensor
 
 from rasgan.errors import UserError
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("float32", "bf16")
-
 
 def choose_device(name: str) -> torch.device:
     """Choose CUDA, else MPS, else the CPU for "auto"; otherwise check that `name` is there.
@@ -25,7 +22,7 @@ def choose_device(name: str) -> torch.device:
         name = next(device for device, is_there in there.items() if is_there)
     elif not there[name]:
         usable = ", ".join(device for device, is_there in there.items() if is_there)
-        raise UserError(f"--device {name}: torch finds no such device here; usable: {usable}.")
+        raise UserError(f"torch finds no {name} device here; usable: {usable}.", about="device")
     return torch.device(name)
 
 
@@ -75,7 +72,8 @@ def memory_guarded(batch_size: int) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        smaller = f"--batchsize {batch_size // 2}" if batch_size > 1 else "a smaller --width"
         raise UserError(
-            f"the memory is too small for batches of {batch_size} of networks this wide; try {smaller}."
+            f"the memory is too small for batches of {batch_size} of networks this wide.",
+            about="batch too large" if batch_size > 1 else "width too large",
+            value=batch_size // 2,
         ) from error

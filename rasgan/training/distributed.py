@@ -53,14 +53,14 @@ def own_device(device: torch.device) -> torch.device:
         return device
     index, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if index >= there:
-        raise UserError(f"there are {there} GPUs here; start torchrun with --nproc_per_node={there}.")
+        raise UserError(f"there are {there} GPUs here, fewer than processes.", about="processes", value=there)
     torch.cuda.set_device(index)
     return torch.device("cuda", index)
 
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
-    """Meet the other processes that torchrun started, if there are any.
+    """Join the other processes that torchrun started, if there are any.
 
     Raises
     ------
@@ -77,8 +77,8 @@ def joined(device: torch.device) -> Iterator[None]:
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error).lower():
             raise UserError(
-                "another process of this run ended (its own message says why); every checkpoint is whole: "
-                "start all processes again with --load."
+                "another process of this run ended (its own message says why); every checkpoint is whole.",
+                about="process ended",
             ) from error
         raise
     dist.destroy_process_group()

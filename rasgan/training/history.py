@@ -3,21 +3,27 @@
 import csv
 from array import array
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from rasgan.files import atomic_path
 
-COLUMNS = (
-    "epoch",  # as a fraction
-    "loss_d",
-    "loss_g",
-    "loss_validation",  # NaN where no validation folder was given
-    "trained_d",  # 1 or 0
-    "ratio",  # steps between the discriminator's updates, as the gate counts them
-    "generator_learning_rate",
-    "discriminator_learning_rate",
-)
+
+class Measurement(NamedTuple):
+    """What one step measured; the fields are the columns of ``history.csv``."""
+
+    epoch: float  # as a fraction
+    loss_d: float
+    loss_g: float
+    loss_validation: float  # NaN where no validation folder was given
+    trained_d: bool
+    ratio: int  # steps between the discriminator's updates, as the gate counts them
+    generator_learning_rate: float
+    discriminator_learning_rate: float
+
+
+COLUMNS = Measurement._fields
 FILES = {  # the original's names
     "epoch": "epochs.npy",
     "loss_d": "track_d_loss.npy",
@@ -39,15 +45,13 @@ class History:
     def __len__(self) -> int:
         return len(self._values) // len(COLUMNS)
 
-    def append(self, *row: float) -> None:
-        """Add the measurements of one step, in the order of `COLUMNS`."""
-        if len(row) != len(COLUMNS):
-            raise ValueError(f"a row has {len(COLUMNS)} numbers: {row}")
-        self._values.extend(row)
+    def append(self, measured: Measurement) -> None:
+        """Add the measurements of one step."""
+        self._values.extend(measured)
 
-    def last(self) -> list[float]:
-        """Return the newest row."""
-        return self._values[-len(COLUMNS) :].tolist()
+    def last(self) -> Measurement:
+        """Return the newest measurements."""
+        return Measurement(*self._values[-len(COLUMNS) :])
 
     def rows(self) -> np.ndarray:
         """Return everything as (steps, columns) float64, a copy."""

@@ -1,46 +1,59 @@
-"""What a training run tells of itself in the shell."""
+"""What a training run reports: lines or a bar in the shell, and TensorBoard."""
 
 import datetime
+import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from rasgan import cli
 from rasgan.errors import UserError
 from rasgan.export import shading
-from rasgan.gating import Gate
 from rasgan.networks import count_parameters
 from rasgan.training import distributed
-from rasgan.training.checkpoints import Position
+from rasgan.training.checkpoints import START
+from rasgan.training.config import Intervals
 from rasgan.training.run import SCORED, TrainingRun
 from rasgan.voxels import is_occupied
 
+SECONDS_BETWEEN_LINES = 30.0
+"""Where there is no terminal, each epoch's last step is a line, and a step after so long a silence."""
 
-def describe(session: TrainingRun, save_every: int, keep: int) -> str:
-    """Say in two lines what is trained, where, and how much disk it will take."""
-    run, settings, gan = session.run, session.settings, session.gan
+
+def describe(run: TrainingRun, intervals: Intervals) -> str:
+    """Return two lines: what is trained and where, and how much disk it takes; a third where it goes on."""
+    config, gan, folder = run.config, run.gan, run.folder
     generator, discriminator = count_parameters(gan.generator), count_parameters(gan.discriminator)
-    averaged = generator if gan.averaged is not None else 0
+    averaged = generator if gan.ema_generator is not None else 0
     weights = 4 * (generator + discriminator + averaged)  # bytes: float32
     optimizers = 8 * (generator + discriminator)  # Adam's two moments
-    saves = -(-settings.epochs // save_every)
-    disk = saves * weights + min(keep, saves) * optimizers
-    processes = f", {distributed.world_size()} processes" if distributed.world_size() > 1 else ""
-    return (
-        f"{run.name}: {len(session.shapes)} shapes at {settings.resolution}³, "
-        f"{session.steps_per_epoch} steps an epoch, loss {settings.loss}, seed {settings.seed}; "
-        f"device {session.shapes.device}{processes}, {gan.precision}; "
-        f"generator {generator:,} and discriminator {discriminator:,} parameters.\n"
-        f"Checkpoints go to {run.checkpoints}: {(weights + optimizers) / 1e6:,.0f} MB each, "
-        f"{weights / 1e6:,.0f} MB once older than the newest {keep}; "
-        f"all of {settings.epochs} epochs take about {disk / 1e9:,.2f} GB."
-    )
+    saves = math.ceil(config.epochs / intervals.save)
+    disk = saves * weights + min(intervals.keep, saves) * optimizers
+    processes = distributed.world_size()
+    shared = f", {processes} processes" if processes > 1 else ""
+    lines = [
+        f"{folder.name}: {len(run.shapes)} shapes at {config.resolution}³, {run.steps_per_epoch} "
+        f"step{'s' * (run.steps_per_epoch != 1)} an epoch, loss {config.loss}, seed {config.seed}; "
+        f"device {run.shapes.device}{shared}, {gan.precision}; "
+        f"generator {generator:,} and discriminator {discriminator:,} parameters.",
+        f"Checkpoints go to {folder.checkpoints}: {megabytes(weights + optimizers)} each, "
+        f"{megabytes(weights)} once older than the newest {intervals.keep}; "
+        f"{config.epochs} epochs take about {megabytes(disk)}.",
+    ]
+    if run.position != START:
+        lines.append(f"Going on after {run.describe_position()}.")
+    return "\n".join(lines)
+
+
+def megabytes(count: int) -> str:
+    """Return bytes in megabytes, or in gigabytes from 10 on."""
+    return f"{count / 1e9:,.0f} GB" if count >= 1e10 else f"{max(1, round(count / 1e6)):,} MB"
 
 
 class TensorBoard:
-    """Write what ``tensorboard --logdir FOLDER`` shows.
+    """Write what the program tensorboard shows of the run's folder.
 
     Parameters
     ----------
@@ -59,14 +72,14 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise UserError(
-                '--tensorboard needs an optional package: python -m pip install -e ".[tensorboard]"'
+                "TensorBoard is an optional package, which is not installed.", about="tensorboard"
             ) from error
         self._writer = SummaryWriter(str(folder), purge_step=first_step)
 
     def step(self, number: int, measured: dict[str, float]) -> None:
         """Add the measurements of step `number`; those that are NaN are left out."""
         for name, value in measured.items():
-            if value == value:
+            if not math.isnan(value):
                 self._writer.add_scalar(name, value, number)
 
     def sample(self, number: int, grid: np.ndarray) -> None:
@@ -80,88 +93,100 @@ class TensorBoard:
 
 
 class Reporter:
-    """Return how training goes: a progress bar on a terminal, the original's line a step elsewhere.
+    """Report how training goes: a progress bar on a terminal; elsewhere the original's line, once an epoch.
 
-    Of several processes only the first one tells anything. With a `board`, it hears everything too.
+    Of several processes only rank 0 reports anything.
+
+    Parameters
+    ----------
+    run : TrainingRun
+        At its start, or where it goes on.
+    say : callable
+        Prints a line.
+    tensorboard : TensorBoard, optional
+        Gets everything too.
     """
 
-    def __init__(self, epochs: int, steps: int, done: Position, board: TensorBoard | None = None) -> None:
-        self.epochs, self.steps, self.board = epochs, steps, board
-        self.taken = done.epoch * steps + done.step
+    def __init__(
+        self, run: TrainingRun, say: Callable[[str], object], tensorboard: TensorBoard | None = None
+    ) -> None:
         self.is_silent = not distributed.is_rank_0()
+        self.print, self.tensorboard = say, tensorboard
         self.bar = tqdm(
-            total=epochs * steps,
-            initial=self.taken,
+            total=run.config.epochs * run.steps_per_epoch,
+            initial=run.steps_taken,
             unit="step",
             dynamic_ncols=True,
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining} {rate_fmt}{postfix}",
             disable=True if self.is_silent else None,
         )
-        self.started = self.since = time.perf_counter()
-        self.first = self.taken
+        self.started = self.last_step = self.last_line = time.perf_counter()
+        self.first = run.steps_taken
+        self.expects_end = True
 
-    def step(self, epoch: int, index: int, measured: dict[str, float], gate: Gate) -> None:
-        """Return what step `index` of `epoch`, both counted from 1, measured; `gate` has heard of it."""
+    def step(self, run: TrainingRun) -> None:
+        """Report what the newest step measured."""
+        measured, gate, steps = run.history.last(), run.gan.gate, run.steps_per_epoch
+        if self.tensorboard is not None:
+            self.tensorboard.step(run.steps_taken, measured._asdict())
+        epoch, index = divmod(run.steps_taken - 1, steps)
         now = time.perf_counter()
-        self.taken += 1
-        if self.board is not None:
-            self.board.step(self.taken, measured)
         if not self.bar.disable:
-            self.bar.set_description(f"epoch {epoch}/{self.epochs}", refresh=False)
-            self.bar.set_postfix(
-                d_loss=f"{measured['loss_d']:.3f}",
-                g_loss=f"{measured['loss_g']:.3f}",
-                gate="open" if gate.is_open else "shut",
-                ratio=gate.steps_per_d,
-                refresh=False,
-            )
+            self.bar.set_description(f"epoch {epoch + 1}/{run.config.epochs}", refresh=False)
+            state = "open" if gate.is_open else "shut"
+            postfix = f"D {measured.loss_d:.3f} G {measured.loss_g:.3f} {state} {gate.steps_per_d}"
+            self.bar.set_postfix_str(postfix, refresh=False)
             self.bar.update()
-        elif not self.is_silent:
-            loss_d, loss_g = measured["loss_d"], measured["loss_g"]
-            cli.say(
-                f"Epoch: [{epoch:2d}/{self.epochs}] [{index:4d}/{self.steps}] time: {now - self.since:.4f}, "
-                f"d_loss: {loss_d:.8f}, g_loss: {loss_g:.8f}, TrainD: {gate.is_open}, "
+        elif index + 1 == steps or now - self.last_line >= SECONDS_BETWEEN_LINES:
+            self.say(
+                f"Epoch: [{epoch + 1:2d}/{run.config.epochs}] [{index + 1:4d}/{steps}] "
+                f"time: {now - self.last_step:.4f}, "
+                f"d_loss: {measured.loss_d:.8f}, g_loss: {measured.loss_g:.8f}, TrainD: {gate.is_open}, "
                 f"G/D train ratio: {gate.steps_per_d}"
             )
-        self.since = now
+            self.last_line = now
+        self.last_step = now
 
-    def sample(self, grid: np.ndarray) -> None:
-        """Show a generated grid on the board."""
-        if self.board is not None:
-            self.board.sample(self.taken, grid)
+    def sample(self, run: TrainingRun, grid: np.ndarray) -> None:
+        """Show a generated grid in TensorBoard."""
+        if self.tensorboard is not None:
+            self.tensorboard.sample(run.steps_taken, grid)
 
-    def scores(self, epoch: int, scores: dict[str, float]) -> None:
-        """Return how the generated shapes look after an epoch."""
+    def scores(self, run: TrainingRun, scores: dict[str, float]) -> None:
+        """Report how the generated shapes look after an epoch."""
         self.say(
-            f"Epoch {epoch}: {SCORED} generated shapes have {scores['voxels']:,.0f} voxels on average, "
-            f"diversity {scores['diversity']:.2f}, {scores['distinct_nearest']} different nearest training "
-            f"shapes, {scores['empty']:.0%} empty."
+            f"Epoch {run.position.epoch}: {SCORED} generated shapes have {scores['voxels']:,.0f} voxels on "
+            f"average, diversity {scores['diversity']:.2f}, {scores['distinct_nearest']} different nearest "
+            f"training shapes, {scores['empty']:.0%} empty."
         )
-        if self.board is not None:
-            self.board.step(self.taken, {f"scores/{name}": value for name, value in scores.items()})
+        if self.tensorboard is not None:
+            self.tensorboard.step(
+                run.steps_taken, {f"scores/{name}": value for name, value in scores.items()}
+            )
 
-    def end_epoch(self, epoch: int) -> None:
-        """After this start's first epoch, tell when the last one will probably end."""
-        if self.started is None or epoch == self.epochs:
+    def end_epoch(self, run: TrainingRun) -> None:
+        """After this start's first epoch, report when the last one will probably end."""
+        epochs = run.config.epochs
+        if not self.expects_end or run.is_over:
             return
-        each = (time.perf_counter() - self.started) / (self.taken - self.first)  # seconds a step
-        left = datetime.timedelta(seconds=round(each * (self.epochs - epoch) * self.steps))
-        end = datetime.datetime.now() + left
+        each = (time.perf_counter() - self.started) / (run.steps_taken - self.first)  # seconds a step
+        steps_left = (epochs - run.position.epoch) * run.steps_per_epoch
+        left = datetime.timedelta(seconds=round(each * steps_left))
         self.say(
-            f"An epoch takes {each * self.steps:.3g} s; the last of {self.epochs} will end about "
-            f"{end:%Y-%m-%d %H:%M}, in {left}."
+            f"An epoch takes {each * run.steps_per_epoch:.3g} s; the last of {epochs} will end about "
+            f"{datetime.datetime.now() + left:%Y-%m-%d %H:%M}, in {left}."
         )
-        self.started = None
+        self.expects_end = False
 
     def say(self, sentence: str) -> None:
         """Print a line without tearing the bar."""
-        if self.bar.disable:
-            if not self.is_silent:
-                cli.say(sentence)
-        else:
+        if not self.bar.disable:
             self.bar.write(sentence)
+        elif not self.is_silent:
+            self.print(sentence)
 
     def close(self) -> None:
-        """End the bar's line and the board's file."""
+        """End the bar's line and TensorBoard's file."""
         self.bar.close()
-        if self.board is not None:
-            self.board.close()
+        if self.tensorboard is not None:
+            self.tensorboard.close()

@@ -1,7 +1,8 @@
-"""A run in memory: its settings, both players and what they measured; and the files it leaves."""
+"""A training run in memory: its settings, both networks and what they measured; and the files it leaves."""
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,13 +18,13 @@ from rasgan.runs import RunFolder
 from rasgan.sampling import generate
 from rasgan.seeding import NOISE, ORDER_D, ORDER_G, VALIDATION, batch_order, noise, rng_for, seed_weights
 from rasgan.training import checkpoints, distributed
-from rasgan.training.checkpoints import START, Position
+from rasgan.training.checkpoints import START, Checkpoint, Position
 from rasgan.training.config import TrainConfig
 from rasgan.training.dataset import Shapes
-from rasgan.training.history import COLUMNS, History, add_scores, save_csv, save_history
+from rasgan.training.history import History, Measurement, add_scores, save_csv, save_history
 from rasgan.training.schedules import ScheduleState
 from rasgan.training.state import GanState, build_gan
-from rasgan.training.step import StepResult, train_step, validate_discriminator
+from rasgan.training.step import Batch, StepResult, train_step, validate_discriminator
 
 SCORED = 64  # generated shapes
 
@@ -34,144 +35,174 @@ class TrainingRun:
 
     Parameters
     ----------
-    run : RunFolder
+    folder : RunFolder
         Where its files go.
-    settings : TrainConfig
     gan : GanState
+        Both networks, their optimizers and the settings of the run.
     schedule_state : ScheduleState
-        Where it stands in its schedule.
+        Where it is in its schedule.
     history : History
         Every step so far.
     shapes : Shapes
         What is trained on.
     validation : Shapes, optional
         What the discriminator's loss is measured on besides.
+    position : Position
+        Finished epochs, and steps of the next one.
     """
 
-    run: RunFolder
-    settings: TrainConfig
+    folder: RunFolder
     gan: GanState
     schedule_state: ScheduleState
     history: History
     shapes: Shapes
     validation: Shapes | None = None
+    position: Position = START
+
+    @property
+    def config(self) -> TrainConfig:
+        """The settings of the run."""
+        return self.gan.config
 
     @property
     def steps_per_epoch(self) -> int:
         """Whole batches in the data; an incomplete last one is dropped."""
-        return len(self.shapes) // self.settings.batchsize
+        return len(self.shapes) // self.config.batchsize
 
-    def step(self, epoch: int, index: int) -> StepResult:
-        """Take step `index` (from 0) of `epoch` (from 1) and record what it measured.
+    @property
+    def steps_taken(self) -> int:
+        """All steps so far."""
+        return self.position.epoch * self.steps_per_epoch + self.position.step
 
-        Each player has its own order of the shapes and its own noise; all of it follows from the seed. Of
-        several processes each takes its share.
+    @property
+    def is_over(self) -> bool:
+        """Whether it has all its epochs, or its stopping rule has ended it."""
+        ended_early = self.schedule_state.is_over and not self.position.step
+        return self.position.epoch >= self.config.epochs or ended_early
+
+    def describe_position(self) -> str:
+        """Return in words where it stands: "epoch 3", or "epoch 4, step 7 of 31" within one."""
+        epoch, step = self.position
+        return f"epoch {epoch + 1}, step {step} of {self.steps_per_epoch}" if step else f"epoch {epoch}"
+
+    def step(self) -> StepResult:
+        """Take the next step and record what it measured.
 
         Raises
         ------
         UserError
             If a loss is no number any more.
         """
-        seed, size, device = self.settings.seed, self.settings.batchsize, self.shapes.device
-        number = (epoch - 1) * self.steps_per_epoch + index
-        orders = (batch_order(seed, player, epoch, len(self.shapes), size) for player in (ORDER_D, ORDER_G))
+        number = self.steps_taken
+        result = train_step(self.gan, self.batch(number), number)
+        if not (math.isfinite(result.loss_d) and math.isfinite(result.loss_g)):
+            raise UserError(
+                f"a loss of {self.folder.name} is not a number any more: training diverged.", about="diverged"
+            )
+        measured = Measurement(
+            number / self.steps_per_epoch,
+            result.loss_d,
+            result.loss_g,
+            self.validate(number),
+            result.trained_d,
+            self.gan.gate.ratio,
+            *self.schedule_state.rates,
+        )
+        self.history.append(measured)
+        self.schedule_state.watch(measured.ratio)
+        self.position = Position(*divmod(number + 1, self.steps_per_epoch))
+        return result
+
+    def batch(self, number: int) -> Batch:
+        """Draw what step `number` sees; all of it follows from the seed.
+
+        Each network has its own order of the shapes and its own noise. Of several processes each takes its
+        share.
+        """
+        seed, size, device = self.config.seed, self.config.batchsize, self.shapes.device
+        epoch, index = divmod(number, self.steps_per_epoch)
+        orders = (batch_order(seed, who, epoch + 1, len(self.shapes), size) for who in (ORDER_D, ORDER_G))
         reals_d, reals_g = (self.shapes.blocks(distributed.share(order[index])) for order in orders)
         rng = rng_for(seed, NOISE, number)
         z_d, z_g = (distributed.share(z).to(device) for z in noise(rng, 2, size, LATENT_SIZE))
         mix = None
         if self.gan.loss.penalty_is_one_centered:
             mix = distributed.share(torch.from_numpy(rng.random(size, dtype=np.float32))).to(device)
-        result = train_step(self.gan, reals_d, reals_g, z_d, z_g, number, mix)
-        if not (math.isfinite(result.loss_d) and math.isfinite(result.loss_g)):
-            raise UserError(
-                f"a loss of {self.run.name} is not a number any more: training diverged; go on from the last "
-                "checkpoint with --load and lower learning rates (-glr, -dlr, --schedule)."
-            )
-        loss_validation = self.validate(number)
-        ratio = self.gan.gate.ratio
-        self.history.append(
-            number / self.steps_per_epoch,
-            result.loss_d,
-            result.loss_g,
-            loss_validation,
-            result.trained_d,
-            ratio,
-            *self.schedule_state.rates,
-        )
-        self.schedule_state.watch(ratio)
-        return result
-
-    def end_epoch(self, epoch: int) -> str | None:
-        """Follow the schedule after `epoch` epochs; say what changed, None if nothing did."""
-        early = self.schedule_state.reached
-        why = f"the discriminator trained only every {self.settings.stop_ratio} steps or more: "
-        if self.schedule_state.is_over:
-            return f"Epoch {epoch}: {why}the run ends (--stop-ratio)."
-        if not self.schedule_state.end_epoch(epoch):
-            return None
-        if early:
-            self.gan.gate.count_anew()
-        self.gan.set_learning_rates(*self.schedule_state.rates)
-        rates = "learning rates are now {:g} (generator) and {:g} (discriminator).".format(
-            *self.schedule_state.rates
-        )
-        return f"Epoch {epoch}: {why if early else ''}{rates}"
-
-    def measured(self) -> dict[str, float]:
-        """Return the last step's row of the history by name."""
-        return dict(zip(COLUMNS, self.history.last(), strict=True))
+        return Batch(reals_d, reals_g, z_d, z_g, mix)
 
     def validate(self, number: int) -> float:
         """Measure loss_D on a random batch of the validation shapes; NaN if there are none."""
         if self.validation is None:
             return math.nan
-        rng = rng_for(self.settings.seed, VALIDATION, number)
-        size = min(self.settings.batchsize, len(self.validation))
+        rng = rng_for(self.config.seed, VALIDATION, number)
+        size = min(self.config.batchsize, len(self.validation))
         size -= size % distributed.world_size()
-        reals = self.validation.blocks(
-            distributed.share(rng.choice(len(self.validation), size, replace=False))
-        )
-        z = distributed.share(noise(rng, size, LATENT_SIZE)).to(reals.device)
-        return validate_discriminator(self.gan, reals, z)
+        chosen = distributed.share(rng.choice(len(self.validation), size, replace=False))
+        z = distributed.share(noise(rng, size, LATENT_SIZE)).to(self.validation.device)
+        return validate_discriminator(self.gan, self.validation.blocks(chosen), z)
 
-    def save(self, position: Position, keep: int) -> None:
+    def end_epoch(self) -> str | None:
+        """Follow the schedule after an epoch; return a sentence about what changed, None if nothing did."""
+        epoch, state = self.position.epoch, self.schedule_state
+        early = state.reached
+        why = (
+            f"the discriminator trained only every {self.config.stop_ratio} steps or more: " if early else ""
+        )
+        if state.is_over:
+            return f"Epoch {epoch}: {why}the run ends by its stopping rule."
+        if not state.end_epoch(epoch):
+            return None
+        if early:
+            self.gan.gate.count_anew()
+        self.gan.set_learning_rates(*state.rates)
+        rates = "learning rates are now {:g} (generator) and {:g} (discriminator).".format(*state.rates)
+        return f"Epoch {epoch}: {why}{rates}"
+
+    def checkpoint(self) -> Checkpoint:
+        """Return all that a resumed run needs."""
+        gan, average = self.gan, self.gan.ema_generator
+        return Checkpoint(
+            self.position,
+            self.config,
+            gan.generator.state_dict(),
+            gan.discriminator.state_dict(),
+            None if average is None else average.state_dict(),
+            gan.gate.state_dict(),
+            self.schedule_state.state_dict(),
+            torch.from_numpy(self.history.rows()),
+            (gan.optimizer_g.state_dict(), gan.optimizer_d.state_dict()),
+        )
+
+    def save(self, keep: int) -> Path:
         """Write a checkpoint; the newest `keep` epochs have the optimizers' state."""
-        state = {
-            **self.gan.state_dict(),
-            "pace": self.schedule_state.state_dict(),
-            "history": torch.from_numpy(self.history.rows()),
-            "settings": self.settings.state_dict(),
-        }
-        optimizers = self.gan.optimizers_state_dict()
-        checkpoints.save_checkpoint(self.run.checkpoints, position, state, optimizers, keep)
+        return checkpoints.save_checkpoint(self.folder.checkpoints, self.checkpoint(), keep)
 
     def sample(self, fakes: Tensor, turn: int) -> np.ndarray:
-        """Take one (n, n, n) grid: the averaged generator's, else the next of the last training batch."""
-        if self.gan.averaged is not None:
-            return generate(self.gan.averaged, seed=turn, count=1)[0]
+        """Return one (n, n, n) grid: the averaged generator's, else the next of the last training batch."""
+        if self.gan.ema_generator is not None:
+            return generate(self.gan.ema_generator, seed=turn, count=1)[0]
         turn %= len(fakes)
         return as_voxels(fakes[turn : turn + 1])[0, 0].float().cpu().contiguous().numpy()
 
-    def score(self, epoch: int) -> dict[str, float]:
+    def score(self) -> dict[str, float]:
         """Score shapes of the generator as it is now against those of the training, and write it down."""
-        generator = self.gan.averaged or self.gan.generator
-        grids = generate(generator, seed=0, count=SCORED)
+        grids = generate(self.gan.best_generator, seed=0, count=SCORED)
         found = quick_scores(grids, self.shapes.occupied())
-        add_scores(self.run.scores, epoch, found)
+        add_scores(self.folder.scores, self.position.epoch, found)
         return found
 
-    def save_grid(self, epoch: int, grid: np.ndarray) -> None:
+    def save_grid(self, grid: np.ndarray) -> None:
         """Write one generated grid."""
-        with atomic_path(self.run.grid(epoch)) as temporary:
+        with atomic_path(self.folder.grid(self.position.epoch)) as temporary:
             np.save(temporary, grid)
 
-    def draw_losses(self, epoch: int) -> None:
+    def draw_losses(self) -> None:
         """Draw the loss curves so far and write the tracked values beside them."""
-        save_history(self.run.plots, self.history)
-        save_csv(self.run.history, self.history)
+        save_history(self.folder.plots, self.history)
+        save_csv(self.folder.history, self.history)
         columns = self.history.columns()
         plots.draw_losses(
-            self.run.plots / f"{epoch}.png",
+            self.folder.plots / f"{self.position.epoch}.png",
             columns["epoch"],
             columns["loss_d"],
             columns["loss_g"],
@@ -181,61 +212,67 @@ class TrainingRun:
 
 
 def begin(
-    run: RunFolder,
-    settings: TrainConfig,
+    folder: RunFolder,
+    config: TrainConfig,
     shapes: Shapes,
-    validation: Shapes | None,
-    position: Position = START,
-    state: dict | None = None,
-    optimizers: dict | None = None,
+    validation: Shapes | None = None,
+    checkpoint: Checkpoint | None = None,
     precision: str = "float32",
 ) -> TrainingRun:
-    """Start a run from its seed, or go on at `position` from a checkpoint's `state` and `optimizers`.
+    """Start a run from its seed, or go on from a checkpoint with the settings `config`.
 
     Raises
     ------
     UserError
-        If the shapes do not fill one batch, or a batch cannot be shared evenly.
+        If the shapes do not fill one batch, a batch cannot be shared evenly, or the checkpoint does not fit.
     """
-    check_sizes(settings.batchsize, len(shapes), None if validation is None else len(validation))
-    seed_weights(settings.seed)
-    if state is None:
-        gan, schedule_state, history = (
-            build_gan(settings, shapes.device, precision),
-            settings.schedule_state(),
-            History(),
-        )
-    else:
-        with checkpoints.understood(checkpoints.weights_path(run.checkpoints, position)):
-            gan = build_gan(settings, shapes.device, precision)
-            gan.load_state_dict(state)
-            schedule_state = resumed_schedule_state(settings, state, position.epoch)
-            history = History(state["history"].numpy())
-        if optimizers is not None:
-            with checkpoints.understood(checkpoints.optimizers_path(run.checkpoints, position)):
-                gan.load_optimizers_state_dict(optimizers)
-    gan.set_learning_rates(*schedule_state.rates)
-    return TrainingRun(run, settings, gan, schedule_state, history, shapes, validation)
+    check_sizes(config.batchsize, len(shapes), None if validation is None else len(validation))
+    seed_weights(config.seed)
+    if checkpoint is None:
+        gan, state = build_gan(config, shapes.device, precision), config.schedule_state()
+        gan.set_learning_rates(*state.rates)
+        return TrainingRun(folder, gan, state, History(), shapes, validation)
+    position = checkpoint.position
+    with checkpoints.understood(checkpoints.weights_path(folder.checkpoints, position)):
+        gan = build_gan(config, shapes.device, precision)
+        load_networks(gan, checkpoint)
+        state = resumed_schedule_state(config, checkpoint)
+        history = History(checkpoint.history.numpy())
+    if checkpoint.optimizers is not None:
+        with checkpoints.understood(checkpoints.optimizers_path(folder.checkpoints, position)):
+            gan.load_moments(*checkpoint.optimizers)
+    gan.set_learning_rates(*state.rates)
+    return TrainingRun(folder, gan, state, history, shapes, validation, position)
 
 
-def resumed_schedule_state(settings: TrainConfig, state: dict, epoch: int) -> ScheduleState:
-    """Stand where the checkpoint stood in its schedule; in another schedule, where its table has `epoch`."""
-    schedule_state, before = settings.schedule_state(), TrainConfig(**state["settings"])
-    if before.schedule == settings.schedule:
-        schedule_state.load_state_dict(state["pace"])
-        schedule_state.reached = schedule_state.reached and before.stop_ratio == settings.stop_ratio
+def load_networks(gan: GanState, checkpoint: Checkpoint) -> None:
+    """Load the weights and the gate of a checkpoint."""
+    gan.generator.load_state_dict(checkpoint.generator)
+    gan.discriminator.load_state_dict(checkpoint.discriminator)
+    gan.gate.load_state_dict(checkpoint.gate)
+    if gan.ema_generator is not None:
+        gan.ema_generator.load_state_dict(checkpoint.ema_generator)
+
+
+def resumed_schedule_state(config: TrainConfig, checkpoint: Checkpoint) -> ScheduleState:
+    """Return the place where the checkpoint stood in its schedule; in another one, that of its epoch."""
+    state, before = config.schedule_state(), checkpoint.config
+    if before.schedule == config.schedule:
+        state.load_state_dict(checkpoint.schedule_state)
+        state.reached = state.reached and before.stop_ratio == config.stop_ratio
     else:
-        schedule_state.go_to(epoch)
-    return schedule_state
+        state.go_to(checkpoint.position.epoch)
+    return state
 
 
 def check_sizes(batch_size: int, shapes: int, validation_shapes: int | None) -> None:
-    """Refuse data that do not fill one batch, and batches that the processes cannot share evenly."""
+    """Raise UserError for data that do not fill one batch, and batches that cannot be shared evenly."""
     processes = distributed.world_size()
     if batch_size > shapes:
         raise UserError(
-            f"the data folder holds {shapes} shapes, fewer than one batch of {batch_size}; "
-            f"try --batchsize {shapes}, or add shapes."
+            f"the data folder holds {shapes} shapes, fewer than one batch of {batch_size}.",
+            about="batch larger than data",
+            value=shapes,
         )
     if batch_size % processes:
         raise UserError(f"{processes} processes cannot share a batch of {batch_size} evenly; try another.")

@@ -47,7 +47,7 @@ def read_schedule(path: Path) -> Rows:
     """
     if not path.is_file():
         names = ", ".join(sorted(SCHEDULES))
-        raise UserError(f"--schedule {path}: no such file, and none of the schedules {names}.")
+        raise UserError(f"{path}: no such file, and none of the schedules {names}.")
     try:
         lines = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
     except (UnicodeDecodeError, csv.Error) as error:
@@ -125,7 +125,7 @@ class ScheduleState:
         return self.reached and self.is_last
 
     def watch(self, ratio: int) -> None:
-        """Hear of the gate's ratio after a step."""
+        """Note the gate's ratio after a step."""
         self.reached = self.reached or (self.stop_ratio > 0 and ratio >= self.stop_ratio)
 
     def end_epoch(self, epoch: int) -> bool:

@@ -17,22 +17,22 @@ class StopRequest:
 
 @contextmanager
 def stop_requests(on_request: Callable[[], None]) -> Iterator[StopRequest]:
-    """Turn the first signal inside the block into a request, and the second into KeyboardInterrupt.
+    """Turn the first signal inside the block into a request, and a second one into KeyboardInterrupt.
 
     Parameters
     ----------
     on_request : callable
-        Called once, when the first signal arrives: tells the user that it was heard.
+        Called once, when the first signal arrives.
     """
     request = StopRequest()
 
-    def hear(_number: int, _frame: FrameType | None) -> None:
+    def handle(_number: int, _frame: FrameType | None) -> None:
         if request.is_made:
             raise KeyboardInterrupt
         request.is_made = True
         on_request()
 
-    before = {number: signal.signal(number, hear) for number in SIGNALS}
+    before = {number: signal.signal(number, handle) for number in SIGNALS}
     try:
         yield request
     finally:

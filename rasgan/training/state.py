@@ -1,8 +1,6 @@
 """Both networks and all that trains them, built from a run's settings."""
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -22,36 +20,34 @@ class GanState:
 
     Parameters
     ----------
-    loss : GanLoss
-        Both players' losses.
-    gate : Gate
-        Says before each step whether the discriminator trains.
-    penalty : float
-        gamma: the discriminator minimizes loss_D + gamma * its penalty. 0 is the tutorial.
-    penalty_every : int
-        The penalty is computed on every so many steps, and weighs as many times more then.
-    generator_every : int
-        The generator trains on every so many steps.
+    config : TrainConfig
+        The settings of the run.
     precision : {"float32", "bf16"}
         What the networks compute in.
-    averaged : nn.Module, optional
+    gate : Gate
+        Decides before each step whether the discriminator trains.
+    ema_generator : nn.Module, optional
         A second generator that follows the trained one as an exponential moving average.
-    averaging : float
-        Share of the old average that each step keeps.
     """
 
+    config: TrainConfig
+    precision: str
     generator: nn.Module
     discriminator: nn.Module
     optimizer_g: Optimizer
     optimizer_d: Optimizer
-    loss: GanLoss
     gate: Gate
-    penalty: float = 0.0
-    penalty_every: int = 1
-    generator_every: int = 1
-    precision: str = "float32"
-    averaged: nn.Module | None = None
-    averaging: float = 0.0
+    ema_generator: nn.Module | None = None
+
+    @property
+    def loss(self) -> GanLoss:
+        """The losses of both networks."""
+        return LOSSES[self.config.loss]
+
+    @property
+    def best_generator(self) -> nn.Module:
+        """The averaged generator where there is one, else the trained one."""
+        return self.ema_generator or self.generator
 
     def generate(self, z: Tensor) -> Tensor:
         """Map (N, 200) to the blocks of N shapes, in the precision of the run."""
@@ -65,86 +61,38 @@ class GanState:
         return distributed.gather(scores.to(torch.promote_types(scores.dtype, torch.float32)))
 
     def compile(self) -> None:
-        """Let torch compile both networks when they are used first."""
+        """Compile both networks when they are used first."""
         self.generator.compile()
         self.discriminator.compile()
 
     def set_learning_rates(self, generator: float, discriminator: float) -> None:
-        """Let both optimizers take steps of this size from now on."""
+        """Set both optimizers' learning rates from now on."""
         for optimizer, rate in ((self.optimizer_g, generator), (self.optimizer_d, discriminator)):
             for group in optimizer.param_groups:
                 group["lr"] = rate
 
-    def state_dict(self) -> dict:
-        """Return the networks and the gate."""
-        state = {
-            "generator": self.generator.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "gate": self.gate.state_dict(),
-        }
-        return state if self.averaged is None else {**state, "averaged": self.averaged.state_dict()}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Take the networks and the gate of a checkpoint."""
-        self.generator.load_state_dict(state["generator"])
-        self.discriminator.load_state_dict(state["discriminator"])
-        self.gate.load_state_dict(state["gate"])
-        if self.averaged is not None:
-            self.averaged.load_state_dict(state["averaged"])
-
-    def optimizers_state_dict(self) -> dict:
-        """Return both optimizers' state, twice the size of the networks."""
-        return {"g": self.optimizer_g.state_dict(), "d": self.optimizer_d.state_dict()}
-
-    def load_optimizers_state_dict(self, state: dict) -> None:
-        """Take both optimizers' moments and step counts; learning rates and the like stay as they are."""
-        for optimizer, loaded in ((self.optimizer_g, state["g"]), (self.optimizer_d, state["d"])):
+    def load_moments(self, state_g: dict, state_d: dict) -> None:
+        """Load both optimizers' moments and step counts; learning rates and the like stay as they are."""
+        for optimizer, loaded in ((self.optimizer_g, state_g), (self.optimizer_d, state_d)):
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({**loaded, "param_groups": groups})
 
 
-def build_gan(settings: TrainConfig, device: torch.device | str, precision: str = "float32") -> GanState:
-    """Make both networks, their optimizers and the gate as `settings` say; weights come from torch's seed."""
-    s = settings
-    generator = Generator(s.width, s.resolution, s.output)
-    discriminator = Discriminator(s.width, s.resolution, s.norm, s.init)
+def build_gan(config: TrainConfig, device: torch.device | str, precision: str = "float32") -> GanState:
+    """Build both networks, their optimizers and the gate; weights come from torch's seed."""
+    generator = Generator(config.width, config.resolution, config.output)
+    discriminator = Discriminator(config.width, config.resolution, config.norm, config.init)
     for network in (generator, discriminator):
         distributed.convert_batch_norm(network)
         network.to(device, memory_format=torch.channels_last_3d)
-    averaged = copy.deepcopy(generator).requires_grad_(False).eval() if s.ema else None
-    options = {"betas": (s.beta1, s.beta2), "fused": torch.device(device).type == "cuda"}
+    options = {"betas": (config.beta1, config.beta2), "fused": torch.device(device).type == "cuda"}
     return GanState(
+        config,
+        precision,
         generator,
         discriminator,
-        Adam(generator.parameters(), s.generator_learning_rate, **options),
-        Adam(discriminator.parameters(), s.discriminator_learning_rate, **options),
-        LOSSES[s.loss],
-        Gate(enabled=s.gate),
-        s.penalty,
-        s.penalty_every,
-        s.generator_every,
-        precision,
-        averaged,
-        s.ema,
+        Adam(generator.parameters(), config.generator_learning_rate, **options),
+        Adam(discriminator.parameters(), config.discriminator_learning_rate, **options),
+        Gate(enabled=config.gate),
+        copy.deepcopy(generator).requires_grad_(False).eval() if config.ema else None,
     )
-
-
-@contextmanager
-def inference(network: nn.Module) -> Iterator[None]:
-    """Put `network` into inference mode and back into the mode it was in."""
-    mode = network.training
-    network.eval()
-    try:
-        yield
-    finally:
-        network.train(mode)
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Keep autograd from computing gradients for the weights of `network`."""
-    network.requires_grad_(False)
-    try:
-        yield
-    finally:
-        network.requires_grad_(True)

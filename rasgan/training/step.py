@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,9 +10,30 @@ from torch.optim import Optimizer
 
 from rasgan.blocks import as_blocks
 from rasgan.losses import one_centered_penalty, squared_gradient_norm, zero_centered_penalty
+from rasgan.networks import frozen, inference
 from rasgan.training import distributed
 from rasgan.training.devices import read_later
-from rasgan.training.state import GanState, frozen, inference
+from rasgan.training.state import GanState
+
+
+class Batch(NamedTuple):
+    """What one step sees: each network has its own reals and its own noise.
+
+    Parameters
+    ----------
+    reals_d, reals_g : (N, 1, n, n, n) tensors, or their blocks (`rasgan.blocks.blocks_of`)
+        Two independently drawn batches of real grids.
+    z_d, z_g : (N, 200) tensors
+        Fresh noise for each network.
+    mix : (N,) tensor, optional
+        Where between fake (0) and real (1) the penalty of WGAN-GP is taken; uniform random numbers.
+    """
+
+    reals_d: Tensor
+    reals_g: Tensor
+    z_d: Tensor
+    z_g: Tensor
+    mix: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -27,103 +49,97 @@ class StepResult:
     fakes: Tensor
 
 
-def train_step(
-    gan: GanState,
-    reals_d: Tensor,
-    reals_g: Tensor,
-    z_d: Tensor,
-    z_g: Tensor,
-    step: int = 0,
-    mix: Tensor | None = None,
-) -> StepResult:
-    """Train the discriminator, if the gate is open, then the generator; each sees its own reals and noise.
+def train_step(gan: GanState, batch: Batch, step: int = 0) -> StepResult:
+    """Train the discriminator, if the gate is open, then the generator.
 
-    Where several processes share a batch, each gives its own rows; the losses are those of the whole batch.
+    Where several processes share a batch, each passes its own rows; the losses are those of the whole batch.
 
     Parameters
     ----------
     gan : GanState
         Changed in place.
-    reals_d, reals_g : (N, 1, n, n, n) tensors, or their blocks (`rasgan.blocks.blocks_of`)
-        Two independently drawn batches of real grids.
-    z_d, z_g : (N, 200) tensors
-        Fresh noise for each player.
+    batch : Batch
     step : int
-        Steps taken before this one; says whether the penalty is due and whether the generator trains.
-    mix : (N,) tensor, optional
-        Where between fake (0) and real (1) the penalty of WGAN-GP looks; uniform random numbers.
+        Steps taken before this one; settles whether the penalty is due and whether the generator trains.
     """
-    p = gan
     with torch.no_grad():
-        fakes = p.generate(z_d)
-    trained_d = p.gate.is_open
+        fakes = gan.generate(batch.z_d)
+    trained_d = gan.gate.is_open
     if trained_d:
-        penalty = p.penalty * p.penalty_every if step % p.penalty_every == 0 else 0.0
-        loss_d = discriminator_step(p, reals_d, fakes, penalty, mix)
+        loss_d = discriminator_step(gan, batch.reals_d, fakes, penalty_weight(gan, step), batch.mix)
     else:
-        loss_d = evaluate_discriminator(p, reals_d, fakes)  # measured, not trained
+        loss_d = evaluate_discriminator(gan, batch.reals_d, fakes)  # measured, not trained
 
-    trains_g = step % p.generator_every == 0
-    with frozen(p.discriminator), contextlib.nullcontext() if trains_g else torch.no_grad():
+    trains_g = step % gan.config.generator_every == 0
+    with frozen(gan.discriminator), contextlib.nullcontext() if trains_g else torch.no_grad():
         with torch.no_grad():  # loss_G sees the reals only through the values of their scores
-            c_real = p.score(reals_g)
-        fakes = p.generate(z_g)
-        loss_g = p.loss.generator(c_real, p.score(fakes))
+            c_real = gan.score(batch.reals_g)
+        fakes = gan.generate(batch.z_g)
+        loss_g = gan.loss.generator(c_real, gan.score(fakes))
         losses = read_later(distributed.broadcast(torch.stack((loss_d, loss_g.detach()))))
         if trains_g:
-            descend(p.optimizer_g, loss_g, p.generator)
-    if p.averaged is not None:
-        update_ema(p.averaged, p.generator, ema_decay(step, p.averaging))
+            descend(gan.optimizer_g, loss_g, gan.generator)
+    if gan.ema_generator is not None:
+        update_ema(gan.ema_generator, gan.generator, ema_decay(step, gan.config.ema))
 
     result = StepResult(*losses(), trained_d, fakes.detach())
-    p.gate.update(result.loss_d, result.loss_g)
+    gan.gate.update(result.loss_d, result.loss_g)
     return result
 
 
+def penalty_weight(gan: GanState, step: int) -> float:
+    """Return the weight of the gradient penalty at a step: 0 where none is due.
+
+    A penalty that is taken on every k-th step weighs k times as much there.
+    """
+    every = gan.config.penalty_every
+    return gan.config.penalty * every if step % every == 0 else 0.0
+
+
 def discriminator_step(
-    p: GanState, reals: Tensor, fakes: Tensor, penalty: float, mix: Tensor | None = None
+    gan: GanState, reals: Tensor, fakes: Tensor, penalty: float, mix: Tensor | None = None
 ) -> Tensor:
     """Update the discriminator once; return its loss without the penalty.
 
     Reals and fakes go through it separately, so that each batch is normalized by its own statistics.
     """
     reals, fakes = as_blocks(reals), as_blocks(fakes)
-    zero_centered = penalty and not p.loss.penalty_is_one_centered
+    zero_centered = penalty and not gan.loss.penalty_is_one_centered
     if zero_centered:
         reals, fakes = reals.detach().requires_grad_(), fakes.detach().requires_grad_()
-    c_real, c_fake = p.score(reals), p.score(fakes)
-    loss = objective = p.loss.discriminator(c_real, c_fake)
+    c_real, c_fake = gan.score(reals), gan.score(fakes)
+    loss = objective = gan.loss.discriminator(c_real, c_fake)
     if zero_centered:
         for scores, shapes in ((c_real, reals), (c_fake, fakes)):
-            slopes = distributed.gather(squared_gradient_norm(scores, shapes))
-            objective = objective + penalty * zero_centered_penalty(slopes)
+            norms = distributed.gather(squared_gradient_norm(scores, shapes))
+            objective = objective + penalty * zero_centered_penalty(norms)
     elif penalty:
-        between = fakes + mix.view(-1, 1, 1, 1, 1) * (reals - fakes)
-        slopes = distributed.gather(squared_gradient_norm(p.score(between.requires_grad_()), between))
-        objective = objective + penalty * one_centered_penalty(slopes)
-    descend(p.optimizer_d, objective, p.discriminator)
+        between = (fakes + mix.view(-1, 1, 1, 1, 1) * (reals - fakes)).requires_grad_()
+        norms = distributed.gather(squared_gradient_norm(gan.score(between), between))
+        objective = objective + penalty * one_centered_penalty(norms)
+    descend(gan.optimizer_d, objective, gan.discriminator)
     return loss.detach()
 
 
 @torch.no_grad()
-def validate_discriminator(p: GanState, reals: Tensor, z: Tensor) -> float:
+def validate_discriminator(gan: GanState, reals: Tensor, z: Tensor) -> float:
     """Measure the discriminator's loss on reals that it does not train on; nothing at all changes."""
-    buffers = [(b, b.clone()) for network in (p.generator, p.discriminator) for b in network.buffers()]
-    loss = evaluate_discriminator(p, reals, p.generate(z)).item()
+    buffers = [(b, b.clone()) for network in (gan.generator, gan.discriminator) for b in network.buffers()]
+    loss = evaluate_discriminator(gan, reals, gan.generate(z)).item()
     for buffer, before in buffers:
         buffer.copy_(before)
     return loss
 
 
 @torch.no_grad()
-def evaluate_discriminator(p: GanState, reals: Tensor, fakes: Tensor) -> Tensor:
+def evaluate_discriminator(gan: GanState, reals: Tensor, fakes: Tensor) -> Tensor:
     """Measure the discriminator's loss; no weight changes.
 
     As in the original, batch norm uses running statistics for the reals and the batch's own for the fakes.
     """
-    with inference(p.discriminator):
-        c_real = p.score(reals)
-    return p.loss.discriminator(c_real, p.score(fakes))
+    with inference(gan.discriminator):
+        c_real = gan.score(reals)
+    return gan.loss.discriminator(c_real, gan.score(fakes))
 
 
 def descend(optimizer: Optimizer, loss: Tensor, network: nn.Module) -> None:
@@ -135,7 +151,7 @@ def descend(optimizer: Optimizer, loss: Tensor, network: nn.Module) -> None:
 
 
 def ema_decay(step: int, decay: float) -> float:
-    """Share of the old average that step `step`, from 0, keeps: at first less than `decay`.
+    """Return the share of the old average that step `step`, from 0, keeps: at first less than `decay`.
 
     Otherwise the average would show the untrained generator for hundreds of steps. The form is that of
     tf.train.ExponentialMovingAverage's `num_updates`.

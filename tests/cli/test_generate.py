@@ -149,7 +149,7 @@ def test_options_that_do_not_go_together_are_wrong_usage(options):
 def test_the_averaged_generator_is_preferred_where_there_is_one(run):
     state = checkpoints.load_checkpoint(run.checkpoints, Position(1))
     generator, position = sampling.load_generator(run.checkpoints, epoch=1)
-    expected = state.get("averaged", state["generator"])
+    expected = state.ema_generator or state.generator
     assert torch.equal(generator.dense.weight, expected["dense.weight"])
     assert position == (1, 0)
     assert not generator.training

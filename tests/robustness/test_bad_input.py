@@ -576,17 +576,16 @@ def checkpoint(change: Callable[[dict], object] = lambda state: None, name: str 
         import torch
 
         from rasgan.runs import RunFolder
-        from rasgan.training import checkpoints
-        from rasgan.training import run as training_run
+        from rasgan.training.checkpoints import Position
         from rasgan.training.config import TrainConfig
         from rasgan.training.dataset import load_shapes
+        from rasgan.training.run import begin
 
         grids(folder)
-        settings = TrainConfig(resolution=32, width=8, batchsize=2, epochs=1)
-        training = training_run.begin(
-            RunFolder("run", folder), settings, load_shapes(folder / "data", 32), None
-        )
-        training.save(checkpoints.Position(1), keep=2)
+        config = TrainConfig(resolution=32, width=8, batchsize=2, epochs=1)
+        run = begin(RunFolder("run", folder), config, load_shapes(folder / "data", 32))
+        run.position = Position(1)
+        run.save(keep=2)
         path = folder / f"checkpoint/run/{name}.pt"
         state = torch.load(path, weights_only=True)
         changed = change(state)
@@ -688,7 +687,7 @@ TRAIN_ROWS = [
     wrong_table("of too many columns", HEADER + b"0-3,1,1,1\n", "line 2", "such as"),
     wrong_table("with a rate of 0", HEADER + b"0-3,0,1\n", "line 2", "above 0"),
     wrong_table("with a rate of nan", HEADER + b"0-3,nan,1\n", "line 2", "above 0"),
-    train("schedule and rates", grids, ["--schedule", "chair", "-glr", "1"], "schedule sets", "leave out"),
+    train("schedule and rates", grids, ["--schedule", "chair", "-glr", "1"], "schedule sets", "Leave out"),
     train("stop ratio without a gate", grids, ["--stop-ratio", "9", "--no-gate"], "--stop-ratio", "--gate"),
     *usage(TRAIN, TINY, ["--stop-ratio", "-1"], ["--stop-ratio", "1.5"], ["--occupied", "0"],
            ["--occupied", "nan"], ["--generator-every", "0"], ["--precision", "fp8"], ["--schedule"],
@@ -730,7 +729,7 @@ GENERATE_ROWS = [
     *(shown(f"a checkpoint {name}", checkpoint(change), *says) for name, (change, says) in DAMAGED.items()),
     shown("a checkpoint of another resolution", checkpoint(setting(resolution=64)), *ODD),
     shown("a checkpoint cut off", both(checkpoint(), cut("checkpoint/run/1.pt")), *NOT_WHOLE),
-    Row("generate, unknown run", GENERATE, nothing, ["-n", "run"], ("no checkpoints", "--name"),
+    Row("generate, unknown run", GENERATE, nothing, ["-n", "run"], ("no checkpoints", "-n"),
         is_alone=True),
     Row("generate, a file for the run", GENERATE, file("checkpoint/run", "x"), ["-n", "run"],
         ("checkpoint",)),

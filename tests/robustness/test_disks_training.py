@@ -35,7 +35,7 @@ def train(data, *options):
 
 
 def weights_of(folder, epoch):
-    return checkpoints.load_checkpoint(folder / "checkpoint/run", Position(epoch))["generator"]
+    return checkpoints.load_checkpoint(folder / "checkpoint/run", Position(epoch)).generator
 
 
 def test_a_full_disk_is_told_and_nothing_that_was_saved_is_lost(

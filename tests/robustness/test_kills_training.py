@@ -72,8 +72,8 @@ def end_of(folder):
     """Give all that a run ended with."""
     run = folder / "checkpoint" / "run"
     position = Position(EPOCHS)
-    state, optimizers = checkpoints.load_checkpoint(run, position), checkpoints.load_optimizers(run, position)
-    return {**flat(state), **flat(optimizers, "adam")}, sorted(
+    saved = checkpoints.load_checkpoint(run, position, with_optimizers=True)
+    return flat(vars(saved)), sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
     )
 

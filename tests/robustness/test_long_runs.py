@@ -27,9 +27,9 @@ def test_ten_thousand_steps_keep_memory_and_file_handles(tmp_path, rng):
     training = training_run.begin(RunFolder("run", tmp_path), settings, shapes, shapes)
     sizes, handles = [], []
     for number in range(STEPS):
-        result = training.step(1 + number // 4, number % 4)
+        result = training.step()
         if number % 1000 == 999:
-            training.draw_losses(number)
+            training.draw_losses()
             training.sample(result.fakes, number)
             gc.collect()
             sizes.append(resident_bytes())

@@ -65,11 +65,10 @@ def test_a_fault_of_ours_keeps_its_traceback():
         (cli.positive, "1", ["0", "-3", "x", "1.5"]),
         (cli.whole_number, "0", ["-1", "x"]),
         (cli.positive_real, "2e-3", ["0", "-1", "inf", "nan", "x"]),
-        (cli.non_negative_real, "0", ["-1", "inf", "nan"]),
-        (cli.share, "0.5", ["1", "-0.1", "nan"]),
+        (cli.number(float, at_least=0, under=1), "0.5", ["1", "-0.1", "nan"]),
         (cli.real, "-2.5", ["inf", "-inf", "nan", "1e400", "x"]),
-        (cli.between(cli.whole_number, 2, 9), "9", ["1", "10", "-5", "x", "2.5"]),
-        (cli.between(cli.real, 0.5, 9), "0.5", ["0.4", "9.1", "nan", "x"]),
+        (cli.number(int, at_least=2, at_most=9), "9", ["1", "10", "-5", "x", "2.5"]),
+        (cli.number(float, at_least=0.5, at_most=9), "0.5", ["0.4", "9.1", "nan", "x"]),
     ],
 )
 def test_numbers_out_of_range_are_usage_errors(kind, good, bad):

@@ -68,7 +68,7 @@ def test_a_counted_step_is_the_step_that_the_speed_is_measured_by(boxes):
     settings = new_config("tutorial", {**TINY, "width": 64, "seed": 0})
     training = training_run.begin(RunFolder("x"), settings, Shapes(boxes[:8]), None)
     with FlopCounter() as counter:
-        training.step(1, 0)
+        training.step()
     assert counter.total == pytest.approx(2 * 8 * bench_training.multiply_adds(64, 32), rel=0.02)
 
 
@@ -115,7 +115,7 @@ def test_a_cell_is_the_same_whenever_it_is_run(boxes):
 
 
 def test_a_run_whose_loss_is_no_number_has_diverged(boxes, monkeypatch):
-    def step(self, epoch, index):
+    def step(self):
         raise UserError("a loss is not a number any more")
 
     monkeypatch.setattr(training_run.TrainingRun, "step", step)

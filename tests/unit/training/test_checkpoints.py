@@ -6,27 +6,36 @@ import torch
 
 from rasgan.errors import UserError
 from rasgan.training import checkpoints
-from rasgan.training.checkpoints import Position, parse_position
+from rasgan.training.checkpoints import Checkpoint, Position, parse_position
+from rasgan.training.config import TrainConfig
 
 
 def save(folder, epoch, step=0, keep=2):
-    state, optimizers = {"x": torch.full((3,), epoch)}, {"moments": epoch}
-    checkpoints.save_checkpoint(folder, Position(epoch, step), state, optimizers, keep)
+    weights = {"x": torch.full((3,), epoch)}
+    checkpoint = Checkpoint(
+        Position(epoch, step), TrainConfig(), weights, optimizers=({"moments": epoch}, {})
+    )
+    checkpoints.save_checkpoint(folder, checkpoint, keep)
+
+
+def has_moments(folder, epoch):
+    return checkpoints.load_checkpoint(folder, Position(epoch), with_optimizers=True).optimizers is not None
 
 
 def test_what_is_saved_is_loaded(tmp_path):
     save(tmp_path, 10)
-    state = checkpoints.load_checkpoint(tmp_path, Position(10))
-    assert state["x"].tolist() == [10, 10, 10]
-    assert checkpoints.load_optimizers(tmp_path, Position(10)) == {"moments": 10}
+    whole = checkpoints.load_checkpoint(tmp_path, Position(10), with_optimizers=True)
+    assert whole.generator["x"].tolist() == [10, 10, 10]
+    assert whole.config == TrainConfig()
+    assert whole.optimizers == ({"moments": 10}, {})
+    assert checkpoints.load_checkpoint(tmp_path, Position(10)).optimizers is None
 
 
 def test_only_the_newest_keep_the_optimizers_state(tmp_path):
     for epoch in (5, 10, 15, 100):
         save(tmp_path, epoch)
     assert checkpoints.saved_positions(tmp_path) == [(5, 0), (10, 0), (15, 0), (100, 0)]
-    dropped = [checkpoints.load_optimizers(tmp_path, Position(e)) is None for e in (5, 10, 15, 100)]
-    assert dropped == [True, True, False, False]
+    assert [has_moments(tmp_path, e) for e in (5, 10, 15, 100)] == [False, False, True, True]
 
 
 def test_one_optimizers_state_can_be_enough(tmp_path):

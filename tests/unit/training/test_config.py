@@ -1,7 +1,10 @@
+from dataclasses import fields
+
 import pytest
 
 from rasgan.errors import UserError
-from rasgan.training.config import RECIPES, TrainConfig, new_config, resumed_config
+from rasgan.losses import LOSSES
+from rasgan.training.config import RECIPES, ConflictError, TrainConfig, new_config, resumed_config
 
 
 def test_the_defaults_are_the_tutorials():
@@ -32,34 +35,51 @@ def test_the_stable_recipe_suits_the_resolution_and_the_tutorials_is_one_for_all
 
 @pytest.mark.parametrize("edge", [32, 64, 128])
 def test_a_resumed_run_may_name_its_recipe_again(edge):
-    stored = new_config("stable", {"resolution": edge}).state_dict()
-    assert resumed_config(stored, "stable", {}).state_dict() == stored
+    stored = new_config("stable", {"resolution": edge})
+    assert resumed_config(stored, "stable", {}) == stored
 
 
 def test_a_resumed_run_keeps_its_settings_and_takes_new_rates_and_epochs():
-    stored = new_config("stable", {"width": 64, "seed": 5}).state_dict()
+    stored = new_config("stable", {"width": 64, "seed": 5})
     s = resumed_config(stored, None, {"epochs": 9, "generator_learning_rate": 0.1, "width": 64})
     assert (s.width, s.seed, s.loss, s.epochs, s.generator_learning_rate) == (64, 5, "rsgan", 9, 0.1)
 
 
 def test_contradictions_are_named_one_by_one():
     with pytest.raises(
-        UserError, match=r"--width 256 \(the run has 512\), --loss sgan \(the run has rasgan\)"
+        ConflictError, match=r"width 256 \(the run has 512\), loss sgan \(the run has rasgan\)"
     ):
-        resumed_config(TrainConfig().state_dict(), None, {"width": 256, "loss": "sgan"})
-    with pytest.raises(UserError, match="--penalty-every 4"):
-        resumed_config(TrainConfig().state_dict(), "stable", {})
+        resumed_config(TrainConfig(), None, {"width": 256, "loss": "sgan"})
+    with pytest.raises(ConflictError, match="width 256") as caught:  # what was typed comes before the recipe
+        resumed_config(TrainConfig(), "stable", {"width": 256})
+    assert caught.value.recipe is None
 
 
-def test_unknown_settings_mean_another_version():
-    with pytest.raises(ValueError, match="does not know"):
-        resumed_config({**TrainConfig().state_dict(), "color": 1}, None, {})
+def test_a_recipe_that_the_run_was_not_begun_with_is_told_apart():
+    with pytest.raises(ConflictError) as caught:
+        resumed_config(TrainConfig(), "stable", {})
+    assert caught.value.recipe == "stable"
+    assert caught.value.clashes["penalty_every"] == (4, 1)
 
 
-def test_a_setting_that_an_older_run_did_not_know_has_its_default():
-    stored = TrainConfig().state_dict()
-    del stored["ema"]
-    assert resumed_config(stored, None, {"ema": 0.0}).ema == 0.0
+def test_what_a_loss_presets_may_be_named_again_with_its_recipe():
+    old = new_config("stable", {"loss": "wgan-gp"})
+    assert resumed_config(old, "stable", {"loss": "wgan-gp"}) == old
+
+
+def test_settings_of_other_kinds_or_beyond_their_limits_are_refused():
+    with pytest.raises(TypeError, match="color"):
+        TrainConfig(color=1)
+    with pytest.raises(TypeError, match="width must be of type int"):
+        TrainConfig(width="8")
+    for wrong in ({"width": 0}, {"ema": 1.0}, {"beta1": -0.1}, {"generator_learning_rate": 0.0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            TrainConfig(**wrong)
+
+
+def test_the_choices_of_losses_are_the_losses_there_are():
+    (field,) = (field for field in fields(TrainConfig) if field.name == "loss")
+    assert set(field.metadata["choices"]) == set(LOSSES)
 
 
 SCHEDULE = ((3, 0.1, 0.01), (7, 0.2, 0.02))
@@ -68,7 +88,7 @@ SCHEDULE = ((3, 0.1, 0.01), (7, 0.2, 0.02))
 def test_a_schedule_brings_its_epochs_unless_some_are_given():
     assert new_config("tutorial", {"schedule": SCHEDULE}).epochs == 7
     assert new_config("tutorial", {"schedule": SCHEDULE, "epochs": 5}).epochs == 5
-    assert resumed_config(TrainConfig().state_dict(), None, {"schedule": SCHEDULE}).epochs == 7
+    assert resumed_config(TrainConfig(), None, {"schedule": SCHEDULE}).epochs == 7
 
 
 def test_without_a_schedule_the_learning_rates_stay():
@@ -81,11 +101,11 @@ def test_without_a_schedule_the_learning_rates_stay():
 def test_what_cannot_be_had_together_is_refused():
     with pytest.raises(UserError, match="the schedule sets both learning rates"):
         new_config("tutorial", {"schedule": SCHEDULE, "generator_learning_rate": 0.1})
-    scheduled = new_config("tutorial", {"schedule": SCHEDULE}).state_dict()
-    with pytest.raises(UserError, match="--schedule none"):
+    scheduled = new_config("tutorial", {"schedule": SCHEDULE})
+    with pytest.raises(UserError, match="sets both"):
         resumed_config(scheduled, None, {"discriminator_learning_rate": 0.1})
     assert resumed_config(scheduled, None, {"schedule": (), "discriminator_learning_rate": 0.1})
-    with pytest.raises(UserError, match="--stop-ratio watches the gate"):
+    with pytest.raises(UserError, match="watches the gate"):
         new_config("stable", {"stop_ratio": 150})
 
 

@@ -18,7 +18,7 @@ def test_auto_takes_the_best_device_there_is(monkeypatch):
 
 def test_a_device_that_is_not_there_is_told(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match=r"--device cuda.*usable: .*cpu"):
+    with pytest.raises(UserError, match=r"no cuda device.*usable: .*cpu"):
         choose_device("cuda")
 
 
@@ -31,8 +31,9 @@ def test_a_device_that_is_not_there_is_told(monkeypatch):
     ],
 )
 def test_a_full_memory_gets_a_batch_size_to_try(error):
-    with pytest.raises(UserError, match="--batchsize 12"), memory_guarded(24):
+    with pytest.raises(UserError, match="batches of 24") as caught, memory_guarded(24):
         raise error
+    assert (caught.value.about, caught.value.value) == ("batch too large", 12)
 
 
 def test_other_faults_keep_their_traceback():

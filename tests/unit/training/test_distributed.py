@@ -37,12 +37,12 @@ def train(method, steps=STEPS):
     training = training_run.begin(RunFolder("run"), settings, shapes, shapes)
     for network in (training.gan.generator, training.gan.discriminator):
         network.double()
-    if training.gan.averaged is not None:
-        training.gan.averaged.double()
+    if training.gan.ema_generator is not None:
+        training.gan.ema_generator.double()
     shapes.voxels_of_byte = shapes.voxels_of_byte.double()
     as_float64(training)
-    for number in range(steps):
-        training.step(1 + number // 2, number % 2)
+    for _ in range(steps):
+        training.step()
     return {
         "history": torch.from_numpy(training.history.rows()),
         **{f"g.{key}": value for key, value in training.gan.generator.state_dict().items()},

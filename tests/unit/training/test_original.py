@@ -10,7 +10,7 @@ from torch import nn, sigmoid
 
 from rasgan.training.config import TrainConfig
 from rasgan.training.state import build_gan
-from rasgan.training.step import train_step
+from rasgan.training.step import Batch, train_step
 
 STEPS, BATCH = 14, 3
 SETTINGS = TrainConfig(
@@ -127,7 +127,7 @@ def test_steps_and_gate_are_those_of_the_original():
         reals = (torch.rand(2, BATCH, 1, 32, 32, 32, generator=numbers) > 0.7).double()
         z = torch.randn(2, BATCH, 200, generator=numbers, dtype=torch.float64)
         loss_d, loss_g, trained = reference.step(*reals, *z)
-        result = train_step(gan, *reals, *z, step)
+        result = train_step(gan, Batch(*reals, *z), step)
         assert (result.loss_d, result.loss_g) == pytest.approx((loss_d, loss_g), rel=1e-7)
         assert result.trained_d == trained
         decisions.append(trained)

@@ -8,9 +8,11 @@ import torch
 
 from rasgan.blocks import as_voxels, blocks_of
 from rasgan.losses import LOSSES, squared_gradient_norm
+from rasgan.networks import frozen, inference
 from rasgan.training.config import TrainConfig, new_config
-from rasgan.training.state import build_gan, frozen, inference
+from rasgan.training.state import build_gan
 from rasgan.training.step import (
+    Batch,
     ema_decay,
     evaluate_discriminator,
     train_step,
@@ -21,9 +23,9 @@ from rasgan.training.step import (
 TINY = TrainConfig(resolution=32, width=8, batchsize=3)
 
 
-def players_for(settings=TINY):
+def gan_for(config=TINY):
     torch.manual_seed(1)
-    return build_gan(settings, "cpu")
+    return build_gan(config, "cpu")
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def batch():
     generator = torch.Generator().manual_seed(2)
     reals_d, reals_g = (torch.rand(2, 3, 1, 32, 32, 32, generator=generator) > 0.8).float()
     z_d, z_g = torch.randn(2, 3, 200, generator=generator)
-    return reals_d, reals_g, z_d, z_g
+    return Batch(reals_d, reals_g, z_d, z_g)
 
 
 def weights(network):
@@ -42,10 +44,10 @@ def changed(network, before):
     return {name for name, p in network.named_parameters() if not torch.equal(p, before[name])}
 
 
-def test_an_open_gate_trains_every_weight_of_both_players(batch):
-    gan = players_for()
+def test_an_open_gate_trains_every_weight_of_both_networks(batch):
+    gan = gan_for()
     before_g, before_d = weights(gan.generator), weights(gan.discriminator)
-    result = train_step(gan, *batch)
+    result = train_step(gan, batch)
     assert result.trained_d
     assert changed(gan.generator, before_g) == set(before_g)
     # one constant added to every score changes no relativistic loss: the last bias moves by rounding alone
@@ -53,10 +55,10 @@ def test_an_open_gate_trains_every_weight_of_both_players(batch):
 
 
 def test_a_shut_gate_leaves_every_discriminator_weight_alone(batch):
-    gan = players_for()
+    gan = gan_for()
     gan.gate.is_open = False
     before_g, before_d = weights(gan.generator), weights(gan.discriminator)
-    result = train_step(gan, *batch)
+    result = train_step(gan, batch)
     assert not result.trained_d
     assert changed(gan.discriminator, before_d) == set()
     assert not gan.optimizer_d.state
@@ -65,9 +67,9 @@ def test_a_shut_gate_leaves_every_discriminator_weight_alone(batch):
 
 def test_the_losses_of_a_step_are_those_of_its_batches_in_order(batch):
     """Redo one step by hand, literally, with torch's own optimizer calls."""
-    reals_d, reals_g, z_d, z_g = batch
-    gan, mine = players_for(), players_for()
-    result = train_step(gan, *batch)
+    reals_d, reals_g, z_d, z_g, _ = batch
+    gan, mine = gan_for(), gan_for()
+    result = train_step(gan, batch)
 
     loss = LOSSES["rasgan"]
     loss_d = loss.discriminator(mine.discriminator(reals_d), mine.discriminator(mine.generator(z_d).detach()))
@@ -89,15 +91,15 @@ def test_the_losses_of_a_step_are_those_of_its_batches_in_order(batch):
 
 
 def test_the_gate_hears_of_both_losses(batch):
-    gan = players_for()
-    result = train_step(gan, *batch)
+    gan = gan_for()
+    result = train_step(gan, batch)
     assert gan.gate.smooth_d == pytest.approx(0.3 * result.loss_d)
     assert gan.gate.smooth_g == pytest.approx(0.3 * result.loss_g)
 
 
 def test_measuring_takes_running_statistics_for_reals_and_the_batchs_own_for_fakes(batch):
     reals, fakes = batch[0], batch[1]
-    gan = players_for()
+    gan = gan_for()
     with torch.no_grad():
         for norm in gan.discriminator.norms:
             norm.running_mean.fill_(0.1)
@@ -109,7 +111,7 @@ def test_measuring_takes_running_statistics_for_reals_and_the_batchs_own_for_fak
 
 
 def test_validation_changes_nothing_at_all(batch):
-    gan = players_for()
+    gan = gan_for()
     before = copy.deepcopy([gan.generator.state_dict(), gan.discriminator.state_dict(), gan.gate])
     loss = validate_discriminator(gan, batch[0], batch[2])
     after = [gan.generator.state_dict(), gan.discriminator.state_dict(), gan.gate]
@@ -124,16 +126,16 @@ def test_the_penalty_is_due_every_so_many_steps_and_steers_the_discriminator(bat
     results = {}
     for step in (0, 1):
         for name, extra in (("with", penalized), ("without", {"norm": "none"})):
-            gan = players_for(new_config("tutorial", {"resolution": 32, "width": 8, **extra}))
-            train_step(gan, *batch, step=step)
+            gan = gan_for(new_config("tutorial", {"resolution": 32, "width": 8, **extra}))
+            train_step(gan, batch, step)
             results[step, name] = gan.discriminator.dense.weight.detach()
     assert not torch.equal(results[0, "with"], results[0, "without"])
     assert torch.equal(results[1, "with"], results[1, "without"])
 
 
-def test_a_step_leaves_the_players_ready_for_the_next(batch):
-    gan = players_for()
-    train_step(gan, *batch)
+def test_a_step_leaves_the_networks_ready_for_the_next(batch):
+    gan = gan_for()
+    train_step(gan, batch)
     for network in (gan.generator, gan.discriminator):
         assert network.training
         assert all(p.requires_grad for p in network.parameters())
@@ -155,31 +157,19 @@ def test_the_average_forgets_the_untrained_generator_sooner_than_its_decay_says(
 
 
 def test_an_averaged_generator_is_kept_only_when_asked_for(batch):
-    assert players_for().averaged is None
-    gan = players_for(new_config("tutorial", {"resolution": 32, "width": 8, "ema": 0.5}))
-    start = copy.deepcopy(gan.averaged.dense.weight)
-    train_step(gan, *batch)
+    assert gan_for().ema_generator is None
+    gan = gan_for(new_config("tutorial", {"resolution": 32, "width": 8, "ema": 0.5}))
+    start = copy.deepcopy(gan.ema_generator.dense.weight)
+    train_step(gan, batch)
     expected = 0.1 * start + 0.9 * gan.generator.dense.weight  # the first step's own decay
-    torch.testing.assert_close(gan.averaged.dense.weight, expected.detach())
-
-
-def test_state_of_the_players_travels(batch):
-    one, other = players_for(), build_gan(TINY, "cpu")
-    train_step(one, *batch)
-    other.load_state_dict(one.state_dict())
-    other.load_optimizers_state_dict(copy.deepcopy(one.optimizers_state_dict()))
-    a, b = train_step(one, *batch), train_step(other, *batch)
-    assert (a.loss_d, a.loss_g) == (b.loss_d, b.loss_g)
-    assert torch.equal(a.fakes, b.fakes)
+    torch.testing.assert_close(gan.ema_generator.dense.weight, expected.detach())
 
 
 def test_loaded_optimizers_keep_the_new_learning_rates(batch):
-    one = players_for()
-    train_step(one, *batch)
-    other = players_for(
-        new_config("tutorial", {"resolution": 32, "width": 8, "generator_learning_rate": 0.5})
-    )
-    other.load_optimizers_state_dict(one.optimizers_state_dict())
+    one = gan_for()
+    train_step(one, batch)
+    other = gan_for(new_config("tutorial", {"resolution": 32, "width": 8, "generator_learning_rate": 0.5}))
+    other.load_moments(one.optimizer_g.state_dict(), one.optimizer_d.state_dict())
     assert other.optimizer_g.param_groups[0]["lr"] == 0.5
     assert other.optimizer_g.state
 
@@ -194,7 +184,7 @@ def test_modes_are_restored_after_an_error():
 
 def test_between_the_generators_steps_only_the_critic_trains(batch):
     settings = new_config("tutorial", {"resolution": 32, "width": 8, "loss": "wgan-gp"})
-    gan = players_for(settings)
+    gan = gan_for(settings)
     assert (settings.generator_every, settings.penalty, settings.norm, settings.gate) == (
         5,
         10,
@@ -206,7 +196,7 @@ def test_between_the_generators_steps_only_the_critic_trains(batch):
     for step in range(6):
         before = weights(gan.generator)
         before_d = weights(gan.discriminator)
-        train_step(gan, *batch, step=step, mix=mix)
+        train_step(gan, batch._replace(mix=mix), step)
         trained.append(bool(changed(gan.generator, before)))
         assert changed(gan.discriminator, before_d)
     assert trained == [True, False, False, False, False, True]
@@ -215,7 +205,7 @@ def test_between_the_generators_steps_only_the_critic_trains(batch):
 def test_wgans_penalty_draws_slopes_between_real_and_fake_to_1(batch):
     """A critic so penalized that nothing else counts learns a slope of 1 there."""
     extra = {"penalty": 1e4, "discriminator_learning_rate": 1e-3, "generator_every": 1000}
-    gan = players_for(new_config("tutorial", {"resolution": 32, "width": 8, "loss": "wgan-gp", **extra}))
+    gan = gan_for(new_config("tutorial", {"resolution": 32, "width": 8, "loss": "wgan-gp", **extra}))
     mix = torch.full((3,), 0.25)
 
     def slopes():
@@ -226,7 +216,7 @@ def test_wgans_penalty_draws_slopes_between_real_and_fake_to_1(batch):
 
     before = (slopes() - 1).abs().mean()
     for step in range(60):
-        train_step(gan, *batch, step=step, mix=mix)
+        train_step(gan, batch._replace(mix=mix), step)
     assert (slopes() - 1).abs().mean() < before / 5
 
 
@@ -235,7 +225,7 @@ def test_bf16_stays_close_to_float32_and_keeps_weights_and_scores_in_float32(bat
     for precision in ("float32", "bf16"):
         torch.manual_seed(1)
         gan = build_gan(TINY, "cpu", precision)
-        results[precision] = train_step(gan, *batch)
+        results[precision] = train_step(gan, batch)
         assert gan.score(batch[0]).dtype == torch.float32
         assert {p.dtype for p in gan.discriminator.parameters()} == {torch.float32}
     fine, coarse = results["float32"], results["bf16"]
@@ -245,7 +235,7 @@ def test_bf16_stays_close_to_float32_and_keeps_weights_and_scores_in_float32(bat
 
 
 def test_learning_rates_can_be_set_for_both(batch):
-    gan = players_for()
+    gan = gan_for()
     gan.set_learning_rates(0.25, 0.125)
     assert gan.optimizer_g.param_groups[0]["lr"] == 0.25
     assert gan.optimizer_d.param_groups[0]["lr"] == 0.125
@@ -254,13 +244,13 @@ def test_learning_rates_can_be_set_for_both(batch):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own modules
 def test_compiled_networks_take_the_same_step(batch):
-    plain, compiled = players_for(), players_for()
+    plain, compiled = gan_for(), gan_for()
     try:
         compiled.compile()
-        result = train_step(compiled, *batch)
+        result = train_step(compiled, batch)
     except RuntimeError as error:
         pytest.skip(f"torch finds no compiler here: {error}")
-    expected = train_step(plain, *batch)
+    expected = train_step(plain, batch)
     assert (result.loss_d, result.loss_g) == pytest.approx((expected.loss_d, expected.loss_g), rel=1e-4)
     assert compiled.generator.state_dict().keys() == plain.generator.state_dict().keys()
 
@@ -269,11 +259,11 @@ def test_compiled_networks_take_the_same_step(batch):
 def test_a_gpu_takes_the_same_step_as_the_cpu(batch):
     if not torch.cuda.is_available():
         pytest.skip("there is no CUDA device here")
-    expected = train_step(players_for(), *batch)
+    expected = train_step(gan_for(), batch)
     for precision, tolerance in (("float32", 1e-3), ("bf16", 0.05)):
         torch.manual_seed(1)
         gan = build_gan(TINY, "cuda", precision)
-        result = train_step(gan, *(x.cuda() for x in batch))
+        result = train_step(gan, Batch(*(x.cuda() for x in batch[:4])))
         assert result.loss_d == pytest.approx(expected.loss_d, rel=tolerance)
         assert result.loss_g == pytest.approx(expected.loss_g, rel=tolerance)
 
@@ -283,12 +273,12 @@ def test_a_penalized_step_follows_the_papers_objective(batch, loss):
     """Redo the discriminator's first step by hand, in float64, with the penalty as its paper writes it."""
     extra = {"loss": loss, "norm": "none", "penalty": 3.0, "penalty_every": 4}
     settings = new_config("tutorial", {"resolution": 32, "width": 8, **extra})
-    reals, reals_g, z_d, z_g = (x.double() for x in batch)
+    reals, reals_g, z_d, z_g = (x.double() for x in batch[:4])
     mix = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
-    gan, mine = players_for(settings), players_for(settings)
+    gan, mine = gan_for(settings), gan_for(settings)
     for network in (gan.generator, gan.discriminator, mine.generator, mine.discriminator):
         network.double()
-    train_step(gan, reals, reals_g, z_d, z_g, step=0, mix=mix)
+    train_step(gan, Batch(reals, reals_g, z_d, z_g, mix))
 
     critic, fakes = mine.discriminator, mine.generator(z_d).detach()
 
