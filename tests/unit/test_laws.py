@@ -1,0 +1,51 @@
+"""The three laws of the house: what may import what, who prints, who knows options."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import rasgan
+
+PACKAGE = Path(rasgan.__file__).parent
+MODULES = {path.relative_to(PACKAGE).with_suffix("").as_posix(): path for path in PACKAGE.rglob("*.py")}
+METHOD = ("networks", "losses", "gating", "voxels", "blocks")
+COMMANDS = ("generate", "evaluate", "demo", "__main__", "cli")
+WINGS = [name for name in MODULES if name.startswith(("data/", "export/"))]
+OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z_-]+|-[a-z]{1,3})(?![\w-])")
+
+
+def nodes_of(name):
+    return list(ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))))
+
+
+def imports_of(name):
+    found = {a.name for node in nodes_of(name) if isinstance(node, ast.Import) for a in node.names}
+    for node in nodes_of(name):
+        if isinstance(node, ast.ImportFrom):
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+@pytest.mark.parametrize("name", METHOD)
+def test_the_method_imports_nothing_of_the_package_but_blocks(name):
+    assert {module for module in imports_of(name) if module.startswith("rasgan.")} <= {
+        module for module in imports_of(name) if module.startswith("rasgan.blocks")
+    }
+
+
+@pytest.mark.parametrize("name", WINGS)
+def test_data_and_export_need_neither_torch_nor_training(name):
+    assert not [module for module in imports_of(name) if re.match(r"torch\b|rasgan\.training\b", module)]
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES) - set(COMMANDS)))
+def test_only_commands_know_options_and_print(name):
+    assert "argparse" not in imports_of(name)
+    nodes = nodes_of(name)
+    assert not [node for node in nodes if isinstance(node, ast.Name) and node.id == "print"]
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    described = "training/config"  # describes the options themselves
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and id(node) not in docstrings]
+    assert name == described or not [text for text in texts if isinstance(text, str) and OPTION.search(text)]
