@@ -21,9 +21,8 @@ from rasgan.training.config import TrainConfig
 
 
 class Command(NamedTuple):
-    """What is typed after `python`, the module that holds its parser, and what that parser cannot say."""
+    """The module that holds a command's parser, what the command does, and what the parser cannot say."""
 
-    typed: str
     module: str
     what: str
     unsaid: Mapping[str, str] = {}
@@ -32,36 +31,35 @@ class Command(NamedTuple):
 
 ONE_OF_THREE = "one of `--name`, `--pretrained` and a folder"
 COMMANDS = {
-    "download_data.py": Command("download_data.py", "download_data", "Get 3D models to train on"),
-    "convert_data.py": Command("convert_data.py", "convert_data", "Convert 3D models to voxel grids"),
+    "download_data.py": Command("download_data", "Get 3D models to train on."),
+    "convert_data.py": Command("convert_data", "Convert 3D models to voxel grids."),
     "train_rasgan.py": Command(
-        "train_rasgan.py",
-        "train_rasgan",
-        "Train",
-        dict.fromkeys(("--name", "--data"), "required, except with `--demo`"),
+        "train_rasgan", "Train.", dict.fromkeys(("--name", "--data"), "required, except with `--demo`")
     ),
-    "rasgan.generate": Command("-m rasgan.generate", "rasgan.generate", "Generate new shapes and films"),
+    "rasgan.generate": Command("rasgan.generate", "Generate new shapes and films from a trained run."),
     "rasgan.evaluate": Command(
-        "-m rasgan.evaluate",
         "rasgan.evaluate",
-        "Score shapes",
+        "Score shapes against real ones.",
         dict.fromkeys(("--name", "--pretrained", "generated"), ONE_OF_THREE),
     ),
-    "convert_to_graph.py": Command("convert_to_graph.py", "convert_to_graph", "Draw 3D graphs"),
-    "convert_to_obj.py": Command("convert_to_obj.py", "convert_to_obj", "Write meshes"),
-    "render_class_view.py": Command("render_class_view.py", "render.render_class_view", "Render meshes"),
+    "convert_to_graph.py": Command("convert_to_graph", "Draw 3D graphs, sheets and films."),
+    "convert_to_obj.py": Command("convert_to_obj", "Write meshes."),
+    "render_class_view.py": Command("render.render_class_view", "Render meshes with Blender."),
 }
-CONFIG = {name: value for name, value in asdict(TrainConfig()).items() if name != "seed"}  # that is drawn anew
+CONFIG = {
+    name: value for name, value in asdict(TrainConfig()).items() if name != "seed"
+}  # that is drawn anew
 SAID = re.compile(r"\s*\(default:? (?P<text>(?:[^()]|\([^()]*\))+)\)")
 INTRODUCTION = """\
 # Options
 
 Every option of every command. This page is printed from the commands' own parsers by
-`python -m benchmarks.draw.options docs/options.md`; do not change it by hand. `python COMMAND --help` prints
-the same in the terminal.
+`python -m benchmarks.draw.options docs/options.md`; do not change it by hand. `--help` behind a command
+prints the same in the terminal. Scripts are typed with `python` before their name, the two modules of
+`rasgan` with `python` and `-m`.
 
-A long option may be written with `_` or `-` where both stand here. *off* means: the option takes no value, and
-writing it turns it on. *none* means: without it, nothing of this happens.
+An option with several spellings does the same under each. *off* means: the option takes no value, and writing
+it turns it on. *none* means: without it, nothing of this happens.
 """
 
 
@@ -172,7 +170,7 @@ def page() -> str:
     parts = [INTRODUCTION]
     for program, command in COMMANDS.items():
         parser = parser_of(program)
-        parts.append(f"## {program}\n\n{command.what}: `python {command.typed}`\n")
+        parts.append(f"## {program}\n\n{command.what}\n")
         for title, actions in groups_of(parser):
             if actions:
                 heading = f"### {title[0].upper()}{title[1:]}\n\n" if title else ""
