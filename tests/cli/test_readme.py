@@ -1,68 +1,74 @@
-"""Every command in the README parses, and every file that it names is there."""
+"""README, docs and CONTRIBUTING: every command parses; every link, picture and test named is there."""
 
+import importlib
 import re
-import shlex
-import sys
 from pathlib import Path
 
 import pytest
 
-import convert_data
-import convert_to_graph
-import convert_to_obj
-import download_data
-import train_rasgan
-from benchmarks.draw import network, pretrained
-from rasgan import evaluate, generate
+from tests.pages import CONTRIBUTING, PAGES, README, ROOT, anchors, links, python_commands, text_of
 
-ROOT = Path(train_rasgan.__file__).parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-sys.path.append(str(ROOT / "render"))
-import render_class_view  # noqa: E402  (lies in a folder of scripts, no package)
+FOREIGN = {"pip", "venv", "pytest"}  # programs of others
+COMMANDS = sorted({(page.name, *words) for page in PAGES for words in python_commands(text_of(page))})
+OTHERS = [ROOT / "CHANGELOG.md", *(ROOT / "benchmarks").rglob("*.md")]
+LINKS = sorted({(page, target) for page in [*PAGES, *OTHERS] for target in links(text_of(page))})
+PICTURES = {path.name for path in (ROOT / "docs" / "img").iterdir()}
 
-PARSERS = {
-    "download_data.py": download_data,
-    "convert_data.py": convert_data,
-    "train_rasgan.py": train_rasgan,
-    "convert_to_graph.py": convert_to_graph,
-    "convert_to_obj.py": convert_to_obj,
-    "render_class_view.py": render_class_view,
-    "rasgan.generate": generate,
-    "rasgan.evaluate": evaluate,
-    "benchmarks.draw.network": network,
-    "benchmarks.draw.pretrained": pretrained,
-}
-PROGRAM = r"(?:\w+\.py|(?:rasgan|benchmarks\.draw)\.(?!modes|sheet)\w+)"
-COMMANDS = sorted(set(re.findall(rf"python (?:-m )?({PROGRAM}[^\n`&]*)", README)))
+
+def program_and_options(words: list[str]) -> tuple[str, list[str]]:
+    """Split a command into the module that it runs and what that module is told."""
+    place = next(i for i, word in enumerate(words) if word == "-m" or word.endswith(".py"))
+    if words[place] == "-m":
+        return words[place + 1], words[place + 2 :]
+    name = Path(words[place]).stem
+    return f"render.{name}" if name == "render_class_view" else name, words[place + 1 :]
+
+
+def test_the_readme_is_short():
+    assert len(README.read_bytes()) <= 14_000
 
 
 def test_the_readme_shows_a_command_of_every_step():
-    assert {command.split()[0] for command in COMMANDS} == set(PARSERS)
+    shown = {program_and_options(words)[0] for words in python_commands(text_of(README))}
+    scripts = {path.stem for path in ROOT.glob("*.py")}
+    assert shown >= scripts | {"render.render_class_view", "rasgan.generate", "rasgan.evaluate"}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_in_the_readme_parses(command):
-    program, *options = shlex.split(command)
-    PARSERS[program].build_parser().parse_args(options)
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_parses(command):
+    program, options = program_and_options(list(command[1:]))
+    if program not in FOREIGN:
+        importlib.import_module(program).build_parser().parse_args(options)
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"\((docs/[^)]+)\)", README))))
-def test_every_picture_is_there_and_small(name):
-    assert 0 < (ROOT / name).stat().st_size < 300_000
+def test_every_run_of_the_readme_has_a_name_of_its_own():
+    trained = [
+        re.search(r"-n (\S+)", " ".join(words))[1]
+        for words in python_commands(text_of(README))
+        if "train_rasgan.py" in words and "-n" in words
+    ]
+    assert len(trained) == 3
+    assert len(set(trained)) == 3
+
+
+@pytest.mark.parametrize(("page", "target"), LINKS, ids=lambda value: getattr(value, "name", value))
+def test_every_link_leads_somewhere(page, target):
+    name, _, anchor = target.partition("#")
+    aim = page.parent / name if name else page
+    assert aim.exists()
+    if anchor:
+        assert anchor in anchors(text_of(aim))
+
+
+def test_every_picture_is_shown_small_and_has_its_command():
+    shown = {Path(target).name for _, target in LINKS if target.endswith((".png", ".gif"))}
+    told = set(re.findall(r"`(\w+\.(?:png|gif))`", text_of(CONTRIBUTING)))
+    assert told == PICTURES
+    assert shown == PICTURES
+    assert all(0 < (ROOT / "docs" / "img" / name).stat().st_size < 300_000 for name in PICTURES)
 
 
 def test_every_test_that_the_departures_name_is_there():
-    named = set(re.findall(r"\| `(test_\w+\.py)` \|", README))
+    named = set(re.findall(r"\| `(test_\w+\.py)` \|", text_of(ROOT / "docs" / "departures.md")))
     assert named <= {path.name for path in (ROOT / "tests").rglob("test_*.py")}
     assert len(named) > 8
-
-
-def test_the_option_tables_name_real_options():
-    known = {
-        flag
-        for module in PARSERS.values()
-        for a in module.build_parser()._actions
-        for flag in a.option_strings
-    }
-    named = set(re.findall(r"`(--?[a-z][\w-]*)[ `]", README))
-    assert named <= known

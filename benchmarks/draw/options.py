@@ -1,0 +1,203 @@
+"""Print docs/options.md, every option of every command, from the commands' own parsers.
+
+Example::
+
+    python -m benchmarks.draw.options docs/options.md
+"""
+
+import argparse
+import importlib
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import NamedTuple
+
+from rasgan import cli
+from rasgan.files import atomic_path
+from rasgan.training.config import TrainConfig
+
+
+class Command(NamedTuple):
+    """The module that holds a command's parser, what the command does, and what the parser cannot say."""
+
+    module: str
+    what: str
+    unsaid: Mapping[str, str] = {}
+    """Of options that the command checks after parsing, by long name: what stands for their default."""
+
+
+ONE_OF_THREE = "one of `--name`, `--pretrained` and a folder"
+COMMANDS = {
+    "download_data.py": Command("download_data", "Get 3D models to train on."),
+    "convert_data.py": Command("convert_data", "Convert 3D models to voxel grids."),
+    "train_rasgan.py": Command(
+        "train_rasgan", "Train.", dict.fromkeys(("--name", "--data"), "required, except with `--demo`")
+    ),
+    "rasgan.generate": Command("rasgan.generate", "Generate new shapes and films from a trained run."),
+    "rasgan.evaluate": Command(
+        "rasgan.evaluate",
+        "Score shapes against real ones.",
+        dict.fromkeys(("--name", "--pretrained", "generated"), ONE_OF_THREE),
+    ),
+    "convert_to_graph.py": Command("convert_to_graph", "Draw 3D graphs, sheets and films."),
+    "convert_to_obj.py": Command("convert_to_obj", "Write meshes."),
+    "render_class_view.py": Command("render.render_class_view", "Render meshes with Blender."),
+}
+CONFIG = {
+    name: value for name, value in asdict(TrainConfig()).items() if name != "seed"
+}  # that is drawn anew
+SAID = re.compile(r"\s*\(default:? (?P<text>(?:[^()]|\([^()]*\))+)\)")
+INTRODUCTION = """\
+# Options
+
+Every option of every command. This page is printed from the commands' own parsers by
+`python -m benchmarks.draw.options docs/options.md`; do not change it by hand. `--help` behind a command
+prints the same in the terminal. Scripts are typed with `python` before their name, the two modules of
+`rasgan` with `python` and `-m`.
+
+An option with several spellings does the same under each. *off* means: the option takes no value, and writing
+it turns it on. *none* means: without it, nothing of this happens.
+"""
+
+
+def parser_of(program: str) -> argparse.ArgumentParser:
+    """Return the parser of a key of `COMMANDS`."""
+    return importlib.import_module(COMMANDS[program].module).build_parser()
+
+
+def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """List the options and positional arguments of a parser that its help shows, but for the help itself."""
+    return [
+        action
+        for action in parser._actions
+        if action.help != argparse.SUPPRESS and not isinstance(action, argparse._HelpAction)
+    ]
+
+
+def groups_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, list[argparse.Action]]]:
+    """Yield the titled groups of a parser, after all that is in none under the title ""."""
+    shown = actions_of(parser)
+    untitled = [parser._positionals, parser._optionals]
+    yield "", [action for group in untitled for action in group._group_actions if action in shown]
+    for group in parser._action_groups:
+        if group not in untitled:
+            yield group.title or "", [action for action in group._group_actions if action in shown]
+
+
+def name_of(action: argparse.Action) -> str:
+    """Return the first long name of an option, or the name of a positional argument."""
+    longs = [text for text in action.option_strings if text.startswith("--")]
+    return longs[0] if longs else action.dest
+
+
+def default_of(program: str, parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+    """Return what holds where an option is left out, as a table's cell.
+
+    The parser's own default comes first. Where it leaves an option out of the parsed arguments, the default
+    is that of `TrainConfig`; where it has none, what the option's help says.
+    """
+    needed = _needed(parser, action, COMMANDS[program].unsaid)
+    if needed:
+        return needed
+    value = CONFIG.get(action.dest) if action.default is argparse.SUPPRESS else action.default
+    if action.nargs == 0:
+        is_on = isinstance(action, argparse.BooleanOptionalAction) and value
+        return "on" if is_on else "off"
+    said = said_default(parser, action)
+    if value is None or value == ():
+        return said or "none"
+    return plain(value) if plain(said) in ("", plain(value)) else f"{plain(value)}: {said}"
+
+
+def said_default(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+    """Return the default that an option's help names, or nothing."""
+    found = SAID.search(_help(parser, action))
+    return found["text"] if found and action.nargs != "?" else ""  # there it is that of the value
+
+
+def plain(value: object) -> str:
+    """Write a number without an exponent or needless zeros, and the folder "." as "here"."""
+    if value == Path():
+        return "here"
+    try:
+        number = f"{Decimal(str(value)):f}"
+    except InvalidOperation:
+        return str(value)
+    return number.rstrip("0").rstrip(".") if "." in number else number
+
+
+def _needed(parser: argparse.ArgumentParser, action: argparse.Action, unsaid: Mapping[str, str]) -> str:
+    """Return how an option is required, or nothing."""
+    for group in parser._mutually_exclusive_groups:
+        if group.required and action in group._group_actions:
+            return "one of " + " and ".join(f"`{name_of(other)}`" for other in group._group_actions)
+    if name_of(action) in unsaid:
+        return unsaid[name_of(action)]
+    return "required" if action.required else ""
+
+
+def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+    return parser._get_formatter()._expand_help(action) if action.help else ""
+
+
+def row(program: str, parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+    """Write an option's line of the table: how it is typed, what it does, its default."""
+    names = [f"`{text}`" for text in action.option_strings] or [f"`{action.dest}`"]
+    value = _value(action)
+    if value and action.option_strings:
+        names[-1] = f"{names[-1][:-1]} {value}`"
+    meaning = _help(parser, action).replace("\n", " ")
+    if said_default(parser, action):
+        meaning = SAID.sub("", meaning)
+    cells = ", ".join(names), meaning, default_of(program, parser, action)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _value(action: argparse.Action) -> str:
+    """Write what stands behind an option, where the parser names it."""
+    if isinstance(action.metavar, tuple):
+        return " ".join(action.metavar)
+    if action.metavar:
+        return action.metavar
+    return "|".join(map(str, action.choices)) if action.choices else ""
+
+
+def page() -> str:
+    """Write the whole page."""
+    parts = [INTRODUCTION]
+    for program, command in COMMANDS.items():
+        parser = parser_of(program)
+        parts.append(f"## {program}\n\n{command.what}\n")
+        for title, actions in groups_of(parser):
+            if actions:
+                heading = f"### {title[0].upper()}{title[1:]}\n\n" if title else ""
+                rows = "\n".join(row(program, parser, action) for action in actions)
+                parts.append(f"{heading}| Option | Meaning | Default |\n| --- | --- | --- |\n{rows}\n")
+    return "\n".join(parts)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.draw.options",
+        description="Print every option of every command as a page of tables.",
+    )
+    parser.add_argument("path", type=Path, help="the page to write, for example docs/options.md")
+    return parser
+
+
+@cli.ends_cleanly
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the page."""
+    target = build_parser().parse_args(argv).path
+    with atomic_path(target) as temporary:
+        temporary.write_text(page(), encoding="utf-8")
+    cli.say(str(target))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""docs/options.md and the README's option tables are what the parsers say, and what the tutorial says."""
+
+import argparse
+import importlib
+import re
+
+import pytest
+
+from benchmarks.draw import options
+from tests.pages import README, ROOT, tables, text_of
+
+# The tutorial's tables, the contract: its options, and its defaults where it names any.
+TUTORIAL = {
+    "convert_data.py": {"-m --model_dir": "required", "-b --binvox_binary": ""},  # Binvox is not needed here
+    "train_rasgan.py": {
+        "-n --name": "required",
+        "-d --data": "required",
+        "-v --validation_data": "",
+        "-e --epochs": "2500",
+        "-b --batchsize": "24",
+        "-sample": "10",
+        "-save": "10",
+        "-graph": "10",
+        "-l --load": "",
+        "-le --load_epoch": "",
+        "-glr --generator_learning_rate": "0.002",
+        "-dlr --discriminator_learning_rate": "0.00005",
+        "-graph3d": "10",
+    },
+    "convert_to_graph.py": {"-n --name": "this or -f", "-f --file": "this or -n", "-c --colormap": "1"},
+    "convert_to_obj.py": {"-n --name": "this or -f", "-f --file": "this or -n"},
+    "render_class_view.py": {
+        "-m --model_file": "",  # required there; here a run will do
+        "-b --blender_path": "required",
+        "-a --azimuth": "50",
+        "-e --elevation": "30",
+        "-t --tilt": "0",
+        "-d --distance": "2.0",
+        "-o --output_img": "demo_img.png",
+    },
+}
+DIFFER = {"--device": ("auto", "the best there is")}  # the same, in the parser's word and in the help's
+
+
+def readme_tables(text: str) -> dict[str, dict[str, str]]:
+    """Return the option tables by the script whose command stands before them: option strings to default."""
+    found = {}
+    for section in re.split(r"^#+ ", text, flags=re.MULTILINE):
+        program = re.search(r"^python (?:\S*/)?(\w+\.py)", section, re.MULTILINE)
+        for head, *rows in tables(section):
+            if head[0] == "Option":
+                found[program[1]] = {
+                    " ".join(re.findall(r"`(-[\w-]+)`", row[0])): row[-1].replace("`", "") for row in rows
+                }
+    return found
+
+
+def mistakes(text: str) -> list[str]:
+    """List what is wrong with the README's tables."""
+    found = readme_tables(text)
+    wrong = [f"{program}: no table" for program in TUTORIAL.keys() - found.keys()]
+    for program, rows in found.items():
+        parser = options.parser_of(program)
+        wanted = TUTORIAL.get(program, {})
+        wrong += [f"{program}: {names} is missing" for names in wanted.keys() - rows.keys()]
+        wrong += [f"{program}: {names} is not the tutorial's" for names in rows.keys() - wanted.keys()]
+        for names, cell in rows.items():
+            if wanted.get(names) and cell != wanted[names]:
+                wrong.append(f"{program}: {names} is {cell}, not the tutorial's {wanted[names]}")
+            owners = [a for a in options.actions_of(parser) if {*names.split()} <= {*a.option_strings}]
+            if len(owners) != 1:
+                wrong.append(f"{program}: {names} is no option of its parser")
+            elif not means(cell, program, parser, owners[0]):
+                wrong.append(f"{program}: {names} is not {cell} by default")
+    return wrong
+
+
+def means(cell: str, program: str, parser: argparse.ArgumentParser, action: argparse.Action) -> bool:
+    """Return whether a cell of the README says what the parser does, in as few words."""
+    default = options.default_of(program, parser, action)
+    if default.startswith("one of"):
+        others = {text for a in options.actions_of(parser) if f"`{options.name_of(a)}`" in default
+                  and a is not action for text in a.option_strings}  # fmt: skip
+        return cell.removeprefix("this or ") in others
+    return options.plain(cell) == default or default.startswith((f"{cell},", f"{cell}:"))
+
+
+def test_the_page_is_what_the_command_prints(tmp_path):
+    assert options.main([str(tmp_path / "options.md")]) == 0
+    printed = (tmp_path / "options.md").read_text(encoding="utf-8")
+    assert text_of(ROOT / "docs" / "options.md") == printed, "type: make docs"
+
+
+def test_the_readmes_tables_are_the_tutorials_and_their_own_parsers():
+    assert mistakes(text_of(README)) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("| `-c`, `--colormap` |", "| `-e`, `--epochs` |", "-e --epochs is no option of its parser"),
+        ("| `-f`, `--file` | one grid, to `models` | this or `-n` |\n", "", "-f --file is missing"),
+        ("| 0.00005 |", "| 0.0005 |", "is not 0.0005 by default"),
+        ("| `-sample` |", "| `-sampel` |", "-sampel is no option of its parser"),
+        ("| this or `-f` |", "| this or `-c` |", "is not this or -c by default"),
+        (
+            "`--load` | go on from the newest checkpoint | off",
+            "`--load` | go on | on",
+            "is not on by default",
+        ),
+    ],
+)
+def test_a_mistake_in_a_table_is_found(right, wrong, told):
+    text = text_of(README)
+    assert right in text
+    assert any(told in mistake for mistake in mistakes(text.replace(right, wrong)))
+
+
+@pytest.mark.parametrize("program", options.COMMANDS)
+def test_the_help_names_the_default_that_holds(program):
+    parser = options.parser_of(program)
+    for action in options.actions_of(parser):
+        said = options.said_default(parser, action)
+        value = options.CONFIG.get(action.dest) if action.default is argparse.SUPPRESS else action.default
+        if said and action.nargs != 0 and value not in (None, ()):
+            pair = options.plain(value), options.plain(said)
+            assert pair[0] == pair[1] or DIFFER.get(options.name_of(action)) == pair, options.name_of(action)
+
+
+@pytest.mark.parametrize(
+    ("program", "typed"),
+    [
+        ("train_rasgan.py", ["-n", "a-run"]),
+        ("train_rasgan.py", ["-d", "a-folder"]),
+        ("rasgan.evaluate", ["--reference", "a-folder"]),
+    ],
+)
+def test_what_is_required_beyond_the_parser_is_refused(program, typed, capsys):
+    assert options.COMMANDS[program].unsaid
+    with pytest.raises(SystemExit) as stopped:
+        importlib.import_module(options.COMMANDS[program].module).main(typed)
+    assert stopped.value.code == 2
+    assert "usage:" in capsys.readouterr().err
