@@ -11,14 +11,9 @@ class Gate:
     """Decide from smoothed losses whether the discriminator trains on the next step.
 
     Smoothed losses start at 0 and follow ``0.3 * loss + 0.7 * smoothed``. The gate starts open.
-
-    Parameters
-    ----------
-    enabled : bool
-        If False the gate stays open whatever the losses.
     """
 
-    enabled: bool = True
+    enabled: bool = True  # if False the gate stays open whatever the losses
     is_open: bool = True
     smooth_d: float = 0.0
     smooth_g: float = 0.0

@@ -27,12 +27,8 @@ def channel_counts(width: int, resolution: int) -> list[int]:
     """List the channels of the generator's hidden grids, coarse to fine; the discriminator mirrors them.
 
     Each level doubles the resolution and halves the channels: ``channel_counts(512, 64)`` is
-    ``[512, 256, 128, 64]`` at 4, 8, 16 and 32³.
-
-    Raises
-    ------
-    ValueError
-        If `resolution` is not 4 times a power of two from 8 on, or `width` cannot be halved often enough.
+    ``[512, 256, 128, 64]`` at 4³, 8³, 16³ and 32³. ValueError if `resolution` is not 4 times a power of two
+    from 8 on, or `width` cannot be halved often enough.
     """
     levels = (resolution // BASE_RESOLUTION).bit_length() - 1
     if levels < 1 or resolution != BASE_RESOLUTION << levels:

@@ -57,29 +57,18 @@ START = Position(0)
 class Checkpoint:
     """A run at one position, as plain numbers, strings, tensors and containers of them.
 
-    Parameters
-    ----------
-    generator, discriminator, ema_generator : dict
-        Weights by name. The average is None where the run keeps none.
-    gate, schedule_state : dict
-        The state of `rasgan.gating.Gate` and of `rasgan.training.schedules.ScheduleState`.
-    history : (steps, columns) float64 tensor
-        `rasgan.training.history.History.rows`.
-    optimizers : two dicts, optional
-        State of the generator's and the discriminator's Adam; None where it was dropped or not asked for.
-
     All fields after `generator` are None in the checkpoint of a model from which shapes are generated only.
     """
 
     position: Position
     config: TrainConfig
-    generator: dict
+    generator: dict  # weights by name
     discriminator: dict | None = None
-    ema_generator: dict | None = None
-    gate: dict | None = None
-    schedule_state: dict | None = None
-    history: Tensor | None = None
-    optimizers: tuple[dict, dict] | None = None
+    ema_generator: dict | None = None  # None where the run keeps no average
+    gate: dict | None = None  # state of the Gate
+    schedule_state: dict | None = None  # state of the ScheduleState
+    history: Tensor | None = None  # (steps, columns) float64: `History.rows`
+    optimizers: tuple[dict, dict] | None = None  # of G and D; None where dropped or not asked for
 
 
 def parse_position(text: str) -> Position | None:
@@ -125,10 +114,7 @@ def save_generator(folder: Path, checkpoint: Checkpoint) -> Path:
 def choose_position(folder: Path, epoch: int | None) -> Position:
     """Return the end of `epoch`, or for None where the checkpoint written last stands.
 
-    Raises
-    ------
-    UserError
-        If there is no such checkpoint; the sentence names those that there are.
+    UserError if there is no such checkpoint; it names those that there are.
     """
     positions = saved_positions(folder)
     if not positions:
@@ -144,10 +130,7 @@ def choose_position(folder: Path, epoch: int | None) -> Position:
 def load_checkpoint(folder: Path, position: Position, with_optimizers: bool = False) -> Checkpoint:
     """Read a checkpoint onto the CPU; the optimizers' state, twice as large, only where it is asked for.
 
-    Raises
-    ------
-    UserError
-        If a file is damaged, foreign or of another version. Code in it is never run.
+    UserError if a file is damaged, foreign or of another version. Code in it is never run.
     """
     path = weights_path(folder, position)
     state = _load(path)

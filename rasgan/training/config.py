@@ -16,16 +16,8 @@ LIMITS = {"at_least": operator.ge, "above": operator.gt, "under": operator.lt}
 def setting(default: object, text: str, *flags: str, **details: object) -> object:
     """Describe a field of `TrainConfig` or `Intervals`: parser, help and documentation are made from it.
 
-    Parameters
-    ----------
-    default : bool, int, float, str or tuple
-        Its type is the setting's.
-    text : str
-        The help.
-    flags : str
-        Option strings, where they are not just the field's name.
-    details : object
-        ``choices``; the limits ``at_least``, ``above`` and ``under``; ``metavar``; ``default_text``.
+    The default's type is the setting's. `flags` are option strings, where the field's name is not enough;
+    The default gives the type. `flags` are option strings, where the field's name is not enough;
     """
     return field(default=default, metadata={"text": text, "flags": flags, **details})
 
@@ -189,14 +181,9 @@ CHANGEABLE = RATES | {"epochs", "schedule", "stop_ratio"}
 
 
 class ConflictError(UserError):
-    """A resumed run keeps its settings, and others were asked for.
+    """A resumed run keeps its settings, and others were asked for: by a recipe, or one by one.
 
-    Parameters
-    ----------
-    clashes : dict
-        By name of the setting: what was asked for, and what the run has.
-    recipe : str, optional
-        The recipe that asked for them; None where they were asked for one by one.
+    `clashes` holds, by name of the setting, what was asked for and what the run has.
     """
 
     def __init__(self, clashes: dict[str, tuple[object, object]], recipe: str | None) -> None:
@@ -231,11 +218,7 @@ def new_config(recipe: str, given: Mapping[str, object]) -> TrainConfig:
     """Combine a recipe's presets, those of its loss, and what the user chose; each wins over those before.
 
     `given` has no entry for what was left out. A schedule brings its length, unless epochs are given.
-
-    Raises
-    ------
-    UserError
-        If settings contradict each other.
+    UserError if settings contradict each other.
     """
     return _with_given(TrainConfig(**_presets(recipe, given)), given)
 
@@ -249,10 +232,7 @@ def _presets(recipe: str, given: Mapping[str, object]) -> dict:
 def resumed_config(old: TrainConfig, recipe: str | None, given: Mapping[str, object]) -> TrainConfig:
     """Combine what the user chose with the settings of the run that goes on.
 
-    Raises
-    ------
-    ConflictError
-        If the user, or the recipe, asks for something that the run cannot change.
+    ConflictError if the user, or the recipe, asks for something that the run cannot change.
     """
     chosen = {"resolution": old.resolution, **given}
     presets = {} if recipe is None else _presets(recipe, chosen)

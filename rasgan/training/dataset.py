@@ -17,13 +17,8 @@ from rasgan.voxels import max_pool
 class Shapes:
     """All shapes of a folder, a byte for each block of 2x2x2 voxels (36 KB a shape at 64³).
 
-    Parameters
-    ----------
-    occupied : (N, n, n, n) bool array
-    device : torch.device or str
-        Where the bytes lie and the batches are made.
-    value : float
-        What an occupied voxel is in a batch; an empty one is 0.
+    Made from (N, n, n, n) bools. The bytes lie on `device`, where the batches are made; `value` is that of an
+    occupied voxel in a batch, an empty one is 0.
     """
 
     def __init__(self, occupied: np.ndarray, device: torch.device | str = "cpu", value: float = 1.0) -> None:
@@ -75,15 +70,12 @@ def load_shapes(
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
     value: float = 1.0,
 ) -> Shapes:
-    """Read every .raw file of `folder`; any byte above 0 is an occupied voxel.
+    """Read every .raw file of `folder`, as `rasgan.voxel_io.read_raw` does.
 
     Grids whose edge is a multiple of `resolution` are max-pooled: a coarse voxel is occupied where any of
     its fine ones is.
 
-    Raises
-    ------
-    UserError
-        If the folder is missing or holds no .raw file, or a file has an unsuitable size.
+    UserError if the folder is missing or holds no .raw file, or a file has an unsuitable size.
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -10,13 +10,7 @@ from rasgan.errors import UserError
 
 
 def choose_device(name: str) -> torch.device:
-    """Choose CUDA, else MPS, else the CPU for "auto"; otherwise check that `name` is there.
-
-    Raises
-    ------
-    UserError
-        If the device asked for is not there.
-    """
+    """Choose CUDA, else MPS, else the CPU for "auto"; otherwise `name`, or UserError if it is not there."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(device for device, is_there in there.items() if is_there)

@@ -42,13 +42,7 @@ def launched_by_torchrun() -> bool:
 
 
 def own_device(device: torch.device) -> torch.device:
-    """Return each process of a machine its own GPU; other devices are shared.
-
-    Raises
-    ------
-    UserError
-        If the machine has fewer GPUs than processes.
-    """
+    """Return each process's own GPU, and other devices as they are; UserError if there are too few."""
     if device.type != "cuda" or not launched_by_torchrun():
         return device
     index, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
@@ -62,10 +56,7 @@ def own_device(device: torch.device) -> torch.device:
 def joined(device: torch.device) -> Iterator[None]:
     """Join the other processes that torchrun started, if there are any.
 
-    Raises
-    ------
-    UserError
-        If another process dies inside the block.
+    UserError if another process dies inside the block.
     """
     if not launched_by_torchrun():
         yield

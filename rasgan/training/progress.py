@@ -53,18 +53,9 @@ def megabytes(count: int) -> str:
 
 
 class TensorBoard:
-    """Write what the program tensorboard shows of the run's folder.
+    """Write what the program tensorboard shows, from `first_step` on over what an earlier start wrote.
 
-    Parameters
-    ----------
-    folder : Path
-    first_step : int
-        A run that goes on from an earlier checkpoint writes over what came after it.
-
-    Raises
-    ------
-    UserError
-        If the optional package is not installed.
+    UserError if the optional package is not installed.
     """
 
     def __init__(self, folder: Path, first_step: int = 0) -> None:
@@ -95,16 +86,7 @@ class TensorBoard:
 class Reporter:
     """Report how training goes: a progress bar on a terminal; elsewhere the original's line, once an epoch.
 
-    Of several processes only rank 0 reports anything.
-
-    Parameters
-    ----------
-    run : TrainingRun
-        At its start, or where it goes on.
-    say : callable
-        Prints a line.
-    tensorboard : TensorBoard, optional
-        Gets everything too.
+    Of several processes only rank 0 reports anything. `say` prints a line; TensorBoard gets everything too.
     """
 
     def __init__(

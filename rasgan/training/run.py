@@ -31,32 +31,14 @@ SCORED = 64  # generated shapes
 
 @dataclass
 class TrainingRun:
-    """What a run is made of.
+    """What a run is made of."""
 
-    Parameters
-    ----------
-    folder : RunFolder
-        Where its files go.
-    gan : GanState
-        Both networks, their optimizers and the settings of the run.
-    schedule_state : ScheduleState
-        Where it is in its schedule.
-    history : History
-        Every step so far.
-    shapes : Shapes
-        What is trained on.
-    validation : Shapes, optional
-        What the discriminator's loss is measured on besides.
-    position : Position
-        Finished epochs, and steps of the next one.
-    """
-
-    folder: RunFolder
-    gan: GanState
+    folder: RunFolder  # where its files go
+    gan: GanState  # both networks, their optimizers and the settings of the run
     schedule_state: ScheduleState
-    history: History
-    shapes: Shapes
-    validation: Shapes | None = None
+    history: History  # every step so far
+    shapes: Shapes  # what is trained on
+    validation: Shapes | None = None  # what the discriminator's loss is measured on besides
     position: Position = START
 
     @property
@@ -86,13 +68,7 @@ class TrainingRun:
         return f"epoch {epoch + 1}, step {step} of {self.steps_per_epoch}" if step else f"epoch {epoch}"
 
     def step(self) -> StepResult:
-        """Take the next step and record what it measured.
-
-        Raises
-        ------
-        UserError
-            If a loss is no number any more.
-        """
+        """Take the next step and record what it measured; UserError if a loss is no number any more."""
         number = self.steps_taken
         result = train_step(self.gan, self.batch(number), number)
         if not (math.isfinite(result.loss_d) and math.isfinite(result.loss_g)):
@@ -114,11 +90,7 @@ class TrainingRun:
         return result
 
     def batch(self, number: int) -> Batch:
-        """Draw what step `number` sees; all of it follows from the seed.
-
-        Each network has its own order of the shapes and its own noise. Of several processes each takes its
-        share.
-        """
+        """Draw this process's share of what step `number` sees; all of it follows from the seed."""
         seed, size, device = self.config.seed, self.config.batchsize, self.shapes.device
         epoch, index = divmod(number, self.steps_per_epoch)
         orders = (batch_order(seed, who, epoch + 1, len(self.shapes), size) for who in (ORDER_D, ORDER_G))
@@ -221,10 +193,7 @@ def begin(
 ) -> TrainingRun:
     """Start a run from its seed, or go on from a checkpoint with the settings `config`.
 
-    Raises
-    ------
-    UserError
-        If the shapes do not fill one batch, a batch cannot be shared evenly, or the checkpoint does not fit.
+    UserError if the shapes do not fill a batch, a batch cannot be shared evenly, or the checkpoint is odd.
     """
     check_sizes(config.batchsize, len(shapes), None if validation is None else len(validation))
     seed_weights(config.seed)

@@ -40,10 +40,7 @@ def choose_schedule(name: str) -> Rows:
 def read_schedule(path: Path) -> Rows:
     """Read a CSV file: the header ``epochs,generator,discriminator``, then rows like ``0-300,0.002,0.00005``.
 
-    Raises
-    ------
-    UserError
-        If the file is missing or no such table; the sentence names the line.
+    UserError if the file is missing or no such table; it names the line.
     """
     if not path.is_file():
         names = ", ".join(sorted(SCHEDULES))
@@ -86,28 +83,16 @@ class ScheduleState:
     """Which row of a schedule a run is in, and whether it is time for the next one.
 
     A row ends after as many epochs as it has in the table, or at the end of the first epoch in which the
-    gate's ratio reached `stop_ratio`. The rows after it then begin earlier and keep their lengths. The last
-    row ends with the run.
-
-    Parameters
-    ----------
-    rows : tuple of Row
-        A run without a schedule has one row.
-    stop_ratio : int
-        The tutorial's "until the discriminator is trained only every 150 or more cycles"; 0 is never.
-    row : int
-        Index of the current row.
-    since : int
-        Epochs that were done when it began.
-    reached : bool
-        Whether the ratio was reached in it.
+    gate's ratio reached `stop_ratio` (the tutorial's "until the discriminator is trained only every 150 or
+    more cycles"; 0 is never). The rows after it then begin earlier and keep their lengths. The last row ends
+    with the run.
     """
 
-    rows: Rows
+    rows: Rows  # a run without a schedule has one
     stop_ratio: int = 0
-    row: int = 0
-    since: int = 0
-    reached: bool = False
+    row: int = 0  # index of the current row
+    since: int = 0  # epochs that were done when it began
+    reached: bool = False  # whether the ratio was reached in it
 
     @property
     def rates(self) -> tuple[float, float]:

@@ -17,12 +17,9 @@ class StopRequest:
 
 @contextmanager
 def stop_requests(on_request: Callable[[], None]) -> Iterator[StopRequest]:
-    """Turn the first signal inside the block into a request, and a second one into KeyboardInterrupt.
+    """Turn the first signal inside the block into a request, of which `on_request` is told.
 
-    Parameters
-    ----------
-    on_request : callable
-        Called once, when the first signal arrives.
+    A second one is a KeyboardInterrupt.
     """
     request = StopRequest()
 

@@ -16,28 +16,16 @@ from rasgan.training.config import TrainConfig
 
 @dataclass
 class GanState:
-    """Both networks and what trains them.
-
-    Parameters
-    ----------
-    config : TrainConfig
-        The settings of the run.
-    precision : {"float32", "bf16"}
-        What the networks compute in.
-    gate : Gate
-        Decides before each step whether the discriminator trains.
-    ema_generator : nn.Module, optional
-        A second generator that follows the trained one as an exponential moving average.
-    """
+    """Both networks and what trains them."""
 
     config: TrainConfig
-    precision: str
+    precision: str  # "float32" or "bf16": what the networks compute in
     generator: nn.Module
     discriminator: nn.Module
     optimizer_g: Optimizer
     optimizer_d: Optimizer
-    gate: Gate
-    ema_generator: nn.Module | None = None
+    gate: Gate  # decides before each step whether the discriminator trains
+    ema_generator: nn.Module | None = None  # follows the trained one as an exponential moving average
 
     @property
     def loss(self) -> GanLoss:

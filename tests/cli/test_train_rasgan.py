@@ -1,6 +1,7 @@
 """train_rasgan.py as a user types it, on four small shapes."""
 
 import csv
+import errno
 import json
 import os
 import re
@@ -305,6 +306,41 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(he
     monkeypatch.setattr(training_run, "train_step", lambda *_: diverged)
     says(capsys, train("-e", "3", "-l"), "not a number", "--load", "-glr")
     assert checkpoints.saved_positions(Path("checkpoint/run")) == [(1, 0)]
+
+
+def test_after_a_full_disk_the_run_goes_on_as_if_it_had_never_been_full(here, capsys, monkeypatch):
+    assert train("-e", "4", "-save", "1") == 0
+    whole = weights_of(4)
+    (here / "checkpoint/run").rename(here / "whole")
+    save, room = torch.save, iter([True] * 5)
+
+    def save_while_there_is_room(state, file):
+        if not next(room, False):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(state, file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", save_while_there_is_room)
+        capsys.readouterr()
+        says(
+            capsys,
+            train("-e", "4", "-save", "1"),
+            "disk is full",
+            "to go on, type: python train_rasgan.py",
+            "--load",
+        )
+    assert checkpoints.choose_position(Path("checkpoint/run"), None) == (2, 0)
+    assert train("-e", "4", "-save", "1", "-l") == 0
+    assert_same(weights_of(4), whole)
+    assert not [path for path in here.rglob(".*-*") if path.is_file()]
+
+
+def test_the_newest_checkpoint_is_not_found_by_the_clock(here):
+    assert train("-e", "3", "-save", "1") == 0
+    for path in Path("checkpoint/run").iterdir():
+        os.utime(path, (2e9, 2e9) if path.stem == "1" else (1e9, 1e9))
+    assert train("-e", "4", "-l") == 0
+    assert len(np.load("savepoint/run/plots/epochs.npy")) == 8
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,10 @@ from rasgan.training import checkpoints
 from rasgan.training.checkpoints import Position
 from rasgan.voxel_io import write_raw
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX's")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX's"),
+]
 
 EPOCHS = 40
 OPTIONS = [
@@ -148,7 +151,7 @@ def while_writing(rng, count):
     return [{"options": {"fsync": int(rng.integers(2, 16))}} for _ in range(count)]
 
 
-@pytest.mark.parametrize("count", [1, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [1, 5])
 def test_a_run_killed_at_random_moments_ends_as_if_never_killed(folder, never_killed, count):
     rng = np.random.default_rng()
     kills = go_on_until_done(folder, while_training(rng, count) + while_writing(rng, count))
