@@ -6,7 +6,6 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from rasgan.errors import UserError
 from rasgan.voxels import OCCUPIED_ABOVE, surface_points, three_axes
 
 FARTHEST = 10.0
@@ -195,16 +194,6 @@ def _is_pinched(squares: _Squares, vertex: np.ndarray, joined: np.ndarray) -> np
     opposite_ends = vertex[opposite[:, None], _ENDS[squares.normal[opposite], normal ^ 1]]
     pinched[square, which] = (ends == opposite_ends).all(axis=1)
     return pinched
-
-
-def check_installed() -> None:
-    """Raise `UserError`, with the command that helps, if scikit-image is missing."""
-    try:
-        import skimage.measure  # noqa: F401 - imported to see whether it can be
-    except ImportError as error:
-        raise UserError(
-            f'--smooth needs scikit-image ({error}); type: python -m pip install -e ".[smooth]"'
-        ) from error
 
 
 def smooth_mesh(

@@ -266,7 +266,10 @@ def test_one_shape_makes_no_film(run, capsys):
         (["-n", "chair-2"], "runs here: chair-1, new"),
         (["-f", "nowhere.npy"], "nowhere.npy"),
         (["-f", "savepoint/new"], "holds no .raw, .npy, .binvox file"),
-        (["-n", "chair-1", "--epochs", "3-9"], "those here go from 2 to 10"),
+        (
+            ["-n", "chair-1", "--epochs", "3-9"],
+            "--epochs: no shape of an epoch from 3 to 9; those here go from 2 to 10",
+        ),
         (["-f", "seed5.npy", "--epochs", "3-9"], "no file here is named by one"),
         (["-f", "junk.npy", "--sheet"], "junk.npy"),
         (["-n", "new"], "holds no .npy file yet"),
