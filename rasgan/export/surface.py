@@ -1,4 +1,4 @@
-"""Surfaces of voxel grids as triangle meshes: closed, as the original's heap of cubes, or smooth."""
+"""Surfaces of voxel grids as triangle meshes: of squares, of separate cubes as the original's, or smooth."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from scipy.sparse.csgraph import connected_components
 from rasgan.voxels import OCCUPIED_ABOVE, surface_points, three_axes
 
 FARTHEST = 10.0
-"""No score counts as further than this from the threshold (they are trained towards 0 and 1)."""
+"""No score counts as farther from the threshold than this (scores are trained towards 0 and 1)."""
 
 NEAREST = 0.01
-"""Nor as nearer than this: the surface keeps off voxel centers, where its triangles would have no area."""
+"""Nor as nearer than this: at the center of a voxel, the surface would have triangles without area."""
 
 
 def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
@@ -25,7 +25,7 @@ def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, 
     Parameters
     ----------
     occupied : (a, b, c) bool array
-        Axes as sketched above.
+        Axes as sketched in `rasgan.voxels`.
     edge : float
         Length of a voxel's edge, in the unit of the mesh.
 
@@ -207,10 +207,10 @@ def smooth_mesh(
         Axes as sketched in `rasgan.voxels`. Bools have no scores between: their surface lies half-way
         between voxels, with bevelled corners.
     occupied : (a, b, c) bool array
-        True only where `scores` lies above `threshold`. A part of such voxels may be left out, as long as
-        none of it touches the rest face to face.
+        True only where `scores` lies above `threshold`. Whole pieces, as of `rasgan.voxels.largest_piece`,
+        may be left out.
     threshold : float
-        Occupied means strictly above this score (dimensionless); for bools of no account.
+        Occupied means strictly above this score (dimensionless); not used for bools.
     edge : float
         Length of a voxel's edge, in the unit of the mesh.
 
@@ -221,6 +221,11 @@ def smooth_mesh(
     faces : (f, 3) int array
         Counter-clockwise seen from outside. The surface is closed; every occupied voxel's center lies
         inside, every other one outside.
+
+    Raises
+    ------
+    ImportError
+        If scikit-image is missing.
 
     Notes
     -----

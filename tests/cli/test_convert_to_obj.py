@@ -8,7 +8,6 @@ import pytest
 import trimesh
 
 import convert_to_obj
-from rasgan.export.mesh_files import write_obj
 
 SCRIPT = Path(convert_to_obj.__file__).resolve()
 
@@ -190,16 +189,6 @@ def test_wrong_usage_is_exit_code_2(options):
     with pytest.raises(SystemExit) as ended:
         convert_to_obj.main(options)
     assert ended.value.code == 2
-
-
-def test_written_numbers_come_back(tmp_path, rng):
-    vertices, faces = rng.standard_normal((6_000, 3)), rng.integers(0, 6_000, (110_000, 3))
-    write_obj(tmp_path / "a.obj", vertices, faces)
-    lines = (tmp_path / "a.obj").read_text(encoding="ascii").splitlines()
-    read = [line.split() for line in lines]
-    assert np.array([row[1:] for row in read if row[0] == "v"], float) == pytest.approx(vertices, rel=1e-8)
-    assert np.array_equal(np.array([row[1:] for row in read if row[0] == "f"], int) - 1, faces)
-    assert len(lines) == 116_000
 
 
 def test_the_script_runs_without_torch(run, tmp_path):
