@@ -16,7 +16,7 @@ SIDE = 5
 
 @pytest.fixture
 def bar():
-    """Give a grid with one bar: 1 voxel along axis 0, 3 along axis 1 (up), 2 along axis 2, in no middle."""
+    """A grid with one bar: 1 voxel along axis 0, 3 along axis 1 (up), 2 along axis 2, in no middle."""
     occupied = np.zeros((SIDE, SIDE, SIDE), bool)
     occupied[0, 1:4, 3:5] = True
     return occupied
