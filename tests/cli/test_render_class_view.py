@@ -19,7 +19,7 @@ from rasgan.export.mesh_files import write_obj
 from rasgan.export.surface import surface_mesh
 from render_class_view import build_parser, main
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 RENDER = ROOT / "render"
 
 
