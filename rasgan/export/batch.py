@@ -13,7 +13,7 @@ from rasgan.voxel_io import VOXEL_SUFFIXES, count_shapes, read_voxels
 
 
 class EmptyShapeError(UserError):
-    """A grid in which no voxel is occupied cannot become what was asked for."""
+    """A grid in which no voxel is occupied cannot become a mesh."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ class Shape:
 
     @property
     def stem(self) -> str:
-        """What its results are called, without a suffix."""
+        """Name of its results, without a suffix."""
         return self.path.stem if self.is_alone else f"{self.path.stem}-{self.index:02d}"
 
     @property
     def epoch(self) -> int | None:
-        """The epoch that it is of; training names its files by the epoch."""
+        """Its epoch, or None: training names its files by the epoch."""
         return int(self.path.stem) if self.path.stem.isdecimal() else None
 
     @property
     def label(self) -> str:
-        """What is written beside its picture."""
+        """Text beside its picture."""
         stem = self.path.stem.encode(errors="replace").decode()  # fonts know no bytes outside of Unicode
         name = stem if self.epoch is None else f"epoch {self.epoch}"
         return name if self.is_alone else f"{name}, {self.index}"
@@ -64,13 +64,13 @@ class Shape:
             raise UserError(describe_os_error(error)) from error
 
     def target(self, folder: Path, suffix: str) -> Path:
-        """Return the file in `folder` that it becomes: only the last suffix of its name is exchanged."""
+        """Return the file in `folder` that it becomes: only the last suffix of its name is replaced."""
         return folder / f"{self.stem}{suffix}"
 
 
 @dataclass
 class ExportSummary:
-    """What became of several grids."""
+    """Result of `export_all`: what was written, was there already, is empty, or failed and why."""
 
     written: list[Path] = field(default_factory=list)
     already_there: int = 0

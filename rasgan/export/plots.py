@@ -26,7 +26,7 @@ SMOOTHING_WINDOW, SMOOTHING_ORDER = 51, 3
 SCATTER_INCHES, LOSSES_INCHES, DPI = (6.4, 6.4), (9.6, 5.4), 100
 MARKER_SIZE = 25
 SHEET_BYTES = 30_000
-"""What a shape may add to the file of a sheet."""
+"""Most that a shape may add to the file of a sheet."""
 COARSEST = 8
 """How much a sheet's pictures are shrunk at most."""
 CHARACTER_WIDTH = 9  # pixels, of a broad character of a label

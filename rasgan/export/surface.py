@@ -47,7 +47,7 @@ def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, 
     Each square begins with four corners of its own; corners are then merged across every edge that two
     squares share. Along an edge where four squares meet (two occupied voxels, diagonally opposed) they have
     to be paired: at first the two squares of the same voxel, which keeps such voxels apart. If the pairs
-    nevertheless end up with the same vertices at both ends of the edge, the pairing is exchanged there,
+    still end up with the same vertices at both ends of the edge, the pairing is exchanged there,
     which joins the voxels. Round either end the squares form closed rings on a sphere; exchanging a crossing
     of a ring with itself cuts that ring in two, and never merges any. So no exchange spoils another edge,
     provided that exchanges made at the same time share no vertex: hence the six rounds, one for each
@@ -204,8 +204,8 @@ def smooth_mesh(
     Parameters
     ----------
     scores : (a, b, c) float or bool array
-        Axes as sketched in `rasgan.voxels`. Bools have no scores between: their surface lies half-way
-        between voxels, with bevelled corners.
+        Axes as sketched in `rasgan.voxels`. Bools have no scores between: their surface lies halfway
+        between voxels, with beveled corners.
     occupied : (a, b, c) bool array
         True only where `scores` lies above `threshold`. Whole pieces, as of `rasgan.voxels.largest_piece`,
         may be left out.
