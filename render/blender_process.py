@@ -128,15 +128,7 @@ def _ask(program: str, *arguments: str) -> subprocess.CompletedProcess:
     """Run a program that ends at once and return what it printed."""
     try:
         return subprocess.run(  # noqa: S603 - an argument list
-            [program, *arguments],
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            timeout=ANSWER_TIMEOUT_S,
-            check=False,
+            [program, *arguments], **_piped(), timeout=ANSWER_TIMEOUT_S, check=False
         )
     except OSError as error:
         raise UserError(
@@ -148,27 +140,25 @@ def _ask(program: str, *arguments: str) -> subprocess.CompletedProcess:
 
 @contextlib.contextmanager
 def _started(command: list[str]) -> Iterator[subprocess.Popen]:
-    """Start a program, its output in one pipe; it is ended with the block, Ctrl-C included."""
-    process = subprocess.Popen(  # noqa: S603 - an argument list
-        command,
-        env=_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-    )
-    with process:
+    """Start a program; it is ended with the block, Ctrl-C included."""
+    with subprocess.Popen(command, **_piped()) as process:  # noqa: S603 - an argument list
         try:
             yield process
         finally:
             process.kill()
 
 
-def _environment() -> dict[str, str]:
-    """Return the environment for Blender's Python, which must see none of our Python's modules."""
+def _piped() -> dict:
+    """Return how a program is started: its output in one pipe, without the settings of our Python."""
     ours = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    return {**ours, "PYTHONUTF8": "1"}  # so that it can print any path, also on Windows
+    return {
+        "env": {**ours, "PYTHONUTF8": "1"},  # so that it can print any path, also on Windows
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+        "encoding": "utf-8",
+        "errors": "replace",
+    }
 
 
 def _reports(lines: Iterable[str], last: deque[str]) -> Iterator[tuple[int, int | None]]:

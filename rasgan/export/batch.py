@@ -1,7 +1,7 @@
 """Many voxel grids at once: which to read, what their results are called, and what became of each."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,39 +78,27 @@ class ExportSummary:
     failed: list[str] = field(default_factory=list)
 
 
-def run_grids(run: RunFolder) -> list[Path]:
-    """List the .npy files of a run by epoch.
+def folder_grids(
+    folder: Path, suffixes: Sequence[str] = VOXEL_SUFFIXES, advice: str = "choose another folder"
+) -> list[Path]:
+    """List the voxel files of a folder by name, then those named by an epoch in its order.
 
     Raises
     ------
     UserError
-        If nothing was generated in it yet.
+        If there is none; it ends with the `advice`.
     """
-    grids = _voxel_files(run.savepoints, (".npy",))
-    if not grids:
-        raise UserError(f"{run.savepoints}: holds no .npy file yet; train longer or sample more often.")
-    return grids
-
-
-def folder_grids(folder: Path) -> list[Path]:
-    """List the voxel files of any folder, those named by an epoch in its order.
-
-    Raises
-    ------
-    UserError
-        If there is none.
-    """
-    grids = _voxel_files(folder, VOXEL_SUFFIXES)
-    if not grids:
-        raise UserError(f"{folder}: holds no {', '.join(VOXEL_SUFFIXES)} file; choose another folder.")
-    return grids
-
-
-def _voxel_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    paths = [
+    grids = [
         path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")
     ]
-    return sorted(paths, key=by_epoch)
+    if not grids:
+        raise UserError(f"{folder}: holds no {', '.join(suffixes)} file; {advice}.")
+    return sorted(grids, key=by_epoch)
+
+
+def run_grids(run: RunFolder) -> list[Path]:
+    """List the .npy files of a run by epoch; `UserError` if nothing was generated in it yet."""
+    return folder_grids(run.savepoints, (".npy",), "train longer or sample more often")
 
 
 def shapes_in(paths: Iterable[Path]) -> list[Shape]:

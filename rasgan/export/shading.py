@@ -119,15 +119,9 @@ def project(
 def _sides_across(
     axis: int, index: np.ndarray, light: np.ndarray, edges: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the pixels of the sides of some voxels across one axis.
+    """Return where the side of each of m voxels begins, (m, 2) right and down, its k pixels and their light.
 
-    Returns
-    -------
-    first : (m, 2) int array
-        Right and down: where the first corner of each side lies.
-    offsets : (k, 2) int array
-        The pixels of a side, from there.
-    brightness : (m, k) float32 array
+    The pixels, (k, 2), are the same for each side; the light is (m, k) float32, times `TILT`.
     """
     plane = [other for other in range(3) if other != axis]
     outside = index.copy()

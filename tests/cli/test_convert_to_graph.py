@@ -278,7 +278,7 @@ def test_one_shape_makes_no_film(run, capsys):
         ),
         (["-f", "seed5.npy", "--epochs", "3-9"], "no file here is named by one"),
         (["-f", "junk.npy", "--sheet"], "junk.npy"),
-        (["-n", "new"], "holds no .npy file yet"),
+        (["-n", "new"], "holds no .npy file; train longer"),
     ],
 )
 def test_problems_are_one_sentence_and_exit_code_1(run, options, says, capsys):
