@@ -21,7 +21,6 @@ from rasgan import cli
 from rasgan.errors import UserError
 from rasgan.export.batch import (
     Shape,
-    add_options,
     choose,
     export_all,
     folder_grids,
@@ -29,7 +28,6 @@ from rasgan.export.batch import (
     run_grids,
     shapes_in,
     spread,
-    target_of,
 )
 from rasgan.export.gif import draw_film
 from rasgan.export.plots import ScatterPlots, contact_sheet
@@ -50,7 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add_options(parser, ".png", GRAPHS.name, takes_many=True)
+    more = f"; of an .npy batch every shape; or a folder of such files: ./{GRAPHS}/FOLDER"
+    cli.add_grid_options(parser, GRAPHS.name, ".png", more)
     parser.add_argument(
         "--epochs",
         type=epoch_range,
@@ -118,16 +117,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     if is_overview and (args.colormap is not None or args.title):
         parser.error("--sheet and --gif are shaded and have captions; -c and --title are for scatter plots")
     shapes = find_shapes(args)
-    if args.epochs is not None:
-        shapes = of_epochs(shapes, *args.epochs)
     return draw_overview(args, shapes) if is_overview else draw_plots(args, shapes)
 
 
 def find_shapes(args: argparse.Namespace) -> list[Shape]:
-    """List what to draw, in order."""
+    """List the shapes to draw, in order."""
     if args.file is None:
-        return shapes_in(run_grids(RunFolder(args.name).existing()))
-    return shapes_in(folder_grids(args.file) if args.file.is_dir() else [args.file])
+        grids = run_grids(RunFolder(args.name).existing())
+    else:
+        grids = folder_grids(args.file) if args.file.is_dir() else [args.file]
+    shapes = shapes_in(grids)
+    if args.epochs is None:
+        return shapes
+    try:
+        return of_epochs(shapes, *args.epochs)
+    except UserError as error:
+        raise UserError(f"--epochs: {error}") from error
 
 
 def draw_plots(args: argparse.Namespace, shapes: list[Shape]) -> int:
@@ -139,7 +144,7 @@ def draw_plots(args: argparse.Namespace, shapes: list[Shape]) -> int:
 
     if args.file is not None and not args.file.is_dir():
         for shape in shapes:
-            target = target_of(shape, GRAPHS, ".png")
+            target = shape.target(GRAPHS, ".png")
             export(shape, target)
             print(f"wrote {target}")
         if len(shapes) == 1:
@@ -158,7 +163,7 @@ def draw_plots(args: argparse.Namespace, shapes: list[Shape]) -> int:
 
 
 def draw_overview(args: argparse.Namespace, shapes: list[Shape]) -> int:
-    """Draw the sheet or the film; a shape that cannot be read is left out and told."""
+    """Draw the sheet or the film; a shape that cannot be read is left out and named on stderr."""
     rows, columns = args.sheet or SHEET
     shown = spread(shapes, MOST_FRAMES) if args.gif else choose(shapes, rows * columns, args.seed)
     read, failed = [], []

@@ -21,12 +21,14 @@ import numpy as np
 from tqdm import tqdm
 
 from rasgan import cli
-from rasgan.export.batch import EmptyShapeError, add_options, export_all, read_grid, run_grids, target_of
+from rasgan.errors import UserError
+from rasgan.export.batch import EmptyShapeError, Shape, export_all, run_grids
 from rasgan.export.mesh_files import FORMATS, write_model
-from rasgan.export.surface import check_installed, cubes_mesh, smooth_mesh, surface_mesh
+from rasgan.export.surface import cubes_mesh, smooth_mesh, surface_mesh
 from rasgan.runs import RunFolder
 from rasgan.voxels import is_occupied, largest_piece
 
+MODELS = Path("models")
 EDGE = 0.01  # of a voxel, as in the original
 SIZES_MM = 0.001, 1_000_000  # to a kilometer: the numbers of every format can tell voxels apart
 
@@ -36,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add_options(parser, ".obj", "models")
+    cli.add_grid_options(parser, MODELS.name, ".obj")
     parser.add_argument(
         "--format",
         choices=[suffix[1:] for suffix in FORMATS],
@@ -88,16 +90,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Convert the file or the run; exit code 1 if a grid could not be read or the one file is empty."""
     args = parse(argv)
     if args.smooth:
-        check_installed()
+        check_marching_cubes()
     suffix = f".{args.format}"
     specks: list[tuple[int, int]] = []  # of each shape: voxels that were dropped, and voxels before
 
-    def export(source: Path, target: Path) -> None:
-        scores = read_grid(source)
+    def export(shape: Shape, target: Path) -> None:
+        scores = shape.read()
         occupied = is_occupied(scores, args.threshold)
         if not occupied.any():
             raise EmptyShapeError(
-                f"{source}: no voxel is above {args.threshold:g}, so there is nothing to make a mesh of; "
+                f"{shape.path}: no voxel is above {args.threshold:g}, so there is nothing to make a mesh of; "
                 "take a later epoch or a lower --threshold."
             )
         kept = largest_piece(occupied) if args.largest else occupied
@@ -105,17 +107,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         specks.append((int(occupied.sum() - kept.sum()), int(occupied.sum())))
 
     if args.file is not None:
-        target = target_of(args.file, Path("models"), suffix)
-        export(args.file, target)
+        shape = Shape(args.file)
+        target = shape.target(MODELS, suffix)
+        export(shape, target)
         print(f"wrote {target}")
         if args.largest:
             print(describe_specks(specks))
         return 0
 
     run = RunFolder(args.name).existing()
-    summary = export_all(tqdm(run_grids(run), disable=None, unit="mesh"), run.models, suffix, export)
-    for source in summary.empty:
-        cli.complain("empty", f"{source}: no voxel is above {args.threshold:g}, no mesh written")
+    shapes = tqdm([Shape(path) for path in run_grids(run)], disable=None, unit="mesh")
+    summary = export_all(shapes, run.models, suffix, export)
+    for shape in summary.empty:
+        cli.complain("empty", f"{shape.path}: no voxel is above {args.threshold:g}, no mesh written")
     for sentence in summary.failed:
         cli.complain("failed", sentence)
     print(f"{run.models}: {len(summary.written)} written, {summary.already_there} already there, ", end="")
@@ -125,6 +129,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if summary.already_there and not summary.written:
         print(f"To make them again, with other options, rename or remove {run.models} first.")
     return 1 if summary.failed else 0
+
+
+def check_marching_cubes() -> None:
+    """Raise `UserError`, with the command that helps, if scikit-image is missing."""
+    try:
+        import skimage.measure  # noqa: F401 - imported to see whether it can be
+    except ImportError as error:
+        raise UserError(
+            f'--smooth needs scikit-image ({error}); type: python -m pip install -e ".[smooth]"'
+        ) from error
 
 
 def make_mesh(

@@ -12,8 +12,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
-from rasgan.errors import UserError
+from rasgan.errors import UserError, describe_os_error
 
 GO_ON = "the same command goes on."
 
@@ -184,25 +185,34 @@ real = number(float)
 positive_real = number(float, above=0)
 
 
-def describe_os_error(error: OSError) -> str:
-    """Return what failed, on which file, and what to do about it."""
-    where = f"{error.filename}: " if error.filename else ""
-    if error.errno == errno.ENOSPC:
-        return f"{where}the disk is full; free some space."
-    if isinstance(error, FileNotFoundError):
-        return f"{where}no such file or folder; check the path."
-    if isinstance(error, BrokenPipeError):
-        return "nobody reads what is printed any more; every file written so far is whole."
-    if isinstance(error, PermissionError):
-        return f"{where}permission denied; choose a place that you may read and write."
-    if isinstance(error, FileExistsError | NotADirectoryError):
-        return f"{where}a file stands where a folder is needed; rename it or choose another place."
-    if isinstance(error, IsADirectoryError):
-        return f"{where}a folder stands where a file is needed; rename it or choose another place."
-    if error.errno == errno.ENOMEM:
-        return f"{where}does not fit into this machine's memory; close other programs or take a smaller file."
-    if error.errno == errno.ELOOP:
-        return f"{where}a link that leads in a circle; replace it by the file or folder itself."
-    if error.errno == errno.EROFS:
-        return f"{where}the disk is read-only; choose a place that you may read and write."
-    return f"{where}{error.strerror or error}."
+def add_grid_options(parser: argparse.ArgumentParser, folder: str, result: str, more: str = "") -> None:
+    """Describe the options of a script that makes a file of each voxel grid.
+
+    They are ``-n RUN`` and ``-f FILE``, of which exactly one is needed, and ``--threshold``. `folder` is the
+    name of the folder for the results, `result` their suffix, and `more` is added to the help of ``-f``.
+    """
+    from rasgan.voxels import OCCUPIED_ABOVE  # here: other scripts do without scipy
+
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "-n",
+        "--name",
+        metavar="RUN",
+        help=f"training run: every savepoint/RUN/EPOCH.npy becomes savepoint/RUN/{folder}/EPOCH{result}; "
+        "what is there already is left as it is",
+    )
+    source.add_argument(
+        "-f",
+        "--file",
+        type=Path,
+        metavar="FILE",
+        help="one .npy, .raw or .binvox file, for example savepoint/chair-1/1000.npy: becomes "
+        f"./{folder}/NAME{result}{more}",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=real,
+        default=OCCUPIED_ABOVE,
+        metavar="SCORE",
+        help="a voxel is occupied above this score (default: %(default)s)",
+    )

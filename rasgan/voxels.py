@@ -1,6 +1,6 @@
 """Array geometry of voxel grids: numpy and scipy only, arrays in, arrays out.
 
-Axes, here and everywhere in this project (a Binvox file's order, facts in the README's table)::
+Axes, here and everywhere in this project (those of a Binvox file)::
 
         axis 1 (up; mesh z)
           |
@@ -68,17 +68,17 @@ def surface_points(scores: np.ndarray, threshold: float = OCCUPIED_ABOVE) -> np.
 
 
 def three_axes(grid: np.ndarray) -> np.ndarray:
-    """Return a grid as it is; ValueError if it has not three axes."""
+    """Return the grid itself; raise `ValueError` if it does not have three axes."""
     if grid.ndim != 3:
         raise ValueError(f"a voxel grid has three axes, this array has the shape {grid.shape}")
     return grid
 
 
 def largest_piece(occupied: np.ndarray) -> np.ndarray:
-    """Keep the largest set of voxels that hang together face to face: (a, b, c) bools to the same shape.
+    """Keep the largest set of voxels that are connected by their faces: (a, b, c) bools to the same shape.
 
-    Voxels that touch along an edge or at a corner only belong to different pieces, as they do in
-    `surface_mesh`: printed, they would come apart. Of pieces of one size the first in array order is kept.
+    Voxels that touch only along an edge or at a corner belong to different pieces: printed, they would come
+    apart. Of pieces of the same size, the first in array order is kept.
     """
     piece, _ = label(three_axes(occupied))  # scipy's default neighborhood: the six faces
     sizes = np.bincount(piece.ravel())
@@ -87,7 +87,7 @@ def largest_piece(occupied: np.ndarray) -> np.ndarray:
 
 
 def max_pool(occupied: np.ndarray, factor: int) -> np.ndarray:
-    """Shrink (n, n, n) bools to (n / factor,) * 3: True where any of a block's `factor` cubed voxels is.
+    """Shrink (n, n, n) bools to (n / factor,) * 3: True where any voxel of the `factor`³ block is.
 
     Raises
     ------

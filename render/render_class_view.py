@@ -16,17 +16,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+try:
+    from rasgan import cli
+except ModuleNotFoundError as error:
+    if error.name != "rasgan":
+        raise
+    project = Path(__file__).resolve().parents[1]
+    sys.exit(f'error: the package rasgan is not installed; type: python -m pip install -e "{project}"')
+
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs from a mere checkout
-
-from rasgan import cli
+import blender_process
 from rasgan.data.meshes import LARGEST_FILE
-from rasgan.errors import UserError
+from rasgan.errors import UserError, describe_os_error
 from rasgan.files import check_is_file
-from render import blender
-from render.pictures import Color, write_picture, write_turntable
-from render.targets import folder_targets, one_target, run_targets
+from view_pictures import Color, write_picture, write_turntable
+from view_targets import folder_targets, one_target, run_targets
 
 RENDERS = "renders"
 
@@ -118,17 +123,17 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def pixels(text: str) -> int:
-    """Read a whole number from 1 to 65,535, the longest edge of a GIF and one less than Blender's."""
+    """Parse an option's whole number from 1 to 65,535, the longest edge of a GIF (argparse type)."""
     return cli.number(int, at_least=1, at_most=65_535)(text)
 
 
 def views(text: str) -> int:
-    """Read a whole number from 2 to 120: more views would be shown for less than 1/30 s each."""
+    """Parse an option's whole number from 2 to 120: of more, each would be shown for less than 1/30 s."""
     return cli.number(int, at_least=2, at_most=120)(text)
 
 
 def hex_color(text: str) -> Color:
-    """Read #RRGGBB."""
+    """Parse an option's #RRGGBB (argparse type)."""
     digits = text.removeprefix("#")
     if len(digits) != 6:
         raise ValueError
@@ -143,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     is_one = args.name is None and len(args.model_file) == 1
     if is_one:
         target = one_target(args.output_img or Path("demo_img"), suffix)
-        render({args.model_file[0]: target}, args, tell=stop)
+        render({args.model_file[0]: target}, args, stop)
         print(f"wrote {target}")
         return 0
 
@@ -152,32 +157,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         targets = run_targets(args.name, args.output_img, suffix)
         missing = {model: target for model, target in targets.items() if not target.exists()}
-    written = render(missing, args, tell=tell)
+    written = render(missing, args, complain)
     failed = len(missing) - written
     folder = next(iter(targets.values())).parent
     print(f"{folder}: {written} written, {len(targets) - len(missing)} already there, {failed} failed")
     return 1 if failed else 0
 
 
-def tell(problem: str) -> None:
-    """Return what is wrong with one of several models, above the bar."""
+def complain(problem: str) -> None:
+    """Print what is wrong with one of several models, above the progress bar."""
     tqdm.write(f"failed: {cli.printable(problem)}", file=sys.stderr)
 
 
 def stop(problem: str) -> NoReturn:
-    """End with a problem."""
+    """Raise what is wrong with the only model."""
     raise UserError(problem)
 
 
-def render(targets: dict[Path, Path], args: argparse.Namespace, tell: Callable[[str], object]) -> int:
-    """Render each model to its picture; give how many were written, and `tell` why others were not."""
-    program = blender.find_program(args.blender_path)
-    models = [model for model in targets if has_faces(model, tell)]
+def render(targets: dict[Path, Path], args: argparse.Namespace, fail: Callable[[str], object]) -> int:
+    """Render each model to its picture; return how many were written; `fail` takes why another was not."""
+    program = blender_process.find_program(args.blender_path)
+    models = [model for model in targets if has_faces(model, fail)]
     if not models:
         return 0
     count = args.turntable or 1
-    azimuths = [args.azimuth + 360 * view / count for view in range(count)]
-    options = {
+    job = {
+        "azimuths": [args.azimuth + 360 * view / count for view in range(count)],
         "view": (args.elevation, args.tilt, args.distance),
         "color": [channel / 255 for channel in args.color],
         **{name: getattr(args, name) for name in ("samples", "size", "framing")},
@@ -187,13 +192,13 @@ def render(targets: dict[Path, Path], args: argparse.Namespace, tell: Callable[[
     with (
         tqdm(total=total, disable=None if total > 1 else True, unit="picture") as bar,
         contextlib.closing(
-            blender.render(blender.scene_command(program), models, azimuths, options, bar.update)
+            blender_process.render(blender_process.scene_command(program), models, job, bar.update)
         ) as results,
     ):
         for index, result in results:
             model = models[index]
             if isinstance(result, str):
-                tell(result)
+                fail(result)
                 continue
             if args.turntable:
                 write_turntable(result, targets[model], args.background)
@@ -203,8 +208,8 @@ def render(targets: dict[Path, Path], args: argparse.Namespace, tell: Callable[[
     return written
 
 
-def has_faces(model: Path, tell: Callable[[str], object]) -> bool:
-    """Return whether a model can be read and has faces; without any, Blender may render nothing silently."""
+def has_faces(model: Path, fail: Callable[[str], object]) -> bool:
+    """Return whether a model can be read and has faces, or `fail`: Blender may render nothing silently."""
     try:
         check_is_file(model)
         if model.stat().st_size > LARGEST_FILE:
@@ -215,11 +220,11 @@ def has_faces(model: Path, tell: Callable[[str], object]) -> bool:
             if any(line.startswith((b"f ", b"f\t")) for line in lines):
                 return True
     except UserError as error:
-        tell(str(error))
+        fail(str(error))
     except OSError as error:
-        tell(cli.describe_os_error(error))
+        fail(describe_os_error(error))
     else:
-        tell(f"{model}: holds no faces, so there is nothing to render; convert the shape again.")
+        fail(f"{model}: holds no faces, so there is nothing to render; convert the shape again.")
     return False
 
 

@@ -1,7 +1,7 @@
-"""Renders .obj models; runs inside Blender 3.3 or later or under a Python with bpy, started by blender.py.
+"""Renders .obj models inside Blender 3.3 or later, or a Python with bpy; blender_process.py starts it.
 
-Needs nothing but bpy and the standard library, and builds its scenes from code on an empty file. What it is
-to do stands in a JSON file, whose path comes, as JSON too, after ``--``. Blender turns the file's (x, y, z),
+It needs nothing but bpy and the standard library, and builds its scenes on an empty file. What to do is in a
+JSON file; its path, as JSON too, is the last argument. Blender turns the file's (x, y, z),
 y up, into (x, -z, y).
 """
 
@@ -60,8 +60,8 @@ def camera_matrix(target, azimuth_deg, elevation_deg, tilt_deg, distance):
 def turned(point, center, angle_deg):
     """Turn a point round the vertical axis through another, from x towards y.
 
-    As the camera goes round, the lamp goes with it, so that the model seems to stand on a turntable and is
-    never seen from its dark side alone.
+    The lamp goes round with the camera, so the model seems to stand on a turntable and is never seen from its
+    dark side alone.
     """
     x, y = point[0] - center[0], point[1] - center[1]
     angle = math.radians(angle_deg)
@@ -92,18 +92,18 @@ def render_all(job):
                 lamp = turned(LIGHT_POSITION, target, azimuth - first)
                 render(bpy, camera, lamp, picture)
                 report(job, number, view)
-        except Exception as error:  # whatever it is, it is told, and the next model has its turn
+        except Exception as error:  # whatever it is, it is printed, and the next model has its turn
             print(*traceback.format_tb(error.__traceback__, limit=-1), f"{type(error).__name__}: {error}")
             report(job, number, None)
 
 
 def report(job, model, view):
-    """Tell that a view was rendered, or with None that the model failed."""
+    """Print that a view was rendered, or, with None, that the model failed."""
     print(f"\n{job['report']}{json.dumps({'model': model, 'view': view})}", flush=True)
 
 
 def build(bpy, path, job):
-    """Build the scene of one model; give the point to look at."""
+    """Build the scene of one model; return the point to look at."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     models = import_model(bpy, path)
     paint(bpy, models, [linear_from_srgb(channel) for channel in job["color"]])
@@ -138,7 +138,7 @@ def render(bpy, camera, lamp, picture):
 
 
 def import_model(bpy, path):
-    """Import an .obj file and give its mesh objects; some versions accept a file without faces silently."""
+    """Import an .obj file and return its mesh objects; some versions accept a file without faces silently."""
     bpy.ops.wm.obj_import(filepath=path, forward_axis="NEGATIVE_Z", up_axis="Y")
     models = [thing for thing in bpy.context.scene.objects if thing.type == "MESH"]
     if not sum(len(model.data.polygons) for model in models):
@@ -158,7 +158,7 @@ def middle(models):
 
 
 def paint(bpy, models, color):
-    """Return all models one matt material of a linear color."""
+    """Make all models of one matt material of a linear color."""
     material = bpy.data.materials.new("clay")
     nodes, links = empty_nodes(bpy, material)
     diffuse = nodes.new("ShaderNodeBsdfDiffuse")  # unlike Principled's, its sockets kept their names

@@ -92,7 +92,7 @@ def loop_over_cubes(path: Path, voxels: Iterable[tuple[int, int, int]]) -> None:
 def squares_of(path: Path) -> np.ndarray:
     """Read an .obj: for each triangle, sorted, the corners of its box and its normal's sign along each axis.
 
-    Two files of squares, each cut along either diagonal, give equal arrays if the squares and the sides that
+    Two files of squares, each cut along either diagonal, have equal arrays if the squares and the sides that
     they face are equal.
     """
     lines = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
@@ -129,7 +129,7 @@ def golden_grids(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def measure(occupied: np.ndarray, folder: Path, repeats: int) -> list[float]:
-    """Write one grid in both ways, and as cubes to compare; give the numbers of the table's row."""
+    """Write one grid in both ways, and as cubes to compare; return the numbers of the table's row."""
     scores = occupied.astype(np.float32)
     points = [tuple(point) for point in surface_points(scores).tolist()]
     theirs, ours, cubes = (folder / f"{name}.obj" for name in ("loop", "ours", "cubes"))

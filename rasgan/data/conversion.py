@@ -15,11 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rasgan.cli import describe_os_error
 from rasgan.data.binvox import find_binvox, run_binvox
 from rasgan.data.meshes import SUFFIXES, read_mesh
 from rasgan.data.voxelize import voxelize
-from rasgan.errors import UserError
+from rasgan.errors import UserError, describe_os_error
 from rasgan.voxel_io import write_raw
 
 MOST_JOBS = 61 if sys.platform == "win32" else 1024

@@ -1,4 +1,4 @@
-"""Animated GIFs without flicker, and films of shaded shapes: the camera still, a caption below."""
+"""Animated GIFs without flicker, and films of shaded shapes with captions."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ from rasgan.export.plots import INK
 from rasgan.files import atomic_path
 
 MARGIN, CAPTION, FONT_SIZE = 16, 34, 15  # pixels
-LAST_FRAME_MS = 2000  # the result is what one wants to look at
+LAST_FRAME_MS = 2000  # time to look at the result
 WHITE = (255, 255, 255)
 BACKGROUND = 0
-"""Place of the background among the 256 colors: averaged with what is nearly the same, it would change."""
+"""Place of the background among the 256 colors. It has one of its own: shared, it would change a little."""
 PALETTE_SAMPLES = 200_000  # pixels that the colors are chosen from
 
 
@@ -26,7 +26,7 @@ def write_gif(
     durations_ms: Sequence[int],
     background: tuple[int, int, int] = WHITE,
 ) -> None:
-    """Write an animated GIF that plays for ever.
+    """Write an animated GIF that plays again and again.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def write_gif(
     durations_ms : sequence of int
         One for each frame; the format counts hundredths of a second.
     background : three ints, 0 to 255
-        The color of which every pixel stays as it is.
+        Pixels of this color keep it exactly; other colors change a little.
     """
     palette = _palette(frames, background)
     images = [_with_palette(frame, palette, background) for frame in frames]
@@ -53,7 +53,7 @@ def write_gif(
 
 
 def _palette(frames: Sequence[np.ndarray], background: tuple[int, int, int]) -> Image.Image:
-    """Choose the colors for all frames; give them as the palette of an image of one pixel."""
+    """Choose the colors of all frames; return them as the palette of an image of one pixel."""
     samples = []
     for frame in frames:
         drawn = frame[(frame != background).any(axis=2)]
@@ -71,13 +71,13 @@ def _with_palette(frame: np.ndarray, palette: Image.Image, background: tuple[int
     """Replace each color of a frame by the nearest of the palette, the background by itself."""
     # dither would crawl from frame to frame
     image = Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
-    # Pillow looks up only some bits of a color, so what is near to the background is mixed up with it.
+    # Pillow looks at some bits of a color only, so it confuses what is near to the background with it.
     image.paste(BACKGROUND, mask=Image.fromarray((frame == background).all(axis=2)))
     return image
 
 
 def draw_film(path: Path, grids: Iterable[np.ndarray], captions: Sequence[str], frame_ms: int) -> None:
-    """Write a GIF with one frame for every shape; it plays again and again.
+    """Write a GIF with one frame for every shape; the camera stands still.
 
     Parameters
     ----------

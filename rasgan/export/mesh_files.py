@@ -1,4 +1,4 @@
-"""A finished surface as a file for other programs: each format's upward axis, front and unit."""
+"""Meshes as .obj, .stl, .ply and .glb files: each format has its own upward axis, front and unit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ Write = Callable[[Path, np.ndarray, np.ndarray], None]
 
 @dataclass(frozen=True)
 class Format:
-    """How the programs that read a format take its numbers."""
+    """Axes and unit that programs expect of a format, and the function that writes it."""
 
     rotation: np.ndarray  # (3, 3) int: from `surface_mesh`'s axes to the file's; determinant +1
-    millimeters: float  # that one unit stands for, where a length is asked for
+    millimeters: float  # in one unit of the file, where a length is asked for
     write: Write
 
 
 def write_model(
     path: Path, vertices: np.ndarray, faces: np.ndarray, box: float, longest_mm: float | None = None
 ) -> None:
-    """Write a surface in the format that the suffix of `path` names; the file appears whole or not at all.
+    """Write a mesh in the format that the suffix of `path` names; the file appears whole or not at all.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def write_model(
         the lowest corner of its bounding box to the origin. Default: unit and place within the box are kept.
     """
     target = FORMATS[path.suffix]
-    # A rotation of the box onto itself: what it turns round comes back into the box from the far side.
+    # The rotation turns the box onto itself: an axis that is reversed runs from `box` down to 0.
     vertices = vertices @ target.rotation.T + box * (target.rotation < 0).any(axis=1)
     if longest_mm is not None:
         low, high = vertices.min(axis=0), vertices.max(axis=0)
@@ -50,8 +50,8 @@ def write_model(
 
 
 def _write_with_trimesh(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
-    """Write .stl, .ply or .glb, all binary with 32-bit floats."""
-    import trimesh  # here, because the import takes longer than most models take to convert
+    """Write a .stl, .ply or .glb file: binary, with 32-bit floats."""
+    import trimesh  # here: its import takes longer than writing most models
 
     mesh = trimesh.Trimesh(vertices, faces, process=False, validate=False)  # as it is: nothing merged
     if path.suffix == ".glb":  # without a material it would be metal by default, black in many viewers

@@ -1,4 +1,4 @@
-"""Pictures of a run: loss curves, scatter plots and contact sheets."""
+"""PNG pictures of a run and its shapes: loss curves, 3-D scatter plots, contact sheets."""
 
 import math
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -18,15 +19,16 @@ from rasgan.voxels import OCCUPIED_ABOVE, is_occupied, surface_points
 INK = "#2b2b33"
 FAINT = "#8a8a94"
 DISCRIMINATOR, GENERATOR, VALIDATION = "#3b6fb6", "#d9772b", "#4c9a6a"
-"""One color for each player, here and in every figure."""
+"""The same colors in every figure."""
 
-SMOOTHING_WINDOW = 51  # points, and the order of the polynomial: the tutorial's Savitzky-Golay filter
-SMOOTHING_ORDER = 3
+SMOOTHING_WINDOW, SMOOTHING_ORDER = 51, 3
+"""Points, and the order of the polynomial, of the tutorial's Savitzky-Golay filter."""
 SCATTER_INCHES, LOSSES_INCHES, DPI = (6.4, 6.4), (9.6, 5.4), 100
 MARKER_SIZE = 25
 SHEET_BYTES = 30_000
-"""What a shape may add to the file of a sheet."""
+"""Most that a shape may add to the file of a sheet."""
 COARSEST = 8
+"""How much a sheet's pictures are shrunk at most."""
 CHARACTER_WIDTH = 9  # pixels, of a broad character of a label
 
 
@@ -52,7 +54,7 @@ def draw_losses(
     losses_validation: np.ndarray | None = None,
     learning_rates: tuple[float, float] | None = None,
 ) -> None:
-    """Write the loss curves of a run as a PNG: each player raw and smoothed.
+    """Write the loss curves of a run as a PNG: each network's losses as they are and smoothed.
 
     Parameters
     ----------
@@ -61,7 +63,7 @@ def draw_losses(
     epochs : (s,) array
         Fractional epoch of every step.
     losses_d, losses_g : (s,) array
-        Loss of each player at every step. Values that are not finite leave a gap.
+        Loss of each network at every step. Values that are not finite leave a gap.
     losses_validation : (s,) array, optional
         The discriminator's loss on the validation set.
     learning_rates : (float, float), optional
@@ -73,22 +75,12 @@ def draw_losses(
     the 99th percentile. Below 51 steps there are raw curves only.
     """
     epochs = np.asarray(epochs, dtype=float)
+    figure = Figure(LOSSES_INCHES, dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
     curves = [("discriminator", losses_d, DISCRIMINATOR), ("generator", losses_g, GENERATOR)]
     if losses_validation is not None:
         curves.append(("discriminator, validation", losses_validation, VALIDATION))
-    figure = Figure(LOSSES_INCHES, dpi=DPI, layout="constrained")
-    axes = figure.add_subplot()
-    seen = []
-    for name, losses, color in curves:
-        losses = np.asarray(losses, dtype=float)
-        measured = np.isfinite(losses)
-        is_long = measured.sum() >= SMOOTHING_WINDOW
-        raw_look = {"linewidth": 0.6, "alpha": 0.3} if is_long else {"linewidth": 1.2, "label": name}
-        axes.plot(epochs, np.where(measured, losses, np.nan), color=color, **raw_look)
-        if is_long:
-            axes.plot(epochs[measured], smooth(losses[measured]), color=color, linewidth=1.6, label=name)
-        seen.append(losses[measured])
-    seen = np.concatenate(seen)
+    seen = np.concatenate([_draw_curve(axes, epochs, *curve) for curve in curves])
     if seen.size:
         low, high = 1.6 * np.percentile(seen, [1, 99])  # some losses go below zero
         if max(high, 0) > min(low, 0):
@@ -101,14 +93,26 @@ def draw_losses(
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper right", frameon=False)
-    with mpl.rc_context({"agg.path.chunksize": 10_000}):  # long curves overflow the rasterizer otherwise
+    with mpl.rc_context({"agg.path.chunksize": 10_000}):  # long curves may overflow Agg otherwise
         save_figure(figure, path)
+
+
+def _draw_curve(axes: Axes, epochs: np.ndarray, name: str, losses: np.ndarray, color: str) -> np.ndarray:
+    """Draw (s,) losses as they are and, where they are enough, smoothed; return those that are finite."""
+    losses = np.asarray(losses, dtype=float)
+    measured = np.isfinite(losses)
+    is_long = measured.sum() >= SMOOTHING_WINDOW
+    raw_look = {"linewidth": 0.6, "alpha": 0.3} if is_long else {"linewidth": 1.2, "label": name}
+    axes.plot(epochs, np.where(measured, losses, np.nan), color=color, **raw_look)
+    if is_long:
+        axes.plot(epochs[measured], smooth(losses[measured]), color=color, linewidth=1.6, label=name)
+    return losses[measured]
 
 
 class ScatterPlots:
     """3-D scatter plots of surface voxels: x, y, z = axes 0, 2, 1, colored by height.
 
-    One figure serves them all, because making axes anew takes a sixth of a picture's time.
+    One figure serves them all: new axes for every plot would take a sixth of the time.
 
     Parameters
     ----------
@@ -135,10 +139,7 @@ class ScatterPlots:
         self._of_last_plot: list[Artist] = []
 
     def draw(self, path: Path, scores: np.ndarray, title: str | None = None) -> None:
-        """Write the plot of one (n, n, n) float or bool array as a PNG, whole or not at all.
-
-        The tutorial's `title` is the epoch.
-        """
+        """Write the plot of one (n, n, n) float or bool array as a PNG, whole or not at all."""
         for artist in self._of_last_plot:
             artist.remove()
         axes, points = self._axes, surface_points(scores, self._threshold)
@@ -171,7 +172,7 @@ def contact_sheet(
 ) -> None:
     """Write one PNG with a shaded picture of every shape, all at one scale.
 
-    Shapes that are mostly specks make large files; they are drawn smaller until the file is small enough.
+    Shapes of many specks make large files: all are drawn smaller until the file is small enough.
 
     Parameters
     ----------
@@ -198,9 +199,9 @@ def contact_sheet(
 
 
 def _sheet(shapes: Sequence[np.ndarray], columns: int, labels: Sequence[str] | None, shrink: int) -> Figure:
-    """Lay out the pictures of a sheet, each shrunk by a whole factor."""
+    """Draw the figure of a sheet, each picture shrunk by a whole factor."""
     pictures = [shading.smooth_picture(shape, shrink) for shape in shapes]
-    rows = -(-len(pictures) // columns)
+    rows = math.ceil(len(pictures) / columns)
     gap, caption = 24, 26 if labels is not None else 0
     cell_height = max(max(picture.shape[0] for picture in pictures), 80)
     cell_width = max(max(picture.shape[1] for picture in pictures), 160)
@@ -239,7 +240,7 @@ def _shorten(label: str, most: int) -> str:
 
 
 def save_figure(figure: Figure, path: Path, colors: int | None = None) -> None:
-    """Write a figure as PNG; `colors` limits them, which makes pictures without photographs far smaller."""
+    """Write a figure as a PNG, whole or not at all; fewer `colors`, up to 256, make a far smaller file."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")

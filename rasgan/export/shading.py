@@ -2,9 +2,11 @@
 
 The view is orthographic, 34 degrees to the right of the front and 30 degrees above it. What is the front is
 settled by ModelNet, whose chairs have their backs at high axis 2. A voxel's three edges are whole numbers of
-pixels, so that each of the three visible sides covers the same pattern of pixels everywhere, the patterns
-tile, and a grid is drawn by copying them from far to near.
+pixels. So each of the three visible sides covers the same pattern of pixels everywhere, the patterns tile the
+picture without gaps, and a grid is drawn by copying them from far to near.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -12,8 +14,8 @@ from scipy.ndimage import gaussian_filter
 EDGES = np.array([[6, 2], [0, -6], [4, -3]])
 """Pixels to the right and down that one step along each axis moves.
 
-(6 + 2i)**2 + (4 - 3i)**2 is real, which makes this a true orthographic view (Gauss's theorem on axonometry)
-if the vertical edge is 6.24 pixels long; 6 is near enough.
+(6 + 2i)**2 + (4 - 3i)**2 is real, so this is a true orthographic view (Gauss's theorem on axonometry) if the
+vertical edge is 6.24 pixels long; 6 is near enough.
 """
 SIDES = {0: +1, 1: +1, 2: -1}
 """The visible sides: axis of the normal and its sign."""
@@ -34,8 +36,8 @@ def picture(occupied: np.ndarray, scale: int = 1, whole_box: bool = False) -> np
     scale : int
         Multiplies `EDGES`.
     whole_box : bool
-        Keep the place of the shape in its grid, with the ground under the grid, and do not crop: what a
-        film needs, whose camera stands still.
+        Keep the place of the shape in its grid, with the ground under the grid, and do not crop: for films,
+        in which the camera stands still.
 
     Returns
     -------
@@ -43,40 +45,24 @@ def picture(occupied: np.ndarray, scale: int = 1, whole_box: bool = False) -> np
         Cropped to the shape and its shadow, (0, 0, 3) for an empty grid; or as large for every grid of the
         same size.
     """
-    index = np.argwhere(occupied)
-    if not len(index) and not whole_box:
-        return np.ones((0, 0, 3))
-    size = max(occupied.shape)
     shape = occupied
     if not whole_box:
-        shape = occupied[
-            tuple(slice(low, high + 1) for low, high in zip(index.min(0), index.max(0), strict=True))
-        ]
+        index = np.argwhere(occupied)
+        if not len(index):
+            return np.ones((0, 0, 3))
+        shape = occupied[tuple(map(slice, index.min(axis=0), index.max(axis=0) + 1))]
+    size = max(occupied.shape)
     room = 3 + size // 10, 8 + size // 3  # for the shadow, which falls towards high indices
     grid = np.pad(shape, [room, (3, 3), room])
     ground = np.zeros_like(grid)
     ground[1:-1, 2, 1:-1] = True  # what the shape stands on
-    light = _light(grid, reach=size / 20)
-    edges = EDGES * scale
-    origin = -np.minimum(edges, 0).T @ grid.shape
-    width, height = np.abs(edges).T @ grid.shape
-    image = np.ones((height * width, 3))
+    light = light_in(grid, reach=size / 20)
 
-    pixel, brightness, _ = _side(ground, 1, light, edges, origin, width)
-    image[pixel] = np.clip(0.32 + 0.57 * brightness, 0, 1)[:, None]
-
-    sides = [
-        _side(grid & ~np.roll(grid, -sign, axis), axis, light, edges, origin, width)
-        for axis, sign in SIDES.items()
-    ]
-    pixel, brightness, nearness = (np.concatenate(part) for part in zip(*sides, strict=True))
-    order = np.argsort(nearness, kind="stable")
-    top = np.zeros(height * width)
-    top[pixel[order]] = brightness[order]  # of pixels written twice, the last stays
-    drawn = np.zeros(height * width, bool)
-    drawn[pixel] = True
-    image[drawn] = np.clip(DARK + (CLAY - DARK) * top[drawn, None], 0, 1)
-    image = image.reshape(height, width, 3)
+    below, nearest = project(ground, light, scale, axes=[1]), project(grid, light, scale)
+    image = np.ones((*nearest.shape, 3))
+    is_ground, is_clay = ~np.isnan(below), ~np.isnan(nearest)
+    image[is_ground] = np.clip(0.32 + 0.57 * below[is_ground, None], 0, 1)
+    image[is_clay] = np.clip(DARK + (CLAY - DARK) * nearest[is_clay, None], 0, 1)
     return image if whole_box else _crop(image)
 
 
@@ -88,30 +74,67 @@ def smooth_picture(occupied: np.ndarray, shrink: int, whole_box: bool = False) -
     rgb = picture(occupied, scale, whole_box)
     high, wide, _ = rgb.shape
     padded = np.pad(rgb, [(0, -high % shrink), (0, -wide % shrink), (0, 0)], constant_values=1.0)
-    return padded.reshape(-(-high // shrink), shrink, -(-wide // shrink), shrink, 3).mean(axis=(1, 3))
+    high, wide = padded.shape[0] // shrink, padded.shape[1] // shrink
+    return padded.reshape(high, shrink, wide, shrink, 3).mean(axis=(1, 3))
 
 
-def _side(
-    voxels: np.ndarray, axis: int, light: np.ndarray, edges: np.ndarray, origin: np.ndarray, width: int
+def project(
+    grid: np.ndarray, light: np.ndarray, scale: int = 1, axes: Sequence[int] = tuple(SIDES)
+) -> np.ndarray:
+    """Draw how bright the nearest visible side of a voxel is, pixel by pixel.
+
+    Parameters
+    ----------
+    grid : (a, b, c) bool array
+        Nothing is occupied at its border.
+    light : (a, b, c) float array
+        How much light reaches each voxel; a side takes it from the empty voxels in front, times `TILT`.
+    scale : int
+        Multiplies `EDGES`.
+    axes : sequence of int
+        Draw the sides across these axes only.
+
+    Returns
+    -------
+    brightness : (h, w) float32 array
+        As large for every grid of the same size; NaN where there is no side.
+    """
+    edges = EDGES * scale
+    origin = -np.minimum(edges, 0).T @ grid.shape
+    width, height = np.abs(edges).T @ grid.shape
+    parts = []
+    for axis in axes:
+        index = np.argwhere(grid & ~np.roll(grid, -SIDES[axis], axis))
+        first, offsets, brightness = _sides_across(axis, index, light, edges)
+        pixel = ((first + origin) @ (1, width))[:, None] + offsets @ (1, width)
+        nearness = np.repeat((index @ list(SIDES.values())).astype(np.int16), len(offsets))
+        parts.append((pixel.astype(np.int32).ravel(), brightness.ravel(), nearness))
+    pixel, brightness, nearness = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.argsort(nearness, kind="stable")
+    nearest = np.full(height * width, np.nan, np.float32)
+    nearest[pixel[order]] = brightness[order]  # of pixels written twice, the last stays
+    return nearest.reshape(height, width)
+
+
+def _sides_across(
+    axis: int, index: np.ndarray, light: np.ndarray, edges: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return every pixel of one side of the marked voxels: its index, brightness and nearness, (m,) each."""
+    """Return where the side of each of m voxels begins, (m, 2) right and down, its k pixels and their light.
+
+    The pixels, (k, 2), are the same for each side; the light is (m, k) float32, times `TILT`.
+    """
     plane = [other for other in range(3) if other != axis]
-    index = np.argwhere(voxels)
     outside = index.copy()
     outside[:, axis] += SIDES[axis]
     offsets, weights = _pattern(edges[plane])
     corner = index + (np.arange(3) == axis) * (SIDES[axis] > 0)
-    first = (corner @ edges + origin) @ (1, width)
-    pixel = (first[:, None] + offsets @ (1, width)).astype(np.int32)
     lit = np.zeros((len(index), 4))  # at the corners of each side: the mean of the four voxels there
     for which, corner_of_side in enumerate([(0, 0), (1, 0), (0, 1), (1, 1)]):
         for step in np.ndindex(2, 2):
             near = outside.copy()
             near[:, plane] += np.array(corner_of_side) + step - 1
             lit[:, which] += light[tuple(near.T)] / 4
-    brightness = (TILT[axis] * lit).astype(np.float32) @ weights.astype(np.float32)
-    nearness = np.repeat((index @ list(SIDES.values())).astype(np.int16), len(offsets))
-    return pixel.ravel(), brightness.ravel(), nearness
+    return corner @ edges, offsets, (TILT[axis] * lit).astype(np.float32) @ weights.astype(np.float32)
 
 
 def _pattern(sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -133,7 +156,7 @@ def _pattern(sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return pixels[inside], np.stack([(1 - s) * (1 - t), s * (1 - t), (1 - s) * t, s * t])
 
 
-def _light(grid: np.ndarray, reach: float) -> np.ndarray:
+def light_in(grid: np.ndarray, reach: float) -> np.ndarray:
     """Return how much light reaches each voxel, 0 to about 1: the sun from the left, and the open sky.
 
     The sky is hidden by what is occupied within about `reach` voxels.

@@ -1,4 +1,4 @@
-"""Surfaces of voxel grids as triangle meshes: closed, as the original's heap of cubes, or smooth."""
+"""Surfaces of voxel grids as triangle meshes: of squares, of separate cubes as the original's, or smooth."""
 
 from dataclasses import dataclass
 
@@ -6,14 +6,13 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from rasgan.errors import UserError
 from rasgan.voxels import OCCUPIED_ABOVE, surface_points, three_axes
 
 FARTHEST = 10.0
-"""No score counts as further than this from the threshold (they are trained towards 0 and 1)."""
+"""No score counts as farther from the threshold than this (scores are trained towards 0 and 1)."""
 
 NEAREST = 0.01
-"""Nor as nearer than this: the surface keeps off voxel centers, where its triangles would have no area."""
+"""Nor as nearer than this: at the center of a voxel, the surface would have triangles without area."""
 
 
 def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
@@ -26,7 +25,7 @@ def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, 
     Parameters
     ----------
     occupied : (a, b, c) bool array
-        Axes as sketched above.
+        Axes as sketched in `rasgan.voxels`.
     edge : float
         Length of a voxel's edge, in the unit of the mesh.
 
@@ -48,7 +47,7 @@ def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, 
     Each square begins with four corners of its own; corners are then merged across every edge that two
     squares share. Along an edge where four squares meet (two occupied voxels, diagonally opposed) they have
     to be paired: at first the two squares of the same voxel, which keeps such voxels apart. If the pairs
-    nevertheless end up with the same vertices at both ends of the edge, the pairing is exchanged there,
+    still end up with the same vertices at both ends of the edge, the pairing is exchanged there,
     which joins the voxels. Round either end the squares form closed rings on a sphere; exchanging a crossing
     of a ring with itself cuts that ring in two, and never merges any. So no exchange spoils another edge,
     provided that exchanges made at the same time share no vertex: hence the six rounds, one for each
@@ -197,16 +196,6 @@ def _is_pinched(squares: _Squares, vertex: np.ndarray, joined: np.ndarray) -> np
     return pinched
 
 
-def check_installed() -> None:
-    """Raise `UserError`, with the command that helps, if scikit-image is missing."""
-    try:
-        import skimage.measure  # noqa: F401 - imported to see whether it can be
-    except ImportError as error:
-        raise UserError(
-            f'--smooth needs scikit-image ({error}); type: python -m pip install -e ".[smooth]"'
-        ) from error
-
-
 def smooth_mesh(
     scores: np.ndarray, occupied: np.ndarray, threshold: float, edge: float = 0.01
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -215,13 +204,13 @@ def smooth_mesh(
     Parameters
     ----------
     scores : (a, b, c) float or bool array
-        Axes as sketched in `rasgan.voxels`. Bools have no scores between: their surface lies half-way
-        between voxels, with bevelled corners.
+        Axes as sketched in `rasgan.voxels`. Bools have no scores between: their surface lies halfway
+        between voxels, with beveled corners.
     occupied : (a, b, c) bool array
-        True only where `scores` lies above `threshold`. A part of such voxels may be left out, as long as
-        none of it touches the rest face to face.
+        True only where `scores` lies above `threshold`. Whole pieces, as of `rasgan.voxels.largest_piece`,
+        may be left out.
     threshold : float
-        Occupied means strictly above this score (dimensionless); for bools of no account.
+        Occupied means strictly above this score (dimensionless); not used for bools.
     edge : float
         Length of a voxel's edge, in the unit of the mesh.
 
@@ -232,6 +221,11 @@ def smooth_mesh(
     faces : (f, 3) int array
         Counter-clockwise seen from outside. The surface is closed; every occupied voxel's center lies
         inside, every other one outside.
+
+    Raises
+    ------
+    ImportError
+        If scikit-image is missing.
 
     Notes
     -----

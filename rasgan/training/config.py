@@ -16,8 +16,8 @@ LIMITS = {"at_least": operator.ge, "above": operator.gt, "under": operator.lt}
 def setting(default: object, text: str, *flags: str, **details: object) -> object:
     """Describe a field of `TrainConfig` or `Intervals`: parser, help and documentation are made from it.
 
-    The default gives the type. `flags` are option strings, where the field's name is not enough; `details` are
-    ``choices``, the limits ``at_least``, ``above`` and ``under``, ``metavar`` and ``default_text``.
+    The default gives the type. `flags` are option strings, where the field's name is not enough. `details`
+    are ``choices``, the limits ``at_least``, ``above`` and ``under``, ``metavar`` and ``default_text``.
     """
     return field(default=default, metadata={"text": text, "flags": flags, **details})
 

@@ -8,9 +8,8 @@ import pytest
 import trimesh
 
 import convert_to_obj
-from rasgan.export.mesh_files import write_obj
 
-SCRIPT = Path(convert_to_obj.__file__).resolve()
+ROOT = Path(convert_to_obj.__file__).resolve().parent
 
 
 @pytest.fixture(autouse=True)
@@ -192,32 +191,28 @@ def test_wrong_usage_is_exit_code_2(options):
     assert ended.value.code == 2
 
 
-def test_written_numbers_come_back(tmp_path, rng):
-    vertices, faces = rng.standard_normal((6_000, 3)), rng.integers(0, 6_000, (110_000, 3))
-    write_obj(tmp_path / "a.obj", vertices, faces)
-    lines = (tmp_path / "a.obj").read_text(encoding="ascii").splitlines()
-    read = [line.split() for line in lines]
-    assert np.array([row[1:] for row in read if row[0] == "v"], float) == pytest.approx(vertices, rel=1e-8)
-    assert np.array_equal(np.array([row[1:] for row in read if row[0] == "f"], int) - 1, faces)
-    assert len(lines) == 116_000
+RUN_BOTH = """
+import runpy, sys
+scripts, sys.argv[1:] = sys.argv[1:], ["-n", "chair-1"]
+for script in scripts:
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as ended:
+        assert ended.code == 0
+assert not sys.modules.keys() & {"torch", "scipy.signal"}
+"""
 
 
-def test_the_script_runs_without_torch(run, tmp_path):
-    check = (
-        "import runpy, sys\n"
-        "sys.argv = sys.argv[1:]\n"
-        "try:\n"
-        "    runpy.run_path(sys.argv[0], run_name='__main__')\n"
-        "finally:\n"
-        "    assert 'torch' not in sys.modules\n"
-    )
-    command = [sys.executable, "-c", check, str(SCRIPT), "-n", "chair-1"]
-    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parent)}
+def test_both_scripts_run_without_torch_and_scipy_signal(run, tmp_path):
+    """Their imports take seconds, and looking at shapes needs neither."""
+    command = [sys.executable, "-c", RUN_BOTH, *(ROOT / f"convert_to_{kind}.py" for kind in ("obj", "graph"))]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
     assert load(run / "models" / "20.obj").is_watertight
+    assert sorted(path.name for path in (run / "3D_graphs").iterdir()) == ["0.png", "10.png", "20.png"]
 
 
 def test_help_says_which_way_is_up_and_what_a_unit_is(capsys):

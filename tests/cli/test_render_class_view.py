@@ -14,24 +14,13 @@ import pytest
 from PIL import Image, ImageSequence
 from scipy.spatial import ConvexHull
 
+import scene
 from rasgan.export.mesh_files import write_obj
 from rasgan.export.surface import surface_mesh
+from render_class_view import build_parser, main
 
-RENDER = Path(__file__).parents[2] / "render"
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, RENDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def script():
-    before = sys.path.copy()
-    yield load("render_class_view")
-    sys.path[:] = before
+ROOT = Path(__file__).resolve().parents[2]
+RENDER = ROOT / "render"
 
 
 @pytest.fixture
@@ -105,19 +94,19 @@ def render(models=None, color=(0, 0, 0, 0)):
 """
 
 
-def test_defaults_are_the_pages(script):
-    args = script.build_parser().parse_args(["-m", "a.obj", "-b", "blender"])
+def test_defaults_are_the_pages():
+    args = build_parser().parse_args(["-m", "a.obj", "-b", "blender"])
     assert (args.azimuth, args.elevation, args.tilt, args.distance) == (50, 30, 0, 2)
     assert args.output_img is None  # demo_img.png or, for a turntable, demo_img.gif
 
 
-def test_all_options_reach_the_scene(script, stand_in, model, tmp_path, capsys):
+def test_all_options_reach_the_scene(stand_in, model, tmp_path, capsys):
     seen = tmp_path / "seen.json"
     body = f"pathlib.Path({str(seen)!r}).write_text(json.dumps([sys.argv, job])); render()"
     options = ["-a", "-20", "-e", "10.5", "-t", "5", "-d", "3", "--samples", "8", "--size", "40"]
     options += ["--color", "#ff8000", "--framing", "original"]
     output = tmp_path / "new folder" / "a {picture} ü.png"
-    assert script.main(["-m", str(model), "-b", stand_in(body), "-o", str(output), *options]) == 0
+    assert main(["-m", str(model), "-b", stand_in(body), "-o", str(output), *options]) == 0
     command, job = json.loads(seen.read_text(encoding="utf-8"))
     assert command[1:4] == ["--background", "--factory-startup", "--python-exit-code"]
     assert command[5:8] == ["--python", str(RENDER.resolve() / "scene.py"), "--"]
@@ -139,15 +128,15 @@ def test_all_options_reach_the_scene(script, stand_in, model, tmp_path, capsys):
     assert capsys.readouterr().out == f"wrote {output}\n"
 
 
-def test_a_name_without_suffix_gets_one(script, stand_in, model, tmp_path):
-    assert script.main(["-m", str(model), "-b", stand_in("render()"), "-o", str(tmp_path / "x")]) == 0
+def test_a_name_without_suffix_gets_one(stand_in, model, tmp_path):
+    assert main(["-m", str(model), "-b", stand_in("render()"), "-o", str(tmp_path / "x")]) == 0
     assert (tmp_path / "x.png").is_file()
 
 
-def test_our_python_settings_stay_out_of_blender(script, stand_in, model, tmp_path, monkeypatch):
+def test_our_python_settings_stay_out_of_blender(stand_in, model, tmp_path, monkeypatch):
     program = stand_in("assert 'PYTHONPATH' not in os.environ; render()")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert script.main(["-m", str(model), "-b", program, "-o", str(tmp_path / "a.png")]) == 0
+    assert main(["-m", str(model), "-b", program, "-o", str(tmp_path / "a.png")]) == 0
 
 
 WITHOUT = "without writing the picture"
@@ -171,11 +160,11 @@ FAILING = {
 
 
 @pytest.mark.parametrize("failure", FAILING)
-def test_a_failing_blender_is_told_with_its_last_lines(script, stand_in, model, tmp_path, capsys, failure):
+def test_a_failing_blender_is_told_with_its_last_lines(stand_in, model, tmp_path, capsys, failure):
     body, says = FAILING[failure]
     output = tmp_path / "old.png"
     output.write_bytes(b"what was there")
-    assert script.main(["-m", str(model), "-b", stand_in(body), "-o", str(output)]) == 1
+    assert main(["-m", str(model), "-b", stand_in(body), "-o", str(output)]) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert all(part in error for part in says)
@@ -184,34 +173,32 @@ def test_a_failing_blender_is_told_with_its_last_lines(script, stand_in, model, 
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_program_that_cannot_be_started_is_told(script, model, tmp_path, capsys):
+def test_a_program_that_cannot_be_started_is_told(model, tmp_path, capsys):
     if os.name == "nt":
         pytest.skip("Windows asks what to do with such a program")
     broken = tmp_path / "blender"
     broken.write_text("#!/no/such/interpreter\n", encoding="utf-8")
     broken.chmod(0o755)
-    assert script.main(["-m", str(model), "-b", str(broken)]) == 1
+    assert main(["-m", str(model), "-b", str(broken)]) == 1
     assert "cannot be started" in capsys.readouterr().err
 
 
-def test_a_program_that_does_not_answer_is_told(script, model, tmp_path, monkeypatch, capsys):
-    if os.name == "nt":
-        pytest.skip("a script is no program on Windows")
-    program = tmp_path / "blender"
-    program.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n", encoding="utf-8")
-    program.chmod(0o755)
-    monkeypatch.setattr(script.blender, "ANSWER_TIMEOUT_S", 0.2)
-    assert script.main(["-m", str(model), "-b", str(program)]) == 1
+def test_a_program_that_does_not_answer_is_told(model, monkeypatch, capsys):
+    def wait_for_ever(command, timeout, **_):
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(subprocess, "run", wait_for_ever)
+    assert main(["-m", str(model), "-b", sys.executable]) == 1
     assert "does not answer" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(shutil.which("true") is None, reason="this system has no program `true`")
-def test_a_wrong_program_is_told(script, model, capsys):
-    assert script.main(["-m", str(model), "-b", "true"]) == 1
+def test_a_wrong_program_is_told(model, capsys):
+    assert main(["-m", str(model), "-b", "true"]) == 1
     assert "is it Blender" in capsys.readouterr().err
 
 
-def test_bad_input_is_told_before_blender_starts(script, model, tmp_path, capsys):
+def test_bad_input_is_told_before_blender_starts(model, tmp_path, capsys):
     empty, junk, file = tmp_path / "empty.obj", tmp_path / "junk.obj", tmp_path / "file"
     empty.touch()
     file.touch()
@@ -231,7 +218,7 @@ def test_bad_input_is_told_before_blender_starts(script, model, tmp_path, capsys
         (["-m", str(model), str(junk), "-b", program, "-o", str(file)], "give -o a folder"),
         (["-m", str(model), str(twin), "-b", program], str(twin)),
     ]:
-        assert script.main(options) == 1
+        assert main(options) == 1
         error = capsys.readouterr().err
         assert says in error
         assert error.count("\n") == 1
@@ -241,13 +228,13 @@ def test_bad_input_is_told_before_blender_starts(script, model, tmp_path, capsys
 
 
 @pytest.mark.parametrize("repeats_m", [False, True])
-def test_several_models_are_rendered_in_one_start(script, stand_in, models, tmp_path, capsys, repeats_m):
+def test_several_models_are_rendered_in_one_start(stand_in, models, tmp_path, capsys, repeats_m):
     starts = tmp_path / "starts"
     body = f"open({str(starts)!r}, 'a').write('x'); print('Error: bad'); report(1, None); render([0, 2])"
     names = [str(path) for path in models]
     options = ["-m", names[0], "-m", *names[1:]] if repeats_m else ["-m", *names]
     output = tmp_path / "new" / "renders"
-    assert script.main([*options, "-b", stand_in(body), "-o", str(output), "--size", "20"]) == 1
+    assert main([*options, "-b", stand_in(body), "-o", str(output), "--size", "20"]) == 1
     assert sorted(path.name for path in output.iterdir()) == ["1000.png", "990.png"]
     assert starts.read_text() == "x"
     said = capsys.readouterr()
@@ -256,11 +243,11 @@ def test_several_models_are_rendered_in_one_start(script, stand_in, models, tmp_
     assert said.out == f"{output}: 2 written, 0 already there, 1 failed\n"
 
 
-def test_models_that_cannot_be_read_do_not_stop_the_others(script, stand_in, model, tmp_path, capsys):
+def test_models_that_cannot_be_read_do_not_stop_the_others(stand_in, model, tmp_path, capsys):
     empty = tmp_path / "empty.obj"
     empty.touch()
     options = ["-m", str(empty), str(tmp_path / "none.obj"), str(model), "-o", str(tmp_path / "out")]
-    assert script.main([*options, "-b", stand_in("render()"), "--size", "20"]) == 1
+    assert main([*options, "-b", stand_in("render()"), "--size", "20"]) == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["1000.png"]
     said = capsys.readouterr()
     assert f"failed: {empty}: holds no faces" in said.err
@@ -268,9 +255,9 @@ def test_models_that_cannot_be_read_do_not_stop_the_others(script, stand_in, mod
     assert "1 written, 0 already there, 2 failed" in said.out
 
 
-def test_what_was_rendered_before_blender_died_is_kept(script, stand_in, models, tmp_path, capsys):
+def test_what_was_rendered_before_blender_died_is_kept(stand_in, models, tmp_path, capsys):
     options = ["-m", *map(str, models), "-o", str(tmp_path / "out"), "--size", "20"]
-    assert script.main([*options, "-b", stand_in("render([0]); os.kill(os.getpid(), 9)")]) == 1
+    assert main([*options, "-b", stand_in("render([0]); os.kill(os.getpid(), 9)")]) == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["1000.png"]
     assert "exit code -9 after 1 of 3 models" in capsys.readouterr().err
 
@@ -289,27 +276,27 @@ def run(tmp_path, models, monkeypatch):
 
 
 @pytest.mark.parametrize("place", [".", "render"])
-def test_a_run_is_rendered_where_nothing_is_yet(script, stand_in, run, monkeypatch, capsys, place):
+def test_a_run_is_rendered_where_nothing_is_yet(stand_in, run, monkeypatch, capsys, place):
     monkeypatch.chdir(place)
     command = ["-n", "chair-1", "-b", stand_in("render()"), "--size", "20"]
-    assert script.main(command) == 0
+    assert main(command) == 0
     assert {path.name for path in (run / "renders").iterdir()} == {"990.png", "1000.png", "1010.png"}
     assert (run / "renders" / "990.png").read_bytes() == b"old"
     assert "renders: 2 written, 1 already there, 0 failed\n" in capsys.readouterr().out
-    assert script.main([*command[:3], stand_in("sys.exit(1)")]) == 0  # nothing to do, so it is not started
+    assert main([*command[:3], stand_in("sys.exit(1)")]) == 0  # nothing to do, so it is not started
     assert "0 written, 3 already there, 0 failed" in capsys.readouterr().out
 
 
-def test_a_run_is_rendered_to_another_folder_by_epoch(script, stand_in, run, tmp_path, capsys):
+def test_a_run_is_rendered_to_another_folder_by_epoch(stand_in, run, tmp_path, capsys):
     body = f"pathlib.Path({str(tmp_path / 'seen.json')!r}).write_text(json.dumps(job['models'])); render()"
     options = ["-o", str(tmp_path / "out"), "--size", "20", "--turntable", "2"]
-    assert script.main(["-n", "chair-1", "-b", stand_in(body), *options]) == 0
+    assert main(["-n", "chair-1", "-b", stand_in(body), *options]) == 0
     seen = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
     assert [Path(model["file"]).stem for model in seen] == ["990", "1000", "1010"]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"990.gif", "1000.gif", "1010.gif"}
 
 
-def test_a_run_without_models_is_told(script, run, tmp_path, monkeypatch, capsys):
+def test_a_run_without_models_is_told(run, tmp_path, monkeypatch, capsys):
     shutil.rmtree(run / "models")
     monkeypatch.chdir("render")
     for name, says in [
@@ -317,7 +304,7 @@ def test_a_run_without_models_is_told(script, run, tmp_path, monkeypatch, capsys
         ("chair-2", "no run of this name; runs here: chair-1"),
         ("../chair-1", "cannot be a folder's name"),
     ]:
-        assert script.main(["-n", name, "-b", sys.executable]) == 1
+        assert main(["-n", name, "-b", sys.executable]) == 1
         assert says in capsys.readouterr().err
 
 
@@ -328,7 +315,7 @@ def test_a_run_without_models_is_told(script, run, tmp_path, monkeypatch, capsys
     ("background", "expected"), [([], (255, 255, 255)), (["--background", "#0080fF"], (0, 128, 255))]
 )
 def test_a_turntable_is_a_looping_gif_on_a_flat_background(
-    script, stand_in, model, tmp_path, monkeypatch, background, expected
+    stand_in, model, tmp_path, monkeypatch, background, expected
 ):
     body = f"""
 pathlib.Path({str(tmp_path / "seen.json")!r}).write_text(json.dumps(job))
@@ -340,7 +327,7 @@ for view, path in enumerate(job["models"][0]["pictures"]):
 """
     monkeypatch.chdir(tmp_path)
     options = ["-a", "-30", "--turntable", "5", "--size", "30", *background]
-    assert script.main(["-m", str(model), "-b", stand_in(body), *options]) == 0
+    assert main(["-m", str(model), "-b", stand_in(body), *options]) == 0
     seen = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
     assert seen["azimuths"] == [-30, 42, 114, 186, 258]
     with Image.open(tmp_path / "demo_img.gif") as film:
@@ -355,10 +342,10 @@ for view, path in enumerate(job["models"][0]["pictures"]):
             assert np.abs(shown[square] - (200, 10 * view, 0)).max() <= 4
 
 
-def test_a_picture_can_have_a_flat_background(script, stand_in, model, tmp_path):
+def test_a_picture_can_have_a_flat_background(stand_in, model, tmp_path):
     program = stand_in("render(color=(255, 0, 0, 128))")
     options = ["-o", str(tmp_path / "a.png"), "--size", "10", "--background", "#0000ff"]
-    assert script.main(["-m", str(model), "-b", program, *options]) == 0
+    assert main(["-m", str(model), "-b", program, *options]) == 0
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.mode == "RGB"
         assert picture.getpixel((5, 5)) == (128, 0, 127)
@@ -367,55 +354,54 @@ def test_a_picture_can_have_a_flat_background(script, stand_in, model, tmp_path)
 # --- a Python with bpy
 
 
-def test_a_python_with_bpy_runs_the_scene_itself(script, stand_in, model, tmp_path):
+def test_a_python_with_bpy_runs_the_scene_itself(stand_in, model, tmp_path):
     seen = tmp_path / "seen.json"
     body = f"pathlib.Path({str(seen)!r}).write_text(json.dumps(sys.argv)); render()"
     program = stand_in(body, answers="Python 3.11.9", name="python")
-    assert script.main(["-m", str(model), "-b", program, "-o", str(tmp_path / "a.png"), "--size", "10"]) == 0
+    assert main(["-m", str(model), "-b", program, "-o", str(tmp_path / "a.png"), "--size", "10"]) == 0
     command = json.loads(seen.read_text(encoding="utf-8"))
     assert command[1:-1] == [str(RENDER.resolve() / "scene.py"), "--"]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("bpy") is not None, reason="this Python has bpy")
-def test_a_python_without_bpy_is_told(script, model, capsys):
-    assert script.main(["-m", str(model), "-b", sys.executable]) == 1
+def test_a_python_without_bpy_is_told(model, capsys):
+    assert main(["-m", str(model), "-b", sys.executable]) == 1
     error = capsys.readouterr().err
     assert "this Python has no bpy; install it there" in error
     assert error.count("\n") == 1
 
 
+USABLE = ["-m", "a.obj", "-b", "blender"]
+WRONG = ["-d 0", "-d -1", "-a nan", "-e inf", "--samples 0", "--size 0", "--size 70000", "--framing left"]
+WRONG += ["--color #12345", "--background red", "-n chair-1", "--turntable 1", "--turntable 121"]
+
+
 @pytest.mark.parametrize(
     "options",
-    [
-        [],
-        ["-d", "0"],
-        ["-d", "-1"],
-        ["-a", "nan"],
-        ["-e", "inf"],
-        ["--samples", "0"],
-        ["--size", "0"],
-        ["--size", "70000"],
-        ["--color", "red"],
-        ["--color", "#12345"],
-        ["--framing", "left"],
-        ["-n", "chair-1"],
-        ["--turntable", "1"],
-        ["--turntable", "121"],
-        ["--background", "white"],
-    ],
+    [[*USABLE, *wrong.split()] for wrong in WRONG] + [["-b", "blender"], ["-b", "blender", "-m"], USABLE[:2]],
+    ids=" ".join,
 )
-def test_wrong_usage_is_exit_code_2(script, options):
-    required = ["-m", "a.obj", "-b", "blender"] if options else ["-m", "a.obj"]
+def test_wrong_usage_is_exit_code_2(options):
     with pytest.raises(SystemExit) as ended:
-        script.main([*required, *options])
+        main(options)
     assert ended.value.code == 2
 
 
-@pytest.mark.parametrize("options", [[], ["-m"], ["-m", "a.obj", "-n", "chair-1"]])
-def test_models_or_a_run_are_needed(script, options):
-    with pytest.raises(SystemExit) as ended:
-        script.main([*options, "-b", "blender"])
-    assert ended.value.code == 2
+def as_typed(*options, **environment):
+    """Return what starts the script from its own folder, with the package at hand as if installed."""
+    found = os.pathsep.join([str(ROOT), environment.pop("PYTHONPATH", "")])
+    command = [sys.executable, "render_class_view.py", *map(str, options)]
+    return {"args": command, "cwd": RENDER, "env": {**os.environ, "PYTHONPATH": found}, "text": True}
+
+
+def test_without_the_package_the_sentence_names_the_command():
+    bare = [sys.executable, "-S", "-E"]  # sees no installed packages and no PYTHONPATH
+    command = [*bare, str(RENDER / "render_class_view.py"), "--help"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f'error: the package rasgan is not installed; type: python -m pip install -e "{ROOT}"\n'
+    )
 
 
 def test_ctrl_c_ends_blender_too(stand_in, model, tmp_path):
@@ -423,8 +409,7 @@ def test_ctrl_c_ends_blender_too(stand_in, model, tmp_path):
     program = stand_in(
         f"import time; pathlib.Path({str(started)!r}).write_text(str(os.getpid())); time.sleep(60)"
     )
-    command = [sys.executable, "render_class_view.py", "-m", str(model), "-b", program]
-    with subprocess.Popen(command, cwd=RENDER, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(**as_typed("-m", model, "-b", program), stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 30
         while not (started.exists() and started.read_text()) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -452,7 +437,6 @@ def blender():
 
 def own_silhouette(voxels, edge, matrix, size):
     """Project every voxel through the camera and fill the hull of its corners: (size, size) bool."""
-    scene = load("scene")
     rotation, position = matrix[:3, :3], matrix[:3, 3]
     middles = np.stack(np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5), axis=-1).reshape(-1, 2)
     drawn = np.zeros(len(middles), bool)
@@ -468,8 +452,7 @@ def own_silhouette(voxels, edge, matrix, size):
 
 
 def camera_place(voxels, edge, view, framing="middle"):
-    """Give the matrix of the camera that looks at the voxels' middle, or where the original looked."""
-    scene = load("scene")
+    """Return the matrix of the camera that looks at the voxels' middle, or where the original looked."""
     places = np.argwhere(voxels)
     i, j, k = (places.min(axis=0) + places.max(axis=0) + 1) / 2
     middle = np.array([len(voxels) - i, -k, j]) * edge
@@ -477,7 +460,7 @@ def camera_place(voxels, edge, view, framing="middle"):
 
 
 def overlap(first, second):
-    """Give the share of two silhouettes' common part in all that they cover."""
+    """Return the share of two silhouettes' common part in all that they cover."""
     assert min(first.sum(), second.sum()) > 500
     return (first & second).sum() / (first | second).sum()
 
@@ -487,12 +470,12 @@ def overlap(first, second):
     ("view", "framing"),
     [((50, 30, 0, 2.0), "middle"), ((-100, -25, 30, 1.3), "middle"), ((50, 30, 0, 2.0), "original")],
 )
-def test_a_real_render_has_the_voxels_silhouette(script, blender, model, voxels, tmp_path, view, framing):
+def test_a_real_render_has_the_voxels_silhouette(blender, model, voxels, tmp_path, view, framing):
     size, edge = 160, 0.04
     options = [f"-a={view[0]}", f"-e={view[1]}", f"-t={view[2]}", f"-d={view[3]}", "--size", str(size)]
     output = tmp_path / "a {b} ü.png"
     command = ["-m", str(model), "-b", blender, "-o", str(output), "--samples", "8", "--framing", framing]
-    assert script.main([*command, *options]) == 0
+    assert main([*command, *options]) == 0
     with Image.open(output) as picture:
         assert picture.mode == "RGBA"
         rendered = np.asarray(picture)[..., 3] > 127
@@ -502,10 +485,10 @@ def test_a_real_render_has_the_voxels_silhouette(script, blender, model, voxels,
 
 
 @pytest.mark.blender
-def test_real_renders_of_several_models(script, blender, models, voxels, tmp_path, capsys):
+def test_real_renders_of_several_models(blender, models, voxels, tmp_path, capsys):
     size, edge = 120, 0.04
     options = ["--size", str(size), "--samples", "4", "-o", str(tmp_path), "-d", "1.5"]
-    assert script.main(["-m", *map(str, models), "-b", blender, *options]) == 1
+    assert main(["-m", *map(str, models), "-b", blender, *options]) == 1
     assert f"failed: {models[1]}: Blender could not render it" in capsys.readouterr().err
     for model, shape in [(models[0], voxels), (models[2], voxels[:, :8])]:
         with Image.open(tmp_path / f"{model.stem}.png") as picture:
@@ -516,13 +499,11 @@ def test_real_renders_of_several_models(script, blender, models, voxels, tmp_pat
 
 
 @pytest.mark.blender
-def test_a_real_turntable_shows_every_side(script, blender, model, voxels, tmp_path):
+def test_a_real_turntable_shows_every_side(blender, model, voxels, tmp_path):
     size, edge = 120, 0.04
     output = tmp_path / "turn.gif"
     options = ["-a", "20", "-d", "1.5", "--size", str(size), "--samples", "4", "--background", "#00ff00"]
-    assert (
-        script.main(["-m", str(model), "-b", blender, "-o", str(output), "--turntable", "4", *options]) == 0
-    )
+    assert main(["-m", str(model), "-b", blender, "-o", str(output), "--turntable", "4", *options]) == 0
     with Image.open(output) as film:
         frames = [np.asarray(frame.convert("RGB")).astype(int) for frame in ImageSequence.Iterator(film)]
     assert len(frames) == 4
@@ -537,10 +518,10 @@ def test_a_real_turntable_shows_every_side(script, blender, model, voxels, tmp_p
 
 
 @pytest.mark.blender
-def test_a_real_blender_tells_a_broken_model(script, blender, tmp_path, capsys):
+def test_a_real_blender_tells_a_broken_model(blender, tmp_path, capsys):
     model = tmp_path / "broken.obj"
     model.write_text("f 1 2 3\n", encoding="utf-8")
-    assert script.main(["-m", str(model), "-b", blender, "-o", str(tmp_path / "a.png")]) == 1
+    assert main(["-m", str(model), "-b", blender, "-o", str(tmp_path / "a.png")]) == 1
     error = capsys.readouterr().err
     assert "could not render" in error
     assert "Traceback (most" not in error
@@ -548,14 +529,14 @@ def test_a_real_blender_tells_a_broken_model(script, blender, tmp_path, capsys):
 
 
 @pytest.mark.blender
-def test_the_script_runs_from_its_folder_alone(blender, model, tmp_path):
-    """As the tutorial types it, without the package on PYTHONPATH, which Blender must not see anyway."""
+def test_the_script_runs_as_the_tutorial_types_it(blender, model, tmp_path):
+    """From its own folder; Blender sees nothing of PYTHONPATH."""
     (tmp_path / "poison").mkdir()
     (tmp_path / "poison" / "bpy.py").write_text("raise ImportError('the wrong bpy')", encoding="utf-8")
-    command = [sys.executable, "render_class_view.py", "-m", str(model), "-b", blender]
-    command += ["-o", str(tmp_path / "test.png"), "--size", "40", "--samples", "1"]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "poison")}
-    ended = subprocess.run(command, cwd=RENDER, env=environment, capture_output=True, text=True, check=False)
+    options = ["-m", model, "-b", blender, "-o", tmp_path / "test.png", "--size", "40", "--samples", "1"]
+    typed = as_typed(*options, PYTHONPATH=str(tmp_path / "poison"))
+    ended = subprocess.run(**typed, capture_output=True, check=False)
     assert ended.returncode == 0, ended.stderr
     with Image.open(tmp_path / "test.png") as picture:
         assert picture.size == (40, 40)
+        assert np.ptp(np.asarray(picture)[..., 3]) == 255

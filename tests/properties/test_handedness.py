@@ -27,7 +27,7 @@ FITS, DIFFERS = 0.1, 0.25
 
 @pytest.fixture
 def grid(tmp_path, monkeypatch):
-    """Work in a folder where convert_data.py made chiral.raw of the boxes; give its path."""
+    """Work in a folder where convert_data.py made chiral.raw of the boxes; return its path."""
     monkeypatch.chdir(tmp_path)
     boxes = [trimesh.creation.box(bounds=bounds) for bounds in BOXES]
     mesh = trimesh.util.concatenate(boxes)
@@ -37,7 +37,7 @@ def grid(tmp_path, monkeypatch):
 
 
 def hausdorff(vertices):
-    """Give how far the vertices are at most from the boxes, and points of the boxes from the vertices."""
+    """Return how far the vertices are at most from the boxes, and points of the boxes from the vertices."""
     beside = [np.clip(np.maximum(low - vertices, vertices - high), 0, None) for low, high in BOXES]
     to_boxes = np.linalg.norm(beside, axis=2)
     points = np.concatenate([a + (b - a) * np.indices((9, 9, 9)).reshape(3, -1).T / 8 for a, b in BOXES])
@@ -45,7 +45,7 @@ def hausdorff(vertices):
 
 
 def best_fit(path, matrices):
-    """Give the smallest distance to the boxes after one of the turns (or mirrorings)."""
+    """Return the smallest distance to the boxes after one of the turns (or mirrorings)."""
     vertices = np.asarray(trimesh.load(path, force="mesh", process=False).vertices)
     vertices = 8 * (vertices - vertices.min(axis=0)) / np.ptp(vertices, axis=0).max()
     distances = []

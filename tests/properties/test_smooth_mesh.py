@@ -71,12 +71,12 @@ def test_so_it_is_round_plain_voxels(occupied):
 def test_a_full_grid_fills_its_box(full):
     mesh = check(full, np.ones((5, 5, 5), bool))
     assert mesh.bounds.ravel() == pytest.approx([0, 0, 0, 5, 5, 5], abs=1e-6)
-    assert 0.9 * 125 < mesh.volume < 125  # bevelled
+    assert 0.9 * 125 < mesh.volume < 125  # beveled
 
 
 @pytest.mark.parametrize(("one", "reach"), [(1.0, 0.7), (True, 0.5)])
 def test_one_voxel_is_an_octahedron(one, reach):
-    """Scores fall from 1 to 0 within a voxel: 0.3 lies at 0.7, and plain voxels end half-way."""
+    """Scores fall from 1 to 0 within a voxel: 0.3 lies at 0.7, and plain voxels end halfway."""
     scores = np.zeros((3, 3, 3), type(one))
     scores[1, 1, 1] = one
     mesh = check(scores, is_occupied(scores, THRESHOLD))

@@ -155,7 +155,7 @@ def run_batch(jobs: list[tuple[str, list[str], Path]], notes: Path) -> list[Ende
 
 
 def _work(notes: Path, todo: list[tuple[str, list[str], str]]) -> None:
-    sys.path[0] = str(ROOT)
+    sys.path[:1] = [str(ROOT), str(ROOT / "render")]  # a script finds the modules beside it
     for script, arguments, cwd in todo:
         faulthandler.dump_traceback_later(TIME_LIMIT_S, exit=True)
         os.chdir(cwd)

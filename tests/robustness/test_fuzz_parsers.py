@@ -4,7 +4,6 @@ RASGAN_FUZZ_EXAMPLES=20000 tries so many inputs for each reader.
 """
 
 import base64
-import importlib.util
 import io
 import json
 import os
@@ -20,12 +19,12 @@ import trimesh
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import render_class_view
 from rasgan.data.meshes import read_mesh
 from rasgan.errors import UserError
 from rasgan.export.mesh_files import FORMATS, write_model
 from rasgan.export.surface import surface_mesh
 from rasgan.voxel_io import LARGEST_SIDE, count_shapes, read_voxels
-from tests.robustness import running
 
 EXAMPLES = int(os.environ.get("RASGAN_FUZZ_EXAMPLES", "120"))
 fuzz = settings(
@@ -278,23 +277,12 @@ def test_any_bytes_as_raw_give_a_cube_or_a_sentence(content):
 # --- the renderer, which looks for faces before it starts Blender
 
 
-@pytest.fixture(scope="module")
-def renderer():
-    before = sys.path.copy()
-    path = running.ROOT / "render" / "render_class_view.py"
-    spec = importlib.util.spec_from_file_location("render_class_view", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    sys.path[:] = before
-
-
-def test_any_model_has_faces_or_a_sentence_says_that_it_has_none(renderer):
+def test_any_model_has_faces_or_a_sentence_says_that_it_has_none():
     @fuzz
     @given(damaged(MESHES["obj"]) | st.binary(max_size=300))
     def attempt(content):
         told = []
-        has_faces = outcome(lambda path: renderer.has_faces(path, told.append), "x.obj", content)
+        has_faces = outcome(lambda path: render_class_view.has_faces(path, told.append), "x.obj", content)
         assert has_faces == any(line[:2] in (b"f ", b"f\t") for line in content.split(b"\n"))
         assert len(told) == (not has_faces)
 

@@ -13,7 +13,7 @@ import gc, sys
 from pathlib import Path
 import numpy as np, trimesh
 from rasgan.data.conversion import ConversionOptions, convert_mesh
-from rasgan.export.batch import read_grid
+from rasgan.export.batch import Shape
 from rasgan.export.plots import ScatterPlots
 from rasgan.export.mesh_files import FORMATS, write_model
 from rasgan.export.surface import surface_mesh
@@ -37,7 +37,7 @@ for number in range(1000):
     suffix = list(FORMATS)[number % len(FORMATS)]
     write_model(Path(f"out{suffix}"), *surface_mesh(occupied), 0.32)
     if number % 5 == 0:
-        plots.draw(Path("out.png"), read_grid(Path("ball.raw")))
+        plots.draw(Path("out.png"), Shape(Path("ball.raw")).read())
     if number in (199, 999):
         gc.collect()
         print(pages(), handles())

@@ -1,29 +1,48 @@
+"""GIFs: clean colors, whole files; films: order, timing, a camera that stands still, captions."""
+
 import numpy as np
 import pytest
-from PIL import Image, ImageSequence
+from PIL import Image
 
-from rasgan.export.gif import write_gif
+from rasgan.errors import UserError
+from rasgan.export.gif import draw_film, write_gif
 
 GREEN = (0, 200, 10)
 
 
 def read(path):
+    """Return the (f, h, w, 3) frames and how long each is shown, in milliseconds."""
+    frames, durations = [], []
     with Image.open(path) as film:
-        frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(film)]
-        return frames, film.info.get("loop")
+        for number in range(film.n_frames):
+            film.seek(number)
+            frames.append(np.asarray(film.convert("RGB")).astype(int))
+            durations.append(film.info["duration"])
+        assert film.info["loop"] == 0  # again and again
+    return np.array(frames), durations
 
 
-def test_few_colors_come_back_exactly(tmp_path, rng):
+@pytest.fixture
+def growing():
+    """Three towers in one place, each higher than the one before."""
+    grids = np.zeros((3, 16, 16, 16), bool)
+    for number in range(3):
+        grids[number, 5:9, : 4 * (number + 1), 5:9] = True
+    return grids
+
+
+# --- any frames
+
+
+def test_few_colors_and_the_durations_come_back(tmp_path, rng):
     colors = rng.integers(0, 256, (100, 3)).astype(np.uint8)
     frames = colors[rng.integers(0, 100, (3, 20, 30))]
     frames[:, :5] = 255
     write_gif(tmp_path / "film.gif", frames, [100, 200, 300])
-    came, loop = read(tmp_path / "film.gif")
-    assert loop == 0  # for ever
-    assert np.abs(np.array(came).astype(int) - frames).max() <= 4  # Pillow looks up six bits of a color
-    assert all((frame[:5] == 255).all() for frame in came)
-    with Image.open(tmp_path / "film.gif") as film:
-        assert [film.seek(i) or film.info["duration"] for i in range(3)] == [100, 200, 300]
+    came, durations = read(tmp_path / "film.gif")
+    assert durations == [100, 200, 300]
+    assert np.abs(came - frames).max() <= 4  # Pillow looks up six bits of a color
+    assert (came[:, :5] == 255).all()
 
 
 @pytest.mark.parametrize("background", [(255, 255, 255), (0, 0, 0), GREEN])
@@ -31,15 +50,14 @@ def test_the_background_stays_as_it_is_among_ten_thousand_near_colors(tmp_path, 
     frames = np.clip(np.array(background) + rng.integers(-15, 16, (4, 60, 60, 3)), 0, 255).astype(np.uint8)
     frames[:, :30] = background
     write_gif(tmp_path / "film.gif", list(frames), [50] * 4, background)
-    for frame, came in zip(frames, read(tmp_path / "film.gif")[0], strict=True):
-        assert (came[:30] == background).all()
-        assert np.abs(came.astype(int) - frame).mean() < 4
+    came, _ = read(tmp_path / "film.gif")
+    assert (came[:, :30] == background).all()
+    assert (np.abs(came - frames).mean(axis=(1, 2, 3)) < 4).all()
 
 
 def test_a_film_of_nothing_but_background(tmp_path):
-    frames = [np.full((8, 8, 3), GREEN, np.uint8)] * 2
-    write_gif(tmp_path / "film.gif", frames, [50, 50], GREEN)
-    assert (read(tmp_path / "film.gif")[0][0] == GREEN).all()
+    write_gif(tmp_path / "film.gif", [np.full((8, 8, 3), GREEN, np.uint8)] * 2, [50, 50], GREEN)
+    assert (read(tmp_path / "film.gif")[0] == GREEN).all()
 
 
 def test_what_does_not_move_has_the_same_color_in_every_frame(tmp_path, rng):
@@ -47,7 +65,7 @@ def test_what_does_not_move_has_the_same_color_in_every_frame(tmp_path, rng):
     frames[1:, :20] = frames[0, :20]
     write_gif(tmp_path / "film.gif", list(frames), [50] * 5)
     came, _ = read(tmp_path / "film.gif")
-    assert all((frame[:20] == came[0][:20]).all() for frame in came)
+    assert (came[:, :20] == came[0, :20]).all()
 
 
 def test_a_failed_write_leaves_the_old_film(tmp_path):
@@ -57,3 +75,48 @@ def test_a_failed_write_leaves_the_old_film(tmp_path):
         write_gif(tmp_path / "film.gif", frames, ["soon", "later"])
     assert (tmp_path / "film.gif").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["film.gif"]
+
+
+# --- films of shapes
+
+
+def test_the_camera_stands_still(tmp_path, growing):
+    draw_film(tmp_path / "film.gif", growing, ["a", "b", "c"], 120)
+    frames, durations = read(tmp_path / "film.gif")
+    assert durations == [120, 120, 2000]
+    clay = np.ptp(frames, axis=-1) > 50
+    tops, bottoms = zip(*[np.flatnonzero(rows)[[0, -1]] for rows in clay.any(axis=2)], strict=True)
+    assert len(set(bottoms)) == 1
+    step = 4 * 6 * 4 / 2  # voxels, pixels a voxel, scale, shrunk
+    assert -np.diff(tops) == pytest.approx(step, abs=1)
+
+
+def test_a_film_has_a_white_margin_and_its_captions_below(tmp_path, growing):
+    growing[0] = False
+    draw_film(tmp_path / "film.gif", growing, ["epoch 10", "", ""], 100)
+    frames, _ = read(tmp_path / "film.gif")
+    pictures, captions = frames[:, :-34], frames[:, -34:]
+    drawn = (pictures < 250).any(axis=(0, 3))
+    for axis in (0, 1):
+        assert np.flatnonzero(drawn.any(axis=1 - axis))[0] == pytest.approx(16, abs=1)
+    assert (pictures[0] == 255).all()
+    dark = (captions < 128).all(axis=3).sum(axis=(1, 2))
+    assert dark[0] > 50
+    assert dark[1:].tolist() == [0, 0]
+
+
+def test_a_film_of_empty_grids_is_white(tmp_path):
+    draw_film(tmp_path / "film.gif", np.zeros((2, 8, 8, 8), bool), ["a", "b"], 100)
+    frames, _ = read(tmp_path / "film.gif")
+    assert len(frames) == 2
+    assert (frames[:, :-34] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("grids", "says"),
+    [([np.ones((8, 8, 8), bool)], "two shapes"), ([np.ones((n, n, n), bool) for n in (8, 9)], "sizes")],
+)
+def test_what_makes_no_film_is_one_sentence(tmp_path, grids, says):
+    with pytest.raises(UserError, match=says):
+        draw_film(tmp_path / "film.gif", grids, ["a"] * len(grids), 100)
+    assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from rasgan.export.mesh_files import FORMATS, write_model
+from rasgan.export.mesh_files import FORMATS, write_model, write_obj
 from rasgan.export.surface import surface_mesh
 
 SUFFIXES = sorted(FORMATS)
@@ -16,7 +16,7 @@ SIDE = 5
 
 @pytest.fixture
 def bar():
-    """Give a grid with one bar: 1 voxel along axis 0, 3 along axis 1 (up), 2 along axis 2, in no middle."""
+    """A grid with one bar: 1 voxel along axis 0, 3 along axis 1 (up), 2 along axis 2, in no middle."""
     occupied = np.zeros((SIDE, SIDE, SIDE), bool)
     occupied[0, 1:4, 3:5] = True
     return occupied
@@ -76,6 +76,16 @@ def test_the_file_is_closed_wound_outwards_and_as_large_as_its_voxels(occupied, 
     assert mesh.is_winding_consistent
     meter = 1000 / FORMATS[suffix].millimeters
     assert mesh.volume == pytest.approx(occupied.sum() * meter**3, rel=1e-5)
+
+
+def test_the_numbers_of_an_obj_come_back(tmp_path, rng):
+    vertices, faces = rng.standard_normal((6_000, 3)), rng.integers(0, 6_000, (110_000, 3))
+    write_obj(tmp_path / "a.obj", vertices, faces)
+    lines = (tmp_path / "a.obj").read_text(encoding="ascii").splitlines()
+    read = [line.split() for line in lines]
+    assert np.array([row[1:] for row in read if row[0] == "v"], float) == pytest.approx(vertices, rel=1e-8)
+    assert np.array_equal(np.array([row[1:] for row in read if row[0] == "f"], int) - 1, faces)
+    assert len(lines) == 116_000
 
 
 def test_an_stl_is_closed_where_its_points_are_merged(bar, tmp_path):

@@ -2,7 +2,6 @@ import csv
 
 import numpy as np
 
-from rasgan.export.plots import smooth
 from rasgan.training.history import COLUMNS, FILES, History, Measurement, save_csv, save_history
 
 
@@ -51,22 +50,3 @@ def test_saved_values_are_the_originals_files(tmp_path):
     save_history(tmp_path, recorded(3))
     assert {path.name for path in tmp_path.iterdir()} == set(FILES.values())
     assert np.load(tmp_path / "track_g_loss.npy").tolist() == [2, 3, 4]
-
-
-def test_smoothing_keeps_a_cubic_up_to_its_ends():
-    x = np.linspace(-1, 1, 200)
-    cubic = 2 * x**3 - x**2 + 0.5
-    np.testing.assert_allclose(smooth(cubic), cubic, atol=1e-12)
-
-
-def test_smoothing_equals_a_least_squares_cubic_in_every_window(rng):
-    values = rng.normal(size=120)
-    offsets = np.arange(-25, 26)
-    fitted = [np.polynomial.Polynomial.fit(offsets, values[i - 25 : i + 26], 3)(0) for i in range(25, 95)]
-    np.testing.assert_allclose(smooth(values)[25:95], fitted)
-
-
-def test_fewer_points_than_the_window_come_back_as_they_are():
-    values = np.arange(50.0) % 7
-    np.testing.assert_array_equal(smooth(values), values)
-    assert not np.array_equal(smooth(np.arange(51.0) % 7), np.arange(51.0) % 7)

@@ -10,7 +10,7 @@ PICTURES = (".png", ".gif")
 
 
 def one_target(output: Path, suffix: str) -> Path:
-    """Return the picture of one model; `suffix` is ``.png`` or ``.gif``, and added where there is none."""
+    """Return the picture of one model: `output`, with `suffix` (``.png`` or ``.gif``) where it has none."""
     target = output if output.suffix else output.with_suffix(suffix)
     if target.suffix.lower() != suffix:
         kind = "a PNG" if suffix == ".png" else "a GIF with --turntable"
@@ -19,7 +19,7 @@ def one_target(output: Path, suffix: str) -> Path:
 
 
 def folder_targets(models: Sequence[Path], folder: Path, suffix: str) -> dict[Path, Path]:
-    """Return each of several models its picture in a folder, under the model's own name."""
+    """Map each of several models to its picture in a folder, which has the model's name."""
     if folder.suffix.lower() in PICTURES or folder.is_file():
         raise UserError(f"{folder}: there are several models, so give -o a folder for their pictures.")
     targets = {model: folder / f"{model.stem}{suffix}" for model in models}
@@ -32,7 +32,7 @@ def folder_targets(models: Sequence[Path], folder: Path, suffix: str) -> dict[Pa
 
 
 def run_targets(name: str, folder: Path | None, suffix: str) -> dict[Path, Path]:
-    """Return the models of a run, by epoch, their pictures: in `folder` or else the run's folder of renders.
+    """Map the models of a run, by epoch, to their pictures, in `folder` or else in the run's own for renders.
 
     The run is looked for in the current folder, or, where that has no runs, in the one above: the tutorial
     renders from the folder ``render``.

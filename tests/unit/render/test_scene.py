@@ -1,36 +1,22 @@
-"""The camera's mathematics, without Blender."""
-
-import importlib.util
-from pathlib import Path
+"""What scene.py computes without Blender: the camera, the lamp, colors."""
 
 import numpy as np
 import pytest
 
-SCENE = Path(__file__).parents[3] / "render" / "scene.py"
+import scene
+
 TARGET = np.array([0.3, -0.4, 0.2])
 
 
-@pytest.fixture(scope="module")
-def scene():
-    spec = importlib.util.spec_from_file_location("scene", SCENE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def camera(scene):
-    def place(azimuth=50.0, elevation=30.0, tilt=0.0, distance=2.0):
-        return np.array(scene.camera_matrix(TARGET, azimuth, elevation, tilt, distance))
-
-    return place
+def camera(azimuth=50.0, elevation=30.0, tilt=0.0, distance=2.0):
+    return np.array(scene.camera_matrix(TARGET, azimuth, elevation, tilt, distance))
 
 
 ANGLES = [(0, 0, 0), (50, 30, 0), (-140, -20, 35), (10, 90, 0), (200, -90, 15), (400, 30, -725)]
 
 
 @pytest.mark.parametrize(("azimuth", "elevation", "tilt"), ANGLES)
-def test_the_camera_is_a_rotation_at_the_distance_and_looks_at_the_target(camera, azimuth, elevation, tilt):
+def test_the_camera_is_a_rotation_at_the_distance_and_looks_at_the_target(azimuth, elevation, tilt):
     matrix = camera(azimuth, elevation, tilt, 1.7)
     rotation, position = matrix[:3, :3], matrix[:3, 3]
     assert rotation.T @ rotation == pytest.approx(np.eye(3))
@@ -39,39 +25,39 @@ def test_the_camera_is_a_rotation_at_the_distance_and_looks_at_the_target(camera
     assert matrix[3] == pytest.approx([0, 0, 0, 1])
 
 
-def test_azimuth_goes_from_x_to_y_and_elevation_up(camera):
+def test_azimuth_goes_from_x_to_y_and_elevation_up():
     assert camera(0, 0)[:3, 3] - TARGET == pytest.approx([2, 0, 0])
     assert camera(90, 0)[:3, 3] - TARGET == pytest.approx([0, 2, 0])
     assert camera(90, 90)[:3, 3] - TARGET == pytest.approx([0, 0, 2])
 
 
 @pytest.mark.parametrize("azimuth", [0, 50, 180, 275])
-def test_without_tilt_the_horizon_is_level_and_up_is_up(camera, azimuth):
+def test_without_tilt_the_horizon_is_level_and_up_is_up(azimuth):
     matrix = camera(azimuth, 30)
     assert matrix[2, 0] == pytest.approx(0)
     assert matrix[2, 1] > 0
 
 
-def test_positive_tilt_turns_the_picture_clockwise(camera):
+def test_positive_tilt_turns_the_picture_clockwise():
     matrix = camera(tilt=30)
     right_of_up = matrix[:3, :3].T @ [0, 0, 1]  # the world's up as the camera sees it: right, up, back
     assert right_of_up[0] > 0
 
 
-def test_turning_round_fully_changes_nothing(camera):
+def test_turning_round_fully_changes_nothing():
     assert camera(50, 30, 10) == pytest.approx(camera(410, 390, 370))
 
 
 @pytest.mark.parametrize("angle", [0, 90, -37.5, 360])
-def test_the_lamp_turns_with_the_camera(scene, camera, angle):
+def test_the_lamp_turns_with_the_camera(angle):
     before, after = camera(azimuth=50)[:3, 3], camera(azimuth=50 + angle)[:3, 3]
     assert scene.turned(before, TARGET, angle) == pytest.approx(after)
 
 
 @pytest.mark.parametrize(("shown", "light"), [(0, 0), (1, 1), (0.5, 0.2140411), (0.04, 0.00309598)])
-def test_display_values_become_linear_light(scene, shown, light):
+def test_display_values_become_linear_light(shown, light):
     assert scene.linear_from_srgb(shown) == pytest.approx(light, abs=1e-6)
 
 
-def test_the_default_color_is_a_clay_of_four_fifths(scene):
+def test_the_default_color_is_a_clay_of_four_fifths():
     assert scene.linear_from_srgb(0xE7 / 255) == pytest.approx(0.8, abs=0.005)

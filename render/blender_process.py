@@ -1,4 +1,4 @@
-"""Starts Blender, or a Python with Blender's module ``bpy``, on scene.py and hands out what it renders."""
+"""Starts Blender, or a Python with Blender's module ``bpy``, on scene.py and yields what it renders."""
 
 import contextlib
 import json
@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rasgan.errors import UserError
-from render.pictures import is_picture
+from view_pictures import is_picture
 
 SCENE = Path(__file__).resolve().with_name("scene.py")
 SCENE_FAILED = 9
 """Blender's exit code when the scene raises; without asking for one that would be 0."""
 REPORT = "render_class_view: "
-"""Begins the lines by which the scene tells how far it is, among all that Blender prints."""
+"""Begins the lines in which scene.py reports a picture, among all that Blender prints."""
 ANSWER_TIMEOUT_S = 120
 HAS_BPY = "import importlib.util, sys; sys.exit(importlib.util.find_spec('bpy') is None)"
 
@@ -35,7 +35,7 @@ def find_program(name: str) -> str:
 
 
 def scene_command(program: str) -> list[str]:
-    """Return the command that runs scene.py in `program`, which is asked what it is; the job's path follows.
+    """Return the command that runs scene.py in `program`; the path of the job is to be added.
 
     Raises
     ------
@@ -54,98 +54,81 @@ def scene_command(program: str) -> list[str]:
 
 
 def render(
-    command: list[str],
-    models: Sequence[Path],
-    azimuths: Sequence[float],
-    options: dict,
-    step: Callable[[], object],
+    command: list[str], models: Sequence[Path], job: dict, step: Callable[[], object]
 ) -> Iterator[tuple[int, list[Path] | str]]:
     """Render every model from every azimuth in one start of a program.
 
     Parameters
     ----------
     command : list of str
-        As `scene_command` gives it.
-    models : paths
+        As `scene_command` returns it.
+    models : sequence of Path
         The .obj files.
-    azimuths : floats
-        Degrees.
-    options : dict
-        What else scene.py reads, the same for all.
+    job : dict
+        What scene.py reads, the same for all models; ``azimuths`` and ``size`` among it.
     step : callable
         Called after every picture.
 
     Yields
     ------
     index, result : int, list of Path or str
-        As each model is finished: its pictures in the order of `azimuths`, which last until the next one is
-        asked for; or the sentence that says why there are none.
+        As each model is finished: its pictures in the order of the azimuths, which last until the next one
+        is asked for; or the sentence that says why there are none.
 
     Raises
     ------
     UserError
         If the program ends early or does not write its pictures.
     """
-    with tempfile.TemporaryDirectory(prefix="render-") as name:
-        # Blender expands some characters of a path, braces among them, so it renders to plain names.
-        folder = Path(name)
-        pictures = [
-            [folder / f"{model}-{view}.png" for view in range(len(azimuths))] for model in range(len(models))
-        ]
-        job = folder / "job.json"
-        work = {
-            "models": [
-                {"file": str(model.resolve()), "pictures": [str(path) for path in paths]}
-                for model, paths in zip(models, pictures, strict=True)
-            ],
-            "azimuths": list(azimuths),
-            "report": REPORT,
-            **options,
-        }
-        job.write_text(json.dumps(work), encoding="utf-8")
+    last_lines = deque(maxlen=5)
+    finished = code = 0
+    with tempfile.TemporaryDirectory(prefix="render-") as folder:
+        path, pictures = _write_job(Path(folder), models, job)
         # ASCII only: a path in any script survives any locale.
-        with _started([*command, json.dumps(str(job), ensure_ascii=True)]) as process:
-            last = deque(maxlen=5)
-            finished = code = 0
-            for report in _reports(process.stdout, last):
-                model, view = report["model"], report["view"]
+        with _started([*command, json.dumps(str(path), ensure_ascii=True)]) as process:
+            for model, view in _reports(process.stdout, last_lines):
                 if view is None:
                     finished += 1
-                    yield model, f"{models[model]}: Blender could not render it.{_quote(last)}"
+                    yield model, f"{models[model]}: Blender could not render it.{_quote(last_lines)}"
                     continue
-                if not is_picture(pictures[model][view], options["size"]):
+                if not is_picture(pictures[model][view], job["size"]):
                     break
                 step()
-                if view == len(azimuths) - 1:
+                if view == len(pictures[model]) - 1:
                     finished += 1
                     yield model, pictures[model]
-                    for path in pictures[model]:
-                        path.unlink()
+                    for picture in pictures[model]:
+                        picture.unlink()
             else:
                 code = process.wait()
-        if finished == len(models):
-            return
+    if finished < len(models):
         problem = f"ended with exit code {code}" if code else "ended without writing the picture"
         done = f" after {finished} of {len(models)} models" if len(models) > 1 else ""
         raise UserError(
             f"{command[0]}: {problem}{done}; is it Blender 3.3 or later, or a Python with such a bpy?"
-            f"{_quote(last)}"
+            f"{_quote(last_lines)}"
         )
 
 
+def _write_job(folder: Path, models: Sequence[Path], job: dict) -> tuple[Path, list[list[Path]]]:
+    """Write what scene.py is to do; return that file, and where each model's pictures will be."""
+    # Blender expands some characters of a path, braces among them, so it renders to plain names.
+    views = range(len(job["azimuths"]))
+    pictures = [[folder / f"{model}-{view}.png" for view in views] for model in range(len(models))]
+    work = [
+        {"file": str(model.resolve()), "pictures": [str(path) for path in paths]}
+        for model, paths in zip(models, pictures, strict=True)
+    ]
+    path = folder / "job.json"
+    path.write_text(json.dumps({"models": work, "report": REPORT, **job}), encoding="utf-8")
+    return path, pictures
+
+
 def _ask(program: str, *arguments: str) -> subprocess.CompletedProcess:
-    """Run a program that ends at once and take what it prints."""
+    """Run a program that ends at once and return what it printed."""
     try:
         return subprocess.run(  # noqa: S603 - an argument list
-            [program, *arguments],
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            timeout=ANSWER_TIMEOUT_S,
-            check=False,
+            [program, *arguments], **_piped(), timeout=ANSWER_TIMEOUT_S, check=False
         )
     except OSError as error:
         raise UserError(
@@ -157,34 +140,33 @@ def _ask(program: str, *arguments: str) -> subprocess.CompletedProcess:
 
 @contextlib.contextmanager
 def _started(command: list[str]) -> Iterator[subprocess.Popen]:
-    """Start a program, its output in one pipe; it is ended with the block, Ctrl-C included."""
-    process = subprocess.Popen(  # noqa: S603 - an argument list
-        command,
-        env=_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-    )
-    with process:
+    """Start a program; it is ended with the block, Ctrl-C included."""
+    with subprocess.Popen(command, **_piped()) as process:  # noqa: S603 - an argument list
         try:
             yield process
         finally:
             process.kill()
 
 
-def _environment() -> dict[str, str]:
-    """Return the environment for Blender's Python, which must see none of our Python's modules."""
+def _piped() -> dict:
+    """Return how a program is started: its output in one pipe, without the settings of our Python."""
     ours = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    return {**ours, "PYTHONUTF8": "1"}  # so that it can print any path, also on Windows
+    return {
+        "env": {**ours, "PYTHONUTF8": "1"},  # so that it can print any path, also on Windows
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+        "encoding": "utf-8",
+        "errors": "replace",
+    }
 
 
-def _reports(lines: Iterable[str], last: deque[str]) -> Iterator[dict]:
-    """Pick the scene's reports from what the program prints; keep in `last` what else it printed last."""
+def _reports(lines: Iterable[str], last: deque[str]) -> Iterator[tuple[int, int | None]]:
+    """Yield the model and view of each of the scene's reports; keep in `last` what else was printed last."""
     for line in lines:
         if line.startswith(REPORT):
-            yield json.loads(line.removeprefix(REPORT))
+            report = json.loads(line.removeprefix(REPORT))
+            yield report["model"], report["view"]
         elif line.strip():
             last.append(line.strip())
 

@@ -1,4 +1,4 @@
-"""Checks rendered pictures, and writes them as they are, on a flat background, or as a turning GIF."""
+"""Checks rendered pictures and writes them: as they are, on a flat background, or as a turning GIF."""
 
 import shutil
 import struct
@@ -15,7 +15,7 @@ Color = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 
 TURN_MS = 4000
-"""How long a turntable takes for one turn."""
+"""Duration of one turn."""
 
 
 def is_picture(path: Path, size: int) -> bool:

@@ -1,1 +1,0 @@
-"""Rendering through Blender."""

@@ -1,0 +1,50 @@
+"""Meshes of single shapes: place, handedness, cubes; tests/properties has what holds for every grid."""
+
+import numpy as np
+import pytest
+import trimesh
+
+from rasgan.export.surface import cubes_mesh, surface_mesh
+
+
+@pytest.mark.parametrize("function", [surface_mesh, cubes_mesh])
+def test_other_than_three_axes_are_refused_with_the_shape(function):
+    with pytest.raises(ValueError, match=r"\(1, 4, 4, 4\)"):
+        function(np.zeros((1, 4, 4, 4)))
+
+
+def test_one_voxel_is_a_cube_of_8_vertices_and_12_faces_with_axis_0_reversed():
+    occupied = np.zeros((64, 64, 64), bool)
+    occupied[3, 40, 5] = True
+    vertices, faces = surface_mesh(occupied)
+    assert vertices.shape == (8, 3)
+    assert faces.shape == (12, 3)
+    assert vertices.min(axis=0) == pytest.approx([0.60, 0.40, 0.05])
+    assert vertices.max(axis=0) == pytest.approx([0.61, 0.41, 0.06])
+    mesh = trimesh.Trimesh(vertices, faces, process=False)
+    assert mesh.is_watertight
+    assert mesh.volume == pytest.approx(0.01**3)
+
+
+def test_nothing_has_no_mesh():
+    for vertices, faces in (surface_mesh(np.zeros((3, 3, 3), bool)), cubes_mesh(np.zeros((3, 3, 3)))):
+        assert vertices.shape == faces.shape == (0, 3)
+
+
+def test_cubes_are_separate_closed_and_in_array_order():
+    scores = np.zeros((4, 4, 4))
+    scores[0, 1, 2] = scores[1, 1, 2] = 1
+    vertices, faces = cubes_mesh(scores, edge=0.5)
+    mesh = trimesh.Trimesh(vertices, faces, process=False)
+    assert vertices.shape == (16, 3)
+    assert faces.shape == (24, 3)
+    assert vertices.min(axis=0) == pytest.approx([0, 0.5, 1.0])
+    assert vertices.max(axis=0) == pytest.approx([1.0, 1.0, 1.5])
+    assert len(mesh.split()) == 2
+    assert mesh.is_watertight
+    assert mesh.volume == pytest.approx(2 * 0.5**3)
+
+
+def test_cubes_leave_out_the_inside():
+    _, faces = cubes_mesh(np.ones((5, 5, 5)))
+    assert len(faces) == 12 * (5**3 - 3**3)
