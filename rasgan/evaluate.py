@@ -11,16 +11,16 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from rasgan import cli, metrics
 from rasgan.errors import UserError
 from rasgan.export.batch import Shape, folder_grids, shapes_in
 from rasgan.files import atomic_path
-from rasgan.generate import open_run
+from rasgan.generate import bar, open_run
 from rasgan.metrics import GENERATED, REFERENCE, TRAINING
 from rasgan.networks import Generator
 from rasgan.runs import pretrained_names
@@ -233,7 +233,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def generate_occupied(generator: Generator, seed: int, count: int) -> np.ndarray:
     """Generate shapes: (count, n, n, n) bool; the scores of one shape at a time are held in memory."""
-    return np.concatenate([is_occupied(decode(generator, z)) for z in _bar(latents(seed, count).split(1))])
+    return np.concatenate([is_occupied(decode(generator, z)) for z in bar(latents(seed, count).split(1))])
 
 
 def _score(
@@ -247,12 +247,7 @@ def _score(
         training = read_folder(args.train, resolution=resolution)
         chosen = choose(args.seed, 2, available[TRAINING], count)
     static = metrics.static_noise(reference, rng_for(args.seed, STATIC))
-    return metrics.score_sets(generated, reference, training, chosen, static, _bar)
-
-
-def _bar(items: Iterable) -> tqdm:
-    """Wrap `items` in a progress bar, where stderr is a terminal."""
-    return tqdm(items, leave=False, disable=None)
+    return metrics.score_sets(generated, reference, training, chosen, static, partial(bar, what="sets"))
 
 
 def report(told: dict) -> str:

@@ -51,7 +51,7 @@ def _save_npy(path: Path, array: np.ndarray) -> None:
 def save_meshes(paths: Sequence[Path], grids: Sequence[np.ndarray]) -> int:
     """Write the closed surface of each shape as .obj; return how many were empty and have none."""
     empty = 0
-    for path, grid in zip(_bar(paths, "meshes"), grids, strict=True):
+    for path, grid in zip(bar(paths, "meshes"), grids, strict=True):
         occupied = is_occupied(grid)
         if occupied.any():
             write_obj(path.with_suffix(".obj"), *surface_mesh(occupied))
@@ -85,8 +85,8 @@ def open_run(
         raise UserError(f"{error} -le EPOCH takes another checkpoint.") from error
 
 
-def _bar(items: Iterable, what: str = "shapes") -> tqdm:
-    """Wrap `items` in a progress bar, where stderr is a terminal."""
+def bar(items: Iterable, what: str = "shapes") -> tqdm:
+    """Wrap `items` in a progress bar, which shows only where stderr is a terminal."""
     return tqdm(items, desc=what, leave=False, disable=None)
 
 
@@ -171,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def write_shapes(args: argparse.Namespace, generator: Generator, count: int, folder: Path) -> None:
     """Generate independent shapes: a grid and a mesh of each, and a sheet of all."""
     seed = SEED if args.seed is None else args.seed
-    grids = generate(generator, seed, count, args.truncation, _bar)
+    grids = generate(generator, seed, count, args.truncation, bar)
     paths = save_shapes(folder, grids, seed, args.truncation)
     sheet = folder / f"seed{seed}{_truncated(args.truncation)}.png"
     save_sheet(sheet, grids[:MOST_ON_SHEET])
@@ -185,12 +185,12 @@ def write_shapes(args: argparse.Namespace, generator: Generator, count: int, fol
 def write_film(args: argparse.Namespace, generator: Generator, count: int, folder: Path) -> None:
     """Generate the shapes between two seeds: a batch of all of them and a film."""
     first, last = args.interpolate
-    grids = interpolate(generator, first, last, count, args.truncation, _bar)
+    grids = interpolate(generator, first, last, count, args.truncation, bar)
     name = f"seed{first}-to-{last}{_truncated(args.truncation)}"
     batch, film = folder / f"{name}.npy", folder / f"{name}.gif"
     _save_npy(batch, grids)
     captions = [f"seed {first} to {last}: {share:.0%}" for share in np.linspace(0, 1, count)]
-    draw_film(film, _bar(is_occupied(grids), "frames"), captions, FRAME_MS)
+    draw_film(film, bar(is_occupied(grids), "frames"), captions, FRAME_MS)
     cli.say(f"Film in {film}, its shapes in {batch}")
 
 

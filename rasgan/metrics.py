@@ -421,21 +421,20 @@ def score_sets(
 
     Parameters
     ----------
-    generated, reference : (N, n, n, n) bool arrays
+    generated, reference, static : (N, n, n, n) bool arrays
+        `static` is noise, as `static_noise` makes it; without it and `training` their rows are left out.
     training : (T, n, n, n) bool array, optional
         All of the training set. Without it, neighbors are looked for in the reference.
     chosen : (N,) int array
         The training shapes that are scored.
-    static : (N, n, n, n) bool array, optional
-        Noise to be scored, as `static_noise` makes it.
     progress : callable, optional
         Wraps the list of the sets, to show how far the work has come.
 
     Returns
     -------
     rows : dict of dict
-        Of each set that is there, by its name: `reference_scores` (but not of the reference itself),
-        ``diversity``, `neighbor_scores` and `shape_statistics`. A shape is not its own neighbor.
+        Of each set, by its name: `reference_scores` (but not of the reference itself), ``diversity``,
+        `neighbor_scores` and `shape_statistics`. A shape is not its own neighbor.
     """
     sets = {GENERATED: generated}
     if training is not None:

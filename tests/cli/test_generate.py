@@ -116,13 +116,9 @@ def test_an_interpolation_film_has_a_frame_for_every_step(run, half_full):
 @pytest.mark.parametrize(
     "options",
     [
-        ["--interpolate", "3"],
         ["--interpolate", "3", "8", "--count", "2"],
         ["--interpolate", "3", "8", "--seed", "0"],
-        ["--interpolate", "3", "8", "--steps", "1"],
         ["--steps", "5"],
-        ["--truncation", "0"],
-        ["--truncation", "1.1"],
     ],
 )
 def test_options_that_do_not_go_together_are_wrong_usage(options):

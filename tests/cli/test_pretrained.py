@@ -87,22 +87,6 @@ def test_what_cannot_be_a_model_is_refused(options, code, said, box, capsys):
     assert not box.exists()
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["--pretrained", "tables"],
-        ["--pretrained", "chairs", "-n", "run"],
-        ["--pretrained", "chairs", "-le", "3"],
-        [],
-    ],
-)
-def test_contradictions_are_refused(options):
-    for module, more in ((generate, []), (evaluate, ["--reference", "data"])):
-        with pytest.raises(SystemExit) as end:
-            module.main([*options, *more])
-        assert end.value.code == 2
-
-
 def test_the_chairs_in_the_box_are_chairs_small_and_various():
     (path,) = (runs.PRETRAINED / "chairs").glob("*.pt")
     assert path.stat().st_size < 10e6

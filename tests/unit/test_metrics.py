@@ -16,7 +16,6 @@ from rasgan.metrics import (
     distance_transforms,
     diversity,
     iou_distances,
-    leave_out_self,
     minimum_matching_distance,
     nearest_neighbor_accuracy,
     neighbor_scores,
@@ -89,20 +88,6 @@ def test_transforms_reach_from_corner_to_corner_of_fine_grids():
     shape = np.zeros((1, 130, 130, 130), dtype=bool)  # beyond 16 bits
     shape[0, 0, 0, 0] = True
     assert distance_transforms(shape)[0, -1, -1, -1] == 3 * 129**2
-
-
-def test_chamfer_of_two_single_voxels_is_twice_their_squared_distance():
-    a, b = np.zeros((2, 1, 8, 8, 8), dtype=bool)
-    a[0, 1, 2, 3] = b[0, 4, 2, 7] = True  # 3 and 4 apart: 5
-    assert chamfer_distances(distance_transforms(a), distance_transforms(b))[0, 0] == 2 * 25 / 8**2
-
-
-def test_chamfer_averages_over_each_surface_on_its_own():
-    a, b = np.zeros((2, 1, 8, 8, 8), dtype=bool)
-    a[0, 0, 0, 0] = b[0, 0, 0, 0] = b[0, 0, 0, 2] = True
-    expected = (0 + (0 + 4) / 2) / 8**2
-    assert chamfer_distances(distance_transforms(a), distance_transforms(b))[0, 0] == expected
-    assert chamfer_distances(distance_transforms(b), distance_transforms(a))[0, 0] == expected
 
 
 @given(a=sets(), b=sets())
@@ -235,13 +220,6 @@ def test_neighbors_by_hand():
         "copies": 0.25,
         "near_copies": 0.5,
     }
-
-
-def test_a_shape_of_the_training_set_is_not_its_own_neighbor():
-    distances = np.array([[3.0, 0, 5], [0, 2, 1]])  # of the shapes 1 and 0
-    left = leave_out_self(distances, of=np.array([1, 0]))
-    np.testing.assert_array_equal(left.min(axis=1), [3, 1])
-    np.testing.assert_array_equal(distances.min(axis=1), 0)
 
 
 def test_pieces_that_touch_at_an_edge_are_two():
