@@ -116,7 +116,7 @@ def count_folder(folder: Path) -> int:
 
 
 def table(rows: dict[str, dict[str, float]], columns: Iterable[tuple[str, str, str]]) -> str:
-    """Lay out those rows that have the columns (heading, score, format), aligned."""
+    """Write those rows that have the columns (heading, score, format) as aligned text."""
     columns = list(columns)
     cells = [["", *(heading for heading, _, _ in columns)]]
     for name, row in rows.items():
@@ -251,7 +251,7 @@ def _score(
 
 
 def report(told: dict) -> str:
-    """Lay out for a reader what the JSON file holds."""
+    """Write as text for a reader what the JSON file holds."""
     available, count, training = told["available"], told["count"], told["train"]
     lines = [
         f"Generated: {told['generated']}; every set has {count} shapes at {told['resolution']}³, "

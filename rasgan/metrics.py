@@ -210,7 +210,7 @@ def minimum_matching_distance(distances: np.ndarray) -> float:
 def nearest_neighbor_accuracy(
     within: np.ndarray, distances: np.ndarray, within_reference: np.ndarray
 ) -> tuple[float, float]:
-    """Tell two sets of equal size apart by nearest neighbors, and return the shares that are right.
+    """Measure in how many cases the nearest neighbor tells from which of two sets of equal size a shape is.
 
     Each shape of the union is taken for one of the set that its nearest other shape is from. The mean of both
     shares is the 1-nearest-neighbor accuracy (1-NNA). At 0.5, the best, the sets cannot be told apart.

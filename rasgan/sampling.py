@@ -28,7 +28,7 @@ def latents(seed: int, count: int) -> Tensor:
 
 
 def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Go from one vector to another along an arc: spherical interpolation.
+    """Interpolate between two vectors along an arc: spherical interpolation.
 
     The direction turns evenly from that of `a` to that of `b`, and the length changes evenly. Normal noise
     of many dimensions lies close to a sphere, so all points of the arc are as likely as its ends; those of a

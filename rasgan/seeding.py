@@ -20,7 +20,7 @@ def fresh_seed() -> int:
 
 
 def rng_for(seed: int, purpose: int, index: int = 0) -> np.random.Generator:
-    """Return the generator for one purpose at one place: an epoch, a step, a shape."""
+    """Return the random generator for one purpose at one place: an epoch, a step, a shape."""
     return np.random.default_rng([seed, purpose, index])
 
 

@@ -99,7 +99,7 @@ def cells(seeds: int) -> list[Cell]:
 
 
 def table(rows: Iterable[dict]) -> str:
-    """Lay out methods by their means over the seeds, the data's own shapes in the last row of each set."""
+    """Write the means over the seeds of each method; the data's own shapes are the last row of each set."""
     lines = [
         "| data | method | runs | stable | steps | D trained | "
         + " | ".join(name for name, _ in SCORES)
