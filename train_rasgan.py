@@ -69,7 +69,6 @@ ADVICE = {
     "processes": "Start torchrun with --nproc_per_node={}.",
     "rates": "Leave out -glr and -dlr, or leave the schedule by --schedule none.",
     "resolution": "Convert the meshes again with --resolution, or train with the --resolution of the grids.",
-    "run name": "Choose another --name.",
     "stop_ratio": "Leave --stop-ratio out, or add --gate.",
     "tensorboard": 'For --tensorboard, type: python -m pip install -e ".[tensorboard]"',
 }

@@ -1,19 +1,25 @@
-"""The demo: from nothing to a sheet of generated chairs in minutes on a CPU."""
+"""The demo: from nothing to a sheet of generated chairs in minutes on a CPU.
+
+Example::
+
+    python -m rasgan.demo
+"""
 
 import functools
+import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
+from rasgan import cli
 from rasgan.data import conversion
 from rasgan.data.sample_chairs import TEST, TRAIN, write_sample_set
 from rasgan.errors import UserError
-from rasgan.export import plots
 from rasgan.export.mesh_files import write_obj
 from rasgan.export.surface import surface_mesh
-from rasgan.generate import save_shapes
+from rasgan.generate import save_shapes, save_sheet
 from rasgan.runs import RunFolder
 from rasgan.sampling import generate, load_generator
 from rasgan.voxels import is_occupied
@@ -35,7 +41,7 @@ Say = Callable[[str], None]
 
 
 def fill_in(args: Namespace) -> None:
-    """Return every option that the user left out the demo's value."""
+    """Set every option that the user left out to the demo's value."""
     for name, value in PRESETS.items():
         if getattr(args, name, None) is None:
             setattr(args, name, value)
@@ -65,12 +71,12 @@ def prepare(say: Say) -> None:
 
 
 def finish(run: RunFolder, say: Say) -> None:
-    """Generate chairs from the trained network, draw and export them, and say where everything lies."""
+    """Generate chairs from the trained network, draw and export them, and report where everything lies."""
     generator, position = load_generator(run.checkpoints)
     grids = generate(generator, seed=0, count=SHOWN)
     paths = save_shapes(run.generated(position), grids, seed=0)
     sheet = run.savepoints / "chairs.png"
-    plots.contact_sheet(sheet, grids)
+    save_sheet(sheet, grids)
     fullest = max(range(SHOWN), key=lambda i: is_occupied(grids[i]).sum())
     model = run.models / f"{paths[fullest].stem}.obj"
     write_obj(model, *surface_mesh(is_occupied(grids[fullest])))
@@ -78,7 +84,7 @@ def finish(run: RunFolder, say: Say) -> None:
         f"""
 Done. Look at
   {sheet}  {SHOWN} chairs that the network made up
-  {run.plots / f"{position}.png"}  the losses of both players
+  {run.plots / f"{position}.png"}  the losses of both networks
   {run.graphs}  one chair every few epochs as a 3D graph
   {paths[0].parent}  the chairs as .npy
   {model}  one of them for a 3D program
@@ -90,3 +96,21 @@ Next, type
 and, for the tutorial's own training at 64³ (a GPU is needed)
   python train_rasgan.py -n chair-1 -d {SAMPLE_SET / "chair" / "train"} -v {SAMPLE_SET / "chair" / "test"}"""
     )
+
+
+@cli.ends_cleanly
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``train_rasgan.py --demo`` with the options of `argv`."""
+    try:
+        import train_rasgan  # a script beside the package, which an installed package leaves behind
+    except ModuleNotFoundError as error:
+        if error.name != "train_rasgan":
+            raise
+        raise UserError(
+            "the demo trains by train_rasgan.py, which is not here: type this in the folder of the project."
+        ) from error
+    return train_rasgan.main(["--demo", *(sys.argv[1:] if argv is None else argv)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

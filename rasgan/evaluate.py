@@ -11,23 +11,24 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from rasgan import cli, metrics, seeding
+from rasgan import cli, metrics
 from rasgan.errors import UserError
 from rasgan.export.batch import Shape, folder_grids, shapes_in
 from rasgan.files import atomic_path
-from rasgan.metrics import ShapeSet, iou_distances, leave_out_self
-from rasgan.runs import RunFolder, pretrained_names, pretrained_run
-from rasgan.sampling import decode, latents, load_generator
+from rasgan.generate import bar, open_run
+from rasgan.metrics import GENERATED, REFERENCE, TRAINING
+from rasgan.networks import Generator
+from rasgan.runs import pretrained_names
+from rasgan.sampling import decode, latents
+from rasgan.seeding import STATIC, choose, rng_for
 from rasgan.voxels import OCCUPIED_ABOVE, is_occupied, max_pool
 
 SEED = 0
-GENERATED, TRAIN, NOISE, REFERENCE = "generated", "training set", "noise", "reference"
 AGAINST_REFERENCE = (
     ("COV IoU", "coverage_iou", "{:.3f}"),
     ("COV CD", "coverage_chamfer", "{:.3f}"),
@@ -67,70 +68,6 @@ nearest, minimum   IoU distance to the nearest {training} shape, mean and least
 copies, near       share of shapes at 0 and at most {near} from a {training} shape; many mean copying
 piece              mean share of voxels in the largest piece
 empty, voxels      share of empty grids; mean number of occupied voxels"""
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The sets of one evaluation, all of one resolution, and where they came from."""
-
-    generated: np.ndarray  # (N, n, n, n) bool
-    reference: np.ndarray  # (N, n, n, n) bool
-    training: np.ndarray | None  # (T, n, n, n) bool: all of it
-    chosen: np.ndarray | None  # (N,) int: the training shapes that are scored
-
-
-def choose(available: int, count: int, seed: int, purpose: int) -> np.ndarray:
-    """Draw `count` of `available` indices at random, the same for the same seed, in their order."""
-    rng = seeding.rng_for(seed, seeding.CHOSEN, purpose)
-    return np.sort(rng.choice(available, count, replace=False))
-
-
-def noise(reference: np.ndarray, seed: int) -> np.ndarray:
-    """Make as many shapes whose voxels are occupied independently, with the reference's mean occupancy."""
-    rng = seeding.rng_for(seed, seeding.STATIC)
-    share = reference.mean()
-    made = np.empty(reference.shape, dtype=bool)
-    for shape in made:
-        shape[...] = rng.random(shape.shape, dtype=np.float32) < share
-    return made
-
-
-def evaluate(sources: Sources, seed: int = SEED) -> dict[str, dict[str, float]]:
-    """Score the generated shapes and, beside them, what is known: training set, noise, reference.
-
-    Returns
-    -------
-    rows : dict of dict
-        Of each set what `rasgan.metrics` finds: `scores` (not of the reference, which they compare with),
-        ``diversity``, `neighbors` and `looks`. The training set's row is there only where one is given.
-        Without one, neighbors are looked for in the reference. A set's own shapes are not neighbors of
-        themselves.
-    """
-    reference = ShapeSet(sources.reference)
-    has_training = sources.training is not None
-    known = sources.training if has_training else sources.reference
-    sets = {GENERATED: sources.generated}
-    if has_training:
-        sets[TRAIN] = sources.training[sources.chosen]
-    sets[NOISE] = noise(sources.reference, seed)
-    rows = {}
-    for name, occupied in sets.items():
-        shapes = ShapeSet(occupied)
-        distances = iou_distances(occupied, known)
-        if name == TRAIN:
-            distances = leave_out_self(distances, sources.chosen)
-        rows[name] = {**metrics.scores(shapes, reference), **_alone(shapes, distances)}
-    distances = iou_distances(sources.reference, known) if has_training else leave_out_self(reference.iou)
-    rows[REFERENCE] = _alone(reference, distances)
-    return rows
-
-
-def _alone(shapes: ShapeSet, distances: np.ndarray) -> dict[str, float]:
-    return {
-        "diversity": metrics.mean_distance(shapes.iou),
-        **metrics.neighbors(distances),
-        **metrics.looks(shapes.occupied),
-    }
 
 
 def read_folder(folder: Path, indices: np.ndarray | None = None, resolution: int | None = None) -> np.ndarray:
@@ -179,7 +116,7 @@ def count_folder(folder: Path) -> int:
 
 
 def table(rows: dict[str, dict[str, float]], columns: Iterable[tuple[str, str, str]]) -> str:
-    """Lay out those rows that have the columns (heading, score, format), aligned."""
+    """Write those rows that have the columns (heading, score, format) as aligned text."""
     columns = list(columns)
     cells = [["", *(heading for heading, _, _ in columns)]]
     for name, row in rows.items():
@@ -232,7 +169,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--count",
-        type=_at_least_two,
+        type=cli.number(int, at_least=2),
         help="shapes of each set, drawn at random from larger ones (default: as many as the smallest has)",
     )
     parser.add_argument(
@@ -245,13 +182,6 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _at_least_two(text: str) -> int:
-    number = int(text)
-    if number < 2:
-        raise argparse.ArgumentTypeError(f"must be at least 2: {text}")
-    return number
-
-
 @cli.ends_cleanly
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table and write the JSON file."""
@@ -261,81 +191,78 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("give either -n RUN, --pretrained NAME or a folder of shapes")
     if args.load_epoch is not None and args.name is None:
         parser.error("-le goes with -n RUN")
-    folders = {GENERATED: args.generated, REFERENCE: args.reference, TRAIN: args.train}
+    folders = {GENERATED: args.generated, REFERENCE: args.reference, TRAINING: args.train}
     available = {name: count_folder(folder) for name, folder in folders.items() if folder is not None}
     count = min([*available.values(), *([args.count] if args.count else [])])
-    source, generated, target = _generated(args, count, available)
-    resolution = generated.shape[-1]
-    indices = choose(available[REFERENCE], count, args.seed, 1)
-    sources = Sources(
-        generated=generated,
-        reference=read_folder(args.reference, indices, resolution),
-        training=read_folder(args.train, resolution=resolution) if args.train else None,
-        chosen=choose(available[TRAIN], count, args.seed, 2) if args.train else None,
-    )
-    rows = evaluate(sources, args.seed)
-    cli.say(_report(rows, args, source, count, available, resolution))
+    source, target = str(args.generated), args.json
+    if args.generated is None:
+        run, generator, position = open_run(args.name, args.pretrained, args.load_epoch)
+        source, target = f"run {run.name}, epoch {position}", args.json or run.evaluation(position)
+    cli.say(f"Scoring {count} shapes of {source} ...")
+    if args.generated is None:
+        generated = generate_occupied(generator, args.seed, count)
+    else:
+        generated = read_folder(args.generated, choose(args.seed, 0, available[GENERATED], count))
+    rows = _score(args, generated, available)
+    told = {
+        "generated": source,
+        "reference": str(args.reference),
+        "train": str(args.train) if args.train else None,
+        "available": available,
+        "count": count,
+        "seed": args.seed,
+        "resolution": generated.shape[-1],
+        "occupied_above": OCCUPIED_ABOVE,
+        "near_copy": metrics.NEAR_COPY,
+        "rows": rows,
+    }
+    cli.say(f"\n{report(told)}")
     if target:
-        told = {
-            "generated": source,
-            "reference": str(args.reference),
-            "train": str(args.train) if args.train else None,
-            "available": available,
-            "count": count,
-            "seed": args.seed,
-            "resolution": resolution,
-            "occupied_above": OCCUPIED_ABOVE,
-            "near_copy": metrics.NEAR_COPY,
-            "rows": rows,
-        }
         with atomic_path(target) as temporary:
             temporary.write_text(json.dumps(told, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         cli.say(f"\nScores in {target}")
     return 0
 
 
-def _generated(
-    args: argparse.Namespace, count: int, available: dict[str, int]
-) -> tuple[str, np.ndarray, Path | None]:
-    """Return the shapes to score, what to call them, and where their scores go."""
-    if args.generated is not None:
-        indices = choose(available[GENERATED], count, args.seed, 0)
-        return str(args.generated), read_folder(args.generated, indices), args.json
-    run = pretrained_run(args.pretrained) if args.pretrained else RunFolder(args.name)
-    generator, position = load_generator(run.checkpoints, args.load_epoch)
-    rows = tqdm(latents(args.seed, count).split(1), unit="shape", leave=False, disable=None)
-    occupied = np.concatenate([is_occupied(decode(generator, z)) for z in rows])
-    return f"run {run.name}, epoch {position}", occupied, args.json or run.evaluation(position)
+def generate_occupied(generator: Generator, seed: int, count: int) -> np.ndarray:
+    """Generate shapes: (count, n, n, n) bool; the scores of one shape at a time are held in memory."""
+    return np.concatenate([is_occupied(decode(generator, z)) for z in bar(latents(seed, count).split(1))])
 
 
-def _report(
-    rows: dict[str, dict[str, float]],
-    args: argparse.Namespace,
-    source: str,
-    count: int,
-    available: dict[str, int],
-    resolution: int,
-) -> str:
-    """Write out everything that the user is to read."""
-    lines = [f"Generated: {source}; every set has {count} shapes at {resolution}³, seed {args.seed}."]
-    larger = [
-        f"the {name.removesuffix(' set')} set's {number}"
-        for name, number in available.items()
-        if number > count
+def _score(
+    args: argparse.Namespace, generated: np.ndarray, available: dict[str, int]
+) -> dict[str, dict[str, float]]:
+    """Read the sets to compare with, as many shapes of each, and score all."""
+    count, resolution = len(generated), generated.shape[-1]
+    reference = read_folder(args.reference, choose(args.seed, 1, available[REFERENCE], count), resolution)
+    training = chosen = None
+    if args.train:
+        training = read_folder(args.train, resolution=resolution)
+        chosen = choose(args.seed, 2, available[TRAINING], count)
+    static = metrics.static_noise(reference, rng_for(args.seed, STATIC))
+    return metrics.score_sets(generated, reference, training, chosen, static, partial(bar, what="sets"))
+
+
+def report(told: dict) -> str:
+    """Write as text for a reader what the JSON file holds."""
+    available, count, training = told["available"], told["count"], told["train"]
+    lines = [
+        f"Generated: {told['generated']}; every set has {count} shapes at {told['resolution']}³, "
+        f"seed {told['seed']}."
     ]
+    larger = [f"the {name.removesuffix(' set')} set's {n}" for name, n in available.items() if n > count]
     if larger:
         lines.append(f"Drawn at random from {', '.join(larger)}.")
-    if args.train is None:
+    if not training:
         lines.append("Neighbors are looked for in the reference; for the training set, add --train FOLDER.")
-    key = KEY_BY_THEMSELVES.format(training="training" if args.train else "reference", near=metrics.NEAR_COPY)
     blocks = [
         "\n".join(lines),
-        f"Against the reference, {args.reference}",
-        f"{table(rows, AGAINST_REFERENCE)}",
+        f"Against the reference, {told['reference']}",
+        table(told["rows"], AGAINST_REFERENCE),
         KEY_AGAINST_REFERENCE,
-        f"By themselves and beside {args.train or args.reference}",
-        f"{table(rows, BY_THEMSELVES)}",
-        key,
+        f"By themselves and beside {training or told['reference']}",
+        table(told["rows"], BY_THEMSELVES),
+        KEY_BY_THEMSELVES.format(training="training" if training else "reference", near=told["near_copy"]),
     ]
     return "\n\n".join(blocks)
 

@@ -9,10 +9,11 @@ Example::
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from rasgan import cli
 from rasgan.export import plots
@@ -49,13 +50,31 @@ def _save_npy(path: Path, array: np.ndarray) -> None:
 def save_meshes(paths: Sequence[Path], grids: Sequence[np.ndarray]) -> int:
     """Write the closed surface of each shape as .obj; return how many were empty and have none."""
     empty = 0
-    for path, grid in zip(paths, grids, strict=True):
+    for path, grid in zip(bar(paths, "meshes"), grids, strict=True):
         occupied = is_occupied(grid)
         if occupied.any():
             write_obj(path.with_suffix(".obj"), *surface_mesh(occupied))
         else:
             empty += 1
     return empty
+
+
+def save_sheet(path: Path, grids: Sequence[np.ndarray]) -> None:
+    """Draw shapes side by side, each with its number: the I of `save_shapes`."""
+    plots.contact_sheet(path, grids, labels=[str(number) for number in range(len(grids))])
+
+
+def open_run(
+    name: str | None, pretrained: str | None, epoch: int | None = None
+) -> tuple[RunFolder, Generator, Position]:
+    """Return the run that -n names, or the model that --pretrained names, its generator and its position."""
+    run = RunFolder(name).trained() if pretrained is None else pretrained_run(pretrained)
+    return run, *load_generator(run.checkpoints, epoch)
+
+
+def bar(items: Iterable, what: str = "shapes") -> tqdm:
+    """Wrap `items` in a progress bar, which shows only where stderr is a terminal."""
+    return tqdm(items, desc=what, leave=False, disable=None)
 
 
 def _truncated(truncation: float) -> str:
@@ -100,7 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--truncation",
-        type=_up_to_one,
+        type=cli.number(float, above=0, at_most=1),
         default=1.0,
         metavar="T",
         help="scale the generator's random input by T, above 0 and at most 1: the lower, the more alike the "
@@ -108,13 +127,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--no-obj", dest="obj", action="store_false", help="write no meshes")
     return parser
-
-
-def _up_to_one(text: str) -> float:
-    number = cli.positive_real(text)
-    if number > 1:
-        raise argparse.ArgumentTypeError(f"must be at most 1: {text}")
-    return number
 
 
 @cli.ends_cleanly
@@ -128,38 +140,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("-le goes with -n; a --pretrained model has one epoch")
     if args.steps is not None and not args.interpolate:
         parser.error("--steps goes with --interpolate; --count says how many shapes")
-    run = pretrained_run(args.pretrained) if args.pretrained else RunFolder(args.name)
-    generator, position = load_generator(run.checkpoints, args.load_epoch)
-    folder = run.generated(position)
+    run, generator, position = open_run(args.name, args.pretrained, args.load_epoch)
+    count = (args.steps or STEPS) if args.interpolate else (args.count or COUNT)
+    cli.say(f"Generating {count} shape{'s' * (count > 1)} of {run.title(position)} ...")
     write = write_film if args.interpolate else write_shapes
-    write(args, generator, folder, position)
+    write(args, generator, count, run.generated(position))
     return 0
 
 
-def write_shapes(args: argparse.Namespace, generator: Generator, folder: Path, position: Position) -> None:
+def write_shapes(args: argparse.Namespace, generator: Generator, count: int, folder: Path) -> None:
     """Generate independent shapes: a grid and a mesh of each, and a sheet of all."""
     seed = SEED if args.seed is None else args.seed
-    grids = generate(generator, seed, args.count or COUNT, args.truncation)
+    grids = generate(generator, seed, count, args.truncation, bar)
     paths = save_shapes(folder, grids, seed, args.truncation)
     sheet = folder / f"seed{seed}{_truncated(args.truncation)}.png"
-    plots.contact_sheet(sheet, grids[:MOST_ON_SHEET])
+    save_sheet(sheet, grids[:MOST_ON_SHEET])
     empty = save_meshes(paths, grids) if args.obj else 0
     shown = "their picture" if len(grids) <= MOST_ON_SHEET else f"a picture of the first {MOST_ON_SHEET}"
-    cli.say(f"{len(grids)} shapes of epoch {position} in {folder}, {shown} in {sheet}")
+    cli.say(f"{'Grids and meshes' if args.obj else 'Grids'} in {folder}, {shown} in {sheet}")
     if empty:
         cli.say(f"{empty} of them empty: no voxel is occupied, so there is no mesh; train longer.")
 
 
-def write_film(args: argparse.Namespace, generator: Generator, folder: Path, position: Position) -> None:
+def write_film(args: argparse.Namespace, generator: Generator, count: int, folder: Path) -> None:
     """Generate the shapes between two seeds: a batch of all of them and a film."""
     first, last = args.interpolate
-    grids = interpolate(generator, first, last, args.steps or STEPS, args.truncation)
+    grids = interpolate(generator, first, last, count, args.truncation, bar)
     name = f"seed{first}-to-{last}{_truncated(args.truncation)}"
     batch, film = folder / f"{name}.npy", folder / f"{name}.gif"
     _save_npy(batch, grids)
-    captions = [f"seed {first} to {last}: {share:.0%}" for share in np.linspace(0, 1, len(grids))]
-    draw_film(film, is_occupied(grids), captions, FRAME_MS)
-    cli.say(f"{len(grids)} shapes of epoch {position} in {batch}, the film in {film}")
+    captions = [f"seed {first} to {last}: {share:.0%}" for share in np.linspace(0, 1, count)]
+    draw_film(film, bar(is_occupied(grids), "frames"), captions, FRAME_MS)
+    cli.say(f"Film in {film}, its shapes in {batch}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """How good a set of shapes is: distances between voxel shapes, and what they say of two sets of them.
 
-Arrays in, numbers out. `scores` compares a set with real shapes that were kept back, as it is done for point
-clouds; `neighbors` looks for collapse and copying among the shapes of the training; `looks` needs the set
-alone. Every pairwise distance is a sum over voxels, taken for all pairs at once as matrix products of blocks
-small enough to be exact in float32. So equal distances come out equal, and ties are ties.
+Arrays in, numbers out. `reference_scores` compares a set with real shapes that were kept back, as it is
+done for point clouds; `neighbor_scores` looks for collapse and copying among the shapes of the training;
+`shape_statistics` needs the set alone; `score_sets` does all three. Every pairwise distance is a sum over
+voxels, taken for all pairs at once as matrix products of blocks small enough to be exact in float32. So equal
+distances come out equal, and ties are ties.
 
 References
 ----------
@@ -14,15 +15,19 @@ continuous normalizing flows. ICCV 2019: 1-nearest-neighbor accuracy of shapes.
 D. Lopez-Paz, M. Oquab. Revisiting classifier two-sample tests. ICLR 2017: that accuracy itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
 import numpy as np
+from scipy.spatial.distance import jensenshannon
 
 from rasgan.voxels import is_occupied, largest_piece, surface_mask
 
 NEAR_COPY = 0.05
 """A shape at most this IoU distance from another, 95 % of all their voxels in common, nearly repeats it."""
+
+GENERATED, TRAINING, NOISE, REFERENCE = "generated", "training set", "noise", "reference"
+"""The sets that `score_sets` scores."""
 
 EXACT_BELOW = 2**24
 """float32 adds whole numbers exactly below this."""
@@ -205,7 +210,7 @@ def minimum_matching_distance(distances: np.ndarray) -> float:
 def nearest_neighbor_accuracy(
     within: np.ndarray, distances: np.ndarray, within_reference: np.ndarray
 ) -> tuple[float, float]:
-    """Tell two sets of equal size apart by nearest neighbors, and give the shares that are right.
+    """Measure in how many cases the nearest neighbor tells from which of two sets of equal size a shape is.
 
     Each shape of the union is taken for one of the set that its nearest other shape is from. The mean of both
     shares is the 1-nearest-neighbor accuracy (1-NNA). At 0.5, the best, the sets cannot be told apart.
@@ -272,15 +277,7 @@ def occupancy_divergence(a: np.ndarray, b: np.ndarray) -> float:
     p, q = (shapes.sum(axis=0, dtype=np.float64).ravel() for shapes in (a, b))
     if not p.any() or not q.any():
         return float(p.any() != q.any())
-    p, q = p / p.sum(), q / q.sum()
-    middle = (p + q) / 2
-    return float(max(0.0, (_divergence(p, middle) + _divergence(q, middle)) / 2))
-
-
-def _divergence(p: np.ndarray, q: np.ndarray) -> float:
-    """Kullback-Leibler divergence in bits; where p is 0 nothing is added."""
-    p, q = p[p > 0], q[p > 0]
-    return (p * np.log2(p / q)).sum()
+    return float(jensenshannon(p, q, base=2) ** 2)
 
 
 def diversity(shapes: np.ndarray) -> float:
@@ -294,7 +291,7 @@ def mean_distance(within: np.ndarray) -> float:
     return float((within.sum() - np.trace(within)) / (count * (count - 1)))
 
 
-def scores(shapes: ShapeSet, reference: ShapeSet) -> dict[str, float]:
+def reference_scores(shapes: ShapeSet, reference: ShapeSet) -> dict[str, float]:
     """Compare a set with real shapes of the same number: COV, MMD and 1-NNA by both distances, and JSD.
 
     Yang et al. trust 1-NNA most: unlike the others it suffers from poor shapes and from missing ones. Read it
@@ -317,7 +314,7 @@ def scores(shapes: ShapeSet, reference: ShapeSet) -> dict[str, float]:
     return found
 
 
-def neighbors(distances: np.ndarray) -> dict[str, float]:
+def neighbor_scores(distances: np.ndarray) -> dict[str, float]:
     """Look for collapse and for copying in the distances to the training shapes.
 
     Parameters
@@ -345,12 +342,12 @@ def neighbors(distances: np.ndarray) -> dict[str, float]:
 
 
 def distinct_nearest(distances: np.ndarray) -> dict[str, float]:
-    """Count the training shapes that are nearest to some generated one, as `neighbors` says."""
+    """Count the training shapes that are nearest to some generated one, as `neighbor_scores` says."""
     count = len(np.unique(distances.argmin(axis=1)))
     return {"distinct_nearest": count, "distinct_nearest_share": count / min(distances.shape)}
 
 
-def looks(shapes: np.ndarray) -> dict[str, float]:
+def shape_statistics(shapes: np.ndarray) -> dict[str, float]:
     """Describe shapes one by one.
 
     Parameters
@@ -391,7 +388,7 @@ def quick_scores(grids: np.ndarray, training_shapes: np.ndarray) -> dict[str, fl
     -------
     found : dict
         ``diversity``, ``distinct_nearest``, ``distinct_nearest_share``, ``empty`` and ``voxels``, as
-        `diversity`, `neighbors` and `looks` define them.
+        `diversity`, `neighbor_scores` and `shape_statistics` define them.
     """
     occupied = is_occupied(grids)
     counts = _count(occupied)
@@ -401,3 +398,64 @@ def quick_scores(grids: np.ndarray, training_shapes: np.ndarray) -> dict[str, fl
         "empty": float((counts == 0).mean()),
         "voxels": float(counts.mean()),
     }
+
+
+def static_noise(reference: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Make as many shapes whose voxels are occupied independently, with the reference's mean occupancy."""
+    share = reference.mean()
+    made = np.empty(reference.shape, dtype=bool)
+    for shape in made:
+        shape[...] = rng.random(shape.shape, dtype=np.float32) < share
+    return made
+
+
+def score_sets(
+    generated: np.ndarray,
+    reference: np.ndarray,
+    training: np.ndarray | None = None,
+    chosen: np.ndarray | None = None,
+    static: np.ndarray | None = None,
+    progress: Callable[[list], Iterable] = iter,
+) -> dict[str, dict[str, float]]:
+    """Score the generated shapes and, beside them, what is known: training set, noise, reference.
+
+    Parameters
+    ----------
+    generated, reference, static : (N, n, n, n) bool arrays
+        `static` is noise, as `static_noise` makes it; without it and `training` their rows are left out.
+    training : (T, n, n, n) bool array, optional
+        All of the training set. Without it, neighbors are looked for in the reference.
+    chosen : (N,) int array
+        The training shapes that are scored.
+    progress : callable, optional
+        Wraps the list of the sets, to show how far the work has come.
+
+    Returns
+    -------
+    rows : dict of dict
+        Of each set, by its name: `reference_scores` (but not of the reference itself), ``diversity``,
+        `neighbor_scores` and `shape_statistics`. A shape is not its own neighbor.
+    """
+    sets = {GENERATED: generated}
+    if training is not None:
+        sets[TRAINING] = training[chosen]
+    if static is not None:
+        sets[NOISE] = static
+    sets[REFERENCE] = reference
+    known = ShapeSet(reference)
+    rows = {}
+    for name, occupied in progress(list(sets.items())):
+        shapes = known if name == REFERENCE else ShapeSet(occupied)
+        if name == REFERENCE and training is None:
+            distances = leave_out_self(shapes.iou)
+        else:
+            distances = iou_distances(occupied, reference if training is None else training)
+        if name == TRAINING:
+            distances = leave_out_self(distances, chosen)
+        rows[name] = {
+            **({} if name == REFERENCE else reference_scores(shapes, known)),
+            "diversity": mean_distance(shapes.iou),
+            **neighbor_scores(distances),
+            **shape_statistics(occupied),
+        }
+    return rows

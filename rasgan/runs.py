@@ -1,28 +1,26 @@
 """Where the files of a training run lie; the names are the tutorial's."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from rasgan.errors import UserError
 
 CHECKPOINTS = Path("checkpoint")
 SAVEPOINTS = Path("savepoint")
-MODELS = Path(__file__).parent / "pretrained"
-"""A folder of checkpoints, generators only, for each model that comes with the project."""
+PRETRAINED = Path(__file__).parent / "pretrained"
+"""A folder for each model that comes with the project, in it one checkpoint with the generator only."""
 
 
 class RunFolder:
     """The two folders of one run, below the folder that the script is started in, or another `base`.
 
-    Raises
-    ------
-    UserError
-        If `name` cannot be the name of a folder on every system.
+    UserError if `name` cannot name folders on every system.
     """
 
     def __init__(self, name: str, base: Path = Path()) -> None:
         if not re.fullmatch(r"[^<>:\"/\\|?*\x00-\x1f]{1,100}", name) or name.strip(" .") != name:
-            raise UserError(f"--name {name!r} cannot be a folder's name; use letters, digits, '-' and '_'.")
+            raise UserError(f"run name {name!r} cannot be a folder's name; use letters, digits, '-' and '_'.")
         self.name = name
         self.checkpoints = base / CHECKPOINTS / name
         self.savepoints = base / SAVEPOINTS / name
@@ -40,8 +38,8 @@ class RunFolder:
         """Path of the shape that was generated after `epoch` epochs."""
         return self.savepoints / f"{epoch}.npy"
 
-    def title(self, epoch: int) -> str:
-        """Title of the pictures of one epoch."""
+    def title(self, epoch: object) -> str:
+        """Title of what comes from one epoch."""
         return f"{self.name}, epoch {epoch}"
 
     def generated(self, position: object) -> Path:
@@ -53,29 +51,39 @@ class RunFolder:
         return self.savepoints / "evaluation" / f"{position}.json"
 
     def existing(self) -> "RunFolder":
-        """Return this run, whose results the caller wants to read.
-
-        Raises
-        ------
-        UserError
-            If the run has no results; the sentence names the runs that there are.
-        """
+        """Return this run, of which results are wanted; UserError, naming the others, if it has none."""
         if self.savepoints.is_dir():
             return self
-        names = sorted(path.name for path in self.savepoints.parent.glob("*/"))
-        known = f"runs here: {', '.join(names)}" if names else "there are no runs here yet; train one first"
-        raise UserError(f"{self.savepoints}: no run of this name; {known}.")
+        found = [path for path in self.savepoints.parent.glob("*") if path.is_dir()]
+        raise UserError(f"{self.savepoints}: no run of this name; {_known(found)}")
+
+    def trained(self) -> "RunFolder":
+        """Return this run, whose checkpoints are wanted; UserError, naming the others, if it has none."""
+        if any(self.checkpoints.glob("*.pt")):
+            return self
+        found = [path.parent for path in self.checkpoints.parent.glob("*/*.pt")]
+        raise UserError(f"{self.checkpoints}: no checkpoints of this run; {_known(found)}")
+
+
+def _known(folders: Iterable[Path]) -> str:
+    """Write which runs there are; results of the pretrained models lie beside them and are none."""
+    names = {folder.name for folder in folders} - {f"pretrained-{name}" for name in pretrained_names()}
+    return (
+        f"runs here: {', '.join(sorted(names))}." if names else "there are no runs here yet; train one first."
+    )
 
 
 def pretrained_names() -> list[str]:
     """List the models that come with the project."""
-    return sorted(path.parent.name for path in MODELS.glob("*/*.pt"))
+    return sorted({path.parent.name for path in PRETRAINED.glob("*/*.pt")})
 
 
 def pretrained_run(name: str) -> RunFolder:
-    """Return a model that comes with the project as a run: its weights lie there, its results go here."""
+    """Return a model that comes with the project as a run: its weights are there, its results go here."""
+    if name not in pretrained_names():
+        raise UserError(f"{name!r} is no pretrained model; there are: {', '.join(pretrained_names())}.")
     run = RunFolder(f"pretrained-{name}")
-    run.checkpoints = MODELS / name
+    run.checkpoints = PRETRAINED / name
     return run
 
 

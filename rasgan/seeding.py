@@ -20,21 +20,26 @@ def fresh_seed() -> int:
 
 
 def rng_for(seed: int, purpose: int, index: int = 0) -> np.random.Generator:
-    """Return the generator for one purpose at one place: an epoch, a step, a shape."""
+    """Return the random generator for one purpose at one place: an epoch, a step, a shape."""
     return np.random.default_rng([seed, purpose, index])
 
 
 def seed_weights(seed: int) -> None:
-    """Make the networks built next start the same for the same seed."""
+    """Seed torch, so that the networks built next start the same for the same seed."""
     torch.manual_seed(int(rng_for(seed, WEIGHTS).integers(2**63)))
 
 
-@functools.lru_cache(maxsize=2)  # asked for on every step, and new for each player once an epoch
+@functools.lru_cache(maxsize=2)  # asked for on every step, and new for each network once an epoch
 def batch_order(seed: int, purpose: int, epoch: int, shapes: int, batch_size: int) -> np.ndarray:
     """Shuffle one epoch's shapes: (steps, batch_size) int indices; an incomplete last batch is dropped."""
     order = rng_for(seed, purpose, epoch).permutation(shapes)
     steps = shapes // batch_size
     return order[: steps * batch_size].reshape(steps, batch_size)
+
+
+def choose(seed: int, which: int, available: int, count: int) -> np.ndarray:
+    """Draw `count` of `available` indices for the set number `which`: (count,) int, ascending, none twice."""
+    return np.sort(rng_for(seed, CHOSEN, which).choice(available, count, replace=False))
 
 
 def noise(rng: np.random.Generator, *shape: int) -> Tensor:

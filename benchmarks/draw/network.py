@@ -47,7 +47,7 @@ def draw_network(path: Path, resolution: int = 64, width: int = 512, latent: int
 
 
 def layer_shapes(resolution: int, width: int) -> list[tuple[int, int]]:
-    """List (channels, edge) of the generator's blocks: from `width` at 4³ to 1 at `resolution` cubed."""
+    """List (channels, edge) of the generator's blocks: from `width` at 4³ to 1 at `resolution`³."""
     doublings = int(resolution // 4).bit_length() - 1
     if doublings < 1 or resolution != 4 * 2**doublings:
         raise ValueError(f"the resolution must be 8, 16, 32, 64 and so on, not {resolution}")

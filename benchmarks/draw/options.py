@@ -29,6 +29,7 @@ class Command(NamedTuple):
     """Of options that the command checks after parsing, by long name: what stands for their default."""
 
 
+sys.path.append(str(Path(__file__).resolve().parents[2] / "render"))  # the script's folder is no package
 ONE_OF_THREE = "one of `--name`, `--pretrained` and a folder"
 COMMANDS = {
     "download_data.py": Command("download_data", "Get 3D models to train on."),
@@ -44,7 +45,7 @@ COMMANDS = {
     ),
     "convert_to_graph.py": Command("convert_to_graph", "Draw 3D graphs, sheets and films."),
     "convert_to_obj.py": Command("convert_to_obj", "Write meshes."),
-    "render_class_view.py": Command("render.render_class_view", "Render meshes with Blender."),
+    "render_class_view.py": Command("render_class_view", "Render meshes with Blender."),
 }
 CONFIG = {
     name: value for name, value in asdict(TrainConfig()).items() if name != "seed"

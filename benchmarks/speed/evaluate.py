@@ -19,7 +19,7 @@ import numpy as np
 from rasgan import cli, metrics
 from rasgan.data.sample_chairs import make_chair
 from rasgan.data.voxelize import voxelize
-from rasgan.evaluate import Sources, evaluate
+from rasgan.seeding import STATIC, rng_for
 
 COUNT, RESOLUTION, QUICK = 1000, 64, 64
 
@@ -61,15 +61,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     count, resolution = args.count, args.resolution
     generated, reference, training = (chairs(part * count, count, resolution) for part in range(3))
-    sources = Sources(generated, reference, training, np.arange(count))
+    static = metrics.static_noise(reference, rng_for(0, STATIC))
     measured: dict[str, Callable[[], object]] = {
         f"quick scores, {min(QUICK, count)} x {count}": lambda: metrics.quick_scores(
             generated[:QUICK], training
         ),
-        f"scores, {count} x {count}": lambda: metrics.scores(
+        f"scores, {count} x {count}": lambda: metrics.reference_scores(
             metrics.ShapeSet(generated), metrics.ShapeSet(reference)
         ),
-        f"everything, {count} x {count} x {count}": lambda: evaluate(sources),
+        f"everything, {count} x {count} x {count}": lambda: metrics.score_sets(
+            generated, reference, training, np.arange(count), static
+        ),
     }
     print(
         f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}; "

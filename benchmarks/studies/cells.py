@@ -26,11 +26,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from rasgan import cli, evaluate, metrics
+from rasgan import cli, metrics
 from rasgan.errors import UserError
 from rasgan.files import atomic_path
 from rasgan.runs import RunFolder
 from rasgan.sampling import generate
+from rasgan.seeding import choose
 from rasgan.training import run as training_run
 from rasgan.training.config import TrainConfig, new_config
 from rasgan.training.dataset import Shapes, load_shapes
@@ -38,8 +39,8 @@ from rasgan.voxels import is_occupied, max_pool
 
 KEPT_BACK = 80
 POINTS = 16  # of a cell's curve
-SOUND = 0.5
-"""A run is sound if its losses stay finite and both its diversity and its share of distinct nearest training
+STABLE_SHARE = 0.5
+"""A run is stable if its losses stay finite and both its diversity and its share of distinct nearest training
 shapes reach this share of what the shapes kept back have themselves."""
 
 RELATIVE = ("diversity", "distinct_nearest_share")
@@ -56,7 +57,7 @@ class Cell:
     method: str
     recipe: str
     seed: int
-    teraflops: float
+    tflop: float  # that it may spend: 10**12 floating-point operations
     settings: dict = field(default_factory=dict)
 
     def resolved(self) -> TrainConfig:
@@ -65,15 +66,15 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """Tell this cell from every other by what fixes its run; what it is called does not matter.
+        """Write what fixes its run and so tells it from every other cell; what it is called does not matter.
 
         A preset that changes makes another cell, and two ways to say the same settings are one.
         """
-        return _key(self.data, self.teraflops, self.resolved().state_dict())
+        return _key(self.data, self.tflop, self.resolved().state_dict())
 
 
-def _key(data: str, teraflops: float, settings: dict) -> str:
-    return json.dumps([data, teraflops, settings], sort_keys=True)
+def _key(data: str, tflop: float, settings: dict) -> str:
+    return json.dumps([data, tflop, settings], sort_keys=True)
 
 
 class FlopCounter(TorchDispatchMode):
@@ -113,7 +114,7 @@ def load_pool(path: Path, resolution: int) -> np.ndarray:
 
 
 def split(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Keep `KEPT_BACK` shapes back, the same ones every time; give those to train on and those."""
+    """Keep `KEPT_BACK` shapes back, the same ones every time; return those to train on and those."""
     if len(shapes) < 2 * KEPT_BACK:
         raise UserError(f"{len(shapes)} shapes are too few for a study that keeps {KEPT_BACK} back.")
     order = np.random.default_rng(0).permutation(len(shapes))
@@ -121,7 +122,7 @@ def split(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fingerprint(train: np.ndarray, reference: np.ndarray) -> str:
-    """Name shapes by their voxels: the first half of a SHA-1."""
+    """Return a name of the shapes that follows from their voxels: the first half of a SHA-1."""
     digest = hashlib.sha1(usedforsecurity=False)
     for shapes in (train, reference):
         digest.update(np.packbits(shapes))
@@ -134,15 +135,15 @@ def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
     Returns
     -------
     row : dict
-        The cell, what it spent, its curve (teraflops, diversity, share of distinct nearest training shapes,
-        voxels), the processor's seconds, and the scores of its shapes (`rasgan.evaluate`), of training
+        The cell, what it spent, its curve (TFLOP, diversity, share of distinct nearest training shapes,
+        voxels), the processor's seconds, and the scores of its shapes (`metrics.score_sets`), of training
         shapes in their place (``oracle``) and of the shapes kept back (``real``).
     """
     started = time.process_time()
     settings = cell.resolved()
     training = training_run.begin(RunFolder("study"), settings, Shapes(train), None)
     costs: dict[tuple, int] = {}  # of each kind of step
-    spent, budget, steps, curve, diverged = 0, cell.teraflops * 1e12, 0, [], False
+    spent, budget, steps, curve, diverged = 0, cell.tflop * 1e12, 0, [], False
     while spent < budget and not diverged:
         kind = (
             training.gan.gate.is_open,
@@ -179,20 +180,18 @@ def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
     )
 
 
-def _generator(training: training_run.TrainingRun) -> torch.nn.Module:
-    return training.gan.best_generator
-
-
 def _glance(training: training_run.TrainingRun, train: np.ndarray) -> list[float]:
-    found = metrics.quick_scores(generate(_generator(training), seed=0, count=training_run.SCORED), train)
+    found = metrics.quick_scores(
+        generate(training.gan.best_generator, seed=0, count=training_run.SCORED), train
+    )
     return [found[name] for name in (*RELATIVE, "voxels")]
 
 
 def _scores(training: training_run.TrainingRun, train: np.ndarray, reference: np.ndarray, seed: int) -> dict:
-    generated = is_occupied(generate(_generator(training), seed=1, count=len(reference)))
-    chosen = evaluate.choose(len(train), len(reference), seed, 2)
-    rows = evaluate.evaluate(evaluate.Sources(generated, reference, train, chosen), seed)
-    names = {"scores": evaluate.GENERATED, "oracle": evaluate.TRAIN, "real": evaluate.REFERENCE}
+    generated = is_occupied(generate(training.gan.best_generator, seed=1, count=len(reference)))
+    chosen = choose(seed, 2, len(train), len(reference))
+    rows = metrics.score_sets(generated, reference, train, chosen)
+    names = {"scores": metrics.GENERATED, "oracle": metrics.TRAINING, "real": metrics.REFERENCE}
     return {name: rows[row] for name, row in names.items()}
 
 
@@ -204,9 +203,11 @@ def _rounded(value: object) -> object:
     return float(f"{value:.5g}") if isinstance(value, float) and math.isfinite(value) else value
 
 
-def is_sound(row: dict) -> bool:
+def is_stable(row: dict) -> bool:
     """Return whether a run neither diverged nor collapsed."""
-    return not row["diverged"] and all(row["scores"][name] >= SOUND * row["real"][name] for name in RELATIVE)
+    if row["diverged"]:
+        return False
+    return all(row["scores"][name] >= STABLE_SHARE * row["real"][name] for name in RELATIVE)
 
 
 def read_results(path: Path) -> dict[str, dict]:
@@ -214,11 +215,11 @@ def read_results(path: Path) -> dict[str, dict]:
     if not path.is_file():
         return {}
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {_key(row["data"], row["teraflops"], row["settings"]): row for row in rows}
+    return {_key(row["data"], row["tflop"], row["settings"]): row for row in rows}
 
 
 def run_study(cells: Sequence[Cell], pools: dict[str, Path], results: Path, jobs: int) -> list[dict]:
-    """Train the cells that `results` lacks and whose data are at hand; give the rows of all that are there.
+    """Train the cells that `results` lacks and whose data are at hand; return the rows of all that are there.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ from rasgan.voxels import is_occupied
 VALUES = (1, 255)
 SAMPLES = 32
 INTERVAL = 10  # epochs
-PLAYERS = (("loss_d", "discriminator", "#3b6fb6"), ("loss_g", "generator", "#d9772b"))
+LOSSES = (("loss_d", "discriminator", "#3b6fb6"), ("loss_g", "generator", "#d9772b"))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -84,7 +84,7 @@ def draw(path: Path, results: dict[int, tuple], data: tuple[float, float]) -> No
     figure = Figure((12, 6.4), dpi=100, layout="constrained")
     axes = figure.subplots(2, 3)
     for row, (value, (measured, history)) in enumerate(results.items()):
-        for name, label, color in PLAYERS:
+        for name, label, color in LOSSES:
             axes[row, 0].plot(history["epoch"], smooth(history[name]), color=color, label=label)
         for column, (index, title) in enumerate(((1, "occupied voxels"), (2, "diversity")), start=1):
             axes[row, column].plot(measured[:, 0], measured[:, index], color="#4c9a6a", label="generated")
@@ -118,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for value, (measured, history) in results.items():
         for epoch, voxels, spread, trained in measured:
             recent = (history["epoch"] >= epoch - INTERVAL) & (history["epoch"] < epoch)
-            losses = " | ".join(f"{history[name][recent].mean():.2f}" for name, _, _ in PLAYERS)
+            losses = " | ".join(f"{history[name][recent].mean():.2f}" for name, _, _ in LOSSES)
             print(f"| {value} | {epoch:.0f} | {losses} | {trained:.0%} | {voxels:,.0f} | {spread:.2f} |")
     print(f"| data | | | | | {data[0]:,.0f} | {data[1]:.2f} |")
     draw(args.output, results, data)

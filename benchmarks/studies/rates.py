@@ -3,7 +3,7 @@
     python -m benchmarks.studies.rates --data chairs=ModelNet10/chair/train -j 2
 
 SGAN, RSGAN and RaSGAN by the tutorial's recipe, and the stable recipe, each with every pair of learning rates
-from a grid, at 32³ and width 32, for an equal number of floating-point operations. A run is sound if its
+from a grid, at 32³ and width 32, for an equal number of floating-point operations. A run is stable if its
 losses stay finite and both its diversity and its share of distinct nearest training shapes reach half of what
 the real shapes kept back have. Stopped, the same command goes on; more seeds add runs. Writes the tables to
 standard output and a map of the grid to a PNG.
@@ -24,7 +24,7 @@ from rasgan.files import atomic_path
 
 HERE = Path(__file__).parent
 SMALL = {"width": 32, "resolution": 32, "batchsize": 16}
-TERAFLOPS = 2.5
+TFLOP = 2.5
 RATES_G = (0.0004, 0.002, 0.01)  # the tutorial's, and a fifth and five times of it
 RATES_D = (0.00005, 0.0005, 0.005)  # the tutorial's, and ten and a hundred times of it
 METHODS: dict[str, tuple[str, dict]] = {
@@ -38,7 +38,7 @@ METHODS: dict[str, tuple[str, dict]] = {
 def cells(seeds: int) -> list[Cell]:
     """List the runs, those of each seed together."""
     return [
-        Cell("chairs", name, recipe, seed, TERAFLOPS, {**SMALL, **settings, **rates(rate_g, rate_d)})
+        Cell("chairs", name, recipe, seed, TFLOP, {**SMALL, **settings, **rates(rate_g, rate_d)})
         for seed in range(seeds)
         for rate_g in RATES_G
         for rate_d in RATES_D
@@ -68,16 +68,16 @@ def grid_of(runs: Sequence[dict], value: str) -> np.ndarray:
 
 
 def table(rows: Sequence[dict]) -> str:
-    """Write the share of sound runs of each method, and diversity and distinct neighbors of every run."""
-    lines = ["| method | runs | diverged | collapsed | sound |", "| --- " * 5 + "|"]
+    """Write the share of stable runs of each method, and diversity and distinct neighbors of every run."""
+    lines = ["| method | runs | diverged | collapsed | stable |", "| --- " * 5 + "|"]
     for method, runs in studies.grouped(rows, "method").items():
-        sound, diverged = sum(map(studies.is_sound, runs)), sum(run["diverged"] for run in runs)
-        counts = len(runs), diverged, len(runs) - sound - diverged
-        lines.append(f"| {method} | {' | '.join(map(str, counts))} | {sound / len(runs):.0%} |")
+        stable, diverged = sum(map(studies.is_stable, runs)), sum(run["diverged"] for run in runs)
+        counts = len(runs), diverged, len(runs) - stable - diverged
+        lines.append(f"| {method} | {' | '.join(map(str, counts))} | {stable / len(runs):.0%} |")
     lines += [
         "",
         "| method | generator's rate | discriminator's rate | seed | steps | D trained "
-        "| diversity | distinct | voxels | sound |",
+        "| diversity | distinct | voxels | stable |",
         "| --- " * 10 + "|",
     ]
     for row in sorted(rows, key=lambda row: (list(METHODS).index(row["method"]), *pair(row), row["seed"])):
@@ -88,7 +88,7 @@ def table(rows: Sequence[dict]) -> str:
         lines.append(
             f"| {row['method']} | {pair(row)[0]:g} | {pair(row)[1]:g} | {row['seed']} | {row['steps']} "
             f"| {row['trained_d']:.0%} | {' | '.join(cells_of_row)} | {voxels} "
-            f"| {'yes' if studies.is_sound(row) else 'no'} |"
+            f"| {'yes' if studies.is_stable(row) else 'no'} |"
         )
     return "\n".join(lines)
 
@@ -96,7 +96,7 @@ def table(rows: Sequence[dict]) -> str:
 def draw(path: Path, rows: Sequence[dict]) -> None:
     """Draw for each method how many distinct nearest training shapes its runs have, over both rates."""
     figure = Figure((3.3 * len(METHODS), 3.6), dpi=100, layout="constrained")
-    figure.suptitle("share of distinct nearest training shapes; below it, how many runs are sound")
+    figure.suptitle("share of distinct nearest training shapes; below it, how many runs are stable")
     for panel, method in zip(figure.subplots(1, len(METHODS)), METHODS, strict=True):
         runs = [row for row in rows if row["method"] == method]
         values = grid_of(runs, "distinct_nearest_share")
@@ -104,9 +104,9 @@ def draw(path: Path, rows: Sequence[dict]) -> None:
         for (i, j), value in np.ndenumerate(values):
             if not np.isnan(value):
                 at = [run for run in runs if pair(run) == (RATES_G[i], RATES_D[j])]
-                sound = sum(map(studies.is_sound, at))
+                stable = sum(map(studies.is_stable, at))
                 color = "black" if value > 0.6 else "white"
-                words = f"{value:.2f}\n{sound} of {len(at)}"
+                words = f"{value:.2f}\n{stable} of {len(at)}"
                 panel.text(j, i, words, ha="center", va="center", color=color)
         panel.set_xticks(range(len(RATES_D)), [f"{rate:g}" for rate in RATES_D])
         panel.set_yticks(range(len(RATES_G)), [f"{rate:g}" for rate in RATES_G])

@@ -5,10 +5,9 @@
 Small networks (width 32) at 32³, batches of 16; 80 shapes of each set are kept back and scored against.
 Every run may spend the same number of floating-point operations. The second table changes one part of the
 stable recipe at a time to what the tutorial has; the third gives some of them eleven times as long; the
-fourth takes the stable recipe to finer grids, with the presets of their resolution and with those of 32
-cubed, on sample chairs converted with --resolution 128 (--data sample-128=FOLDER). Stopped, the same command
-goes on; -j 2 trains two at a time; more seeds add runs. Writes the tables to standard output and the curves
-to a PNG.
+fourth takes the stable recipe to finer grids, with the presets of their resolution and with those of 32³, on
+sample chairs converted with --resolution 128 (--data sample-128=FOLDER). Stopped, the same command goes on;
+-j 2 trains two at a time; more seeds add runs. Writes the tables to standard output and the curves to a PNG.
 """
 
 import argparse
@@ -26,7 +25,7 @@ from rasgan.training.config import TrainConfig
 
 HERE = Path(__file__).parent
 SMALL = {"width": 32, "resolution": 32, "batchsize": 16}
-TERAFLOPS, LONG = 2.5, 28.0
+TFLOP, LONG = 2.5, 28.0
 DATA = ("chairs", "sample")
 TUTORIAL = TrainConfig()
 METHODS: dict[str, tuple[str, dict]] = {
@@ -67,7 +66,7 @@ FINE: dict[str, dict] = {  # of one seed: dear
     "128³, G's rate 0.004": {**FINEST, "generator_learning_rate": 0.004},
     "128³, G's rate 0.004, sigmoid": {**FINEST, "generator_learning_rate": 0.004, "output": "sigmoid"},
 }
-FINE_TERAFLOPS = 4.0
+FINE_TFLOP = 4.0
 SCORES = (
     ("COV", "coverage_iou"),
     ("1-NNA", "nearest_neighbor_accuracy_iou"),
@@ -87,27 +86,22 @@ COLORS = {**dict(zip(METHODS, SHADES, strict=True)), LINEAR: "#4c9a5b"}
 def cells(seeds: int) -> list[Cell]:
     """List the runs of the whole study in the order of its tables."""
 
-    def small(data: str, name: str, seed: int, teraflops: float, recipe: str, settings: dict) -> Cell:
-        return Cell(data, name, recipe, seed, teraflops, {**SMALL, **settings})
+    def small(data: str, name: str, seed: int, tflop: float, recipe: str, settings: dict) -> Cell:
+        return Cell(data, name, recipe, seed, tflop, {**SMALL, **settings})
 
     numbers = range(seeds)
     return [
-        *(
-            small(data, name, k, TERAFLOPS, *METHODS[name])
-            for k in numbers
-            for data in DATA
-            for name in METHODS
-        ),
+        *(small(data, name, k, TFLOP, *METHODS[name]) for k in numbers for data in DATA for name in METHODS),
         *(small("chairs", name, k, LONG, *chosen) for name, chosen in LONGER.items() for k in numbers),
-        *(small("chairs", name, k, TERAFLOPS, "stable", PARTS[name]) for k in numbers for name in PARTS),
-        *(small("sample-128", name, 0, FINE_TERAFLOPS, "stable", FINE[name]) for name in FINE),
+        *(small("chairs", name, k, TFLOP, "stable", PARTS[name]) for k in numbers for name in PARTS),
+        *(small("sample-128", name, 0, FINE_TFLOP, "stable", FINE[name]) for name in FINE),
     ]
 
 
 def table(rows: Iterable[dict]) -> str:
-    """Lay out methods by their means over the seeds, the data's own shapes in the last row of each set."""
+    """Write the means over the seeds of each method; the data's own shapes are the last row of each set."""
     lines = [
-        "| data | method | runs | sound | steps | D trained | "
+        "| data | method | runs | stable | steps | D trained | "
         + " | ".join(name for name, _ in SCORES)
         + " |\n"
         + "| --- " * (6 + len(SCORES))
@@ -117,7 +111,7 @@ def table(rows: Iterable[dict]) -> str:
         for method, runs in studies.grouped(of_set, "method").items():
             finite = [run["scores"] for run in runs if not run["diverged"]]
             lines.append(
-                f"| {data} | {method} | {len(runs)} | {sum(map(studies.is_sound, runs))} "
+                f"| {data} | {method} | {len(runs)} | {sum(map(studies.is_stable, runs))} "
                 f"| {sum(run['steps'] for run in runs) / len(runs):,.0f} "
                 f"| {sum(run['trained_d'] for run in runs) / len(runs):.0%} | {_cells(finite)} |"
             )
@@ -144,7 +138,7 @@ def draw(path: Path, groups: dict[str, Sequence[dict]]) -> None:
                 (handles[run["method"]],) = panel.plot(xs, ys, color=COLORS[run["method"]], linewidth=1.2)
             panel.set_title(title)
             panel.set_ylabel(what)
-            panel.set_xlabel("compute, teraflops")
+            panel.set_xlabel("compute, TFLOP")
             panel.set_ylim(0, 1)
             panel.grid(alpha=0.3)
     shown = [method for method in COLORS if method in handles]
@@ -165,21 +159,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train what is missing, print the tables, draw the curves."""
     args = build_parser().parse_args(argv)
     rows = studies.run_study(cells(args.seeds), studies.parse_pools(args.data), args.results, args.jobs)
-    short = [row for row in rows if row["teraflops"] == TERAFLOPS]
+    short = [row for row in rows if row["tflop"] == TFLOP]
     compared = [row for row in short if row["method"] in METHODS]
     parts = [row for row in short if row["data"] == "chairs" and row["recipe"] == "stable"]
     parts = [row for row in parts if row["method"] == STABLE or row["method"] not in METHODS]
-    longer = [row for row in rows if row["teraflops"] == LONG]
+    longer = [row for row in rows if row["tflop"] == LONG]
     fine = [row for row in rows if row["method"] in FINE]
     for title, chosen in (
-        (f"Recipes and losses, {TERAFLOPS:g} teraflops each", compared),
-        (f"The stable recipe with one part changed, {TERAFLOPS:g} teraflops each", parts),
-        (f"Longer runs, {LONG:g} teraflops each", longer),
-        (f"The stable recipe on finer grids, {FINE_TERAFLOPS:g} teraflops", fine),
+        (f"Recipes and losses, {TFLOP:g} TFLOP each", compared),
+        (f"The stable recipe with one part changed, {TFLOP:g} TFLOP each", parts),
+        (f"Longer runs, {LONG:g} TFLOP each", longer),
+        (f"The stable recipe on finer grids, {FINE_TFLOP:g} TFLOP", fine),
     ):
         if chosen:
             print(f"\n## {title}\n\n{table(chosen)}")
-    curves = {**studies.grouped(compared, "data"), f"chairs, {LONG:g} teraflops": longer}
+    curves = {**studies.grouped(compared, "data"), f"chairs, {LONG:g} TFLOP": longer}
     if compared:
         draw(args.output, {title: runs for title, runs in curves.items() if runs})
     return 0

@@ -123,7 +123,8 @@ def choose_position(folder: Path, epoch: int | None) -> Position:
         latest = _read_latest(Path(folder) / LATEST)
         return latest if latest in positions else positions[-1]
     if Position(epoch) not in positions:
-        raise UserError(f"{folder}: epoch {epoch} was not saved; there are {_listing(positions)}.")
+        there = f"there are {_listing(positions)}"
+        raise UserError(f"{folder}: epoch {epoch} was not saved; {there}.", about="odd checkpoint")
     return Position(epoch)
 
 

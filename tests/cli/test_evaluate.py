@@ -1,4 +1,4 @@
-"""python -m rasgan.evaluate on folders of boxes and on a run of one epoch."""
+"""python -m rasgan.evaluate on folders of boxes and on a run that was never trained."""
 
 import json
 import subprocess
@@ -8,12 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import train_rasgan
 from rasgan import evaluate
-from rasgan.runs import RunFolder
 from rasgan.voxel_io import write_raw
-
-TINY = ["--width", "8", "--resolution", "32", "-b", "2", "--seed", "3", "--device", "cpu", "-e", "1"]
+from tests.untrained import save_run
 
 
 def fill(folder, rng, count, edge=16):
@@ -94,12 +91,14 @@ def test_finer_references_are_pooled_and_batches_count_each_shape(folders, rng):
 
 def test_a_run_is_scored_from_its_checkpoint(folders, rng, capsys):
     fill(folders / "data", rng, 4, edge=32)
-    assert train_rasgan.main(["-n", "run", "-d", "data", *TINY]) == 0
+    run = save_run("run")
     assert evaluate.main(["-n", "run", "-le", "1", "--reference", "data", "--count", "3"]) == 0
-    told = json.loads((RunFolder("run").savepoints / "evaluation" / "1.json").read_text(encoding="utf-8"))
+    told = json.loads(run.evaluation(1).read_text(encoding="utf-8"))
     assert told["generated"] == "run run, epoch 1"
     assert (told["count"], told["resolution"]) == (3, 32)
-    assert "evaluation" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out.startswith("Scoring 3 shapes of run run, epoch 1 ...\n")
+    assert str(run.evaluation(1)) in out
 
 
 @pytest.mark.parametrize(
@@ -133,6 +132,10 @@ def test_what_cannot_be_scored_is_one_sentence(folders, rng, capsys, argv, said)
         ["--reference", "test"],
         ["made"],
         ["made", "-n", "run", "--reference", "test"],
+        ["made", "--pretrained", "chairs", "--reference", "test"],
+        ["-n", "run", "--pretrained", "chairs", "--reference", "test"],
+        ["--pretrained", "tables", "--reference", "test"],
+        ["--pretrained", "chairs", "-le", "1", "--reference", "test"],
         ["made", "-le", "1", "--reference", "test"],
         ["made", "--reference", "test", "--count", "1"],
     ],
@@ -145,7 +148,7 @@ def test_options_that_do_not_go_together_are_wrong_usage(argv):
 
 def test_the_command_runs_as_a_user_types_it():
     command = [sys.executable, "-m", "rasgan.evaluate", "--help"]
-    root = Path(train_rasgan.__file__).parent
+    root = Path(evaluate.__file__).parents[1]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
     assert done.returncode == 0, done.stderr
     assert "--reference" in done.stdout

@@ -39,7 +39,8 @@ TUTORIAL = {
         "-o --output_img": "demo_img.png",
     },
 }
-DIFFER = {"--device": ("auto", "the best there is")}  # the same, in the parser's word and in the help's
+# The same, in the parser's word and in the help's.
+DIFFER = {"--device": ("auto", "the best there is"), "--every": ("0", "never")}
 
 
 def readme_tables(text: str) -> dict[str, dict[str, str]]:

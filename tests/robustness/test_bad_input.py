@@ -444,7 +444,7 @@ def usage(script: str, required: Sequence[str], *wrong: Sequence[str], make: Mak
 
 def names(script: str, required: Sequence[str] = ()) -> list[Row]:
     """Make a row for each name that is no folder's name."""
-    says = ["--name", "cannot be a folder's name", "use letters"]
+    says = ["cannot be a folder's name", "use letters"]
     return [Row(f"{script} -n {name!r}", script, nothing, ["-n", name, *required], says) for name in NO_NAMES]
 
 
@@ -729,7 +729,7 @@ GENERATE_ROWS = [
     *(shown(f"a checkpoint {name}", checkpoint(change), *says) for name, (change, says) in DAMAGED.items()),
     shown("a checkpoint of another resolution", checkpoint(setting(resolution=64)), *ODD),
     shown("a checkpoint cut off", both(checkpoint(), cut("checkpoint/run/1.pt")), *NOT_WHOLE),
-    Row("generate, unknown run", GENERATE, nothing, ["-n", "run"], ("no checkpoints", "-n"),
+    Row("generate, unknown run", GENERATE, nothing, ["-n", "run"], ("no checkpoints", "train one first"),
         is_alone=True),
     Row("generate, a file for the run", GENERATE, file("checkpoint/run", "x"), ["-n", "run"],
         ("checkpoint",)),

@@ -1,7 +1,6 @@
 """Scores of sets whose values are known."""
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -17,14 +16,15 @@ from rasgan.metrics import (
     distance_transforms,
     diversity,
     iou_distances,
-    leave_out_self,
-    looks,
     minimum_matching_distance,
     nearest_neighbor_accuracy,
-    neighbors,
+    neighbor_scores,
     occupancy_divergence,
     quick_scores,
-    scores,
+    reference_scores,
+    score_sets,
+    shape_statistics,
+    static_noise,
 )
 from rasgan.voxels import surface_mask, surface_points
 
@@ -56,13 +56,7 @@ def sets(most=4, edge=5):
 
 
 def test_distances_equal_a_loop_over_pairs(rng):
-    a, b = rng.random((4, 6, 6, 6)) > 0.6, rng.random((3, 6, 6, 6)) > 0.4
-    expected = [[1 - (x & y).sum() / (x | y).sum() for y in b] for x in a]
-    np.testing.assert_allclose(iou_distances(a, b), expected, rtol=0, atol=1e-15)
-
-
-def test_distances_of_more_voxels_than_a_block_equal_a_loop_over_pairs(rng):
-    a, b = boxes(rng, 5, edge=20), boxes(rng, 4, edge=20)
+    a, b = boxes(rng, 5, edge=20), boxes(rng, 4, edge=20)  # of more voxels than a block
     expected = [[1 - (x & y).sum() / (x | y).sum() for y in b] for x in a]
     np.testing.assert_allclose(iou_distances(a, b), expected, rtol=0, atol=1e-15)
 
@@ -81,7 +75,7 @@ def test_diversity_leaves_out_each_shape_itself():
 
 
 @given(shapes=sets(edge=6))
-def test_gaps_are_the_distance_transform_of_the_surface(shapes):
+def test_transforms_are_those_of_the_surface(shapes):
     for shape, transforms in zip(shapes, distance_transforms(shapes), strict=True):
         if shape.any():
             expected = np.rint(distance_transform_edt(~surface_mask(shape)) ** 2)
@@ -90,24 +84,10 @@ def test_gaps_are_the_distance_transform_of_the_surface(shapes):
         np.testing.assert_array_equal(transforms, expected)
 
 
-def test_gaps_reach_from_corner_to_corner_of_fine_grids():
-    shape = np.zeros((1, 160, 160, 160), dtype=bool)  # beyond 16 bits
+def test_transforms_reach_from_corner_to_corner_of_fine_grids():
+    shape = np.zeros((1, 130, 130, 130), dtype=bool)  # beyond 16 bits
     shape[0, 0, 0, 0] = True
-    assert distance_transforms(shape)[0, -1, -1, -1] == 3 * 159**2
-
-
-def test_chamfer_of_two_single_voxels_is_twice_their_squared_distance():
-    a, b = np.zeros((2, 1, 8, 8, 8), dtype=bool)
-    a[0, 1, 2, 3] = b[0, 4, 2, 7] = True  # 3 and 4 apart: 5
-    assert chamfer_distances(distance_transforms(a), distance_transforms(b))[0, 0] == 2 * 25 / 8**2
-
-
-def test_chamfer_averages_over_each_surface_on_its_own():
-    a, b = np.zeros((2, 1, 8, 8, 8), dtype=bool)
-    a[0, 0, 0, 0] = b[0, 0, 0, 0] = b[0, 0, 0, 2] = True
-    expected = (0 + (0 + 4) / 2) / 8**2
-    assert chamfer_distances(distance_transforms(a), distance_transforms(b))[0, 0] == expected
-    assert chamfer_distances(distance_transforms(b), distance_transforms(a))[0, 0] == expected
+    assert distance_transforms(shape)[0, -1, -1, -1] == 3 * 129**2
 
 
 @given(a=sets(), b=sets())
@@ -130,7 +110,7 @@ def test_chamfer_within_a_set_equals_that_to_its_copy(rng):
 @pytest.mark.parametrize("count", [5, 30])
 def test_a_copy_of_the_reference_covers_it_at_no_distance_and_cannot_be_told_apart(rng, count):
     shapes = np.unique(boxes(rng, count), axis=0)
-    found = scores(ShapeSet(shapes), ShapeSet(shapes.copy()))
+    found = reference_scores(ShapeSet(shapes), ShapeSet(shapes.copy()))
     for name in ("iou", "chamfer"):
         assert found[f"coverage_{name}"] == 1
         assert found[f"minimum_matching_distance_{name}"] == 0
@@ -141,7 +121,7 @@ def test_a_copy_of_the_reference_covers_it_at_no_distance_and_cannot_be_told_apa
 def test_repeated_references_are_covered_together():
     shape = np.zeros((3, 4, 4, 4), dtype=bool)
     shape[:2, 0] = shape[2, 3] = True
-    found = scores(ShapeSet(shape), ShapeSet(shape))
+    found = reference_scores(ShapeSet(shape), ShapeSet(shape))
     assert found["coverage_iou"] == found["coverage_chamfer"] == 1
     # each of the pair has its like in both sets, a tie; the third finds its copy in the other set only
     assert found["nearest_neighbor_accuracy_iou"] == pytest.approx(2 * 0.5 / 3)
@@ -150,7 +130,7 @@ def test_repeated_references_are_covered_together():
 def test_two_far_clusters_are_told_apart(rng):
     near, far = boxes(rng, 12, 0, 3, edge=24), boxes(rng, 12, 21, 24, edge=24)
     near[:, 0, 10:14, 10:14] = far[:, -1, 10:14, 10:14] = True  # so that each set has something in common
-    found = scores(ShapeSet(near), ShapeSet(far))
+    found = reference_scores(ShapeSet(near), ShapeSet(far))
     for name in ("iou", "chamfer"):
         assert found[f"nearest_neighbor_accuracy_{name}"] == 1
     assert found["minimum_matching_distance_iou"] == 1
@@ -158,7 +138,7 @@ def test_two_far_clusters_are_told_apart(rng):
 
 
 def test_two_sets_of_one_distribution_are_hardly_told_apart(rng):
-    found = scores(ShapeSet(boxes(rng, 400)), ShapeSet(boxes(rng, 400)))
+    found = reference_scores(ShapeSet(boxes(rng, 400)), ShapeSet(boxes(rng, 400)))
     for name in ("iou", "chamfer"):
         # the standard error of 800 coins is 0.018
         assert found[f"nearest_neighbor_accuracy_{name}"] == pytest.approx(0.5, abs=0.06)
@@ -169,10 +149,10 @@ def test_two_sets_of_one_distribution_are_hardly_told_apart(rng):
 def test_one_repeated_shape_covers_one_reference_and_is_no_set(rng):
     reference = np.unique(boxes(rng, 30), axis=0)[:20]
     shapes = np.repeat(reference[3:4], 20, axis=0)
-    found = scores(ShapeSet(shapes), ShapeSet(reference))
+    found = reference_scores(ShapeSet(shapes), ShapeSet(reference))
     assert found["coverage_iou"] == found["coverage_chamfer"] == 1 / 20
     assert found["nearest_neighbor_accuracy_iou_of_generated"] == 0.5  # the one it copies is as near
-    near = neighbors(iou_distances(shapes, reference))
+    near = neighbor_scores(iou_distances(shapes, reference))
     assert (near["distinct_nearest"], near["distinct_nearest_share"]) == (1, 1 / 20)
     assert near["copies"] == near["near_copies"] == 1
     assert diversity(shapes) == 0
@@ -185,7 +165,7 @@ def test_noise_shows_in_the_halves_of_the_accuracy_and_not_in_its_mean(rng):
         shape[number % 3 : number % 3 + 4, :4, :4] = True
     static = rng.random(reference.shape) < reference.mean()
     of_static, of_reference = (
-        scores(ShapeSet(static), ShapeSet(reference))[f"nearest_neighbor_accuracy_iou_of_{side}"]
+        reference_scores(ShapeSet(static), ShapeSet(reference))[f"nearest_neighbor_accuracy_iou_of_{side}"]
         for side in ("generated", "reference")
     )
     assert (of_static, of_reference) == (0, 1)
@@ -220,18 +200,18 @@ def test_divergence_of_two_distributions_by_hand():
 
 def test_empty_grids_break_no_score(rng):
     full, empty = boxes(rng, 3, edge=6), np.zeros((3, 6, 6, 6), dtype=bool)
-    found = scores(ShapeSet(empty), ShapeSet(full))
+    found = reference_scores(ShapeSet(empty), ShapeSet(full))
     assert np.isfinite(list(found.values())).all()
     assert found["coverage_iou"] == found["coverage_chamfer"] == 1 / 3  # equally far from all: the first
     assert found["minimum_matching_distance_chamfer"] == 6
     assert found["occupancy_divergence"] == 1
     assert occupancy_divergence(empty, empty) == 0
-    assert looks(empty) == {"largest_piece": 0, "empty": 1, "voxels": 0}
+    assert shape_statistics(empty) == {"largest_piece": 0, "empty": 1, "voxels": 0}
     assert quick_scores(empty, empty)["diversity"] == 0
 
 
 def test_neighbors_by_hand():
-    found = neighbors(np.array([[0.0, 1, 1], [0.04, 0.5, 1], [1, 0.5, 0.2], [1, 0.4, 0.4]]))
+    found = neighbor_scores(np.array([[0.0, 1, 1], [0.04, 0.5, 1], [1, 0.5, 0.2], [1, 0.4, 0.4]]))
     assert found == {
         "distinct_nearest": 3,
         "distinct_nearest_share": 1,
@@ -242,28 +222,21 @@ def test_neighbors_by_hand():
     }
 
 
-def test_a_shape_of_the_training_set_is_not_its_own_neighbor():
-    distances = np.array([[3.0, 0, 5], [0, 2, 1]])  # of the shapes 1 and 0
-    left = leave_out_self(distances, of=np.array([1, 0]))
-    np.testing.assert_array_equal(left.min(axis=1), [3, 1])
-    np.testing.assert_array_equal(distances.min(axis=1), 0)
-
-
 def test_pieces_that_touch_at_an_edge_are_two():
     shapes = np.zeros((3, 4, 4, 4), dtype=bool)
     shapes[0, :2, 0, 0] = shapes[0, 2, 1, 0] = True  # two and one across an edge; the last grid is empty
     shapes[1, 0] = True
-    assert looks(shapes) == {
+    assert shape_statistics(shapes) == {
         "largest_piece": pytest.approx((2 / 3 + 1) / 2),
         "empty": pytest.approx(1 / 3),
         "voxels": pytest.approx(19 / 3),
     }
 
 
-def test_quick_scores_say_what_the_full_ones_say(rng):
+def test_quick_scores_equal_the_full_ones(rng):
     training, shapes = boxes(rng, 30), boxes(rng, 10)
     shapes[0] = False
-    expected = {**neighbors(iou_distances(shapes, training)), **looks(shapes)}
+    expected = {**neighbor_scores(iou_distances(shapes, training)), **shape_statistics(shapes)}
     found = quick_scores(np.where(shapes, 0.31, 0.3), training)  # scores, as a generator gives them
     assert found == {
         "diversity": diversity(shapes),
@@ -271,9 +244,27 @@ def test_quick_scores_say_what_the_full_ones_say(rng):
     }
 
 
-def test_quick_scores_are_quick():
-    spread = np.zeros((900, 64, 64, 64), dtype=bool)
-    spread[:, 8:56, 8:56, 8:56] = np.random.default_rng(0).random((900, 1, 48, 48)) > 0.5
-    start = time.perf_counter()
-    quick_scores(spread[:64], spread)
-    assert time.perf_counter() - start < 10  # about half a second where nothing else runs
+def test_noise_has_the_occupancy_of_the_reference(rng):
+    reference = boxes(rng, 10)
+    made = static_noise(reference, np.random.default_rng(3))
+    assert made.shape == reference.shape
+    assert made.mean() == pytest.approx(reference.mean(), rel=0.15)
+    assert np.array_equal(made, static_noise(reference, np.random.default_rng(3)))
+
+
+def test_every_set_is_scored_and_no_shape_is_its_own_neighbor(rng):
+    training = np.unique(boxes(rng, 20), axis=0)[:12]
+    generated, reference, static = training[[5, 7, 7]], training[[5, 9, 2]], rng.random((3, 12, 12, 12)) > 0.5
+    rows = score_sets(generated, reference, training, np.array([0, 5, 11]), static)
+    assert list(rows) == ["generated", "training set", "noise", "reference"]
+    assert [row["copies"] for row in rows.values()] == [1, 0, 0, 1]
+    assert [name for name, row in rows.items() if "coverage_iou" not in row] == ["reference"]
+    for name, shapes in (("generated", generated), ("noise", static)):
+        assert rows[name] == {
+            **reference_scores(ShapeSet(shapes), ShapeSet(reference)),
+            "diversity": diversity(shapes),
+            **neighbor_scores(iou_distances(shapes, training)),
+            **shape_statistics(shapes),
+        }
+    rows = score_sets(generated, reference)  # neighbors are then looked for in the reference
+    assert [row["copies"] for row in rows.values()] == [1 / 3, 0]

@@ -1,3 +1,5 @@
+"""Where the files of a run lie, and which runs there are."""
+
 import pytest
 
 from rasgan.errors import UserError
@@ -18,11 +20,16 @@ def test_names_that_are_no_folders_are_refused(name):
         RunFolder(name)
 
 
-def test_a_missing_run_names_the_others(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("find", "file"), [("existing", "savepoint/b/1.npy"), ("trained", "checkpoint/b/1.pt")]
+)
+def test_a_missing_run_names_the_others(find, file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="no runs here yet"):
-        RunFolder("a").existing()
-    RunFolder("b").savepoints.mkdir(parents=True)
-    assert RunFolder("b").existing().name == "b"
-    with pytest.raises(UserError, match="runs here: b"):
-        RunFolder("a").existing()
+        getattr(RunFolder("a"), find)()
+    for path in (file, "savepoint/pretrained-chairs/generated/125/seed0.npy", "savepoint/notes.txt"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    assert getattr(RunFolder("b"), find)().name == "b"
+    with pytest.raises(UserError, match=r"runs here: b\.$"):  # what is no run is not named
+        getattr(RunFolder("a"), find)()
