@@ -14,10 +14,20 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rasgan import cli
-from rasgan.data.conversion import ConversionOptions, ConversionSummary, convert_folder
+from rasgan.data.binvox import BinvoxError
+from rasgan.data.conversion import ConversionOptions, ConversionSummary, OtherSizeError, convert_folder
 from rasgan.data.meshes import SUFFIXES, UP_AXES
 from rasgan.data.voxelize import MODES
+from rasgan.data.workers import OutOfMemoryError
+from rasgan.errors import UserError
 from rasgan.voxels import RESOLUTIONS
+
+ADVICE = {
+    BinvoxError: "Or leave out -b: the built-in voxelizer needs no other program.",
+    OtherSizeError: "Or use --overwrite.",
+    OutOfMemoryError: "Or use fewer --jobs.",
+}
+"""The options that help against an error of each kind."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -76,8 +86,11 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert the folder and report; exit code 1 if any mesh failed."""
     args = build_parser().parse_args(argv)
-    settings = ConversionOptions(args.resolution, args.mode, args.center, args.up, args.binvox_binary)
-    summary = convert_folder(args.model_dir, settings, args.jobs, args.overwrite, progress=tqdm)
+    options = ConversionOptions(args.resolution, args.mode, args.center, args.up, args.binvox_binary)
+    try:
+        summary = convert_folder(args.model_dir, options, args.jobs, args.overwrite, progress=tqdm)
+    except UserError as error:
+        raise UserError(with_advice(error)) from error
     report(summary)
     return 1 if summary.failed else 0
 
@@ -86,12 +99,17 @@ def report(summary: ConversionSummary) -> None:
     """Print the counts on stdout, and what went wrong with which mesh on stderr."""
     for mesh in summary.empty:
         cli.complain("empty", f"{mesh}: no voxel is occupied; --mode solid keeps thin parts")
-    for mesh, reason in summary.failed.items():
-        cli.complain("failed", f"{mesh}: {reason}")
+    for error in summary.failed:
+        cli.complain("failed", with_advice(error))
     print(
         f"{summary.converted} converted, {summary.already_there} already there (left as they are), "
         f"{len(summary.failed)} failed"
     )
+
+
+def with_advice(error: UserError) -> str:
+    """Return the message of an error, and the option that helps, if one does."""
+    return " ".join([str(error), *(advice for kind, advice in ADVICE.items() if isinstance(error, kind))])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from tqdm import tqdm
 
 from rasgan.data import conversion
 from rasgan.data.sample_chairs import TEST, TRAIN, write_sample_set
-from rasgan.errors import UserError
 from rasgan.export import plots
 from rasgan.export.mesh_files import write_obj
 from rasgan.export.surface import surface_mesh
@@ -56,8 +55,7 @@ def prepare(say: Say) -> None:
     bar = functools.partial(tqdm, leave=False, disable=None)
     summary = conversion.convert_folder(SAMPLE_SET, conversion.ConversionOptions(), progress=bar)
     if summary.failed:
-        mesh, reason = next(iter(summary.failed.items()))
-        raise UserError(f"{mesh}: {reason}")
+        raise summary.failed[0]
     say(
         "Step 3: training. The tutorial's own recipe needs a GPU and hours, so the demo trains a narrow "
         "network at 32³ by --recipe stable"

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from rasgan.data.conversion import TrainConfig, convert_mesh
+from rasgan.data.conversion import ConversionOptions, convert_mesh
 from rasgan.data.meshes import read_mesh, write_off
 from rasgan.data.voxelize import MODES, voxelize
 from rasgan.voxel_io import read_raw
@@ -141,7 +141,7 @@ def peak_of_conversion(path: Path, mode: str) -> tuple[float, float]:
     """Convert one mesh; give the seconds it took and this process's peak memory in MB."""
     import resource  # Unix only, as the figure is
 
-    took = seconds(lambda: convert_mesh(path, TrainConfig(mode=mode)), 1)
+    took = seconds(lambda: convert_mesh(path, ConversionOptions(mode=mode)), 1)
     return took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
