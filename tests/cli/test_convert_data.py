@@ -16,8 +16,8 @@ import convert_data
 from rasgan.data import meshes
 from rasgan.data.meshes import write_off
 from rasgan.voxel_io import read_raw
+from tests.robustness import running
 
-ROOT = Path(__file__).parents[2]
 GLUED = "OFF4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and executables")
 
@@ -40,7 +40,7 @@ def folder(tmp_path):
 def slow_binvox(tmp_path, monkeypatch):
     """Return the path of a stand-in for Binvox that hangs and notes its process numbers in `pids`."""
     program = tmp_path / "binvox"
-    source = (ROOT / "tests" / "stand_in_binvox.py").read_text(encoding="utf-8")
+    source = (running.ROOT / "tests" / "stand_in_binvox.py").read_text(encoding="utf-8")
     program.write_text(f"#!{sys.executable}\n{source}", encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("STAND_IN", "hang")
@@ -53,7 +53,7 @@ def raws(folder):
 
 
 def command(*arguments):
-    return [sys.executable, str(ROOT / "convert_data.py"), *map(str, arguments)]
+    return running.command_of("convert_data.py", list(map(str, arguments)))
 
 
 def test_every_mesh_below_the_folder_gets_a_raw_beside_it(folder, capsys):
@@ -218,7 +218,10 @@ def test_wrong_usage_ends_with_2(arguments, capsys):
 
 def test_torch_is_not_imported():
     check = "import sys, convert_data; sys.exit('torch' in sys.modules or 'trimesh' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, timeout=60, check=False).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", check], cwd=running.ROOT, timeout=60, check=False).returncode
+        == 0
+    )
 
 
 @posix_only
@@ -276,11 +279,12 @@ def test_a_stopped_run_leaves_nothing_behind(folder, slow_binvox, tmp_path, jobs
         text=True,
         start_new_session=True,
     )
-    wait_until((tmp_path / "pids").exists)
+    while not (tmp_path / "pids").exists() and run.poll() is None:
+        time.sleep(0.02)
     time.sleep(0.3)
     run.send_signal(signal.Signals[end])
     _, err = run.communicate(timeout=30)
-    wait_until(lambda: not processes_of_session(run.pid, tmp_path))
+    running.wait_for_the_end_of(run.pid, tmp_path)
     if end == "SIGINT":
         assert run.returncode == 1
         assert err.endswith("the same command goes on.\n")
@@ -288,25 +292,3 @@ def test_a_stopped_run_leaves_nothing_behind(folder, slow_binvox, tmp_path, jobs
         assert "Traceback" not in err
     assert raws(folder) == []
     assert [path for path in folder.rglob(".*") if path.suffix == ".raw"] == []
-
-
-def wait_until(condition):
-    for _ in range(1500):  # 30 s
-        if condition():
-            return
-        time.sleep(0.02)
-    pytest.fail("waited in vain")
-
-
-def processes_of_session(pid, tmp_path):
-    """List what still runs of a command: by its session (/proc), or by the paths on its command line."""
-    alive = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-            line = os.fsdecode((entry / "cmdline").read_bytes())
-        except OSError:
-            continue
-        if words[0] != "Z" and (int(words[3]) == pid or str(tmp_path) in line):
-            alive.append((entry.name, line))
-    return alive
