@@ -87,10 +87,9 @@ def convert_folder(
         for mesh, outcome in progress(outcomes, total=len(todo), unit="mesh") if todo else ():
             if isinstance(outcome, UserError):
                 summary.failed.append(outcome)
-                continue
-            summary.converted += 1
-            if outcome == 0:
-                summary.empty.append(mesh)
+            else:
+                summary.converted += 1
+                summary.empty += [mesh] if outcome == 0 else []
     return summary
 
 
@@ -100,7 +99,7 @@ def find_meshes(folder: Path) -> tuple[list[Path], list[UserError]]:
     Raises
     ------
     UserError
-        If `folder` is none.
+        If there is no such folder.
     """
     if not folder.is_dir():
         remedy = "give the folder that holds it" if folder.is_file() else "check the path"

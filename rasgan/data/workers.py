@@ -20,7 +20,7 @@ class OutOfMemoryError(UserError):
 
 
 def count_processes(wanted: int | None, tasks: int) -> int:
-    """Return how many processes to start: as `wanted` or one a core, but no more than tasks or allowed."""
+    """Return how many processes to start: `wanted`, or one a core; at most one a task."""
     most = 61 if sys.platform == "win32" else 1024  # Windows waits for no more at a time; Python refuses them
     if wanted is None:
         has_affinity = hasattr(os, "sched_getaffinity")  # the cores that this process may run on
@@ -29,14 +29,15 @@ def count_processes(wanted: int | None, tasks: int) -> int:
 
 
 def run_tasks(work: Callable[[Task], Result], tasks: list[Task], processes: int) -> Iterator[Result]:
-    """Yield ``work(task)`` of every task, in the order in which they are done.
+    """Yield ``work(task)`` of every task as they are done, in any order.
 
-    To close this early, or an exception, Ctrl-C included, leaves no process and no half-written file.
+    No process and no half-written file is left, also where this is closed early or an exception, Ctrl-C
+    included, ends it.
 
     Parameters
     ----------
     work : callable
-        Can be pickled, and raises nothing.
+        Can be pickled.
     tasks : list
     processes : int
         1: this one; more: so many are spawned, for which the calling script needs the usual
@@ -62,7 +63,7 @@ def run_tasks(work: Callable[[Task], Result], tasks: list[Task], processes: int)
         raise OutOfMemoryError(
             "A worker process was killed, as happens when memory runs out; close other programs."
         ) from error
-    except BaseException:  # GeneratorExit, too: whoever reads the results has had enough
+    except BaseException:  # GeneratorExit too, when this is closed early
         for worker in set(multiprocessing.active_children()) - bystanders:
             worker.terminate()
         raise
@@ -86,4 +87,4 @@ def _work_until_asked_to_end(work: Callable[[Task], Result], task: Task) -> Resu
     try:
         return work(task)
     except SystemExit:  # from the SIGTERM handler: temporary files are gone by now
-        os._exit(1)  # the pool would take a mere SystemExit for a result and send the next task
+        os._exit(1)  # the pool would catch SystemExit and send the next task
