@@ -96,10 +96,7 @@ def convert_folder(
 def find_meshes(folder: Path) -> tuple[list[Path], list[UserError]]:
     """List all meshes below `folder`, sorted, and the errors of subfolders that cannot be read.
 
-    Raises
-    ------
-    UserError
-        If there is no such folder.
+    `UserError` if there is no such folder.
     """
     if not folder.is_dir():
         remedy = "give the folder that holds it" if folder.is_file() else "check the path"

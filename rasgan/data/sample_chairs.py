@@ -120,23 +120,8 @@ def write_sample_set(
 ) -> int:
     """Write chairs as FOLDER/chair/{train,test}/chair_0001.off and so on; test numbers follow train's.
 
-    Each chair depends on `seed` and its own number alone. Files already there are left as they are.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the set goes.
-    seed : int
-        Another seed, other chairs.
-    train, test : int
-        How many of each.
-    progress : callable, optional
-        Called with 1 after every chair, written or already there: ``tqdm.update``.
-
-    Returns
-    -------
-    int
-        How many files were written.
+    Each chair depends on `seed` and its own number alone. Files already there are left as they are. Returns
+    how many were written; calls `progress` with 1 after every chair, written or not (``tqdm.update``).
     """
     written = 0
     for number in range(1, train + test + 1):

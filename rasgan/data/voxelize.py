@@ -129,22 +129,9 @@ def count_crossings(points: np.ndarray, faces: np.ndarray, resolution: int, axis
     out equal to the last bit for the triangles on either side: a line through a shared edge therefore
     crosses one of the two, and a closed mesh is crossed an even number of times.
 
-    Parameters
-    ----------
-    points : (v, 3) float array
-        Positions in voxels.
-    faces : (f, 3) int array
-        Vertex indices.
-    resolution : int
-        Lines a side, n below.
-    axis : {0, 1, 2}
-        The direction of the lines.
-
-    Returns
-    -------
-    crossings : (n, n, n + 1) int array
-        Entry [r, c, k]: crossings of the line through row r and column c of the other two axes (in grid
-        order) that lie after center k - 1 and not after center k; k = n is behind the last center.
+    Takes what `fill` does, and `axis`: 0, 1 or 2. Returns (n, n, n + 1) ints for n voxels a side. Entry
+    [r, c, k]: crossings of the line through row r and column c of the other two axes (in grid order) that
+    lie after center k - 1 and not after center k; k = n is behind the last center.
     """
     n = resolution
     row_axis, column_axis = (a for a in range(3) if a != axis)
@@ -212,20 +199,7 @@ def surface(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarra
 
     The separating-axis test in the order of Schwarz and Seidel (2010): seen along the main direction of its
     normal, a triangle touches a set of columns; in each, its plane leaves a short range of voxels; these must
-    pass the test in the two other views.
-
-    Parameters
-    ----------
-    points : (v, 3) float array
-        Positions in voxels (`place`).
-    faces : (f, 3) int array
-        Vertex indices.
-    resolution : int
-        Voxels a side.
-
-    Returns
-    -------
-    occupied : (resolution, resolution, resolution) bool array
+    pass the test in the two other views. Takes and returns what `fill` does.
     """
     n = resolution
     half = 0.5 + GROWTH

@@ -31,22 +31,9 @@ def count_processes(wanted: int | None, tasks: int) -> int:
 def run_tasks(work: Callable[[Task], Result], tasks: list[Task], processes: int) -> Iterator[Result]:
     """Yield ``work(task)`` of every task as they are done, in any order.
 
-    No process and no half-written file is left, also where this is closed early or an exception, Ctrl-C
-    included, ends it.
-
-    Parameters
-    ----------
-    work : callable
-        Can be pickled.
-    tasks : list
-    processes : int
-        1: this one; more: so many are spawned, for which the calling script needs the usual
-        ``if __name__ == "__main__"`` guard.
-
-    Raises
-    ------
-    OutOfMemoryError
-        If a process was killed.
+    With more than one of `processes`, so many are spawned: `work` must be picklable, and the script needs the
+    usual ``if __name__ == "__main__"`` guard. No process and no half-written file is left, also where this
+    is closed early or an exception, Ctrl-C included, ends it. `OutOfMemoryError` if a process was killed.
     """
     if processes <= 1:
         yield from map(work, tasks)

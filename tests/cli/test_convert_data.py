@@ -184,38 +184,6 @@ def test_golden_bytes(shared_data, tmp_path):
     assert (tmp_path / "chair_0003.raw").read_bytes() == golden
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["-m", "absent"], "absent: not a folder; check the path"),
-        (["-m", "chair/train/glued.off"], "not a folder; give the folder that holds it"),
-        (["-m", "empty"], "no meshes (.off, .obj, .stl, .ply, .glb, .gltf) in this folder; check the path"),
-        (["-m", "chair", "-b", "gone"], "gone: no such program that may be run. Or leave out -b"),
-    ],
-)
-def test_what_the_user_can_mend_is_one_sentence(folder, capsys, monkeypatch, arguments, message):
-    monkeypatch.chdir(folder.parent)
-    Path("empty").mkdir()
-    assert convert_data.main(arguments) == 1
-    out, err = capsys.readouterr()
-    assert message in err
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    assert out == ""
-    assert raws(folder) == []
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [[], ["-m"], ["-m", "x", "--resolution", "48"], ["-m", "x", "--mode", "hull"], ["-m", "x", "-j", "0"]],
-)
-def test_wrong_usage_ends_with_2(arguments, capsys):
-    with pytest.raises(SystemExit) as end:
-        convert_data.main(arguments)
-    assert end.value.code == 2
-    assert "Traceback" not in capsys.readouterr().err
-
-
 def test_torch_is_not_imported():
     check = "import sys, convert_data; sys.exit('torch' in sys.modules or 'trimesh' in sys.modules)"
     assert (

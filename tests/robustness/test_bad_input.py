@@ -149,12 +149,6 @@ def named(name: str, file_name: str, told: str = "", content: str = OFF, **optio
     return Row(f"off, {name}", DATA, file(file_name, content), ["-m", "."], (), 0, writes, **options)
 
 
-def three_meshes(folder: Path) -> None:
-    """Put one bad mesh between two good ones."""
-    for name, content in (("a.off", OFF), ("b.off", OFF[:-9]), ("c.off", OFF)):
-        file(name, content)(folder)
-
-
 def glb(numbers: int, where: dict) -> bytes:
     """Build a .glb file that announces vertices and indices: in its 36 bytes, or zeros from nowhere."""
     tree = {
@@ -194,8 +188,6 @@ MESH_ROWS = [
     named("a name of 200 characters", "x" * 196 + ".off", unless=no_posix),
     named("a name in Chinese", "椅子.off"),
     named("a name that is not UTF-8 and is good", os.fsdecode(b"\xff\xfe.off"), unless=no_strange_names),
-    Row("meshes, a bad one between two good ones", DATA, three_meshes, ["-m", ".", "-j", "1"],
-        ("b.off: it announces", AGAIN), 1, ("a.raw", "c.raw")),
     Row("meshes, a folder with a mesh's name", DATA, folder_named("x.off"), ["-m", "."],
         ("no meshes", "check the path")),
     Row("meshes, no such folder", DATA, nothing, ["-m", "gone"], ("gone: not a folder", "check the path")),
@@ -208,10 +200,6 @@ MESH_ROWS = [
         unless=no_posix),
     Row("meshes, a folder for the .raw", DATA, both(file("x.off", OFF), folder_named("x.raw")), ["-m", "."],
         ("x.raw: ", A_FOLDER)),
-    Row("meshes, a .raw of another size", DATA, both(file("x.off", OFF), file("x.raw", bytes(27))),
-        ["-m", "."], ("x.raw is already there but holds 27 bytes", "--overwrite")),
-    Row("meshes, two for one .raw", DATA, both(file("x.off", OFF), file("x.ply", "ply")), ["-m", "."],
-        ("x.off and x.ply would all become x.raw", "rename"), sentences=2),
     Row("meshes, no such Binvox", DATA, file("x.off", OFF), ["-m", ".", "-b", "gone"],
         ("gone: no such program", "leave out -b")),
     Row("meshes, a Binvox that is none", DATA, file("x.off", OFF), ["-m", ".", "-b", sys.executable],
@@ -243,7 +231,6 @@ RAW_AGAIN, NPY_AGAIN = "convert the mesh again", "save or download it again"
 
 GRID_ROWS = [
     grid("raw, one byte too few", bytes(64**3 - 1), "262143 bytes", RAW_AGAIN, script=GRAPH, is_alone=True),
-    grid("raw, one byte too few, to mesh", bytes(64**3 - 1), "262143 bytes", RAW_AGAIN, is_alone=True),
     grid("raw, 1 TB", holes("x.raw", b"", 10**12), "1000000000000 bytes", RAW_AGAIN, unless=no_holes),
     grid("raw, a folder", folder_named("x.raw"), "not an ordinary file", "give the path of one"),
     grid("raw, a pipe", pipe("x.raw"), "not an ordinary file", unless=no_posix),
@@ -261,7 +248,7 @@ GRID_ROWS = [
     grid("npy, infinite", array("x.npy", ONES * np.inf), code=0, writes=["models/x.obj"]),
     grid("npy, infinite, drawn", array("x.npy", ONES * np.inf), script=GRAPH, code=0, writes=[PICTURE]),
     grid("npy, Fortran order", array("x.npy", np.asfortranarray(ONES)), code=0, writes=["models/x.obj"]),
-    grid("npy, a batch", array("x.npy", ONES[None, None]), code=0, writes=["models/x.obj"]),
+    grid("npy, a batch", array("x.npy", ONES[None, None]), code=0, writes=["models/x.obj"], is_alone=True),
     grid("npy, missing", nothing, "no such file", "check the path"),
     grid("npy, missing, drawn", nothing, "no such file", "check the path", script=GRAPH),
     grid("npy, a link in a circle", link("x.npy", "x.npy"), "link", unless=no_posix),

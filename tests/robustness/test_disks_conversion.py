@@ -1,4 +1,4 @@
-"""Full and read-only disks, missing permissions, two runs at once, clocks that go wrong, closed pipes."""
+"""Full disks, missing permissions, two runs at once, clocks that go wrong, closed pipes."""
 
 import os
 import sys
@@ -34,21 +34,6 @@ def fsync(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     real(descriptor)
 os.fsync = fsync
-"""
-READ_ONLY_DISK = """
-import errno, os
-real, here = {name: getattr(os, name) for name in ("open", "mkdir")}, os.getcwd()
-def refuse(path):
-    if os.path.abspath(path).startswith(here):
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
-def open(path, flags, *more, **options):
-    if flags & os.O_CREAT:
-        refuse(path)
-    return real["open"](path, flags, *more, **options)
-def mkdir(path, *more, **options):
-    refuse(path)
-    return real["mkdir"](path, *more, **options)
-os.open, os.mkdir = open, mkdir
 """
 
 
@@ -125,17 +110,6 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(name, system, expected
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ONE_EACH)
-def test_a_read_only_disk_is_told(name, system, tmp_path):
-    work = WORK[name]
-    work.prepare(tmp_path)
-    before = running.visible_files(tmp_path)
-    ended = running.run(work.script, work.arguments, tmp_path, **system(READ_ONLY_DISK))
-    assert_told(ended, "the disk is read-only; choose a place")
-    assert running.visible_files(tmp_path) == before
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ONE_EACH)
 def test_a_folder_that_may_not_be_written_is_told(name, unprivileged, tmp_path):
     work = WORK[name]
     work.prepare(tmp_path)
@@ -191,23 +165,17 @@ def test_a_clock_that_goes_backwards_and_files_of_the_future_change_nothing(name
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device /dev/full")
-def test_output_that_cannot_be_written_is_told(tmp_path):
+@pytest.mark.parametrize("words", ["the disk is full", "nobody reads"])
+def test_output_that_cannot_be_written_is_told(words, tmp_path):
     np.save(tmp_path / "x.npy", np.ones((4, 4, 4)))
-    with Path("/dev/full").open("wb") as full:
-        ended = running.run("convert_to_obj.py", ["-f", "x.npy"], tmp_path, stdout=full)
+    reader, output = os.pipe()
+    os.close(reader)
+    if words == "the disk is full":
+        os.close(output)
+        output = os.open("/dev/full", os.O_WRONLY)
+    ended = running.run("convert_to_obj.py", ["-f", "x.npy"], tmp_path, stdout=output)
+    os.close(output)
     assert ended.code == 1
-    assert ended.err.startswith("error: the disk is full")
+    assert ended.err.startswith(f"error: {words}")
     assert ended.err.count("\n") == 1
     assert (tmp_path / "models" / "x.obj").stat().st_size > 0
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs the pipes of POSIX")
-def test_output_that_nobody_reads_any_more_is_told(tmp_path):
-    np.save(tmp_path / "x.npy", np.ones((4, 4, 4)))
-    reader, writer = os.pipe()
-    os.close(reader)
-    ended = running.run("convert_to_obj.py", ["-f", "x.npy"], tmp_path, stdout=writer)
-    os.close(writer)
-    assert ended.code == 1
-    assert ended.err.startswith("error: nobody reads")
-    assert ended.err.count("\n") == 1

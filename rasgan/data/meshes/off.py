@@ -18,19 +18,8 @@ def parse_off(text: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Read the text of an .off file, with the liberties that ModelNet's files take.
 
     Headers without a line break, any line ending, comments, blank lines, extra columns, polygons and face
-    colors are fine.
-
-    Returns
-    -------
-    vertices : (v, 3) float64 array
-        As the file has them.
-    faces : (f, 3) int64 array
-        Triangles; that their vertices are there is not checked.
-
-    Raises
-    ------
-    ValueError
-        If the text is not, or not all of, an .off file; the message says what is wrong with it.
+    colors are fine. Returns vertices (v, 3) and triangles (f, 3), whose indices are only checked for being
+    whole numbers. ValueError, with what is wrong, if the text is not, or not all of, an .off file.
     """
     text = text.removeprefix(codecs.BOM_UTF8)
     if b"#" in text:

@@ -14,24 +14,9 @@ MOST_ZEROS = 10**7
 
 
 def read_with_trimesh(path: Path, largest_file: int) -> tuple[np.ndarray, np.ndarray]:
-    """Read a mesh file in any format that trimesh knows by its suffix.
+    """Read vertices (v, 3) and triangles (f, 3) of a mesh, as the file has them.
 
-    Parameters
-    ----------
-    path : Path
-    largest_file : int
-        Files beside it that it refers to may have this many bytes.
-
-    Returns
-    -------
-    vertices : (v, 3) float64 array
-        As the file has them, unused ones included.
-    faces : (f, 3) int64 array
-
-    Raises
-    ------
-    ValueError
-        If the file is no such mesh; the message ends with trimesh's own words.
+    Files that it refers to may have `largest_file` bytes. ValueError, with trimesh's own words, if it fails.
     """
     import trimesh  # here, because the import takes longer than most .off files take to convert
 
