@@ -4,7 +4,6 @@ To add a row, write down a name, the script, a function that puts the bad input 
 arguments that are typed there, and the words. Rows that must work have the code 0 and name what they write.
 """
 
-import json
 import os
 import pickle
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.gltf_files import glb, gltf
 from tests.robustness import running
 
 DATA, GRAPH, OBJ = "convert_data.py", "convert_to_graph.py", "convert_to_obj.py"
@@ -149,20 +149,7 @@ def named(name: str, file_name: str, told: str = "", content: str = OFF, **optio
     return Row(f"off, {name}", DATA, file(file_name, content), ["-m", "."], (), 0, writes, **options)
 
 
-def glb(numbers: int, where: dict) -> bytes:
-    """Build a .glb file that announces vertices and indices: in its 36 bytes, or zeros from nowhere."""
-    tree = {
-        "asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0}],
-        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": 1}]}],
-        "accessors": [{**where, "componentType": 5126, "count": numbers, "type": "VEC3"},
-                      {**where, "componentType": 5125, "count": numbers, "type": "SCALAR"}],
-        "bufferViews": [{"buffer": 0, "byteOffset": 0, "byteLength": 36}], "buffers": [{"byteLength": 36}],
-    }  # fmt: skip
-    text = json.dumps(tree).encode()
-    text += b" " * (-len(text) % 4)
-    chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", 36, b"BIN\0") + bytes(36)
-    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
-
+NOWHERE = {}  # not even in the file
 
 MESH_ROWS = [
     mesh("off, cut", OFF[:-3], "a face is shorter than it announces", AGAIN, is_alone=True),
@@ -175,9 +162,9 @@ MESH_ROWS = [
     mesh("stl, 10^9 triangles", bytes(80) + struct.pack("<I", 10**9) + bytes(50), AGAIN),
     mesh("ply, 10^10 vertices", PLY_HEAD.format("binary_little_endian 1.0", 10**10, 4) + "\0" * 99, AGAIN),
     mesh("ply, 10^10 vertices as text", PLY_HEAD.format("ascii 1.0", 10**10, 4) + POINTS + TRIANGLES, AGAIN),
-    mesh("glb, 10^10 numbers announced", glb(10**10, {"bufferView": 0}), AGAIN),
-    mesh("glb, 10^8 numbers from nowhere", glb(10**8, {}), AGAIN),
-    mesh("glb, 10^10 numbers from nowhere", glb(10**10, {}), AGAIN),
+    mesh("glb, 10^10 numbers announced", glb(gltf(10**10), bytes(36)), AGAIN),
+    mesh("glb, 10^8 numbers from nowhere", glb(gltf(10**8, NOWHERE), bytes(36)), AGAIN),
+    mesh("glb, 10^10 numbers from nowhere", glb(gltf(10**10, NOWHERE), bytes(36)), AGAIN),
     named("a name that is not UTF-8", os.fsdecode(b"\xff\xfe.off"), r"\udcff\udcfe.off: it does not", "OFF",
           unless=no_strange_names),
     named("a name that would clear the screen", "\x1b[2J.off", r"\x1b[2J.off: it does not", "OFF",

@@ -10,6 +10,7 @@ import trimesh
 
 from rasgan.data.meshes import LARGEST_FILE, SUFFIXES, read_mesh, write_off
 from rasgan.errors import UserError
+from tests.gltf_files import glb, gltf
 
 VERTICES = np.array([[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3.5]])
 FACES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
@@ -190,32 +191,6 @@ PLY_HEAD = "ply\nformat ascii 1.0\nelement vertex {}\nproperty float x\nproperty
 PLY_HEAD += "element face {}\nproperty list uchar int vertex_indices\nend_header\n"
 PLY = PLY_HEAD.format(4, 4) + POINTS + TRIANGLES
 STL_HEAD = bytes(80) + struct.pack("<I", 2)
-
-
-def glb(tree, data=b""):
-    """Build a .glb file from its JSON and its numbers."""
-    text = tree if isinstance(tree, bytes) else json.dumps(tree).encode()
-    text += b" " * (-len(text) % 4)
-    chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(data), b"BIN\0") + data
-    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
-
-
-def gltf(**buffer):
-    """Describe one mesh of three vertices and three indices, whose numbers all lie in one buffer."""
-    view = {"bufferView": 0, "count": 3}
-    return {
-        "asset": {"version": "2.0"},
-        "scene": 0,
-        "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0}],
-        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": 1}]}],
-        "accessors": [
-            {**view, "componentType": 5126, "type": "VEC3"},
-            {**view, "componentType": 5125, "type": "SCALAR"},
-        ],
-        "bufferViews": [{"buffer": 0, "byteOffset": 0, "byteLength": 36}],
-        "buffers": [{"byteLength": 36, **buffer}],
-    }
 
 
 JUNK = {"no bytes": b"", "junk": b"\x00\xff" * 300, "text": b"solid a\nendsolid"}
