@@ -19,6 +19,12 @@ from rasgan.data.meshes import SUFFIXES, UP_AXES
 from rasgan.data.voxelize import MODES
 from rasgan.voxels import RESOLUTIONS
 
+ADVICE = {
+    "binvox": "Or leave out -b: the built-in voxelizer needs no other program.",
+    "memory": "Or use fewer --jobs.",
+    "other size": "Or use --overwrite.",
+}
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
@@ -76,8 +82,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert the folder and report; exit code 1 if any mesh failed."""
     args = build_parser().parse_args(argv)
-    settings = ConversionOptions(args.resolution, args.mode, args.center, args.up, args.binvox_binary)
-    summary = convert_folder(args.model_dir, settings, args.jobs, args.overwrite, progress=tqdm)
+    options = ConversionOptions(args.resolution, args.mode, args.center, args.up, args.binvox_binary)
+    with cli.advising(ADVICE):
+        summary = convert_folder(args.model_dir, options, args.jobs, args.overwrite, progress=tqdm)
     report(summary)
     return 1 if summary.failed else 0
 
@@ -86,8 +93,8 @@ def report(summary: ConversionSummary) -> None:
     """Print the counts on stdout, and what went wrong with which mesh on stderr."""
     for mesh in summary.empty:
         cli.complain("empty", f"{mesh}: no voxel is occupied; --mode solid keeps thin parts")
-    for mesh, reason in summary.failed.items():
-        cli.complain("failed", f"{mesh}: {reason}")
+    for error in summary.failed:
+        cli.complain("failed", cli.advised(error, ADVICE))
     print(
         f"{summary.converted} converted, {summary.already_there} already there (left as they are), "
         f"{len(summary.failed)} failed"

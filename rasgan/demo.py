@@ -62,8 +62,7 @@ def prepare(say: Say) -> None:
     bar = functools.partial(tqdm, leave=False, disable=None)
     summary = conversion.convert_folder(SAMPLE_SET, conversion.ConversionOptions(), progress=bar)
     if summary.failed:
-        mesh, reason = next(iter(summary.failed.items()))
-        raise UserError(f"{mesh}: {reason}")
+        raise summary.failed[0]
     say(
         "Step 3: training. The tutorial's own recipe needs a GPU and hours, so the demo trains a narrow "
         "network at 32³ by --recipe stable"

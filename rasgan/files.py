@@ -14,9 +14,9 @@ from rasgan.errors import UserError
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it becomes `path` when the block ends without an exception.
 
-    The temporary file keeps the suffix of `path`, so that writers which look at it are content. The folder
-    is made if need be. After an exception, Ctrl-C included, the temporary file is gone and whatever stood
-    at `path` before is untouched.
+    The temporary file has the suffix of `path`, for writers that choose the format by it. The folder is made
+    if it is not there. After an exception, Ctrl-C included, the temporary file is gone and what was at `path`
+    before is unchanged. System errors name `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Let a system error of the block name `path`, where it names nothing or the `temporary` file."""
+    """Make a system error of the block name `path`, where it names no file or the `temporary` one."""
     try:
         yield
     except OSError as error:
@@ -45,13 +45,13 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files that killed processes left in `folder`; nobody may be writing there."""
+    """Delete the temporary files that killed processes left in `folder`, where nobody may be writing now."""
     for path in folder.glob(".*"):
         if re.fullmatch(r"\..{0,40}-[0-9a-f]{8}(\.\w+)?", path.name):
             path.unlink(missing_ok=True)
 
 
 def check_is_file(path: Path) -> None:
-    """Raise `UserError` for a folder, pipe or device, which would be read in vain or for ever."""
+    """Raise `UserError` for a folder, which cannot be read, and for a pipe or device, which may never end."""
     if path.exists() and not path.is_file():
         raise UserError(f"{path}: not an ordinary file; give the path of one.")

@@ -11,10 +11,10 @@ from rasgan.errors import UserError
 from rasgan.files import atomic_path, check_is_file
 
 LARGEST_SIDE = 512
-"""Grids with more voxels a side are refused: nothing here makes them, and they would fill the memory."""
+"""Larger grids are refused, in voxels a side: nothing here makes them, and they would fill the memory."""
 
 LARGEST_BATCH = 100_000
-"""Batches of more shapes are refused: a damaged header can announce any number of the smallest ones."""
+"""Batches of more grids are refused: a damaged header can announce any number of the smallest ones."""
 
 VOXEL_SUFFIXES = (".raw", ".npy", ".binvox")
 
@@ -26,12 +26,12 @@ def read_voxels(path: Path, index: int = 0) -> np.ndarray:
     ----------
     path : Path
     index : int
-        Which shape of an .npy file with a batch (more than three axes), below `count_shapes`.
+        Which grid of an .npy file that holds a batch (more than three axes); less than `count_shapes`.
 
     Returns
     -------
     grid : (n, n, n) bool or float array
-        Occupied voxels; floats are scores as they stand in an .npy file. Axes as sketched in
+        Bools: occupied or not. Floats: the scores of an .npy file of floats, unchanged. Axes as sketched in
         `rasgan.voxels`.
 
     Raises
@@ -56,7 +56,7 @@ def count_shapes(path: Path) -> int:
     Raises
     ------
     UserError
-        If an .npy file holds no grid.
+        If `path` is no ordinary file, or an .npy file that holds no grid.
     """
     path = Path(path)
     check_is_file(path)
@@ -73,7 +73,7 @@ def read_raw(path: Path) -> np.ndarray:
     Raises
     ------
     UserError
-        If the size is no cube or other bytes occur.
+        If the size is no cube or other bytes occur; the message names the file.
     """
     path = Path(path)
     size = path.stat().st_size
@@ -91,7 +91,7 @@ def read_raw(path: Path) -> np.ndarray:
 
 
 def raw_side(size: int) -> int | None:
-    """Return the side n of a grid of `size` = n**3 bytes; None if that is no whole number or too large."""
+    """Return n of a grid of `size` = n**3 bytes; None if there is no such n up to `LARGEST_SIDE`."""
     side = round(size ** (1 / 3))
     return side if side**3 == size and 0 < side <= LARGEST_SIDE else None
 
@@ -114,7 +114,7 @@ def _read_npy(path: Path, index: int) -> np.ndarray:
 def _open_npy(path: Path) -> np.ndarray:
     """Map an .npy file of one or more grids, (..., n, n, n), into memory."""
     try:
-        # Mapped, so that nothing is allocated on the word of a header; pickles cannot be mapped at all.
+        # Mapped, so that no header, true or false, makes us allocate memory; pickles cannot be mapped at all.
         array = np.lib.format.open_memmap(path, mode="r")
     except OSError as error:
         error.filename = str(path)  # a map that is too large does not say of what
@@ -151,7 +151,7 @@ def _read_binvox(path: Path) -> np.ndarray:
 
 
 def _read_binvox_header(path: Path, file: BinaryIO) -> int:
-    """Read up to and including the line `data`; give the number of voxels a side."""
+    """Read up to and including the line `data`; return the number of voxels a side."""
     lines = itertools.islice(iter(lambda: file.readline(200).split(), [b"data"]), 20)
     header = {words[0]: words[1:] for words in lines if words}
     sides = set(header.get(b"dim", ()))

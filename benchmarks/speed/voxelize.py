@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from rasgan.data.conversion import TrainConfig, convert_mesh
+from rasgan.data.conversion import ConversionOptions, convert_mesh
 from rasgan.data.meshes import read_mesh, write_off
 from rasgan.data.voxelize import MODES, voxelize
 from rasgan.voxel_io import read_raw
@@ -55,7 +55,7 @@ def seconds(work: Callable[[], object], repeats: int = 5) -> float:
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two bool grids; 1 if both are empty."""
+    """Return the intersection over union of two bool grids; 1 if both are empty."""
     union = np.count_nonzero(a | b)
     return np.count_nonzero(a & b) / union if union else 1.0
 
@@ -138,10 +138,10 @@ def rows_on_scaling(meshes: list[Path], copies: int, jobs: list[int], rounds: in
 
 
 def peak_of_conversion(path: Path, mode: str) -> tuple[float, float]:
-    """Convert one mesh; give the seconds it took and this process's peak memory in MB."""
+    """Convert one mesh; return the seconds it took and this process's peak memory in MB."""
     import resource  # Unix only, as the figure is
 
-    took = seconds(lambda: convert_mesh(path, TrainConfig(mode=mode)), 1)
+    took = seconds(lambda: convert_mesh(path, ConversionOptions(mode=mode)), 1)
     return took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

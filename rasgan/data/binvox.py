@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rasgan.data.meshes import read_mesh, write_off
+from rasgan.data.voxelize import VoxelOptions
 from rasgan.errors import UserError
 from rasgan.voxel_io import read_raw
 
@@ -21,29 +22,33 @@ _SURFACE = "-e"
 _RUNS = {"binvox": ([],), "exact": ([_SURFACE],), "solid": ([], [_SURFACE])}
 
 
+class BinvoxError(UserError):
+    """Binvox cannot be started or does not do its work."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, about="binvox")
+
+
 def find_binvox(program: str) -> str:
-    """Return the path of the executable `program`, a path or a name on PATH; `UserError` if there is none."""
+    """Return the path of the executable `program`, a path or a name on PATH; `BinvoxError` if it is none."""
     found = shutil.which(program) or shutil.which(str(Path(program).absolute()))
     if found is None:
-        raise UserError(
-            f"{program}: no such program that may be run; leave out -b to use the built-in voxelizer."
-        )
+        raise BinvoxError(f"{program}: no such program that may be run.")
     return str(Path(found).absolute())
 
 
 def run_binvox(
     program: str,
     mesh: Path,
-    resolution: int = 64,
-    mode: str = "binvox",
-    center: bool = False,
+    options: VoxelOptions = VoxelOptions(),  # noqa: B008  it is frozen
     up: str = "z",
     timeout_s: float = TIMEOUT_S,
 ) -> np.ndarray:
     """Voxelize a mesh file with Binvox.
 
-    Binvox works on a copy in a temporary folder: a glued .off header, which it cannot read, is mended there,
-    other formats reach it as .off, and its habit of writing NAME_1.raw where NAME.raw exists does no harm.
+    Binvox works on a copy in a temporary folder: there a header without a line break, which it cannot read,
+    is mended, other formats become .off, and a NAME.raw beside the mesh, for which it would write NAME_1.raw,
+    is not in its way.
 
     Parameters
     ----------
@@ -51,12 +56,12 @@ def run_binvox(
         Path of the executable (`find_binvox`).
     mesh : Path
         Mesh file in any format that `rasgan.data.meshes` reads.
-    resolution, mode, center
-        As in `rasgan.data.voxelize.voxelize`; mode "solid" takes two runs.
+    options : VoxelOptions
+        Mode "solid" takes two runs.
     up : {"z", "y"}
         Which axis of the file points up.
     timeout_s : float
-        Seconds after which one run is given up.
+        Seconds after which one run is stopped.
 
     Returns
     -------
@@ -65,32 +70,26 @@ def run_binvox(
     Raises
     ------
     UserError
+        If the file is no mesh (`rasgan.data.meshes.read_mesh`).
+    BinvoxError
         If Binvox cannot be started, fails, takes too long or leaves no grid of the right size; the message
-        names the mesh and ends with Binvox's last words.
+        names the mesh and quotes the last line that Binvox printed.
     """
-    vertices, faces = read_mesh(mesh, up)  # what is wrong with a mesh is better told here than by Binvox
-    occupied = np.zeros((resolution,) * 3, dtype=bool)
-    for number, flags in enumerate(_RUNS[mode]):
+    vertices, faces = read_mesh(mesh, up)  # its messages are better than Binvox's
+    occupied = np.zeros((options.resolution,) * 3, dtype=bool)
+    for flags in _RUNS[options.mode]:
         with tempfile.TemporaryDirectory(prefix="binvox-", ignore_cleanup_errors=True) as folder:
-            copy = Path(folder) / f"mesh{number}.off"
+            copy = Path(folder, "mesh.off")
             write_off(copy, vertices, faces, digits=17)
-            command = [
-                program,
-                "-d",
-                str(resolution),
-                "-t",
-                "raw",
-                *flags,
-                *(["-cb"] if center else []),
-                str(copy),
-            ]
+            center = ["-cb"] if options.center else []
+            command = [program, "-d", str(options.resolution), "-t", "raw", *flags, *center, str(copy)]
             _run(command, mesh, timeout_s)
-            occupied |= _read_output(copy.with_suffix(".raw"), mesh, resolution)
+            occupied |= _read_output(copy.with_suffix(".raw"), mesh, options.resolution)
     return occupied
 
 
 def _run(command: list[str], mesh: Path, timeout_s: float) -> None:
-    """Run Binvox to its end; whatever stops us stops it and its children too."""
+    """Run Binvox to its end; an exception on the way, Ctrl-C included, ends it and its children too."""
     folder = Path(command[-1]).parent
     log = folder / "log.txt"  # a file, not a pipe: a child that outlives Binvox cannot keep us waiting
     with log.open("wb") as output:
@@ -104,22 +103,19 @@ def _run(command: list[str], mesh: Path, timeout_s: float) -> None:
                 start_new_session=True,
             )
         except OSError as error:
-            raise UserError(
-                f"{command[0]}: cannot be run ({error.strerror}); "
-                "give a Binvox made for this system, or leave out -b."
+            raise BinvoxError(
+                f"{command[0]}: cannot be run ({error.strerror}); give a Binvox made for this system."
             ) from error
         try:
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            raise UserError(
-                f"{mesh}: Binvox took more than {timeout_s:g} s and was stopped; leave out -b for this mesh."
-            ) from None
+            raise BinvoxError(f"{mesh}: Binvox took more than {timeout_s:g} s and was stopped.") from None
         finally:
             _kill(process)
     if code:
-        raise UserError(
-            f"{mesh}: Binvox failed with exit code {code} ({_last_words(log)}); "
-            "its default mode needs a display (Xvfb will do); or leave out -b."
+        raise BinvoxError(
+            f"{mesh}: Binvox failed with exit code {code} ({_last_line(log)}); "
+            "its default mode needs a display (Xvfb will do)."
         )
 
 
@@ -133,26 +129,22 @@ def _kill(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def _last_words(log: Path) -> str:
+def _last_line(log: Path) -> str:
+    """Return the last line of `log` in which something stands, at most 200 characters of it."""
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    return next((line.strip()[-200:] for line in reversed(lines) if line.strip()), "it said nothing")
+    return next((line.strip()[-200:] for line in reversed(lines) if line.strip()), "it printed nothing")
 
 
 def _read_output(raw: Path, mesh: Path, resolution: int) -> np.ndarray:
     """Read what Binvox wrote and check that it is what was asked for."""
     if not raw.is_file():
-        words = _last_words(raw.with_name("log.txt"))
-        raise UserError(f"{mesh}: Binvox ended well but wrote no file ({words}); leave out -b for this mesh.")
+        words = _last_line(raw.with_name("log.txt"))
+        raise BinvoxError(f"{mesh}: Binvox ended well but wrote no file ({words}).")
     try:
         occupied = read_raw(raw)
     except UserError as error:
-        fault = str(error).removeprefix(f"{raw}: ")
-        raise UserError(
-            f"{mesh}: what Binvox wrote is damaged ({fault.rstrip('.')}); leave out -b for this mesh."
-        ) from error
+        fault = str(error).removeprefix(f"{raw}: ").rstrip(".")
+        raise BinvoxError(f"{mesh}: what Binvox wrote is damaged ({fault}).") from error
     if len(occupied) != resolution:
-        raise UserError(
-            f"{mesh}: Binvox wrote {len(occupied)} voxels a side, not {resolution}; "
-            "leave out -b for this mesh."
-        )
+        raise BinvoxError(f"{mesh}: Binvox wrote {len(occupied)} voxels a side, not {resolution}.")
     return occupied

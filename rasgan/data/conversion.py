@@ -1,39 +1,29 @@
 """A folder of meshes to a folder of voxel grids: each mesh gets a .raw beside it."""
 
 import collections
-import concurrent.futures.process
 import contextlib
 import functools
-import multiprocessing.connection
 import os
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from rasgan.data.binvox import find_binvox, run_binvox
 from rasgan.data.meshes import SUFFIXES, read_mesh
-from rasgan.data.voxelize import voxelize
+from rasgan.data.voxelize import VoxelOptions, voxelize
+from rasgan.data.workers import count_processes, run_tasks
 from rasgan.errors import UserError, describe_os_error
 from rasgan.voxel_io import write_raw
 
-MOST_JOBS = 61 if sys.platform == "win32" else 1024
-"""Windows waits for no more processes at a time, and Python refuses to start more."""
-
 
 @dataclass(frozen=True)
-class ConversionOptions:
-    """How meshes are voxelized; see `rasgan.data.voxelize.voxelize` and `rasgan.data.meshes.read_mesh`."""
+class ConversionOptions(VoxelOptions):
+    """How meshes are converted; see `rasgan.data.voxelize.voxelize` and `rasgan.data.meshes.read_mesh`."""
 
-    resolution: int = 64
-    mode: str = "binvox"
-    center: bool = False
     up: str = "z"
-    binvox: str | None = None  # path of the real program; None: the built-in voxelizer
+    binvox: str | None = None  # path or name of the real program; None: the built-in voxelizer
 
 
 @dataclass
@@ -43,12 +33,12 @@ class ConversionSummary:
     converted: int = 0
     already_there: int = 0
     empty: list[Path] = field(default_factory=list)  # converted, but without one occupied voxel
-    failed: dict[Path, str] = field(default_factory=dict)  # mesh -> one sentence
+    failed: list[UserError] = field(default_factory=list)  # each message begins with the mesh or subfolder
 
 
 def convert_folder(
     folder: Path,
-    settings: ConversionOptions,
+    options: ConversionOptions,
     jobs: int | None = None,
     overwrite: bool = False,
     progress: Callable[..., Iterable] = lambda outcomes, **_: outcomes,
@@ -56,17 +46,17 @@ def convert_folder(
     """Convert every mesh below `folder` to a .raw beside it; one bad mesh does not stop the rest.
 
     A .raw that is there with the right size is left as it is. One of another size is never overwritten
-    unasked: that mesh counts as failed, and so do meshes that would share one .raw.
+    unless asked for: that mesh counts as failed, and so do meshes that would share one .raw.
 
     Parameters
     ----------
     folder : Path
-        Searched with its subfolders; linked subfolders, ``__MACOSX`` and dot names are passed over.
-    settings : ConversionOptions
+        Searched with its subfolders; linked subfolders, ``__MACOSX`` and names that begin with a dot are left
+        out.
+    options : ConversionOptions
         The same for every mesh.
     jobs : int, optional
-        Processes; default: as many as there are cores to run on. The calling script needs the usual
-        ``if __name__ == "__main__"`` guard, since they are spawned.
+        Processes; default: as many as there are cores to run on. See `rasgan.data.workers.run_tasks`.
     overwrite : bool
         Convert again what is already there.
     progress : callable
@@ -75,141 +65,89 @@ def convert_folder(
     Raises
     ------
     UserError
-        If there is no such folder or no mesh in it, or if a worker process was killed.
+        If there is no such folder, no mesh in it or no such Binvox, or if a worker process was killed.
     """
-    summary = ConversionSummary()
-    meshes = find_meshes(Path(folder), summary.failed)
-    if not meshes and not summary.failed:
-        raise UserError(f"{folder}: no meshes ({', '.join(SUFFIXES)}) in this folder; check -m.")
-    if settings.binvox is not None:
-        settings = ConversionOptions(**{**vars(settings), "binvox": find_binvox(settings.binvox)})
+    meshes, unreadable = find_meshes(Path(folder))
+    if not meshes and not unreadable:
+        raise UserError(f"{folder}: no meshes ({', '.join(SUFFIXES)}) in this folder; check the path.")
+    if options.binvox is not None:
+        options = replace(options, binvox=find_binvox(options.binvox))
 
-    todo = []
-    for raw, sources in _by_raw(meshes).items():
-        size = raw.stat().st_size if raw.is_file() else None
-        if len(sources) > 1:
-            names = " and ".join(mesh.name for mesh in sources)
-            summary.failed |= dict.fromkeys(sources, f"{names} would all become {raw.name}; rename them.")
-        elif size is None or overwrite:
-            todo.append(sources[0])
-        elif size == settings.resolution**3:
-            summary.already_there += 1
-        else:
-            summary.failed[sources[0]] = (
-                f"{raw.name} is already there but holds {size} bytes, not {settings.resolution}³; "
-                "delete it or use --overwrite."
-            )
-
-    if not todo:
-        return summary
-    jobs = min(jobs or usable_cores(), len(todo), MOST_JOBS)
-    with contextlib.closing(_convert_all(todo, settings, jobs)) as outcomes:
-        for mesh, reason, is_empty in progress(outcomes, total=len(todo), unit="mesh"):
-            if reason is not None:
-                summary.failed[mesh] = reason
-                continue
-            summary.converted += 1
-            if is_empty:
-                summary.empty.append(mesh)
+    todo, summary = _sort_out(meshes, options.resolution, overwrite)
+    summary.failed[:0] = unreadable
+    outcomes = run_tasks(
+        functools.partial(_try_mesh, options=options), todo, count_processes(jobs, len(todo))
+    )
+    with contextlib.closing(outcomes):
+        for mesh, outcome in progress(outcomes, total=len(todo), unit="mesh") if todo else ():
+            if isinstance(outcome, UserError):
+                summary.failed.append(outcome)
+            else:
+                summary.converted += 1
+                summary.empty += [mesh] if outcome == 0 else []
     return summary
 
 
-def find_meshes(folder: Path, failed: dict[Path, str]) -> list[Path]:
-    """List all meshes below `folder`, sorted; subfolders that cannot be read go into `failed`."""
+def find_meshes(folder: Path) -> tuple[list[Path], list[UserError]]:
+    """List all meshes below `folder`, sorted, and the errors of subfolders that cannot be read.
+
+    `UserError` if there is no such folder.
+    """
     if not folder.is_dir():
         remedy = "give the folder that holds it" if folder.is_file() else "check the path"
         raise UserError(f"{folder}: not a folder; {remedy}.")
-
-    def note(error: OSError) -> None:
-        failed[Path(error.filename)] = describe_os_error(error)
-
-    meshes = []
-    for parent, subfolders, names in os.walk(folder, onerror=note):
+    meshes, unreadable = [], []
+    for parent, subfolders, names in os.walk(folder, onerror=unreadable.append):
         subfolders[:] = [name for name in subfolders if not name.startswith(".") and name != "__MACOSX"]
         paths = (Path(parent, name) for name in names if not name.startswith("."))
         meshes += [path for path in paths if path.suffix.lower() in SUFFIXES]
-    return sorted(meshes)
+    return sorted(meshes), [UserError(describe_os_error(error)) for error in unreadable]
 
 
-def _by_raw(meshes: list[Path]) -> dict[Path, list[Path]]:
-    """Group meshes by the .raw that they would become (names that differ in case are one on Windows)."""
+def _sort_out(meshes: list[Path], resolution: int, overwrite: bool) -> tuple[list[Path], ConversionSummary]:
+    """Separate the meshes to convert from those of which it is known already what becomes of them."""
     groups = collections.defaultdict(list)
-    for mesh in meshes:
+    for mesh in meshes:  # names that differ in case alone are one on Windows
         groups[os.path.normcase(mesh.with_suffix(".raw"))].append(mesh)
-    return {sources[0].with_suffix(".raw"): sources for sources in groups.values()}
+    todo, summary = [], ConversionSummary()
+    for sources in groups.values():
+        mesh, raw = sources[0], sources[0].with_suffix(".raw")
+        size = raw.stat().st_size if raw.is_file() else None
+        if len(sources) > 1:
+            names = " and ".join(source.name for source in sources)
+            fault = f"{names} would all become {raw.name}; rename them."
+            summary.failed += [UserError(f"{source}: {fault}") for source in sources]
+        elif size is None or overwrite:
+            todo.append(mesh)
+        elif size == resolution**3:
+            summary.already_there += 1
+        else:
+            fault = f"{raw.name} is already there but holds {size} bytes, not {resolution}³; delete it first."
+            summary.failed.append(UserError(f"{mesh}: {fault}", about="other size"))
+    return todo, summary
 
 
-def usable_cores() -> int:
-    """Count the cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _try_mesh(mesh: Path, options: ConversionOptions) -> tuple[Path, int | UserError]:
+    """Convert one mesh; return it and how many voxels are occupied, or why it failed."""
+    try:
+        return mesh, np.count_nonzero(convert_mesh(mesh, options))
+    except UserError as error:
+        return mesh, error
+    except OSError as error:
+        fault = describe_os_error(error).removeprefix(f"{mesh}: ")
+        return mesh, UserError(f"{mesh}: {fault}")
+    except MemoryError:
+        return mesh, UserError(
+            f"{mesh}: does not fit into memory; reduce its number of faces.", about="memory"
+        )
 
 
-def convert_mesh(mesh: Path, settings: ConversionOptions) -> np.ndarray:
-    """Convert one mesh, write its .raw and give the (n, n, n) bool grid."""
-    options = {"resolution": settings.resolution, "mode": settings.mode, "center": settings.center}
-    if settings.binvox is not None:
-        occupied = run_binvox(settings.binvox, mesh, up=settings.up, **options)
+def convert_mesh(mesh: Path, options: ConversionOptions) -> np.ndarray:
+    """Convert one mesh, write its .raw and return the (n, n, n) bool grid."""
+    if options.binvox is not None:
+        occupied = run_binvox(options.binvox, mesh, options, options.up)
     else:
-        occupied = voxelize(*read_mesh(mesh, settings.up), **options)
+        vertices, faces = read_mesh(mesh, options.up)
+        occupied = voxelize(vertices, faces, options.resolution, options.mode, options.center)
     write_raw(mesh.with_suffix(".raw"), occupied)
     return occupied
-
-
-Outcome = tuple[Path, str | None, bool]
-"""A mesh, why it failed (None: it did not), and whether its grid came out empty."""
-
-
-def _try_mesh(mesh: Path, settings: ConversionOptions) -> Outcome:
-    try:
-        return mesh, None, not convert_mesh(mesh, settings).any()
-    except UserError as error:
-        return mesh, str(error).removeprefix(f"{mesh}: "), False
-    except OSError as error:
-        return mesh, describe_os_error(error), False
-    except MemoryError:
-        return mesh, "it does not fit into memory; use fewer --jobs or a mesh with fewer faces.", False
-
-
-def _convert_all(meshes: list[Path], settings: ConversionOptions, jobs: int) -> Iterator[Outcome]:
-    """Return the outcomes as they come; closing this early leaves no process and no half-written file."""
-    if jobs <= 1:
-        yield from map(functools.partial(_try_mesh, settings=settings), meshes)
-        return
-    bystanders = set(multiprocessing.active_children())
-    pool = concurrent.futures.ProcessPoolExecutor(
-        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_become_worker
-    )
-    try:
-        futures = [pool.submit(_work, mesh, settings) for mesh in meshes]
-        for done in concurrent.futures.as_completed(futures):
-            yield done.result()
-    except concurrent.futures.process.BrokenProcessPool as error:
-        raise UserError(
-            "A worker process was killed, as happens when memory runs out; "
-            "run the same command with fewer --jobs."
-        ) from error
-    except BaseException:
-        for worker in set(multiprocessing.active_children()) - bystanders:
-            worker.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _become_worker() -> None:
-    """Leave Ctrl-C to the parent; on its request, or when it is gone, end and tidy up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _work(mesh: Path, settings: ConversionOptions) -> Outcome:
-    try:
-        return _try_mesh(mesh, settings)
-    except SystemExit:  # asked to end: temporary files are gone by now, and the pool would hand on more work
-        os._exit(1)
-
-
-def _end_with_parent() -> None:
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-    os.kill(os.getpid(), signal.SIGTERM)

@@ -3,7 +3,7 @@
 A chair is a list of parts and every part is one *loft*: a stack of rings, joined ring to ring and closed at
 both ends. So each part is a closed surface, and parts may overlap as the wood of a real chair does.
 
-Lengths are in voxels of a 64-cubed grid that the chair's longest side just fills. Axes as in ModelNet10::
+Lengths are in voxels of a grid of 64³ that the chair's longest side just fills. Axes as in ModelNet10::
 
         z (up)    the back stands at large y, whoever sits down looks towards -y,
         |         and x runs across the seat; the bounding box is centered at x = y = 0
@@ -120,23 +120,8 @@ def write_sample_set(
 ) -> int:
     """Write chairs as FOLDER/chair/{train,test}/chair_0001.off and so on; test numbers follow train's.
 
-    Each chair depends on `seed` and its own number alone. Files already there are left as they are.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the set goes.
-    seed : int
-        Another seed, other chairs.
-    train, test : int
-        How many of each.
-    progress : callable, optional
-        Called with 1 after every chair, written or already there: ``tqdm.update``.
-
-    Returns
-    -------
-    int
-        How many files were written.
+    Each chair depends on `seed` and its own number alone. Files already there are left as they are. Returns
+    how many were written; calls `progress` with 1 after every chair, written or not (``tqdm.update``).
     """
     written = 0
     for number in range(1, train + test + 1):
@@ -216,14 +201,9 @@ def seat(frame: Frame, rng: np.random.Generator) -> Part:
         return loft([lift(rim, bottom), lift(rim, frame.seat_top)])
     edge = frame.seat_thick * rng.uniform(0.2, 0.4)
     shrink = 1 - edge / (min(frame.width, frame.depth) / 2)
-    return loft(
-        [
-            lift(rim * shrink, bottom),
-            lift(rim, bottom + edge),
-            lift(rim, frame.seat_top - edge),
-            lift(rim * shrink, frame.seat_top),
-        ]
-    )
+    lower = [lift(rim * shrink, bottom), lift(rim, bottom + edge)]
+    upper = [lift(rim, frame.seat_top - edge), lift(rim * shrink, frame.seat_top)]
+    return loft(lower + upper)
 
 
 def outline(frame: Frame, angle: np.ndarray) -> np.ndarray:
@@ -246,11 +226,10 @@ def legs(frame: Frame, rng: np.random.Generator) -> list[Part]:
     inset = 0.72 if frame.style.seat == "round" else 0.9
     x_top = frame.width / 2 * inset - thick / 2
     y_top = min(frame.reach(x_top + thick / 2), frame.depth / 2 * inset) - thick / 2
-    top = {
-        (sx, sy): np.array([sx * x_top, sy * y_top, frame.seat_middle]) for sx in (-1, 1) for sy in (-1, 1)
-    }
-    end = {(sx, sy): top[sx, sy] * [1, 1, 0] + splay * np.array([sx * 0.7, sy, 0]) for sx, sy in top}
-    parts = [bar(end[corner], top[corner], 2, foot, thick, is_round=is_round) for corner in top]
+    corners = [(sx, sy) for sx in (-1, 1) for sy in (-1, 1)]
+    top = {(sx, sy): np.array([sx * x_top, sy * y_top, frame.seat_middle]) for sx, sy in corners}
+    end = {(sx, sy): top[sx, sy] * [1, 1, 0] + splay * np.array([sx * 0.7, sy, 0]) for sx, sy in corners}
+    parts = [bar(end[corner], top[corner], 2, foot, thick, is_round=is_round) for corner in corners]
 
     def at(corner: tuple[int, int], z: float) -> np.ndarray:
         return end[corner] + (top[corner] - end[corner]) * (z / frame.seat_middle)
@@ -290,27 +269,17 @@ def pedestal(frame: Frame, rng: np.random.Generator) -> list[Part]:
     foot_width, foot_high = rng.uniform(2.2, 3.6), rng.uniform(2, 3)
     tip_z = caster * 0.8 + foot_high / 2
     hub_z = tip_z + rng.uniform(0, 6)
-    parts = [
-        bar(
-            [0, 0, hub_z - foot_high / 2],
-            [0, 0, frame.seat_middle],
-            2,
-            column,
-            column * rng.uniform(0.6, 1),
-            is_round=True,
-        )
-    ]
+    low, top = [0, 0, hub_z - foot_high / 2], [0, 0, frame.seat_middle]
+    parts = [bar(low, top, 2, column, column * rng.uniform(0.6, 1), is_round=True)]
+    sections = (foot_width, foot_high * 1.3), (foot_width * 0.8, foot_high)
+    foot = [bar([0, 0, hub_z], [radius, 0, tip_z], 0, *sections)]
+    if caster:
+        foot.append(bar([radius - 1, 0, 0], [radius - 1, 0, caster], 2, caster, is_round=True))
     for angle in 2 * np.pi * np.arange(feet) / feet + np.pi / 2:
-        foot = bar(
-            [0, 0, hub_z], [radius, 0, tip_z], 0, (foot_width, foot_high * 1.3), (foot_width * 0.8, foot_high)
-        )
-        parts.append(turn(foot, angle))
-        if caster:
-            wheel = bar([radius - 1, 0, 0], [radius - 1, 0, caster], 2, caster, is_round=True)
-            parts.append(turn(wheel, angle))
+        parts += [turn(part, angle) for part in foot]
     plate = rng.uniform(0.25, 0.5) * min(frame.width, frame.depth)
     under_seat = frame.seat_top - frame.seat_thick
-    parts.append(bar([0, 0, under_seat - 2], [0, 0, frame.seat_middle], 2, plate * 0.8, plate))
+    parts.append(bar([0, 0, under_seat - 2], top, 2, plate * 0.8, plate))
     return parts
 
 
@@ -328,27 +297,10 @@ def sled(frame: Frame, rng: np.random.Generator) -> list[Part]:
         front, rear = [side, -y - tilt_front, floor], [side, y + tilt_rear, floor]
         overlap = np.array([0, tube / 2, 0])
         parts.append(bar(front - overlap, rear + overlap, 1, tube, is_round=is_round))
-        parts.append(
-            bar(
-                front - np.array([0, 0, floor]),
-                [side, -y, frame.seat_middle],
-                2,
-                tube,
-                tube,
-                is_round=is_round,
-            )
-        )
+        down = np.array([0, 0, floor])
+        parts.append(bar(front - down, [side, -y, frame.seat_middle], 2, tube, is_round=is_round))
         if has_rear:
-            parts.append(
-                bar(
-                    rear - np.array([0, 0, floor]),
-                    [side, y, frame.seat_middle],
-                    2,
-                    tube,
-                    tube,
-                    is_round=is_round,
-                )
-            )
+            parts.append(bar(rear - down, [side, y, frame.seat_middle], 2, tube, is_round=is_round))
         else:  # the seat rests on two rails that the front uprights carry
             parts.append(bar([side, -y - tube / 2, under], [side, y, under], 1, tube, is_round=is_round))
     crossings = [y + tilt_rear] if not has_rear or rng.random() < 0.4 else []
@@ -384,14 +336,9 @@ def rail(frame: Frame, z: float, tall: float, size: float, overhang: float = 0.0
         lower = z + 0.5 * crest * (1 - share**2)
         y_lower, y_upper = frame.back_y(x, lower), frame.back_y(x, upper)
         d = size / 2
-        rings.append(
-            [
-                [x, y_lower - d, lower],
-                [x, y_lower + d, lower],
-                [x, y_upper + d, upper],
-                [x, y_upper - d, upper],
-            ]
-        )
+        low = [x, y_lower - d, lower], [x, y_lower + d, lower]
+        high = [x, y_upper + d, upper], [x, y_upper - d, upper]
+        rings.append([*low, *high])
     return loft(rings)
 
 
@@ -412,28 +359,20 @@ def solid_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
     """Make a closed panel, from the seat up or held by two posts; its upper corners may be rounded."""
     thick = frame.post if rng.random() < 0.6 else rng.uniform(3.4, 6.5)
     is_raised = rng.random() < 0.35
-    start = (
-        frame.seat_top + (frame.height - frame.seat_top) * rng.uniform(0.2, 0.45)
-        if is_raised
-        else frame.seat_middle
-    )
-    z = np.concatenate(
-        [
-            np.linspace(start, frame.height - 6, 6)[:-1],
-            frame.height - 6 * (1 - np.sin(np.linspace(0, np.pi / 2, 6))),
-        ]
-    )
+    start = frame.seat_middle
+    if is_raised:
+        start = frame.seat_top + (frame.height - frame.seat_top) * rng.uniform(0.2, 0.45)
+    rounded = frame.height - 6 * (1 - np.sin(np.linspace(0, np.pi / 2, 6)))
+    z = np.concatenate([np.linspace(start, frame.height - 6, 6)[:-1], rounded])
     rounding = rng.uniform(0, 0.45)
     near_top = np.clip((z - (frame.height - 6)) / 6, 0, 1)
     half = (frame.half(z) + thick / 2) * (1 - rounding * (1 - np.sqrt(1 - near_top**2)))
-    parts = [sheet(frame, z, half, thick)]
-    if is_raised:
-        parts += (
-            posts(frame, frame.post, start + 4)
-            if rng.random() < 0.7
-            else [upright(frame, 0, frame.post, start + 4, wide=rng.uniform(4, 9))]
-        )
-    return parts
+    panel = sheet(frame, z, half, thick)
+    if not is_raised:
+        return [panel]
+    if rng.random() < 0.7:
+        return [panel, *posts(frame, frame.post, start + 4)]
+    return [panel, upright(frame, 0, frame.post, start + 4, wide=rng.uniform(4, 9))]
 
 
 def slatted_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
@@ -449,9 +388,8 @@ def slatted_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
         most = int((free - GAP) // (wide + GAP))
     count = int(rng.integers(2, min(most, 6) + 1)) if most > 2 else max(most, 1)
     parts = [*posts(frame, frame.post, top), rail(frame, top - tall, tall, frame.post, frame.post / 2, crest)]
-    parts += [
-        upright(frame, share, 2.1, top - tall / 2, wide) for share in np.linspace(-1, 1, count + 2)[1:-1]
-    ]
+    shares = np.linspace(-1, 1, count + 2)[1:-1]
+    parts += [upright(frame, share, 2.1, top - tall / 2, wide) for share in shares]
     if rng.random() < 0.4:
         parts.append(rail(frame, frame.seat_top + rng.uniform(3.5, 6), rng.uniform(2, 3), 2.1))
     return parts
@@ -478,10 +416,8 @@ def open_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
     if rng.random() < 0.5:
         tall, crest = rng.uniform(2.5, 9), rng.uniform(0, 3) if rng.random() < 0.5 else 0.0
         top = frame.height - crest
-        parts = [
-            *posts(frame, frame.post, top),
-            rail(frame, top - tall, tall, frame.post, frame.post / 2, crest),
-        ]
+        top_rail = rail(frame, top - tall, tall, frame.post, frame.post / 2, crest)
+        parts = [*posts(frame, frame.post, top), top_rail]
         if rng.random() < 0.4:
             parts.append(rail(frame, frame.seat_top + rng.uniform(4, 7), rng.uniform(2, 3.5), 2.1))
         return parts
@@ -533,9 +469,8 @@ def wrap(frame: Frame, rng: np.random.Generator) -> Part:
     angle = np.linspace(first, np.pi - first, 33)
     outer = outline(frame, angle)
     inner = outer * (1 - thick / (min(frame.width, frame.depth) / 2))
-    share = np.clip(
-        (np.sin(angle) - np.sin(first)) / (1 - np.sin(first)), 0, 1
-    )  # 0 at the ends, 1 at the back
+    # 0 at the ends, 1 at the back
+    share = np.clip((np.sin(angle) - np.sin(first)) / (1 - np.sin(first)), 0, 1)
     if has_arms:
         end, profile = frame.seat_top + rng.uniform(6, 12), share ** rng.uniform(1.2, 4)
     else:
@@ -547,14 +482,9 @@ def wrap(frame: Frame, rng: np.random.Generator) -> Part:
         rise = float(frame.rise(z))
         shift = np.array([0, frame.lean * rise * max(0.0, out[1] / (frame.depth / 2))])
         grow = 1 + max(frame.flare, 0) * rise
-        rings.append(
-            [
-                [*inn, frame.seat_middle],
-                [*out, frame.seat_middle],
-                [*(out * grow + shift), z],
-                [*(inn * grow + shift), z],
-            ]
-        )
+        low = [*inn, frame.seat_middle], [*out, frame.seat_middle]
+        high = [*(out * grow + shift), z], [*(inn * grow + shift), z]
+        rings.append([*low, *high])
     return loft(rings)
 
 
@@ -589,24 +519,17 @@ def arms(frame: Frame, rng: np.random.Generator) -> list[Part]:
             ends = [side * x, front, level], [side * x, rear, level]
             parts.append(bar(*ends, 1, (wide, z - foot)))
             continue
+        near, far = side * x, side * (x + splay)
         if kind in ("post", "loop"):
-            parts.append(bar([side * x, front, foot], [side * (x + splay), front, z - slope], 2, post))
+            parts.append(bar([near, front, foot], [far, front, z - slope], 2, post))
         if kind == "loop":
-            parts.append(bar([side * x, reach * 0.6, foot], [side * (x + splay), reach * 0.6, z], 2, post))
-            ends = [side * (x + splay), front - post / 2, z], [side * (x + splay), reach * 0.6 + post / 2, z]
+            parts.append(bar([near, reach * 0.6, foot], [far, reach * 0.6, z], 2, post))
+            ends = [far, front - post / 2, z], [far, reach * 0.6 + post / 2, z]
         elif kind == "pad":
-            parts.append(
-                bar(
-                    [side * x, middle, foot],
-                    [side * (x + splay), middle, z],
-                    2,
-                    (post, post * 1.5),
-                    (post, post * 1.5),
-                )
-            )
-            ends = [side * (x + splay), middle - 8, z], [side * (x + splay), middle + 8, z]
+            parts.append(bar([near, middle, foot], [far, middle, z], 2, (post, post * 1.5)))
+            ends = [far, middle - 8, z], [far, middle + 8, z]
         else:
-            ends = [side * (x + splay), front - post / 2 - overhang, z - slope], [side * rear_x, rear_y, z]
+            ends = [far, front - post / 2 - overhang, z - slope], [side * rear_x, rear_y, z]
         parts.append(bar(*ends, 1, (wide, thick)))
     return parts
 
@@ -635,13 +558,8 @@ def loft(rings: list) -> Part:
     above, above_right = index[1:], np.roll(index, -1, axis=1)[1:]
     i = np.arange(n // 2 - 1)
     strip = np.stack([i, i + 1, n - 2 - i, n - 1 - i], axis=1)
-    quads = np.concatenate(
-        [
-            np.stack([here, right, above_right, above], axis=-1).reshape(-1, 4),
-            index[0][strip[:, ::-1]],
-            index[-1][strip],
-        ]
-    )
+    sides = np.stack([here, right, above_right, above], axis=-1).reshape(-1, 4)
+    quads = np.concatenate([sides, index[0][strip[:, ::-1]], index[-1][strip]])
     faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
     vertices = points.reshape(-1, 3)
     if signed_volume(vertices, faces) < 0:

@@ -12,6 +12,7 @@ the triangles of the mesh. The rule was found by measuring Binvox 1.22 and 1.27 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,10 +22,19 @@ GROWTH = 0.01
 """Binvox's surface mode grows each voxel by this much on every side (in voxels; measured)."""
 
 THINNEST = 1e-10
-"""A triangle whose height is below this is taken for a line (voxels; positions are good to about 1e-14)."""
+"""A triangle whose height is below this counts as a line (in voxels; positions are exact to about 1e-14)."""
 
 CHUNK = 1 << 19
-"""Line cells or voxels in work at a time: bounds the memory to about 100 MB however many faces there are."""
+"""Line cells or voxels in work at a time: it bounds the memory, however many faces there are."""
+
+
+@dataclass(frozen=True)
+class VoxelOptions:
+    """How a mesh becomes a grid; see `voxelize`."""
+
+    resolution: int = 64
+    mode: str = "binvox"
+    center: bool = False
 
 
 def voxelize(
@@ -119,22 +129,9 @@ def count_crossings(points: np.ndarray, faces: np.ndarray, resolution: int, axis
     out equal to the last bit for the triangles on either side: a line through a shared edge therefore
     crosses one of the two, and a closed mesh is crossed an even number of times.
 
-    Parameters
-    ----------
-    points : (v, 3) float array
-        Positions in voxels.
-    faces : (f, 3) int array
-        Vertex indices.
-    resolution : int
-        Lines a side, n below.
-    axis : {0, 1, 2}
-        The direction of the lines.
-
-    Returns
-    -------
-    crossings : (n, n, n + 1) int array
-        Entry [r, c, k]: crossings of the line through row r and column c of the other two axes (in grid
-        order) that lie after center k - 1 and not after center k; k = n is behind the last center.
+    Takes what `fill` does, and `axis`: 0, 1 or 2. Returns (n, n, n + 1) ints for n voxels a side. Entry
+    [r, c, k]: crossings of the line through row r and column c of the other two axes (in grid order) that
+    lie after center k - 1 and not after center k; k = n is behind the last center.
     """
     n = resolution
     row_axis, column_axis = (a for a in range(3) if a != axis)
@@ -144,17 +141,16 @@ def count_crossings(points: np.ndarray, faces: np.ndarray, resolution: int, axis
     cells = np.ptp(first_rows, axis=1) * np.ptp(first_columns, axis=1)
     crossed = np.flatnonzero(cells)
     for part in _chunks(cells[crossed]):
-        corners = points[faces[crossed[part]]]
-        u, v, w = (corners[:, :, a].T for a in (row_axis, column_axis, axis))
-        order = np.argsort(u, axis=0)
-        u, v, w = (np.take_along_axis(values, order, axis=0) for values in (u, v, w))
+        corners = points[faces[crossed[part]]][:, :, [row_axis, column_axis, axis]].swapaxes(0, 1)
+        order = np.argsort(corners[:, :, 0], axis=0)
+        corners = np.take_along_axis(corners, order[:, :, None], axis=0)  # (3, faces, 3): row, column, depth
 
-        first = _first_center(u[0])
-        face, row = _expand(first, _first_center(u[2]))
+        face, row = _expand(_first_center(corners[0, :, 0]), _first_center(corners[2, :, 0]))
         at = row + 0.5
-        lower = at < u[1, face]  # the second edge is corners 0-1 below the middle corner, 1-2 above it
-        v_long, w_long = _along_edge(at, face, 0, 2, u, v, w)
-        v_short, w_short = _along_edge(at, face, np.where(lower, 0, 1), np.where(lower, 1, 2), u, v, w)
+        low, middle, high = corners[:, face]
+        is_low = (at < middle[:, 0])[:, None]  # the second edge is low-middle there, middle-high elsewhere
+        v_long, w_long = _along_edge(low, high, at)
+        v_short, w_short = _along_edge(np.where(is_low, low, middle), np.where(is_low, middle, high), at)
         swapped = v_long > v_short
         v_start, v_end = np.where(swapped, v_short, v_long), np.where(swapped, v_long, v_short)
         w_start, w_end = np.where(swapped, w_short, w_long), np.where(swapped, w_long, w_short)
@@ -168,14 +164,15 @@ def count_crossings(points: np.ndarray, faces: np.ndarray, resolution: int, axis
 
 
 def _first_center(position: np.ndarray) -> np.ndarray:
-    """Index of the first voxel whose center is not before `position`."""
+    """Return the index of the first voxel whose center is not before `position`."""
     return np.ceil(position - 0.5).astype(np.int64)
 
 
-def _along_edge(at, face, a, b, u, v, w):
-    """Interpolate v and w where edge a-b of each face reaches u = `at`; u[a] < `at` < u[b] or u[a] = `at`."""
-    share = (at - u[a, face]) / (u[b, face] - u[a, face])
-    return v[a, face] + share * (v[b, face] - v[a, face]), w[a, face] + share * (w[b, face] - w[a, face])
+def _along_edge(start: np.ndarray, end: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Interpolate on edges, (m, 3) `start` to `end`, where the first coordinate is `at`: the two others."""
+    share = (at - start[:, 0]) / (end[:, 0] - start[:, 0])
+    v, w = (start[:, k] + share * (end[:, k] - start[:, k]) for k in (1, 2))
+    return v, w
 
 
 def _expand(start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -187,7 +184,7 @@ def _expand(start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _chunks(sizes: np.ndarray) -> Iterator[slice]:
-    """Cut a list of work into slices of about `CHUNK` units each, and of at most `CHUNK` items."""
+    """Cut a list of work into slices of at most `CHUNK` units each (an item that has more is alone)."""
     ends = np.cumsum(sizes + 1)
     start = 0
     while start < sizes.size:
@@ -202,20 +199,7 @@ def surface(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarra
 
     The separating-axis test in the order of Schwarz and Seidel (2010): seen along the main direction of its
     normal, a triangle touches a set of columns; in each, its plane leaves a short range of voxels; these must
-    pass the test in the two other views.
-
-    Parameters
-    ----------
-    points : (v, 3) float array
-        Positions in voxels (`place`).
-    faces : (f, 3) int array
-        Vertex indices.
-    resolution : int
-        Voxels a side.
-
-    Returns
-    -------
-    occupied : (resolution, resolution, resolution) bool array
+    pass the test in the two other views. Takes and returns what `fill` does.
     """
     n = resolution
     half = 0.5 + GROWTH
@@ -259,7 +243,7 @@ def surface(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarra
 
 
 def _touched(low: np.ndarray, high: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarray]:
-    """First and last voxel of an axis that, grown, meet the stretch from `low` to `high`."""
+    """Return the first and last voxel of an axis that, grown, meet the stretch from `low` to `high`."""
     first = np.clip(np.ceil(low - 1 - GROWTH), 0, resolution - 1)
     last = np.clip(np.floor(high + GROWTH), 0, resolution - 1)
     return first.astype(np.int64), last.astype(np.int64)
@@ -268,7 +252,7 @@ def _touched(low: np.ndarray, high: np.ndarray, resolution: int) -> tuple[np.nda
 def _edge_functions(corners: np.ndarray, facing: np.ndarray, half: float) -> np.ndarray:
     """Three half-planes of each triangle in one view, moved out by the half width of a voxel.
 
-    Takes (f, 3, 2) corners and (f,) the normal's component towards the eye; gives (3, 3, f): for each edge
+    Takes (f, 3, 2) corners and the normal's component towards the eye, (f,). Returns (3, 3, f): for each edge
     the a, b, c of ``a x + b y + c >= 0``. In a view that shows a triangle edge-on the half-planes lie on both
     sides of it, whatever the sign.
     """
@@ -280,7 +264,7 @@ def _edge_functions(corners: np.ndarray, facing: np.ndarray, half: float) -> np.
 
 
 def _touches(edge_functions: np.ndarray, face: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """Whether the square of voxel (i, j) meets its face in this view (one separating axis for each edge)."""
+    """Test whether the square of voxel (i, j) meets its face in this view: one separating axis an edge."""
     x, y = i + 0.5, j + 0.5
     meets = np.ones(face.shape, dtype=bool)
     for a, b, c in edge_functions:

@@ -21,7 +21,7 @@ quick = settings(max_examples=40, deadline=None)
 
 
 def random_mesh(seed):
-    """A soup of triangles of all sizes: no line meets an edge but by a chance of nil."""
+    """Make triangles of all sizes at random: no line of voxel centers meets an edge."""
     rng = np.random.default_rng(seed)
     vertices = rng.normal(size=(12, 3)) * rng.uniform(0.2, 2, size=3)
     return vertices, rng.integers(0, 12, size=(20, 3))

@@ -40,13 +40,13 @@ class Ended:
 
 
 def command_of(script: str, arguments: list[str]) -> list[str]:
-    """Give the command line of a script, or of a module that is named with dots."""
+    """Return the command line of a script, or of a module that is named with dots."""
     place = [str(ROOT / script)] if script.endswith(".py") else ["-m", script]
     return [sys.executable, *place, *arguments]
 
 
 def environment() -> dict[str, str]:
-    """Give the environment of a script: without a display, and with this project's modules at hand."""
+    """Return the environment of a script: without a display, and with this project's modules at hand."""
     return {**os.environ, **QUIET, "PYTHONPATH": str(ROOT)}
 
 
@@ -85,17 +85,26 @@ def start(script: str, arguments: list[str], cwd: Path, **options: object) -> su
     )
 
 
-def alive_in_session(leader: int) -> list[int]:
-    """List the processes of a session that still run; where the system does not tell (no /proc), none."""
-    alive = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        except OSError:
-            continue
-        if words[0] != "Z" and int(words[3]) == leader:
-            alive.append(int(entry.name))
-    return alive
+def wait_for_the_end_of(leader: int, folder: Path) -> None:
+    """Wait until nothing runs any more in a session, nor with a path in `folder` on its command line.
+
+    Where the system does not tell (no /proc), return at once.
+    """
+    for _ in range(1500):  # 30 s
+        alive = [process for process in Path("/proc").glob("[0-9]*") if _is_part(process, leader, folder)]
+        if not alive:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"still running: {alive}")
+
+
+def _is_part(process: Path, leader: int, folder: Path) -> bool:
+    try:
+        words = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        line = os.fsdecode((process / "cmdline").read_bytes())
+    except OSError:
+        return False
+    return words[0] != "Z" and (int(words[3]) == leader or str(folder) in line)  # Z: a zombie has ended
 
 
 def visible_files(folder: Path) -> dict[str, bytes]:
@@ -105,12 +114,12 @@ def visible_files(folder: Path) -> dict[str, bytes]:
 
 
 def needs_torch(script: str) -> bool:
-    """Tell whether a script imports torch, which takes seconds and much address space."""
+    """Return whether a script imports torch, which takes seconds and much address space."""
     return script in ("train_rasgan.py", "rasgan.generate")
 
 
 def limit(script: str):
-    """Give a function that bounds the memory of the process that calls it."""
+    """Return a function that bounds the memory of the process that calls it."""
 
     def bound() -> None:
         import resource
@@ -131,7 +140,7 @@ def give_up_rights() -> None:
 def run_batch(jobs: list[tuple[str, list[str], Path]], notes: Path) -> list[Ended]:
     """Run many (script, arguments, folder) one after the other in one interpreter.
 
-    A job on which that interpreter hangs or dies is told by its code None, and the rest is run in a new one.
+    A job on which that interpreter hangs or dies gets the code None, and the rest is run in a new one.
     """
     ended: list[Ended] = []
     while len(ended) < len(jobs):

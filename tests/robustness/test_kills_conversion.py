@@ -10,61 +10,44 @@ import pytest
 from tests.robustness import running
 from tests.robustness.work import WORK
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
-
-WORKERS_OUTLIVE_S = 5.0
+KILLS = 10
 
 
-def kill_at_random_moments(name, kills, tmp_path):
-    """Kill a command `kills` times, each time let it complete; give how many results each kill left.
-
-    Every second kill comes anywhere in the time that the command takes, the others after the first result.
-    """
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+@pytest.mark.parametrize("name", WORK)
+def test_killed_commands_complete_when_typed_again(name, tmp_path):
+    """Every second kill comes anywhere in the time of the command, the others after a first result."""
     work = WORK[name]
     whole, first = tmp_path / "whole", tmp_path / "first"
     work.prepare(first)
-    given = running.visible_files(first)
+    sources = running.visible_files(first)
     shutil.copytree(first, whole)
     unkilled = running.run(work.script, work.arguments, whole)
     assert unkilled.code == 0, unkilled.err
     expected = running.visible_files(whole)
-    assert len(expected) == 2 * len(given)
+    assert len(expected) == 2 * len(sources)
 
-    rng = np.random.default_rng(kills)
+    rng = np.random.default_rng(KILLS)
     results = []
-    for number in range(kills):
+    for number in range(KILLS):
         place = tmp_path / f"killed{number}"
         shutil.copytree(first, place)
         process = running.start(work.script, work.arguments, place)
         if number % 2:
-            time.sleep(unkilled.seconds * (number + rng.random()) / kills)
+            time.sleep(unkilled.seconds * (number + rng.random()) / KILLS)
         else:
-            while process.poll() is None and len(running.visible_files(place)) == len(given):
+            while process.poll() is None and len(running.visible_files(place)) == len(sources):
                 time.sleep(0.001)
             time.sleep(0.05 * rng.random())
         process.kill()
         process.wait()
-        deadline = time.monotonic() + WORKERS_OUTLIVE_S
-        while running.alive_in_session(process.pid):
-            assert time.monotonic() < deadline, "a worker outlives its parent"
-            time.sleep(0.02)
+        running.wait_for_the_end_of(process.pid, place)
         left = running.visible_files(place)
         assert left == {path: expected[path] for path in left}
-        results.append(len(left) - len(given))
+        results.append(len(left) - len(sources))
         again = running.run(work.script, work.arguments, place)
         assert again.code == 0, again.err
         assert running.visible_files(place) == expected
         shutil.rmtree(place)
-    return results, len(given)
-
-
-@pytest.mark.parametrize("name", WORK)
-def test_a_killed_command_completes_when_typed_again(name, tmp_path):
-    kill_at_random_moments(name, 1, tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", WORK)
-def test_many_killed_commands_complete_when_typed_again(name, tmp_path):
-    results, whole = kill_at_random_moments(name, 10, tmp_path)
-    assert any(0 < count < whole for count in results), "no kill came in the middle"
+    assert any(0 < count < len(sources) for count in results), "no kill came in the middle"

@@ -1,13 +1,16 @@
 """Mesh files with the quirks that ModelNet's have, and with faults."""
 
+import json
 import os
+import struct
 
 import numpy as np
 import pytest
 import trimesh
 
-from rasgan.data.meshes import read_mesh, write_off
+from rasgan.data.meshes import LARGEST_FILE, SUFFIXES, read_mesh, write_off
 from rasgan.errors import UserError
+from tests.gltf_files import glb, gltf
 
 VERTICES = np.array([[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3.5]])
 FACES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
@@ -18,7 +21,7 @@ PLAIN = "OFF\n4 4 6\n" + POINTS + TRIANGLES
 
 @pytest.fixture
 def off(tmp_path):
-    """Give a function that writes text or bytes to an .off file."""
+    """Return a function that writes text or bytes to an .off file."""
 
     def write(text):
         path = tmp_path / "mesh.off"
@@ -37,6 +40,7 @@ def off(tmp_path):
         "CRLF": PLAIN.replace("\n", "\r\n"),
         "old Mac line ends": PLAIN.replace("\n", "\r"),
         "no last line end": PLAIN.rstrip(),
+        "byte order mark": "\N{ZERO WIDTH NO-BREAK SPACE}" + PLAIN,
         "comments": "# by hand\n"
         + PLAIN.replace("4 4 6", "# counts\n4 4 6 # 4 faces").replace("1 0 0", "1 0 0#b"),
         "blank lines": "\n\n" + PLAIN.replace("\n", "\n\n \t\n"),
@@ -69,42 +73,92 @@ def test_polygons_become_fans(off):
 
 
 @pytest.mark.parametrize(
+    "text",
+    {
+        "large": PLAIN.replace("3.5", "1e300"),
+        "small": "OFF\n3 1 0\n0 0 0\n1e-300 0 0\n0 1e-300 0\n3 0 1 2\n",
+        "without area": "OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n",
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_odd_meshes_that_can_be_measured(off, text):
+    vertices, faces = read_mesh(off(text[1]))
+    assert np.ptp(vertices, axis=0).max() > 0
+    assert len(faces)
+
+
+START, SHORT, NUMBERS, WHOLE = (
+    "does not begin as",
+    "shorter than it announces",
+    "where numbers belong",
+    "whole numbers",
+)
+
+
+@pytest.mark.parametrize(
     ("text", "fault"),
     {
-        "no bytes": ("", "does not begin as"),
-        "other text": ("<html>Not found</html>", "does not begin as"),
-        "binary": (bytes(range(256)) * 9, "does not begin as"),
-        "binary OFF": (b"OFF BINARY\n\0\0\0\4", "does not begin as"),
-        "keyword alone": ("OFF\n", "does not begin as"),
-        "negative count": ("OFF\n-4 4 0\n" + POINTS + TRIANGLES, "does not begin as"),
-        "header alone": ("OFF\n4 4 6\n", "holds 0 lines"),
-        "huge counts": ("OFF\n999999999999 999999999999 0\n" + POINTS, "announces 999999999999"),
-        "cut between lines": (PLAIN[:-8], "holds 7 lines"),
-        "cut within the last face": (PLAIN[:-3], "shorter than it announces"),
+        "no bytes": ("", START),
+        "other text": ("<!DOCTYPE html><html>Not found</html>", START),
+        "zip archive": (b"PK\x03\x04" + bytes(200), START),
+        "UTF-16": (PLAIN.encode("utf-16"), START),
+        "binary": (bytes(range(256)) * 9, START),
+        "binary OFF": (b"OFF BINARY\n\0\0\0\4", START),
+        "keyword alone": ("OFF\n", START),
+        "cut in the keyword": ("OF", START),
+        "cut in the counts": ("OFF\n4 ", START),
+        "negative vertex count": (PLAIN.replace("4 4 6", "-4 4 6"), START),
+        "negative face count": (PLAIN.replace("4 4 6", "4 -4 6"), START),
+        "counts of 5,000 digits": (PLAIN.replace("4 4 6", "9" * 5000 + " 4 6"), START),
+        "counts that are words": (PLAIN.replace("4 4 6", "four 4 6"), START),
+        "counts that are not whole": (PLAIN.replace("4 4 6", "4.5 4 6"), START),
+        "header alone": ("OFF\n4 4 6\n", "announces 4 vertices and 4 faces but holds 0 lines"),
+        "cut after the counts": ("OFF\n4 4", "holds 0 lines"),
+        "huge counts": ("OFF\n999999999999 99999999999999999 0\n" + POINTS, "announces 9{12} .* 9{17} faces"),
         "cut within the vertices": ("OFF\n4 4 6\n0 0 0\n1 0", "holds 2 lines"),
+        "cut between vertices": ("OFF\n4 4 6\n0 0 0\n1 0 0\n", "holds 2 lines"),
+        "cut after the vertices": ("OFF\n4 4 6\n" + POINTS, "holds 4 lines"),
+        "cut between faces": (PLAIN[:-8], "holds 7 lines"),
+        "cut within the last face": (PLAIN[:-3], SHORT),
         "short vertex": (PLAIN.replace("1 0 0", "1 0"), "fewer than three"),
-        "short face": (PLAIN.replace("3 0 1 3", "4 0 1 3"), "shorter than it announces"),
-        "words": (PLAIN.replace("1 0 0", "1 zero 0"), "where numbers belong"),
+        "short face": (PLAIN.replace("3 0 1 3", "4 0 1 3"), SHORT),
+        "face of 10^9 corners": (PLAIN.replace("3 1 2 3", "1000000000 1 2 3"), SHORT),
+        "face of -3 corners": (PLAIN.replace("3 1 2 3", "-3 1 2 3"), "fewer than no corners"),
+        "words": (PLAIN.replace("1 0 0", "1 zero 0"), NUMBERS),
+        "letter O": (PLAIN.replace("1 0 0", "1 O 0"), NUMBERS),
+        "comma": (PLAIN.replace("3.5", "3,5"), NUMBERS),
+        "binary after the header": (b"OFF\n4 4 6\n" + bytes(range(256)) * 50, NUMBERS),
+        "zero byte": (PLAIN.encode().replace(b"3.5", b"\0.5"), NUMBERS),
         "NaN coordinate": (PLAIN.replace("1 0 0", "1 nan 0"), "vertex 1 .* no finite number"),
-        "infinite coordinate": (PLAIN.replace("3.5", "1e999"), "vertex 3 .* no finite number"),
+        "infinite coordinate": (PLAIN.replace("3.5", "-inf"), "vertex 3 .* no finite number"),
+        "overflowing coordinate": (PLAIN.replace("3.5", "1e999"), "vertex 3 .* no finite number"),
         "index too high": (PLAIN.replace("3 1 2 3", "3 1 2 4"), "face 3 .* vertex that is not there"),
         "index negative": (PLAIN.replace("3 0 2 1", "3 0 2 -1"), "face 0 .* vertex that is not there"),
-        "index NaN": (PLAIN.replace("3 0 2 1", "3 0 2 nan"), "whole numbers"),
-        "index broken": (PLAIN.replace("3 0 2 1", "3 0 2 0.5"), "whole numbers"),
-        "index enormous": (PLAIN.replace("3 0 2 1", "3 0 2 1e300"), "whole numbers"),
-        "face size NaN": (PLAIN.replace("3 0 2 1", "nan 0 2 1"), "whole numbers"),
+        "index NaN": (PLAIN.replace("3 0 2 1", "3 0 2 nan"), WHOLE),
+        "index broken": (PLAIN.replace("3 0 2 1", "3 0 2 0.5"), WHOLE),
+        "index 2^63": (PLAIN.replace("3 0 2 1", "3 0 2 9223372036854775808"), WHOLE),
+        "index enormous": (PLAIN.replace("3 0 2 1", "3 0 2 1e300"), WHOLE),
+        "face size NaN": (PLAIN.replace("3 0 2 1", "nan 0 2 1"), WHOLE),
         "no faces": ("OFF\n4 0 0\n" + POINTS, "no faces"),
         "no vertices": ("OFF\n0 0 0\n", "no faces"),
+        "face without corners": ("OFF\n4 1 0\n" + POINTS + "0\n", "no faces"),
+        "points only": ("OFF\n4 1 0\n" + POINTS + "1 2\n", "no faces"),
         "edges only": ("OFF\n4 1 0\n" + POINTS + "2 0 1\n", "no faces"),
-        "one point": ("OFF\n3 1 0\n1 1 1\n1 1 1\n1 1 1\n3 0 1 2\n", "in one point"),
+        "equal points": ("OFF\n3 1 0\n1 1 1\n1 1 1\n1 1 1\n3 0 1 2\n", "in one point"),
+        "one point": ("OFF\n1 1 0\n5 5 5\n3 0 0 0\n", "in one point"),
         "too far apart": ("OFF\n3 1 0\n-1e308 1 1\n1e308 1 1\n1 1 1\n3 0 1 2\n", "too far apart"),
     }.values(),
 )
 def test_off_faults_are_told_with_the_file(off, text, fault):
-    path = off(text)
-    with pytest.raises(UserError, match=fault) as error:
+    refused(off(text), fault)
+
+
+def refused(path, fault):
+    """Expect one sentence about a mesh, which names the file, what is wrong with it and what to do."""
+    with pytest.raises(UserError, match=fault or None) as error:
         read_mesh(path)
     assert str(error.value).startswith(f"{path}: ")
+    assert str(error.value).endswith("; download or export it again.")
     assert "\n" not in str(error.value)
 
 
@@ -132,21 +186,68 @@ def test_unused_vertices_survive_other_formats(tmp_path):
     assert read_mesh(path)[0].max() == 9
 
 
-@pytest.mark.parametrize("suffix", [".obj", ".stl", ".ply", ".glb", ".gltf"])
-@pytest.mark.parametrize("content", [b"", b"\x00\xff" * 300, b"solid a\nendsolid"], ids=["0", "junk", "text"])
-def test_faults_in_other_formats_are_told_with_the_file(tmp_path, suffix, content):
-    path = tmp_path / f"mesh{suffix}"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match="download or export it again") as error:
-        read_mesh(path)
-    assert str(error.value).startswith(f"{path}: ")
+OBJ = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
+PLY_HEAD = "ply\nformat ascii 1.0\nelement vertex {}\nproperty float x\nproperty float y\nproperty float z\n"
+PLY_HEAD += "element face {}\nproperty list uchar int vertex_indices\nend_header\n"
+PLY = PLY_HEAD.format(4, 4) + POINTS + TRIANGLES
+STL_HEAD = bytes(80) + struct.pack("<I", 2)
 
 
-def test_a_point_cloud_is_no_mesh(tmp_path):
-    path = tmp_path / "cloud.ply"
-    trimesh.PointCloud(VERTICES).export(path)
-    with pytest.raises(UserError, match=r"cloud\.ply"):
-        read_mesh(path)
+JUNK = {"no bytes": b"", "junk": b"\x00\xff" * 300, "text": b"solid a\nendsolid"}
+FAULTS = {
+    **{f"{suffix}, {name}": (content, "") for name, content in JUNK.items() for suffix in SUFFIXES[1:]},
+    ".obj, no faces": (OBJ[: OBJ.index("f")], ""),
+    ".obj, index too high": (OBJ + "f 1 2 99999999999\n", ""),
+    ".obj, index below all": (OBJ + "f 1 2 -9\n", ""),
+    ".obj, vertices of two numbers": (OBJ.replace("v 1 0 0", "v 1 0"), "three coordinates"),
+    ".obj, NaN": (OBJ.replace("v 1", "v nan"), "no finite number"),
+    ".obj, materials from elsewhere": ("mtllib /dev/zero\nmtllib ../..\n" + OBJ + "f 1 2 9\n", ""),
+    ".stl, header only": (bytes(84), ""),
+    ".stl, cut": (STL_HEAD + bytes(50), ""),
+    ".stl, all points equal": (STL_HEAD + bytes(100), "one point"),
+    ".stl, infinite": (STL_HEAD + 2 * (struct.pack("<12f", *[np.inf] * 12) + b"00"), "no finite number"),
+    ".stl, text cut": ("solid a\nfacet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex 1 0", ""),
+    ".ply, header only": (PLY_HEAD.format(4, 4), ""),
+    ".ply, header cut": (PLY[:60], ""),
+    ".ply, points without faces": (PLY_HEAD.format(4, 0) + POINTS, ""),
+    ".ply, cut between faces": (PLY[:-8], "of 4 face lines only 3 are whole"),
+    ".ply, cut in a face": (PLY[:-3], ""),
+    ".ply, negative counts": (
+        PLY_HEAD.replace("ascii", "binary_little_endian").format(-4, -4) + "\0" * 99,
+        "",
+    ),
+    ".ply, index too high": (PLY.replace("3 1 2 3", "3 1 2 9"), "face 3 .* vertex that is not there"),
+    ".ply, NaN": (PLY.replace("3.5", "nan"), "no finite number"),
+    ".ply, texture from a device": (
+        PLY.replace("element v", "comment TextureFile /dev/zero\nelement v").replace("3 1 2 3", "3 1 2 9"),
+        "vertex that is not there",
+    ),
+    ".glb, cut": (glb(gltf(), bytes(36))[:-20], ""),
+    ".glb, no JSON": (glb(b"{"), ""),
+    ".glb, JSON nested too deeply": (glb(b"[" * 100_000), ""),
+    ".glb, no scene": (glb({"asset": {"version": "2.0"}}), ""),
+    ".glb, index too high": (glb(gltf(), struct.pack("<9f", *range(9))), "vertex that is not there"),
+    ".gltf, numbers from a device": (json.dumps(gltf(uri="/dev/zero")), "no file '/dev/zero' beside it"),
+    ".gltf, numbers from another folder": (json.dumps(gltf(uri="../../a")), "no file '../../a' beside it"),
+    ".gltf, numbers that are missing": (json.dumps(gltf(uri="gone.bin")), "no file 'gone.bin' beside it"),
+    ".gltf, nodes in a circle": (json.dumps({**gltf(), "nodes": [{"children": [0]}]}), ""),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_faults_in_other_formats_are_told_with_the_file(tmp_path, name):
+    content, fault = FAULTS[name]
+    path = tmp_path / f"mesh{name.split(',')[0]}"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    refused(path, fault)
+
+
+def test_the_files_that_the_faults_are_made_from_are_good(tmp_path):
+    indices = struct.pack("<3I", 0, 1, 2)
+    data = indices + struct.pack("<6f", *range(6))
+    for name, content in {"a.obj": OBJ.encode(), "a.ply": PLY.encode(), "a.glb": glb(gltf(), data)}.items():
+        (tmp_path / name).write_bytes(content)
+        read_mesh(tmp_path / name)
 
 
 def test_what_is_no_ordinary_file(tmp_path):
@@ -155,20 +256,12 @@ def test_what_is_no_ordinary_file(tmp_path):
         read_mesh(tmp_path / "folder.off")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_is_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / "pipe.off")
-    with pytest.raises(UserError, match="not an ordinary file"):
-        read_mesh(tmp_path / "pipe.off")
-
-
-def test_a_huge_file_is_refused(off, monkeypatch):
-    path = off(PLAIN)
-    monkeypatch.setattr("rasgan.data.meshes.LARGEST_FILE", len(PLAIN))
-    read_mesh(path)
-    monkeypatch.setattr("rasgan.data.meshes.LARGEST_FILE", len(PLAIN) - 1)
-    with pytest.raises(UserError, match=r"mesh\.off: larger than"):
-        read_mesh(path)
+@pytest.mark.skipif(os.name != "posix", reason="this system would fill the disk")
+def test_a_huge_file_is_refused_unread(tmp_path):
+    with (tmp_path / "mesh.off").open("wb") as file:
+        file.truncate(LARGEST_FILE + 1)
+    with pytest.raises(UserError, match=r"mesh\.off: larger than 1024 MB; reduce its number of faces"):
+        read_mesh(tmp_path / "mesh.off")
 
 
 def test_unknown_suffix(tmp_path):

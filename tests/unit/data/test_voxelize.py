@@ -1,15 +1,14 @@
 """The voxelizer against Binvox's own grids, a slow second implementation, and shapes known by hand."""
 
 import gzip
-import itertools
 import statistics
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from rasgan.data import voxelize as module
 from rasgan.data.meshes import read_mesh
-from rasgan.data.voxelize import GROWTH, MODES, count_crossings, place, voxelize
+from rasgan.data.voxelize import GROWTH, MODES, VoxelOptions, count_crossings, place, surface, voxelize
 
 BOX = np.array(
     [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]], float
@@ -181,12 +180,30 @@ def test_a_shared_edge_through_centers_is_crossed_once():
     assert (crossings[:, :, 8] == 1).all()
 
 
+def many_triangles(rng):
+    """Make 3000 triangles as large as the grid: at 64 voxels a side some millions of cells to look at."""
+    return rng.random((9000, 3)), np.arange(9000).reshape(3000, 3)
+
+
+def test_many_faces_are_the_sum_of_few(rng):
+    vertices, faces = many_triangles(rng)
+    points, parts = place(vertices, 64), np.array_split(faces, 30)
+    for axis in range(3):
+        expected = sum(count_crossings(points, part, 64, axis) for part in parts)
+        np.testing.assert_array_equal(count_crossings(points, faces, 64, axis), expected)
+    some = np.concatenate([parts[0], parts[1][:3]])  # all 3000 touch every voxel
+    touched = np.logical_or.reduce([surface(points, face[None], 64) for face in some])
+    np.testing.assert_array_equal(surface(points, some, 64), touched)
+
+
 @pytest.mark.parametrize("mode", MODES)
-def test_work_in_small_chunks_changes_nothing(mode, monkeypatch, rng):
-    vertices, faces = rng.normal(size=(40, 3)), rng.integers(0, 40, size=(60, 3))
-    whole = voxelize(vertices, faces, 16, mode)
-    monkeypatch.setattr(module, "CHUNK", 50)
-    np.testing.assert_array_equal(voxelize(vertices, faces, 16, mode), whole)
+def test_memory_is_bounded_however_many_faces_there_are(rng, mode):
+    vertices, faces = many_triangles(rng)
+    tracemalloc.start()
+    voxelize(vertices, faces, 64, mode)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 80e6  # all at a time would take 100 to 300 MB
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e300])
@@ -207,22 +224,9 @@ def test_unknown_mode():
         voxelize(BOX, BOX_FACES, 8, "carve")
 
 
-def test_chunks_take_all_work_in_order_and_stay_small(monkeypatch, rng):
-    monkeypatch.setattr(module, "CHUNK", 100)
-    sizes = rng.integers(0, 60, 200)
-    sizes[70] = 500  # alone more than a chunk
-    chunks = list(module._chunks(sizes))
-    assert [i for chunk in chunks for i in range(chunk.start, chunk.stop)] == list(range(200))
-    work = [(sizes[chunk] + 1).sum() for chunk in chunks]
-    assert all(
-        units <= 100 or chunk.stop - chunk.start == 1 for units, chunk in zip(work, chunks, strict=True)
-    )
-    assert all(a + b > 100 for a, b in itertools.pairwise(work))  # no chunk could take its neighbor
-    assert list(module._chunks(sizes[:0])) == []
-
-
 def test_the_defaults_are_the_originals():
     grid = voxelize(BOX * [1, 1, 0.5], BOX_FACES)
+    assert VoxelOptions() == VoxelOptions(resolution=64, mode="binvox", center=False)
     assert grid.shape == (64, 64, 64)
     assert grid[:, :32].any()
     assert not grid[:, 33:].any()  # at its start, not in the middle

@@ -1,0 +1,276 @@
+"""Voxel files in and out."""
+
+import os
+
+import numpy as np
+import pytest
+import trimesh
+
+from rasgan.errors import UserError
+from rasgan.voxel_io import LARGEST_SIDE, count_shapes, read_raw, read_voxels, write_raw
+
+SUFFIXES = (".raw", ".npy", ".binvox")
+
+
+@pytest.fixture
+def occupied(rng):
+    """Return a small grid without any symmetry."""
+    return rng.random((6, 6, 6)) > 0.6
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """Return a function that expects one sentence about a file, which names it and says what is wrong."""
+
+    def check(name, fault):
+        with pytest.raises(UserError, match=fault) as error:
+            read_voxels(tmp_path / name)
+        assert str(error.value).startswith(f"{tmp_path / name}: ")
+        assert "\n" not in str(error.value)
+
+    return check
+
+
+def test_raw_is_what_binvox_writes(tmp_path, occupied):
+    path = tmp_path / "a.raw"
+    write_raw(path, occupied)
+    assert path.read_bytes() == bytes(255 if voxel else 0 for voxel in occupied.ravel())
+    for read in (read_raw, read_voxels):
+        grid = read(path)
+        assert grid.dtype == bool
+        np.testing.assert_array_equal(grid, occupied)
+
+
+def test_raw_of_zeros_and_ones(tmp_path, occupied):
+    path = tmp_path / "a.RAW"
+    path.write_bytes(occupied.astype(np.uint8).tobytes())
+    np.testing.assert_array_equal(read_voxels(path), occupied)
+
+
+@pytest.mark.parametrize("fill", [0, 1, 255])
+def test_raw_of_one_value(tmp_path, fill):
+    path = tmp_path / "a.raw"
+    path.write_bytes(bytes([fill]) * 8)
+    assert (read_raw(path) == (fill > 0)).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "0 bytes are no grid"),
+        (bytes(9), "9 bytes"),
+        (bytes(4 * 4 * 5), "80 bytes"),
+        (bytes(64**3 - 1), "262143 bytes"),
+        (bytes([0, 1, 255, 0, 0, 0, 0, 0]), "other bytes than 0 and 255"),
+        (bytes([0, 7] * 4), "other bytes"),
+        (bytes([7] * 27), "other bytes"),
+        (b"OFF\n8 6 ", "other bytes"),
+    ],
+)
+def test_raw_faults(tmp_path, refused, content, fault):
+    (tmp_path / "a.raw").write_bytes(content)
+    refused("a.raw", f"{fault}.*convert the mesh again")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system would fill the disk")
+@pytest.mark.parametrize("size", [(LARGEST_SIDE + 1) ** 3, 10**12])
+def test_a_huge_raw_is_refused_unread(tmp_path, refused, size):
+    with (tmp_path / "a.raw").open("wb") as file:
+        file.truncate(size)
+    refused("a.raw", f"{size} bytes .*convert the mesh again")
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float16", "float32", "float64", ">f4", ">i2"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_npy_of_every_plain_type(tmp_path, occupied, dtype, order):
+    values = np.array(occupied, dtype=dtype, order=order)
+    np.save(tmp_path / "a.npy", values)
+    grid = read_voxels(tmp_path / "a.npy")
+    np.testing.assert_array_equal(grid, values)
+    assert grid.dtype == (values.dtype.newbyteorder("=") if values.dtype.kind == "f" else bool)
+    assert grid.flags.c_contiguous
+    assert type(grid) is np.ndarray
+    (tmp_path / "a.npy").unlink()  # nothing holds the file, on Windows too
+
+
+def test_npy_scores_stay_as_they_are(tmp_path, rng):
+    scores = rng.normal(size=(5, 5, 5)).astype(np.float32)
+    scores[0, 0, 0] = np.nan
+    np.save(tmp_path / "a.npy", scores)
+    np.testing.assert_array_equal(read_voxels(tmp_path / "a.npy"), scores)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("axes", [(6,), (2, 3), (1, 2, 3)])
+def test_a_batch_is_read_grid_by_grid_the_first_unless_asked(tmp_path, rng, axes, order):
+    batch = rng.standard_normal((*axes, 4, 4, 4)).astype(">f4")
+    np.save(tmp_path / "batch.npy", np.asarray(batch, order=order))
+    assert count_shapes(tmp_path / "batch.npy") == 6
+    np.testing.assert_array_equal(read_voxels(tmp_path / "batch.npy"), batch.reshape(6, 4, 4, 4)[0])
+    for index in range(6):
+        grid = read_voxels(tmp_path / "batch.npy", index)
+        np.testing.assert_array_equal(grid, batch.reshape(6, 4, 4, 4)[index])
+        assert grid.dtype == np.float32
+        assert grid.flags.c_contiguous
+
+
+def test_other_files_hold_one_shape(tmp_path):
+    write_raw(tmp_path / "a.raw", np.ones((4, 4, 4), bool))
+    assert count_shapes(tmp_path / "a.raw") == 1
+
+
+@pytest.mark.parametrize(
+    ("array", "fault"),
+    [
+        (np.float32(1), r"shape \(\).*n x n x n"),
+        (np.zeros(64), r"shape \(64,\)"),
+        (np.zeros((4, 4)), r"shape \(4, 4\)"),
+        (np.zeros((4, 4, 5)), r"shape \(4, 4, 5\)"),
+        (np.zeros((3, 8, 8, 9)), r"shape \(3, 8, 8, 9\)"),
+        (np.zeros((2, 4, 4, 4, 1)), r"shape \(2, 4, 4, 4, 1\)"),
+        (np.zeros((LARGEST_SIDE + 1, 1, 1)), "n at most"),
+        (np.zeros((0, 4, 4, 4)), "shape|plain numbers"),
+        (np.zeros((2, 0, 8, 8, 8)), "shape|plain numbers"),
+        (np.zeros((0, 0, 0)), "shape|plain numbers"),
+        (np.zeros((4, 4, 4), dtype=complex), "complex128 values; .*bool, integer or float"),
+        (np.full((4, 4, 4), "1"), "U1 values"),
+        (np.zeros((4, 4, 4), dtype=[("a", "f4")]), "values"),
+        (np.zeros((4, 4, 4), dtype="m8[s]"), "values"),
+        (np.zeros((4, 4, 4), dtype="M8[s]"), "values"),
+    ],
+)
+def test_npy_faults(tmp_path, refused, array, fault):
+    np.save(tmp_path / "a.npy", array)
+    refused("a.npy", fault)
+    with pytest.raises(UserError, match=fault):
+        count_shapes(tmp_path / "a.npy")
+
+
+class Trap:
+    """Unpickling this would leave a mark."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return self.mark.touch, ()
+
+
+def test_npy_pickles_are_refused_and_do_not_run(tmp_path, refused):
+    mark = tmp_path / "mark"
+    array = np.empty((2, 2, 2), dtype=object)
+    array[:] = Trap(mark)
+    np.save(tmp_path / "a.npy", array, allow_pickle=True)
+    (tmp_path / "b.npy").write_bytes(array.dumps())
+    for name in ("a.npy", "b.npy"):
+        refused(name, "save or download it again")
+    assert not mark.exists()
+
+
+def npy_header(shape, dtype="<f4"):
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize(
+    "content",
+    {
+        "empty": b"",
+        "cut in the first word": b"\x93NUM",
+        "cut in the header": npy_header((4, 4, 4))[:50],
+        "junk": b"junk" * 50,
+        "zip archive": b"PK\x03\x04" + bytes(100),
+        "no data": npy_header((4, 4, 4)),
+        "one byte too few": npy_header((4, 4, 4)) + bytes(255),
+        "many announced": npy_header((10**4, 10**3, 10**3)) + bytes(1000),
+        "too many for any machine": npy_header((10**30, 4, 4)),
+        "negative": npy_header((-4, 4, 4)) + bytes(256),
+        "no shape": npy_header("nonsense"),
+        "a program": npy_header("__import__('pathlib').Path('mark').touch()"),
+        "nested too deeply": npy_header("(" * 5000),
+        "header longer than the file": b"\x93NUMPY\x01\x00\xff\xff",
+        "version 9": b"\x93NUMPY\x09\x00" + npy_header((4, 4, 4))[8:] + bytes(256),
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_npy_that_is_cut_or_lies(tmp_path, refused, monkeypatch, content):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.npy").write_bytes(content[1])
+    refused("a.npy", "not a whole .npy file of plain numbers; save or download it again")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system would fill the disk")
+@pytest.mark.parametrize(
+    ("shape", "fault"), [((600, 600, 600), "n at most 512"), ((10**9, 1, 1, 1), "1000000000.*batch")]
+)
+def test_a_huge_npy_is_refused_unread(tmp_path, refused, shape, fault):
+    header = npy_header(shape, "|b1")
+    with (tmp_path / "a.npy").open("wb") as file:
+        file.write(header)
+        file.truncate(len(header) + int(np.prod(shape)))
+    refused("a.npy", fault)
+
+
+def binvox(occupied):
+    """Encode without run lengths beyond one: the format allows it."""
+    n = len(occupied)
+    header = f"#binvox 1\ndim {n} {n} {n}\ntranslate 0 0 0\nscale 1\ndata\n".encode()
+    return header + b"".join(bytes([int(voxel), 1]) for voxel in occupied.ravel())
+
+
+def test_binvox_has_the_order_of_raw(tmp_path, occupied):
+    (tmp_path / "a.binvox").write_bytes(binvox(occupied))
+    grid = read_voxels(tmp_path / "a.binvox")
+    assert grid.dtype == bool
+    np.testing.assert_array_equal(grid, occupied)
+
+
+def test_binvox_agrees_with_trimesh(tmp_path, occupied):
+    # trimesh keeps mesh x, y, z; a .binvox file, as our grids do, x, z, y.
+    xyz = np.repeat(np.repeat(np.repeat(occupied, 6, 0), 6, 1), 6, 2).transpose(0, 2, 1)  # runs beyond 1
+    voxels = trimesh.voxel.VoxelGrid(xyz)
+    (tmp_path / "a.binvox").write_bytes(trimesh.exchange.binvox.export_binvox(voxels))
+    np.testing.assert_array_equal(read_voxels(tmp_path / "a.binvox"), xyz.transpose(0, 2, 1))
+
+
+NO_HEADER, DAMAGED = "no .binvox header", "cut or damaged"
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    {
+        "empty": (lambda whole: b"", NO_HEADER),
+        "cut data": (lambda whole: whole[:-2], DAMAGED),
+        "odd byte": (lambda whole: whole[:-1], DAMAGED),
+        "too much data": (lambda whole: whole + b"\x00\x05", DAMAGED),
+        "runs of 0": (lambda whole: whole[: whole.index(b"data\n") + 5] + b"\1\0" * 10**5, DAMAGED),
+        "no data line": (lambda whole: whole.replace(b"data\n", b""), DAMAGED),
+        "not cubic": (lambda whole: whole.replace(b"dim 6 6 6", b"dim 6 6 5"), NO_HEADER),
+        "not a number": (lambda whole: whole.replace(b"dim 6 6 6", b"dim x x x"), NO_HEADER),
+        "huge": (lambda whole: whole.replace(b"dim 6 6 6", b"dim 100000 100000 100000"), NO_HEADER),
+        "enormous": (lambda whole: whole.replace(b"dim 6 6 6", b"dim " + b"9" * 5000), NO_HEADER),
+        "other file": (lambda whole: b"OFF\n" * 100, NO_HEADER),
+        "junk": (lambda whole: bytes(range(256)), NO_HEADER),
+    }.values(),
+)
+def test_binvox_faults(tmp_path, refused, occupied, damage, fault):
+    (tmp_path / "a.binvox").write_bytes(damage(binvox(occupied)))
+    refused("a.binvox", fault)
+
+
+def test_other_suffixes_are_refused(refused):
+    refused("a.vox", r"not a voxel file; .*\.raw, \.npy, \.binvox")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_is_no_ordinary_file(tmp_path, refused, suffix):
+    (tmp_path / f"a{suffix}").mkdir()
+    refused(f"a{suffix}", "not an ordinary file")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_missing_files_stay_os_errors_that_name_them(tmp_path, suffix):
+    with pytest.raises(FileNotFoundError) as error:
+        read_voxels(tmp_path / f"a{suffix}")
+    assert str(error.value.filename) == str(tmp_path / f"a{suffix}")
