@@ -15,17 +15,26 @@ An archive that you have already, and chairs made on the spot with nothing to do
 """
 
 import argparse
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from rasgan import cli, locks
+from rasgan import cli
 from rasgan.data import archives, download, sample_chairs
 from rasgan.errors import UserError
+from rasgan.files import exclusive
+
+CLASSES_10 = "bathtub bed chair desk dresser monitor night_stand sofa table toilet"
+CLASSES_30_MORE = (
+    "airplane bench bookshelf bottle bowl car cone cup curtain door flower_pot glass_box guitar keyboard "
+    "lamp laptop mantel person piano plant radio range_hood sink stairs stool tent tv_stand vase wardrobe "
+    "xbox"
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,9 @@ class Dataset:
     archive: str
     urls: tuple[str, ...]
     packed_bytes: int
+    is_exact: bool  # packed_bytes is the archive's very length, at each of the addresses
     unpacked_bytes: int  # rounded up: for telling, and for checking that there is room
+    classes: str  # separated by spaces
     example: str
 
 
@@ -51,7 +62,9 @@ MODELNET10 = Dataset(
         "http://vision.princeton.edu/projects/2014/3DShapeNets/ModelNet10.zip",
     ),
     473_402_300,
+    True,
     2_500_000_000,
+    CLASSES_10,
     "chair",
 )
 MODELNET40 = Dataset(
@@ -64,13 +77,21 @@ MODELNET40 = Dataset(
         "modelnet40_manually_aligned.tar.gz",
     ),
     2_000_000_000,
+    False,
     10_000_000_000,
+    f"{CLASSES_10} {CLASSES_30_MORE}",
     "airplane",
 )
 DATASETS = {"modelnet10": MODELNET10, "modelnet40": MODELNET40}
 SAMPLE = "sample"
 SAMPLE_FOLDER = "SampleChairs"
 CHOICES = {"1": "modelnet10", "2": "modelnet40", "3": SAMPLE}
+PATIENCE = download.Patience()
+ADVICE = {
+    archives.NoRoomError: "Or choose another place with --dir.",
+    archives.OtherClassesError: "Choose the data set that it holds with --dataset.",
+    download.DownloadError: "Or get the file another way and name it with --archive.",
+}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -116,18 +137,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return make_sample(args.dir)
     dataset = DATASETS[name]
     folder = args.dir / dataset.folder
-    is_there = is_filled(folder)
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: a file stands where the data set's folder goes; rename it.")
+    is_there = is_filled(folder, dataset)
     if not is_there and not args.archive and not args.yes and not agree(dataset):
         print("Nothing was downloaded.")
         return 0
-    if not is_there or has_remains(dataset, folder):
+    if not is_there or workplace(folder).exists() or lock_path(folder).exists():
         with alone_at(folder):
-            is_there = is_filled(folder)  # now, as another run may have ended since this one asked
-            clear_away(dataset, folder, is_there)
+            is_there = is_filled(folder, dataset)  # now, as another run may have ended since this one asked
             if not is_there:
-                get(dataset, folder, args.archive, (args.url,) if args.url else dataset.urls)
+                get(dataset, folder, args.archive, args.url)
+            shutil.rmtree(workplace(folder), ignore_errors=True)
     if is_there:
         print(f"{folder} is already there: nothing to do. (Remove or rename it to get it anew.)")
         return 0
@@ -145,7 +164,7 @@ def ask_dataset(with_sample: bool) -> str:
         print("  3  Sample chairs, 500 to train and 100 to test: made here, nothing is downloaded")
     choices = {key: name for key, name in CHOICES.items() if with_sample or name != SAMPLE}
     while True:
-        answer = ask(f"Type {', '.join(choices)} and Enter: ")
+        answer = ask(f"Type {', '.join([*choices][:-1])} or {[*choices][-1]}, then press Enter: ")
         if answer in choices:
             return choices[answer]
         print(f"{answer!r} is not one of them." if answer else "Nothing was typed.")
@@ -174,43 +193,43 @@ def size(dataset: Dataset) -> str:
     return f"{packed:.1f} GB to download, up to {unpacked:.1f} GB on disk"
 
 
-def is_filled(folder: Path) -> bool:
-    """Return whether a folder is there and holds anything."""
-    return folder.is_dir() and any(folder.iterdir())
+def is_filled(folder: Path, dataset: Dataset) -> bool:
+    """Return whether the data set is in its folder; raise UserError where something else is."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: a file stands where the data set's folder goes; rename it.")
+    if not folder.is_dir() or all(archives.is_litter(path.name) for path in folder.iterdir()):
+        return False
+    if not archives.classes_in(folder):
+        raise UserError(
+            f"{folder}: holds no CLASS/train/*.off (such as {dataset.example}/train/*.off), so it is not "
+            f"{dataset.folder}; remove or rename it, then run the same command again."
+        )
+    return True
 
 
-def has_remains(dataset: Dataset, folder: Path) -> bool:
-    """Return whether a run that was killed when `folder` was all but done left something beside it."""
-    traces = (lock_path(folder), archives.workplace(folder))
-    return any(path.exists() for path in traces) or download.has_note(folder.with_name(dataset.archive))
-
-
-def clear_away(dataset: Dataset, folder: Path, is_there: bool) -> None:
-    """Remove what a killed run left, but for what can be used again."""
-    archives.remove_remains(folder)
-    if is_there and download.has_note(folder.with_name(dataset.archive)):
-        download.remove(folder.with_name(dataset.archive))
-
-
-def get(dataset: Dataset, folder: Path, own_archive: Path | None, urls: Sequence[str]) -> None:
+def get(dataset: Dataset, folder: Path, own_archive: Path | None, url: str | None) -> None:
     """Download unless there is an archive, then unpack it; only what was downloaded here is removed."""
-    archive = own_archive or folder.with_name(dataset.archive)
-    to_download = dataset.packed_bytes - download.PartialFile(archive).size
-    needed = dataset.unpacked_bytes + (0 if archive.is_file() else max(0, to_download))
+    fetched = workplace(folder) / dataset.archive
+    staging = workplace(folder) / "unpacked"
+    shutil.rmtree(staging, ignore_errors=True)  # what a killed run left; it takes room
+    archive = own_archive or next(filter(Path.is_file, [folder.with_name(dataset.archive), fetched]), None)
+    needed = dataset.unpacked_bytes
+    if archive is None:
+        has_come = sum(path.stat().st_size for path in workplace(folder).glob("*.part"))
+        needed += max(0, dataset.packed_bytes - has_come)
     archives.check_room(folder.parent, needed, f"get {dataset.folder}")
-    if not archive.is_file():
+    if archive is None:
+        archive = fetched
+        exact = dataset.packed_bytes if dataset.is_exact and url is None else None
         with byte_bar(f"Downloading {archive.name}") as show:
-            download.fetch(urls, archive, show)
-    is_ours = own_archive is None and download.was_fetched(archive)
+            download.fetch((url,) if url else dataset.urls, archive, exact, show, PATIENCE)
     try:
         with byte_bar(f"Unpacking {archive.name}") as show:
-            archives.unpack(archive, folder, show)
+            archives.unpack(archive, folder, staging, set(dataset.classes.split()), show)
     except archives.BadArchiveError:
-        if is_ours:  # else the next run would trip over it again
-            download.remove(archive)
+        if archive == fetched:  # else the next run would trip over it again
+            fetched.unlink()
         raise
-    if is_ours:
-        download.remove(archive)
 
 
 def make_sample(place: Path) -> int:
@@ -224,17 +243,28 @@ def make_sample(place: Path) -> int:
     return 0
 
 
-def alone_at(folder: Path) -> AbstractContextManager[None]:
-    """Keep a second run away from a data set that one is at work on."""
-    return locks.exclusive(
-        lock_path(folder),
-        f"{folder}: another run is at work on it; wait until it ends, then run the same command again.",
-    )
+@contextmanager
+def alone_at(folder: Path) -> Iterator[None]:
+    """Refuse a second run at a data set; add to an error which option mends it."""
+    refusal = f"{folder}: another run is at work on it; wait until it ends, then run the same command again."
+    with exclusive(lock_path(folder), refusal):
+        try:
+            yield
+        except tuple(ADVICE) as error:
+            raise UserError(f"{error} {ADVICE[type(error)]}") from error
+        finally:
+            with suppress(OSError):
+                workplace(folder).rmdir()  # unless there is something to go on with
 
 
 def lock_path(folder: Path) -> Path:
     """Return the lock file of a data set; a killed run leaves it."""
     return folder.with_name(f".{folder.name}.lock")
+
+
+def workplace(folder: Path) -> Path:
+    """Return where a data set is downloaded and unpacked; gone when it is in its folder."""
+    return folder.with_name(f"{folder.name}.part")
 
 
 @contextmanager

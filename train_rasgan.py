@@ -22,10 +22,10 @@ from typing import NoReturn
 import torch
 from tqdm import tqdm
 
-from rasgan import cli, demo, locks
+from rasgan import cli, demo
 from rasgan.errors import UserError
 from rasgan.export import plots
-from rasgan.files import atomic_path, remove_leftovers
+from rasgan.files import atomic_path, exclusive, remove_leftovers
 from rasgan.losses import LOSSES
 from rasgan.networks import channel_counts
 from rasgan.runs import RunFolder
@@ -296,7 +296,7 @@ def reserved(run: RunFolder) -> contextlib.AbstractContextManager:
     if not distributed.is_rank_0():
         return contextlib.nullcontext()
     refusal = f"another process trains {run.name} now; wait until it ends, or choose another --name."
-    return locks.exclusive(run.lock, refusal)
+    return exclusive(run.lock, refusal)
 
 
 def find_checkpoint(run: RunFolder, args: argparse.Namespace) -> tuple[Position, dict | None]:
