@@ -1,6 +1,7 @@
 """Small archives in the shape of ModelNet10, made here, honest or not."""
 
 import bz2
+import dataclasses
 import gzip
 import io
 import lzma
@@ -11,7 +12,10 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 import download_data
+from rasgan.data import download
 
 CLASSES = frozenset(download_data.CLASSES_10.split())
 Entry = tuple[str | tarfile.TarInfo | zipfile.ZipInfo, bytes]
@@ -69,3 +73,12 @@ def files_in(folder: Path) -> dict[str, bytes]:
     """Read every file below a folder, by its path."""
     paths = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def make_small(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
+    """Let download_data.py expect a small ModelNet10, but for `changes`, and have little patience."""
+    small = {"packed_bytes": 1, "is_exact": False, "unpacked_bytes": 1} | changes
+    dataset = dataclasses.replace(download_data.MODELNET10, **small)
+    monkeypatch.setattr(download_data, "DATASETS", download_data.DATASETS | {"modelnet10": dataset})
+    monkeypatch.setattr(download_data, "PATIENCE", download.Patience(2, 0.4, tries=3, pause_s=0))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
