@@ -102,21 +102,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--dataset", choices=[*DATASETS, SAMPLE], help="which one (default: ask)")
     parser.add_argument("--yes", action="store_true", help="download without asking")
-    parser.add_argument(
-        "--dir",
-        type=Path,
-        default=Path(),
-        metavar="FOLDER",
-        help="where the data set's folder goes (default: here)",
-    )
+    place_help = "where the data set's folder goes (default: here)"
+    parser.add_argument("--dir", type=Path, default=Path(), metavar="FOLDER", help=place_help)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--url", metavar="ADDRESS", help="download from this http or https address instead")
-    source.add_argument(
-        "--archive",
-        type=Path,
-        metavar="FILE",
-        help="unpack this archive, which is kept, instead of downloading",
-    )
+    own_help = "unpack this archive, which is kept, instead of downloading"
+    source.add_argument("--archive", type=Path, metavar="FILE", help=own_help)
     return parser
 
 

@@ -15,7 +15,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Set
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 
 from rasgan import files
 from rasgan.errors import UserError
@@ -24,7 +24,7 @@ MAX_FILES = 100_000  # folders and litter count too; ModelNet40 has 12,311 meshe
 MAX_BYTES = 64 * 10**9  # the aligned ModelNet40 has over 9 GB
 MAX_RATIO = 100  # unpacked bytes for a packed one; meshes as text have 3 to 6
 FREE_BYTES = 64 * 10**6  # so many are unpacked whatever the ratio
-LONGEST_NAME = 255  # bytes of a path; common systems store no more
+DEEPEST = 16  # folders around a file
 LONGEST_EXTENSION = 1 << 13  # bytes of a tar header that describes another; some Pythons search it for ever
 CHUNK = 1 << 20
 
@@ -32,16 +32,11 @@ Progress = Callable[[int, int], object]
 """Called with how many bytes are done and how many there are."""
 
 _LITTER = re.compile(r"__MACOSX|\.DS_Store|\._.*")
-# What some system cannot store: reserved letters and names, trailing dots and spaces.
-_UNPORTABLE = re.compile(
-    r'[\x00-\x1f<>:"|?*\ud800-\udfff]|[. ]$|^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³]) *(\.|$)',
-    re.IGNORECASE,
-)
 # ValueError, OverflowError: unreadable numbers and names. RuntimeError: encryption, unknown compressions.
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
 _DAMAGE += (ValueError, OverflowError, RuntimeError)
-# A file where a folder should be, a seek to a false place, spoilt bzip2; all others are the disk's.
-_DAMAGE_NUMBERS = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, None)
+# A file for a folder, a long name, a seek to a false place, spoilt bzip2; all others are the disk's.
+_DAMAGE_NUMBERS = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, None)
 
 
 class NoRoomError(UserError):
@@ -157,24 +152,20 @@ class _Guard:
         self.total += size
         if self.count > MAX_FILES or self.total > self.limit:
             raise ValueError(f"unpacks to more than {MAX_FILES} files or {self.limit / 1e9:.2g} GB")
-        path = PurePosixPath(name.replace("\\", "/"))
-        # The same for names that some system takes for one (Unicode's canonical caseless match).
-        key = unicodedata.normalize("NFD", unicodedata.normalize("NFD", str(path)).casefold())
-        fault = ""
-        if path.is_absolute() or ".." in path.parts:
-            fault = "leads out of the folder it is unpacked to"
-        elif kind not in ("file", "folder"):
-            fault = "is a link or a device, not a file"
-        elif kind == "folder" or any(map(is_litter, path.parts)):
+        path = PureWindowsPath(name)  # which takes both slashes and knows drives
+        key = unicodedata.normalize("NFC", path.as_posix()).casefold()  # some systems take such names for one
+        if path.anchor or ".." in path.parts or len(path.parts) > DEEPEST:
+            raise ValueError(
+                f"its entry {name[:200]!r} leads out of the folder it is unpacked to, or too deep"
+            )
+        if kind not in ("file", "folder"):
+            raise ValueError(f"its entry {name[:200]!r} is a link or a device")
+        if kind == "folder" or any(map(is_litter, path.parts)):
             return ""
-        elif any(map(_UNPORTABLE.search, path.parts)) or len(str(path).encode()) > LONGEST_NAME:
-            fault = "is a name that not every system can store"
-        elif key in self.files:
-            fault = "is there twice"
-        if fault:
-            raise ValueError(f"its entry {name[:200]!r} {fault}")
+        if key in self.files:
+            raise ValueError(f"its entry {name[:200]!r} is there twice")
         self.files.add(key)
-        return str(path)
+        return path.as_posix()
 
 
 def _extract_zip(archive: Path, staging: Path, progress: Progress) -> None:

@@ -58,30 +58,18 @@ def fetch(
     progress: Progress = lambda done, total: None,
     patience: Patience | None = None,
 ) -> None:
-    """Download a file from the first address that sends it whole.
+    """Download a file from the first address that sends it whole; which brought most before comes first.
 
-    What has come lies beside `target` in a .part file, which the next call continues.
-
-    Parameters
-    ----------
-    urls : sequence of str
-        http or https addresses of the same file, tried in order, but first the one that brought most.
-    target : Path
-        The file to make.
-    size : int, optional
-        The file's bytes, where they are known: any other length is refused, and every address may continue
-        what another one began. Without it the length that the server announces is what counts.
-    progress : callable, optional
-        See `Progress`.
-    patience : Patience, optional
-        Timeouts and retries.
+    What has come lies beside `target` in a .part file, which the next call continues. Where the file's `size`
+    in bytes is known, any other length is refused, and every address may continue what another one began;
+    where it is not, the length that the server announces is what counts.
 
     Raises
     ------
     DownloadError
         If no address sent the file, with each one's reason.
     NoRoomError
-        If the disk has less room than the server announces.
+        If the disk has less room than the file needs.
     """
     patience = patience or Patience()
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,8 @@
 """download_data.py on a disk that is full or another's: one sentence, and no half data set."""
 
 import errno
-import os
 import subprocess
 import sys
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 import download_data
 from tests.made_archives import MESHES, files_in, make_small, meshes, tar_gz_of, zip_of
+from tests.robustness.running import environment, give_up_rights
 from tests.web_server import Server
 
 ROOT = Path(__file__).parents[2]
@@ -103,35 +102,20 @@ def test_a_write_that_fails_in_truth(tmp_path):
     assert files_in(tmp_path / "ModelNet10") == big
 
 
-AS_NOBODY = """
-import os, sys
-import download_data
-os.setgid(65534)
-os.setuid(65534)
-sys.exit(download_data.main(sys.argv[1:]))
-"""
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no modes of this kind")
-@pytest.mark.parametrize("locked", ["folder", "archive"])
-def test_without_permission_it_is_told(locked):
-    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
-        place, archive = Path(name, "place"), Path(name, "meshes.zip")
-        place.mkdir()
-        archive.write_bytes(zip_of(MESHES.items()))
-        for path, mode in ((Path(name), 0o755), (place, 0o777), (archive, 0o644)):
-            path.chmod(mode)
-        (place if locked == "folder" else archive).chmod(0o555 if locked == "folder" else 0o000)
-        # Modes do not bind root, which therefore becomes nobody once everything is imported.
-        program = AS_NOBODY if os.geteuid() == 0 else AS_NOBODY.replace("os.set", "0 and os.set")
-        result = subprocess.run(
-            [sys.executable, "-c", program, "--dataset", "modelnet10", "--archive", archive, "--dir", place],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert result.returncode == 1
-        names = place / ".ModelNet10.lock" if locked == "folder" else archive
-        check_sentence(result.stderr, names, "permission denied; choose a place that you may read and write")
-        assert list(place.iterdir()) == []
+def test_without_permission_it_is_told(tmp_path):
+    options = ["--dataset", "modelnet10", "--yes", "--dir", str(tmp_path)]
+    tmp_path.chmod(0o555)
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "download_data.py"), *options],
+        env=environment(),
+        preexec_fn=give_up_rights if sys.platform == "linux" else None,  # modes do not bind root
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 1
+    check_sentence(
+        result.stderr, tmp_path / ".ModelNet10.lock", "permission denied; choose a place that you may"
+    )
+    assert list(tmp_path.iterdir()) == []
