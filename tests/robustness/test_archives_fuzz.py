@@ -4,7 +4,6 @@ import gzip
 import os
 import shutil
 import tarfile
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -38,7 +37,6 @@ def packed_after(tar: bytes) -> bytes:
 
 KINDS = {
     "zip": (zip_of(MESHES.items()), bytes),
-    "stored zip": (zip_of(MESHES.items(), zipfile.ZIP_STORED), bytes),
     "tar.gz": (gzip.compress(tar_of(MESHES.items()), mtime=0), bytes),
     "pax inside gzip": (tar_of(MESHES.items()), packed_after),
     "GNU tar inside gzip": (tar_of(MESHES.items(), tarfile.GNU_FORMAT), packed_after),
@@ -99,7 +97,7 @@ def test_whatever_is_changed_it_is_unpacked_whole_or_refused(tmp_path, kind):
             assert sorted(outside) == [archive, outer, target]
             assert not any(path.is_symlink() for path in target.rglob("*"))
             assert archives.classes_in(target) == CLASSES
-            if "zip" in kind.split():  # its checksums cover every mesh
+            if kind == "zip":  # its checksums cover every mesh
                 assert set(files_in(target).values()) <= {*MESHES.values(), b""}
         finally:
             shutil.rmtree(target, ignore_errors=True)

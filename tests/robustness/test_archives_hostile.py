@@ -17,7 +17,7 @@ from tests.made_archives import CLASSES, MESHES, Entry, tar_gz_of, tar_of, zip_o
 MESH = "chair/train/chair_1.off"
 PACKERS = {"zip": zip_of, "tar.gz": tar_gz_of}
 OUT, LINK, TWICE = "leads out of the folder", "a link or a device", "is there twice"
-DAMAGED, BOMB, SPARSE = "damaged or hostile", "unpacks to more than", "a sparse file"
+DAMAGED, SPARSE = "damaged or hostile", "a sparse file"
 
 BAD_NAMES = {
     "../evil.off": OUT,
@@ -88,23 +88,9 @@ def sparse_without_end() -> bytes:
     return behind_a_mesh(info.tobuf(tarfile.PAX_FORMAT) + b"9".ljust(512, b"\n"))
 
 
-ONE = [(MESH, b"x")]
 TABLE = {
     "accents put together otherwise, zip": (lambda: zip_of([("m/é", b""), ("m/e\u0301", b"")]), TWICE),
     "the same after folding, tar.gz": (lambda: tar_gz_of([("m/ß", b""), ("m/SS", b"")]), TWICE),
-    # Names in places where libraries look at another one
-    "NUL in a name, zip": (
-        lambda: with_meshes(zip_of, ("chair/train/a@evil.off", b"x")).replace(b"a@evil", b"a\0evil"),
-        "null",
-    ),
-    "two names for one entry, zip": (
-        lambda: with_meshes(zip_of, ("m/same.off", b"x")).replace(b"same.off", b"evil.off", 1),
-        DAMAGED,
-    ),
-    "overlapping entries, zip": (
-        lambda: patched(with_meshes(zip_of), (b"PK\x01\x02", 42, bytes(4))),
-        DAMAGED,
-    ),
     "NUL in a pax name, tar.gz": (lambda: tar_gz_of([pax(path="m/a\0b.off")]), "null"),
     "parent folder in a pax name, tar.gz": (lambda: tar_gz_of([pax(path="../evil.off")]), OUT),
     # Links and devices
@@ -116,10 +102,7 @@ TABLE = {
         f"type {kind}, tar.gz": (lambda kind=kind: tar_special(kind, MESH), LINK)
         for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
     },
-    "symlink out, tar.gz": (lambda: tar_special(tarfile.SYMTYPE, "../..", "m"), LINK),
     # Bombs
-    "ratio, zip": (lambda: zip_of([(MESH, bytes(70_000_000))]), BOMB),
-    "ratio, tar.gz": (lambda: tar_gz_of([(MESH, bytes(70_000_000))]), BOMB),
     "lies about its size, zip": (
         lambda: patched(
             with_meshes(zip_of, ("m/long.off", bytes(100_000))), (b"PK\x01\x02", 24, b"\1\0\0\0")
@@ -148,16 +131,8 @@ TABLE = {
     ),
     # What cannot be unpacked
     "encrypted, zip": (
-        lambda: patched(zip_of(ONE), (b"PK\x01\x02", 8, b"\1"), (b"PK\x03\x04", 6, b"\1")),
+        lambda: patched(zip_of([(MESH, b"x")]), (b"PK\x01\x02", 8, b"\1"), (b"PK\x03\x04", 6, b"\1")),
         "encrypted",
-    ),
-    "unknown compression, zip": (
-        lambda: patched(zip_of(ONE), (b"PK\x01\x02", 10, b"\x63"), (b"PK\x03\x04", 8, b"\x63")),
-        DAMAGED,
-    ),
-    "table of contents before its start, zip": (
-        lambda: patched(zip_of(ONE), (b"PK\x05\x06", 16, b"\xff\xff\0\0")),
-        DAMAGED,
     ),
     "a header that is none, tar.gz": (lambda: behind_a_mesh(b"x" * 512), "header: "),
     "no end, tar.gz": (lambda: behind_a_mesh(b""), "header: "),

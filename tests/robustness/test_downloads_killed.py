@@ -26,10 +26,6 @@ class Killed(BaseException):
     """What no code catches, as none hears of a kill."""
 
 
-def kill(*args: object) -> None:
-    raise Killed
-
-
 @pytest.fixture
 def server(monkeypatch):
     make_small(monkeypatch)
@@ -48,6 +44,10 @@ def check_complete(place: Path, expected: dict[str, bytes] = MESHES) -> None:
 
 def test_killed_between_the_download_and_the_unpacking(server, tmp_path, monkeypatch):
     """The archive that was downloaded needs no server any more, and goes in the end."""
+
+    def kill(*args):
+        raise Killed
+
     with monkeypatch.context() as patches:
         patches.setattr(archives, "unpack", kill)
         with pytest.raises(Killed):

@@ -81,6 +81,10 @@ PASSING: dict[str, list[Answer]] = {
     "206 of a strange place": [cut(20_000), status(206, REST, Content_Range=span("2" * 5000))],
     "206 in several parts": [cut(20_000), status(206, REST, Content_Type="multipart/byteranges; boundary=x")],
     "206 longer than announced": [cut(20_000), status(206, REST + b"more", Content_Range=span(20_000))],
+    "206 of less than was asked for": [
+        cut(20_000),
+        status(206, REST[:9000], Content_Length="9000", Content_Range=f"bytes 20000-28999/{SIZE}"),
+    ],
     "206 without an end": [cut(20_000), raw(NO_END, MEG)],
     "a negative length": [status(200, ARCHIVE, Content_Length="-5")],
     "no length": [raw(head() + ARCHIVE)],
