@@ -147,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def ask_dataset(with_sample: bool) -> str:
-    """Ask which data set until the answer is one of those offered."""
+    """Return the data set that is chosen, after asking until it is one of those offered."""
     print("Which data set?")
     print(f"  1  {MODELNET10.title}: {size(MODELNET10)}")
     print(f"  2  {MODELNET40.title}: {size(MODELNET40)}")
@@ -162,19 +162,19 @@ def ask_dataset(with_sample: bool) -> str:
 
 
 def agree(dataset: Dataset) -> bool:
-    """Tell the size and ask; only a clear yes is one."""
+    """Print the size and return whether the answer is a clear yes."""
     print(f"{dataset.title}: {size(dataset)}.")
     return ask("Download it? [y/N] ").lower() in ("y", "yes")
 
 
 def ask(question: str) -> str:
-    """Ask on the terminal."""
+    """Return what is typed on the terminal; raise UserError where nobody can type."""
     try:
         return input(question).strip()
     except EOFError:
         print()
         raise UserError(
-            "There is nobody to answer: say it with options, for example --dataset modelnet10 --yes."
+            "Nobody is there to answer: use options, for example --dataset modelnet10 --yes."
         ) from None
 
 
@@ -224,7 +224,7 @@ def get(dataset: Dataset, folder: Path, own_archive: Path | None, url: str | Non
 
 
 def make_sample(place: Path) -> int:
-    """Make the sample chairs, or those that are missing."""
+    """Write the sample chairs, or those that are missing."""
     folder = place / SAMPLE_FOLDER
     count = sample_chairs.TRAIN + sample_chairs.TEST
     with alone_at(folder), tqdm(total=count, desc="Making chairs", unit="chair", disable=None) as bar:

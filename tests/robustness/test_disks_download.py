@@ -1,4 +1,4 @@
-"""download_data.py on a disk that is full or another's: one sentence, and no half data set."""
+"""download_data.py on a disk that is full: one sentence, and no half data set."""
 
 import errno
 import subprocess
@@ -10,7 +10,6 @@ import pytest
 
 import download_data
 from tests.made_archives import MESHES, files_in, make_small, meshes, tar_gz_of, zip_of
-from tests.robustness.running import environment, give_up_rights
 from tests.web_server import Server
 
 ROOT = Path(__file__).parents[2]
@@ -100,22 +99,3 @@ def test_a_write_that_fails_in_truth(tmp_path):
         assert run(tmp_path, "--url", server.url) == 0
         assert server.ranges() == [None, size]
     assert files_in(tmp_path / "ModelNet10") == big
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no modes of this kind")
-def test_without_permission_it_is_told(tmp_path):
-    options = ["--dataset", "modelnet10", "--yes", "--dir", str(tmp_path)]
-    tmp_path.chmod(0o555)
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "download_data.py"), *options],
-        env=environment(),
-        preexec_fn=give_up_rights if sys.platform == "linux" else None,  # modes do not bind root
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert result.returncode == 1
-    check_sentence(
-        result.stderr, tmp_path / ".ModelNet10.lock", "permission denied; choose a place that you may"
-    )
-    assert list(tmp_path.iterdir()) == []
