@@ -15,17 +15,27 @@ An archive that you have already, and chairs made on the spot with nothing to do
 """
 
 import argparse
+import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from rasgan import cli, locks
+from rasgan import cli
 from rasgan.data import archives, download, sample_chairs
 from rasgan.errors import UserError
+from rasgan.files import exclusive
+
+CLASSES_10 = "bathtub bed chair desk dresser monitor night_stand sofa table toilet"
+CLASSES_30_MORE = (
+    "airplane bench bookshelf bottle bowl car cone cup curtain door flower_pot glass_box guitar keyboard "
+    "lamp laptop mantel person piano plant radio range_hood sink stairs stool tent tv_stand vase wardrobe "
+    "xbox"
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,9 @@ class Dataset:
     archive: str
     urls: tuple[str, ...]
     packed_bytes: int
+    is_exact: bool  # packed_bytes is the archive's very length, at each of the addresses
     unpacked_bytes: int  # rounded up: for telling, and for checking that there is room
+    classes: str  # separated by spaces
     example: str
 
 
@@ -51,7 +63,9 @@ MODELNET10 = Dataset(
         "http://vision.princeton.edu/projects/2014/3DShapeNets/ModelNet10.zip",
     ),
     473_402_300,
+    True,
     2_500_000_000,
+    CLASSES_10,
     "chair",
 )
 MODELNET40 = Dataset(
@@ -64,13 +78,21 @@ MODELNET40 = Dataset(
         "modelnet40_manually_aligned.tar.gz",
     ),
     2_000_000_000,
+    False,
     10_000_000_000,
+    f"{CLASSES_10} {CLASSES_30_MORE}",
     "airplane",
 )
 DATASETS = {"modelnet10": MODELNET10, "modelnet40": MODELNET40}
 SAMPLE = "sample"
 SAMPLE_FOLDER = "SampleChairs"
 CHOICES = {"1": "modelnet10", "2": "modelnet40", "3": SAMPLE}
+PATIENCE = download.Patience()
+ADVICE = {
+    "room": "Or choose another place with --dir.",
+    "other data set": "Choose the data set that it holds with --dataset.",
+    "download": "Or get the file another way and name it with --archive.",
+}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -81,21 +103,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--dataset", choices=[*DATASETS, SAMPLE], help="which one (default: ask)")
     parser.add_argument("--yes", action="store_true", help="download without asking")
-    parser.add_argument(
-        "--dir",
-        type=Path,
-        default=Path(),
-        metavar="FOLDER",
-        help="where the data set's folder goes (default: here)",
-    )
+    place_help = "where the data set's folder goes (default: here)"
+    parser.add_argument("--dir", type=Path, default=Path(), metavar="FOLDER", help=place_help)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--url", metavar="ADDRESS", help="download from this http or https address instead")
-    source.add_argument(
-        "--archive",
-        type=Path,
-        metavar="FILE",
-        help="unpack this archive, which is kept, instead of downloading",
-    )
+    own_help = "unpack this archive, which is kept, instead of downloading"
+    source.add_argument("--archive", type=Path, metavar="FILE", help=own_help)
     return parser
 
 
@@ -116,28 +129,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return make_sample(args.dir)
     dataset = DATASETS[name]
     folder = args.dir / dataset.folder
-    is_there = is_filled(folder)
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: a file stands where the data set's folder goes; rename it.")
+    is_there = is_filled(folder, dataset)
     if not is_there and not args.archive and not args.yes and not agree(dataset):
         print("Nothing was downloaded.")
         return 0
-    if not is_there or has_remains(dataset, folder):
+    if not is_there or workplace(folder).exists() or lock_path(folder).exists():
         with alone_at(folder):
-            is_there = is_filled(folder)  # now, as another run may have ended since this one asked
-            clear_away(dataset, folder, is_there)
+            is_there = is_filled(folder, dataset)  # now, as another run may have ended since this one asked
             if not is_there:
-                get(dataset, folder, args.archive, (args.url,) if args.url else dataset.urls)
+                get(dataset, folder, args.archive, args.url)
+            shutil.rmtree(workplace(folder), ignore_errors=True)
     if is_there:
         print(f"{folder} is already there: nothing to do. (Remove or rename it to get it anew.)")
         return 0
     print(f"The meshes are in {folder}. Next:")
-    print(f"  python convert_data.py -m {folder / dataset.example}")
+    classes = archives.classes_in(folder)
+    example = dataset.example if dataset.example in classes else min(classes)
+    print(f"  python convert_data.py -m {folder / example}")
     return 0
 
 
 def ask_dataset(with_sample: bool) -> str:
-    """Ask which data set until the answer is one of those offered."""
+    """Return the data set that is chosen, after asking until it is one of those offered."""
     print("Which data set?")
     print(f"  1  {MODELNET10.title}: {size(MODELNET10)}")
     print(f"  2  {MODELNET40.title}: {size(MODELNET40)}")
@@ -145,26 +158,26 @@ def ask_dataset(with_sample: bool) -> str:
         print("  3  Sample chairs, 500 to train and 100 to test: made here, nothing is downloaded")
     choices = {key: name for key, name in CHOICES.items() if with_sample or name != SAMPLE}
     while True:
-        answer = ask(f"Type {', '.join(choices)} and Enter: ")
+        answer = ask(f"Type {', '.join([*choices][:-1])} or {[*choices][-1]}, then press Enter: ")
         if answer in choices:
             return choices[answer]
         print(f"{answer!r} is not one of them." if answer else "Nothing was typed.")
 
 
 def agree(dataset: Dataset) -> bool:
-    """Tell the size and ask; only a clear yes is one."""
+    """Print the size and return whether the answer is a clear yes."""
     print(f"{dataset.title}: {size(dataset)}.")
     return ask("Download it? [y/N] ").lower() in ("y", "yes")
 
 
 def ask(question: str) -> str:
-    """Ask on the terminal."""
+    """Return what is typed on the terminal; raise UserError where nobody can type."""
     try:
         return input(question).strip()
     except EOFError:
         print()
         raise UserError(
-            "There is nobody to answer: say it with options, for example --dataset modelnet10 --yes."
+            "Nobody is there to answer: use options, for example --dataset modelnet10 --yes."
         ) from None
 
 
@@ -174,47 +187,56 @@ def size(dataset: Dataset) -> str:
     return f"{packed:.1f} GB to download, up to {unpacked:.1f} GB on disk"
 
 
-def is_filled(folder: Path) -> bool:
-    """Return whether a folder is there and holds anything."""
-    return folder.is_dir() and any(folder.iterdir())
+def is_filled(folder: Path, dataset: Dataset) -> bool:
+    """Return whether the data set is in its folder; raise UserError where something else is."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: a file stands where the data set's folder goes; rename it.")
+    if not folder.is_dir() or all(archives.is_litter(path.name) for path in folder.iterdir()):
+        return False
+    if not archives.classes_in(folder):
+        raise UserError(
+            f"{folder}: holds no CLASS/train/*.off (such as {dataset.example}/train/*.off), so it is not "
+            f"{dataset.folder}; remove or rename it, then run the same command again."
+        )
+    return True
 
 
-def has_remains(dataset: Dataset, folder: Path) -> bool:
-    """Return whether a run that was killed when `folder` was all but done left something beside it."""
-    traces = (lock_path(folder), archives.workplace(folder))
-    return any(path.exists() for path in traces) or download.has_note(folder.with_name(dataset.archive))
-
-
-def clear_away(dataset: Dataset, folder: Path, is_there: bool) -> None:
-    """Remove what a killed run left, but for what can be used again."""
-    archives.remove_remains(folder)
-    if is_there and download.has_note(folder.with_name(dataset.archive)):
-        download.remove(folder.with_name(dataset.archive))
-
-
-def get(dataset: Dataset, folder: Path, own_archive: Path | None, urls: Sequence[str]) -> None:
+def get(dataset: Dataset, folder: Path, own_archive: Path | None, url: str | None) -> None:
     """Download unless there is an archive, then unpack it; only what was downloaded here is removed."""
-    archive = own_archive or folder.with_name(dataset.archive)
-    to_download = dataset.packed_bytes - download.PartialFile(archive).size
-    needed = dataset.unpacked_bytes + (0 if archive.is_file() else max(0, to_download))
+    fetched = workplace(folder) / dataset.archive
+    staging = workplace(folder) / "unpacked"
+    shutil.rmtree(staging, ignore_errors=True)  # what a killed run left; it takes room
+    archive = own_archive or next(filter(Path.is_file, [folder.with_name(dataset.archive), fetched]), None)
+    needed = dataset.unpacked_bytes
+    if archive is None:
+        has_come = sum(path.stat().st_size for path in workplace(folder).glob("*.part"))
+        needed += max(0, dataset.packed_bytes - has_come)
     archives.check_room(folder.parent, needed, f"get {dataset.folder}")
-    if not archive.is_file():
+    if archive is None:
+        archive = fetched
+        exact = dataset.packed_bytes if dataset.is_exact and url is None else None
         with byte_bar(f"Downloading {archive.name}") as show:
-            download.fetch(urls, archive, show)
-    is_ours = own_archive is None and download.was_fetched(archive)
+            download.fetch((url,) if url else dataset.urls, archive, exact, show, PATIENCE)
     try:
         with byte_bar(f"Unpacking {archive.name}") as show:
-            archives.unpack(archive, folder, show)
+            archives.unpack(archive, folder, staging, partial(check_classes, dataset, archive), show)
     except archives.BadArchiveError:
-        if is_ours:  # else the next run would trip over it again
-            download.remove(archive)
+        if archive == fetched:  # else the next run would trip over it again
+            fetched.unlink()
         raise
-    if is_ours:
-        download.remove(archive)
+
+
+def check_classes(dataset: Dataset, archive: Path, found: Set[str]) -> None:
+    """Raise BadArchiveError for classes that are none of the data set's, or all those of another data set."""
+    odd = sorted(found - set(dataset.classes.split()))
+    other = next((d for d in DATASETS.values() if d is not dataset and set(d.classes.split()) == found), None)
+    if odd or other:
+        fault = f"it is {other.folder}" if other else f"it has no class {odd[0]!r}"
+        raise archives.BadArchiveError(f"{archive}: not {dataset.folder}: {fault}.", about="other data set")
 
 
 def make_sample(place: Path) -> int:
-    """Make the sample chairs, or those that are missing."""
+    """Write the sample chairs, or those that are missing."""
     folder = place / SAMPLE_FOLDER
     count = sample_chairs.TRAIN + sample_chairs.TEST
     with alone_at(folder), tqdm(total=count, desc="Making chairs", unit="chair", disable=None) as bar:
@@ -224,17 +246,27 @@ def make_sample(place: Path) -> int:
     return 0
 
 
-def alone_at(folder: Path) -> AbstractContextManager[None]:
-    """Keep a second run away from a data set that one is at work on."""
-    return locks.exclusive(
-        lock_path(folder),
-        f"{folder}: another run is at work on it; wait until it ends, then run the same command again.",
-    )
+@contextmanager
+def alone_at(folder: Path) -> Iterator[None]:
+    """Refuse a second run at a data set; add to an error which option mends it."""
+    refusal = f"{folder}: another run is at work on it; wait until it ends, then run the same command again."
+    with exclusive(lock_path(folder), refusal):
+        try:
+            with cli.advising(ADVICE):
+                yield
+        finally:
+            with suppress(OSError):
+                workplace(folder).rmdir()  # unless there is something to go on with
 
 
 def lock_path(folder: Path) -> Path:
     """Return the lock file of a data set; a killed run leaves it."""
     return folder.with_name(f".{folder.name}.lock")
+
+
+def workplace(folder: Path) -> Path:
+    """Return where a data set is downloaded and unpacked; gone when it is in its folder."""
+    return folder.with_name(f"{folder.name}.part")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from rasgan import cli, files, locks
+from rasgan import cli, files
 from rasgan.errors import UserError
 from rasgan.runs import RunFolder
 from rasgan.training.config import (
@@ -202,7 +202,7 @@ def reserved(folder: RunFolder) -> Iterator[RunFolder]:
         yield folder
         return
     refusal = f"another process trains {folder.name} now; wait until it ends, or choose another --name."
-    with locks.exclusive(folder.lock, refusal):
+    with files.exclusive(folder.lock, refusal):
         yield folder
 
 

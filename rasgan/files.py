@@ -1,11 +1,15 @@
 """Files on disk: each appears whole or not at all."""
 
 import contextlib
+import errno
 import os
 import re
 import secrets
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from rasgan.errors import UserError
 
@@ -55,3 +59,29 @@ def check_is_file(path: Path) -> None:
     """Raise `UserError` for a folder, which cannot be read, and for a pipe or device, which may never end."""
     if path.exists() and not path.is_file():
         raise UserError(f"{path}: not an ordinary file; give the path of one.")
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, refusal: str) -> Iterator[None]:
+    """Hold the lock file `path` inside the block; raise UserError, `refusal`, where another process holds it.
+
+    The system lets go of it when its holder ends, however it ends. Where the file system knows no locks
+    (some network disks) the block runs without one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(refusal) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK):
+            raise
+    try:
+        yield
+    finally:
+        if sys.platform == "win32":  # an open file cannot be removed there
+            lock.release()
+        with contextlib.suppress(OSError):
+            path.unlink()  # elsewhere while it is held: it may be another's later
+        lock.release()

@@ -1,29 +1,22 @@
 """A local web server that stands for the internet, and misbehaves as a test wants."""
 
 import http.server
-import io
-import random
 import threading
-import zipfile
 from collections.abc import Callable
 
-
-def make_zip(seed: int = 0, size: int = 50_000) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as packed:
-        packed.writestr("chair/train/chair_0001.off", random.Random(seed).randbytes(size))
-    return buffer.getvalue()
+Answer = Callable[["Server", http.server.BaseHTTPRequestHandler], object]
 
 
 class Server:
-    """Serves `body` with ranges and an ETag; `misbehave`, given the handler and the count, may take over."""
+    """Serves `body` with ranges under every path, on the loopback only; what stands in `answers` goes first.
+
+    `answers` has a function for each of the first requests, `always` one for every other.
+    """
 
     def __init__(self, body: bytes):
         self.body = body
-        self.etag: str | None = '"one"'
-        self.misbehave: Callable[[http.server.BaseHTTPRequestHandler, int], bool] = lambda handler, count: (
-            False
-        )
+        self.answers: list[Answer] = []
+        self.always: Answer = Server.serve
         self.is_closing = threading.Event()  # ends what would go on for ever
         self.requests: list[dict[str, str]] = []
         outer = self
@@ -31,9 +24,9 @@ class Server:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 outer.requests.append(dict(self.headers) | {"path": self.path})
+                answer = outer.answers.pop(0) if outer.answers else outer.always
                 try:
-                    if not outer.misbehave(self, len(outer.requests)):
-                        outer.serve(self)
+                    answer(outer, self)
                     self.wfile.flush()
                 except (BrokenPipeError, ConnectionResetError):
                     pass  # the client went away, as it should
@@ -55,41 +48,44 @@ class Server:
         self.httpd.shutdown()
         self.httpd.server_close()
 
-    def serve(
-        self, handler, start: int | None = None, cut: int | None = None, pause_s: float = 0, **changes: str
-    ) -> None:
-        """Answer honestly, but for `cut`, the byte after which the connection breaks, and changed headers.
-
-        With a pause, the body comes in pieces of 20 kB.
+    def serve(self, handler, start: int | None = None, cut: int | None = None, pause_s: float = 0) -> None:
+        """Answer honestly, but for `start`, where the answer begins whatever was asked for, and `cut`, the
+        byte after which the connection breaks. With a pause, the body comes in pieces of 20 kB.
         """
-        wanted = handler.headers.get("Range")
-        condition = handler.headers.get("If-Range")
-        if start is None:
-            start = int(wanted[len("bytes=") : -1]) if wanted and condition in (None, self.etag) else 0
-        if wanted and start >= len(self.body):
-            self.send(handler, 416, b"", {"Content-Range": f"bytes */{len(self.body)}"})
-            return
-        headers = {"ETag": self.etag} if self.etag else {}
+        wanted, size = handler.headers.get("Range"), len(self.body)
+        start = int(wanted[len("bytes=") : -1]) if wanted and start is None else start or 0
+        if wanted and start >= size:
+            return self.send(handler, 416, b"not satisfiable", Content_Range=f"bytes */{size}")
+        headers = {"Content_Length": str(size - start)}
         if wanted and start:
-            headers["Content-Range"] = f"bytes {start}-{len(self.body) - 1}/{len(self.body)}"
-        headers["Content-Length"] = str(len(self.body) - start)
-        end = len(self.body) if cut is None else max(cut, start)
-        headers |= {name.replace("_", "-"): value for name, value in changes.items()}
-        piece = 20_000 if pause_s else len(self.body)
-        self.send(
-            handler, 206 if wanted and start else 200, self.body[start : min(start + piece, end)], headers
-        )
-        for position in range(start + piece, end, piece):
+            headers["Content_Range"] = f"bytes {start}-{size - 1}/{size}"
+        body = self.body[start : size if cut is None else max(cut, start)]
+        piece = 20_000 if pause_s else size
+        self.send(handler, 206 if wanted and start else 200, body[:piece], **headers)
+        for position in range(piece, len(body), piece):
             self.is_closing.wait(pause_s)
-            handler.wfile.write(self.body[position : min(position + piece, end)])
+            handler.wfile.write(body[position : position + piece])
+        return None
 
     @staticmethod
-    def send(handler, code: int, body: bytes, headers: dict[str, str]) -> None:
+    def send(handler, code: int, body: bytes = b"", **headers: str) -> None:
         handler.send_response(code)
         for name, value in headers.items():
-            handler.send_header(name, value)
+            handler.send_header(name.replace("_", "-"), value)
         handler.end_headers()
         handler.wfile.write(body)
 
-    def ranges(self) -> list[str | None]:
-        return [headers.get("Range") for headers in self.requests]
+    def ranges(self) -> list[int | None]:
+        """Return where each request's range began, None for a whole file."""
+        ranges = (headers.get("Range") for headers in self.requests)
+        return [wanted and int(wanted.removeprefix("bytes=").removesuffix("-")) for wanted in ranges]
+
+
+def cut(at: int) -> Answer:
+    """Break off after this byte of the file."""
+    return lambda server, handler: server.serve(handler, cut=at)
+
+
+def status(code: int, body: bytes = b"", **headers: str) -> Answer:
+    """Answer with a status."""
+    return lambda server, handler: server.send(handler, code, body, **headers)

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import train_rasgan
-from rasgan import locks
+from rasgan import files
 from rasgan.errors import UserError
 from rasgan.runs import RunFolder
 from rasgan.training import checkpoints
@@ -282,7 +282,7 @@ def test_a_name_that_is_taken_is_not_trained_over(here, capsys):
 
 
 def test_a_second_process_on_the_same_run_is_refused(here, capsys):
-    with locks.exclusive(RunFolder("run").lock, "taken"):
+    with files.exclusive(RunFolder("run").lock, "taken"):
         says(capsys, train("-e", "1"), "another process trains run")
     assert train("-e", "1") == 0
 

@@ -1,54 +1,117 @@
 """download_data.py killed at any moment: the same command completes, and leaves what it always leaves."""
 
-import io
 import os
 import random
 import subprocess
 import sys
-import threading
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import download_data
+from rasgan.data import archives
+from rasgan.files import exclusive
+from tests.made_archives import MESHES, files_in, inside, make_small, zip_of
 from tests.web_server import Server
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 60
+MANY = MESHES | {f"chair/train/more_{number}.off": b"OFF\n" * 80 for number in range(800)}
+COMMAND = ["--dataset", "modelnet10", "--yes"]
 
 
-def make_archive(meshes: int = 800) -> bytes:
-    """Pack many small meshes, which take a while to unpack."""
-    chance = random.Random(11)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as packed:
-        for number in range(meshes):
-            kind, part = ("chair", "sofa")[number % 2], ("train", "test")[number % 3 == 0]
-            name = f"ModelNet10/{kind}/{part}/{number}.off"
-            packed.writestr(name, b"OFF\n" + chance.randbytes(300))
-        packed.writestr("ModelNet10/README.txt", b"x")
-    return buffer.getvalue()
-
-
-ARCHIVE = make_archive()
+class Killed(BaseException):
+    """What no code catches, as none hears of a kill."""
 
 
 @pytest.fixture
 def server(monkeypatch):
-    """Give a server that takes about half a second to send the archive."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with Server(ARCHIVE) as server:
-        server.misbehave = lambda handler, count: server.serve(handler, pause_s=0.03) or True
+    make_small(monkeypatch)
+    with Server(zip_of(inside(MESHES))) as server:
         yield server
 
 
+def run(server: Server, place: Path) -> int:
+    return download_data.main([*COMMAND, "--url", server.url, "--dir", str(place)])
+
+
+def check_complete(place: Path, expected: dict[str, bytes] = MESHES) -> None:
+    assert list(place.iterdir()) == [place / "ModelNet10"]
+    assert files_in(place / "ModelNet10") == expected
+
+
+def test_killed_between_the_download_and_the_unpacking(server, tmp_path, monkeypatch):
+    """The archive that was downloaded needs no server any more, and goes in the end."""
+
+    def kill(*args):
+        raise Killed
+
+    with monkeypatch.context() as patches:
+        patches.setattr(archives, "unpack", kill)
+        with pytest.raises(Killed):
+            run(server, tmp_path)
+    assert run(server, tmp_path) == 0
+    check_complete(tmp_path)
+    assert len(server.requests) == 1
+
+
+def test_killed_when_all_but_the_tidying_was_done(server, tmp_path, monkeypatch):
+    """That needs neither the server nor a yes."""
+    assert run(server, tmp_path) == 0
+    (tmp_path / "ModelNet10.part" / "unpacked" / "chair").mkdir(parents=True)
+    (tmp_path / "ModelNet10.part" / "ModelNet10.zip").touch()
+    (tmp_path / ".ModelNet10.lock").touch()
+    assert download_data.main(["--dataset", "modelnet10", "--dir", str(tmp_path)]) == 0
+    check_complete(tmp_path)
+    assert len(server.requests) == 1
+
+
+def test_the_remains_of_a_killed_run_do_not_count_as_a_full_disk(server, tmp_path, monkeypatch):
+    remains = tmp_path / "ModelNet10.part" / "unpacked" / "half.off"
+    remains.parent.mkdir(parents=True)
+    remains.touch()
+
+    def usage(folder):
+        return type("Usage", (), {"free": 0 if remains.exists() else 10**12})
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    assert run(server, tmp_path) == 0
+    check_complete(tmp_path)
+
+
+@pytest.mark.parametrize("source", ["--url", "--archive"])
+def test_a_second_run_is_refused_and_disturbs_nothing(server, tmp_path, capsys, source):
+    place = tmp_path / "place"
+    (place / "ModelNet10.part" / "unpacked").mkdir(parents=True)
+    archive = tmp_path / "mine.zip"
+    archive.write_bytes(server.body)
+    given = str(archive) if source == "--archive" else server.url
+    command = [*COMMAND, source, given, "--dir", str(place)]
+    with exclusive(download_data.lock_path(place / "ModelNet10"), "free"):
+        assert download_data.main(command) == 1
+    assert "another run is at work on it; wait until it ends" in capsys.readouterr().err
+    assert [path.name for path in place.rglob("*")] == ["ModelNet10.part", "unpacked"]
+    assert server.requests == []
+    assert download_data.main(command) == 0
+    check_complete(place)
+
+
+def test_a_yes_after_another_run_has_ended_downloads_nothing_again(server, tmp_path, monkeypatch):
+    def say_yes_at_last(question):
+        assert run(server, tmp_path) == 0
+        return "y"
+
+    monkeypatch.setattr("builtins.input", say_yes_at_last)
+    assert download_data.main(["--dataset", "modelnet10", "--url", server.url, "--dir", str(tmp_path)]) == 0
+    check_complete(tmp_path)
+    assert len(server.requests) == 1
+
+
 def start(server: Server, place: Path) -> subprocess.Popen:
-    command = [sys.executable, str(ROOT / "download_data.py"), "--dataset", "modelnet10", "--yes"]
     return subprocess.Popen(
-        [*command, "--url", server.url, "--dir", str(place)],
+        [sys.executable, str(ROOT / "download_data.py"), *COMMAND, "--url", server.url, "--dir", str(place)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -60,50 +123,37 @@ def complete(server: Server, place: Path) -> None:
     with start(server, place) as process:
         _, error = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, error) == (0, "")
-
-
-def tree(folder: Path) -> dict[str, bytes | None]:
-    """Give every file's content, and None for every folder."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
-        for path in folder.rglob("*")
-    }
+    check_complete(place, MANY)
 
 
 @pytest.fixture
-def never_killed(server, tmp_path):
-    """Give what a run leaves that is let be."""
-    complete(server, tmp_path / "never_killed")
-    server.requests.clear()
-    return tree(tmp_path / "never_killed")
+def slow_server(monkeypatch):
+    """Yield a server of many meshes, which takes about half a second to send them."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with Server(zip_of(inside(MANY), compression=0)) as server:
+        server.always = lambda server, handler: server.serve(handler, pause_s=0.03)
+        yield server
 
 
 def is_downloading(place: Path) -> bool:
-    part = place / "ModelNet10.zip.part"
-    return part.exists() and part.stat().st_size > 50_000
+    return any(part.stat().st_size > 50_000 for part in place.glob("ModelNet10.part/*.part"))
 
 
 def is_unpacking(place: Path) -> bool:
-    has_begun = any(place.glob(".ModelNet10.unpacking/ModelNet10/chair/train/*.off"))
-    return has_begun and not is_in_place(place)
+    return any(place.glob("ModelNet10.part/unpacked/*/chair/train/*.off")) and not is_in_place(place)
 
 
 def is_in_place(place: Path) -> bool:
     return (place / "ModelNet10" / "chair").exists()
 
 
-def has_come(place: Path) -> bool:
-    return (place / "ModelNet10.zip").exists()
-
-
-@pytest.mark.parametrize(
-    "moment", [is_downloading, is_unpacking, is_in_place], ids=lambda is_it: is_it.__name__
-)
-def test_killed_at_a_chosen_moment(server, never_killed, tmp_path, moment: Callable[[Path], bool]):
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [is_downloading, is_unpacking, is_in_place])
+def test_killed_at_a_chosen_moment(slow_server, tmp_path, moment: Callable[[Path], bool]):
     for attempt in range(5):  # the moment may pass before the kill comes
-        server.requests.clear()
+        slow_server.requests.clear()
         place = tmp_path / f"killed_{attempt}"
-        with start(server, place) as process:
+        with start(slow_server, place) as process:
             while not moment(place) and process.poll() is None:
                 time.sleep(0.0005)
             process.kill()
@@ -111,144 +161,29 @@ def test_killed_at_a_chosen_moment(server, never_killed, tmp_path, moment: Calla
             break
     else:
         pytest.fail("the moment never came, or was always missed")
-    complete(server, place)
-    assert tree(place) == never_killed
+    tomorrow = time.time() + 86_400  # as if the clock went backwards meanwhile
+    for path in place.rglob("*.part"):
+        os.utime(path, (tomorrow, tomorrow))
+    complete(slow_server, place)
     if moment is is_downloading:
-        assert server.ranges()[1] is not None  # what had come was not asked for again
+        assert slow_server.ranges()[1] >= 50_000  # what had come was not asked for again
     else:
-        assert len(server.requests) == 1
+        assert len(slow_server.requests) == 1
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments(server, never_killed, tmp_path):
+def test_killed_at_random_moments(slow_server, tmp_path):
     started = time.monotonic()
-    complete(server, tmp_path / "timed")
+    complete(slow_server, tmp_path / "timed")
     duration = time.monotonic() - started
     chance = random.Random(12)
     unfinished = 0
     for number in range(24):
         place = tmp_path / f"killed_{number}"
         for _ in range(1 + number % 3):  # some are killed again and again
-            with start(server, place) as process:
+            with start(slow_server, place) as process:
                 time.sleep(chance.uniform(0.15, 1.0) * duration)
                 process.kill()
             unfinished += process.returncode != 0
-        complete(server, place)
-        assert tree(place) == never_killed
+        complete(slow_server, place)
     assert unfinished > 12
-
-
-def test_killed_between_the_data_set_and_the_removal_of_its_archive(
-    server, never_killed, tmp_path, monkeypatch
-):
-    """All that is left to do is to tidy up; that needs neither the server nor a yes."""
-
-    class Killed(BaseException):
-        pass
-
-    def kill(*args):
-        raise Killed
-
-    place = tmp_path / "killed"
-    command = ["--dataset", "modelnet10", "--dir", str(place)]
-    with monkeypatch.context() as patches:
-        patches.setattr(download_data.download, "remove", kill)
-        with pytest.raises(Killed):
-            download_data.main([*command, "--yes", "--url", server.url])
-    (place / ".ModelNet10.unpacking").mkdir()
-    (place / ".ModelNet10.lock").touch()
-    assert has_come(place)
-    assert download_data.main(command) == 0
-    assert tree(place) == never_killed
-    assert len(server.requests) == 1
-
-
-def test_an_archive_of_the_users_beside_the_data_set_is_not_tidied_up(server, tmp_path):
-    (tmp_path / "ModelNet10").mkdir()
-    (tmp_path / "ModelNet10" / "mine.off").touch()
-    (tmp_path / ".ModelNet10.lock").touch()
-    (tmp_path / "ModelNet10.zip").write_bytes(ARCHIVE)
-    assert download_data.main(["--dataset", "modelnet10", "--dir", str(tmp_path)]) == 0
-    assert sorted(tree(tmp_path)) == ["ModelNet10", "ModelNet10.zip", "ModelNet10/mine.off"]
-
-
-def test_the_remains_of_a_killed_run_do_not_count_as_a_full_disk(server, never_killed, tmp_path, monkeypatch):
-    place = tmp_path / "killed"
-    remains = place / ".ModelNet10.unpacking"
-    remains.mkdir(parents=True)
-    (remains / "half.off").touch()
-
-    def usage(folder):
-        return type("Usage", (), {"free": 0 if remains.exists() and any(remains.iterdir()) else 10**12})
-
-    monkeypatch.setattr("shutil.disk_usage", usage)
-    assert (
-        download_data.main(["--dataset", "modelnet10", "--yes", "--url", server.url, "--dir", str(place)])
-        == 0
-    )
-    assert tree(place) == never_killed
-
-
-def test_a_second_run_is_refused_while_one_is_at_work_and_neither_disturbs_the_other(
-    server, never_killed, tmp_path, capsys
-):
-    place = tmp_path / "shared"
-    may_go_on = threading.Event()
-
-    def wait_in_the_middle(handler, count):
-        server.serve(handler, cut=50_000)
-        handler.wfile.flush()
-        may_go_on.wait(TIMEOUT_S)
-        handler.wfile.write(ARCHIVE[50_000:])
-        return True
-
-    server.misbehave = wait_in_the_middle
-    archive = tmp_path / "mine.zip"
-    archive.write_bytes(ARCHIVE)
-    command = ["--dataset", "modelnet10", "--dir", str(place)]
-    with start(server, place) as first:
-        while not (place / "ModelNet10.zip.part").exists():
-            assert first.poll() is None
-            time.sleep(0.01)
-        for source in (["--yes", "--url", server.url], ["--archive", str(archive)]):
-            assert download_data.main([*command, *source]) == 1
-            error = capsys.readouterr().err
-            assert "another run is at work on it; wait until it ends" in error
-            assert error.count("\n") == 1
-        may_go_on.set()
-        _, error = first.communicate(timeout=TIMEOUT_S)
-    assert (first.returncode, error) == (0, "")
-    assert tree(place) == never_killed
-    assert len(server.requests) == 1
-
-
-def test_a_yes_after_another_run_has_ended_downloads_nothing_again(
-    server, never_killed, tmp_path, monkeypatch
-):
-    place = tmp_path / "shared"
-    command = ["--dataset", "modelnet10", "--url", server.url, "--dir", str(place)]
-
-    def say_yes_at_last(question):
-        assert download_data.main([*command, "--yes"]) == 0
-        return "y"
-
-    monkeypatch.setattr("builtins.input", say_yes_at_last)
-    assert download_data.main(command) == 0
-    assert tree(place) == never_killed
-    assert len(server.requests) == 1
-
-
-def test_files_from_the_future_are_continued_all_the_same(server, never_killed, tmp_path):
-    """The clock went backwards since the last run."""
-    place = tmp_path / "killed"
-    with start(server, place) as process:
-        while not is_downloading(place):
-            assert process.poll() is None
-            time.sleep(0.001)
-        process.kill()
-    tomorrow = time.time() + 86_400
-    for path in place.iterdir():
-        os.utime(path, (tomorrow, tomorrow))
-    complete(server, place)
-    assert tree(place) == never_killed
-    assert server.ranges()[1] is not None

@@ -3,12 +3,15 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
+import filelock
 import pytest
 
 from rasgan.errors import UserError
-from rasgan.files import atomic_path, check_is_file, remove_leftovers
+from rasgan.files import atomic_path, check_is_file, exclusive, remove_leftovers
 
 
 def test_atomic_path_writes_whole_files(tmp_path):
@@ -92,3 +95,45 @@ def test_a_link_to_an_endless_device_is_no_ordinary_file(tmp_path):
     (tmp_path / "x").symlink_to("/dev/zero")
     with pytest.raises(UserError, match="not an ordinary file"):
         check_is_file(tmp_path / "x")
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from rasgan.files import exclusive
+with exclusive(Path(sys.argv[1]), "busy"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_only_one_process_holds_a_lock_and_a_killed_one_lets_go(tmp_path):
+    path = tmp_path / "folder" / ".lock"
+    command = [sys.executable, "-c", HOLD, str(path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2], text=True, **pipes) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match="busy"), exclusive(path, "busy"):
+            pytest.fail("two hold the lock")
+        assert path.exists()
+        holder.kill()
+    with exclusive(path, "busy"):
+        pass
+    assert not path.exists()
+
+
+def test_a_lock_goes_after_an_exception_too(tmp_path):
+    path = tmp_path / ".lock"
+    with pytest.raises(ValueError, match="mine"), exclusive(path, "busy"):
+        raise ValueError("mine")
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOLCK])
+def test_without_locks_in_the_file_system_the_work_goes_on(tmp_path, monkeypatch, number):
+    def refuse(lock):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    with exclusive(tmp_path / ".lock", "busy"):
+        pass
