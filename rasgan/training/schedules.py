@@ -46,7 +46,8 @@ def read_schedule(path: Path) -> Rows:
         names = ", ".join(sorted(SCHEDULES))
         raise UserError(f"{path}: no such file, and none of the schedules {names}.")
     try:
-        lines = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+        text = path.read_text(encoding="utf-8-sig")
+        lines = list(csv.reader(text.replace("\0", "?").splitlines()))  # which csv refuses before Python 3.11
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a CSV text file; write it as {','.join(HEADER)}.") from error
     lines = [[cell.strip() for cell in line] for line in lines]
