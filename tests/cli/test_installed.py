@@ -1,0 +1,50 @@
+"""The package as pip installs it, away from the clone: what ``python -m rasgan`` offers works."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rasgan
+from rasgan.voxel_io import write_raw
+
+pytestmark = [pytest.mark.slow, pytest.mark.network]  # pip builds it, and fetches setuptools for that
+
+ROOT = Path(rasgan.__file__).parents[1]
+OURS = ("rasgan", "pyproject.toml", "README.md", "LICENSE")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Return a folder with the package alone, installed from a copy of the sources."""
+    copy, target = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("installed")
+    for name in OURS:
+        put = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        put(ROOT / name, copy / name)
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", str(target), str(copy)]
+    subprocess.run(command, check=True, capture_output=True)
+    return target
+
+
+def test_everything_works_from_an_empty_folder(installed, tmp_path, rng):
+    def run(*words):
+        environment = {**os.environ, "PYTHONPATH": str(installed)}
+        command = [sys.executable, "-m", *words]
+        pipes = {"capture_output": True, "text": True, "check": False}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, **pipes)
+        return done.returncode, done.stdout, done.stderr
+
+    assert "python -m rasgan.generate" in run("rasgan")[1]
+    assert run("rasgan.generate", "--pretrained", "chairs", "--count", "2")[0] == 0
+    assert len(list(tmp_path.rglob("seed0-*.obj"))) == 2
+    for number in range(3):
+        write_raw(tmp_path / "real" / f"{number}.raw", rng.random((64, 64, 64)) > 0.9)
+    assert "1-NNA" in run("rasgan.evaluate", "--pretrained", "chairs", "--reference", "real")[1]
+    code, _, err = run("rasgan.demo")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "in the folder of the project" in err
+    assert np.load(next(tmp_path.rglob("seed0-00.npy"))).shape == (64, 64, 64)
