@@ -152,9 +152,16 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
     from rasgan.training import devices, distributed, loop, progress, signals
     from rasgan.training.run import begin
 
+    folder = RunFolder(args.name)
+    for data in filter(None, (args.data, args.validation_data)):
+        if not data.is_dir():
+            raise UserError(f"{data}: no such folder; check the path, or make it with download_data.py.")
     device = distributed.own_device(devices.choose_device(args.device))
     devices.configure(device)
-    with distributed.joined(device), reserved(RunFolder(args.name)) as folder:
+    refusal = f"another process trains {folder.name} now; wait until it ends, or choose another --name."
+    with distributed.joined(device), contextlib.ExitStack() as held:
+        if distributed.is_rank_0():
+            held.enter_context(files.exclusive(folder.lock, refusal))
         checkpoint = find_checkpoint(folder, args)
         config = choose_config(args, checkpoint)
         shapes, validation = read_data(args, config, device)
@@ -191,19 +198,6 @@ def advising(name: str, command: str) -> Iterator[None]:
 def has_checkpoints(name: str) -> bool:
     """Return whether there is anything to go on from."""
     return any(RunFolder(name).checkpoints.glob("*.pt"))
-
-
-@contextlib.contextmanager
-def reserved(folder: RunFolder) -> Iterator[RunFolder]:
-    """Keep other processes off this run; of several processes of one run, rank 0 does it for all."""
-    from rasgan.training import distributed
-
-    if not distributed.is_rank_0():
-        yield folder
-        return
-    refusal = f"another process trains {folder.name} now; wait until it ends, or choose another --name."
-    with files.exclusive(folder.lock, refusal):
-        yield folder
 
 
 def find_checkpoint(folder: RunFolder, args: argparse.Namespace) -> "Checkpoint | None":

@@ -75,11 +75,8 @@ def load_shapes(
     Grids whose edge is a multiple of `resolution` are max-pooled: a coarse voxel is occupied where any of
     its fine ones is.
 
-    UserError if the folder is missing or holds no .raw file, or a file has an unsuitable size.
+    UserError if the folder holds no .raw file, or a file has an unsuitable size.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; check the path, or make it with download_data.py.")
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".raw")
     paths = [path for path in paths if not path.name.startswith(".")]
     if not paths:

@@ -270,6 +270,8 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing_behind(here, capsys):
         (["-n", "../out"], ["folder's name"]),
     ):
         says(capsys, train(*argv), *words)
+        if argv == ["-d", "nowhere"]:
+            assert not (here / "checkpoint").exists()
     assert files_of(here) - before == {"big/a.raw"}
 
 

@@ -74,9 +74,7 @@ def test_coarser_grids_are_refused_with_a_way_out(folder):
         load_shapes(folder, 64)
 
 
-def test_missing_and_empty_folders_are_told(tmp_path):
-    with pytest.raises(UserError, match="no such folder"):
-        load_shapes(tmp_path / "nowhere", 64)
+def test_an_empty_folder_is_told(tmp_path):
     with pytest.raises(UserError, match=r"no \.raw voxel files"):
         load_shapes(tmp_path, 64)
 
