@@ -149,13 +149,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
     """Train as the options say; return the run, and whether it is over or was stopped before."""
-    from rasgan.training import devices, distributed, loop, progress, signals
-    from rasgan.training.run import begin
-
     folder = RunFolder(args.name)
     for data in filter(None, (args.data, args.validation_data)):
         if not data.is_dir():
             raise UserError(f"{data}: no such folder; check the path, or make it with download_data.py.")
+    if os.environ.get("RANK", "0") == "0":  # at once: the imports take seconds
+        cli.say(f"{folder.name}: starting PyTorch, reading {args.data} ...")
+    from rasgan.training import devices, distributed, loop, progress, signals
+    from rasgan.training.run import begin
+
     device = distributed.own_device(devices.choose_device(args.device))
     devices.configure(device)
     refusal = f"another process trains {folder.name} now; wait until it ends, or choose another --name."
@@ -306,8 +308,8 @@ def tell_what_was_made(run: "TrainingRun") -> None:
     """Print where the results lie and what to type next."""
     folder = run.folder
     cli.say(
-        f"{folder.name} is trained, {run.position.epoch} epochs. Its networks are in {folder.checkpoints}; "
-        f"grids, loss graphs and 3D graphs are in {folder.savepoints}. Next:\n"
+        f"{folder.name} is trained; epoch {run.position.epoch} was the last. Its networks are in "
+        f"{folder.checkpoints}; grids, loss graphs and 3D graphs are in {folder.savepoints}. Next:\n"
         f"  python -m rasgan.generate -n {folder.name}\n"
         f"  python convert_to_obj.py -n {folder.name}"
     )

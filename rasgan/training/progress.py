@@ -40,7 +40,7 @@ def describe(run: TrainingRun, intervals: Intervals) -> str:
         f"generator {generator:,} and discriminator {discriminator:,} parameters.",
         f"Checkpoints go to {folder.checkpoints}: {megabytes(weights + optimizers)} each, "
         f"{megabytes(weights)} once older than the newest {intervals.keep}; "
-        f"{config.epochs} epochs take about {megabytes(disk)}.",
+        f"all of them take about {megabytes(disk)}.",
     ]
     if run.position != START:
         lines.append(f"Going on after {run.describe_position()}.")
