@@ -1,4 +1,4 @@
-"""The three laws of the house: what may import what, who prints, who knows options."""
+"""The three laws of the house: what may import what, who prints and knows options; and short functions."""
 
 import ast
 import re
@@ -50,3 +50,10 @@ def test_only_commands_know_options_and_print(name):
     texts = [node.value for node in nodes if isinstance(node, ast.Constant) and id(node) not in docstrings]
     sentences = [text for text in texts if isinstance(text, str) and " " in text]
     assert name == described or not [text for text in sentences if OPTION.search(text)]
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_no_function_is_longer_than_sixty_lines(name):
+    functions = [node for node in nodes_of(name) if isinstance(node, ast.FunctionDef)]
+    long = [node.name for node in functions if node.end_lineno - node.lineno >= 60]
+    assert set(long) <= {"build_parser"}
