@@ -27,9 +27,7 @@ FREE_BYTES = 64 * 10**6  # so many are unpacked whatever the ratio
 DEEPEST = 16  # folders around a file
 LONGEST_EXTENSION = 1 << 13  # bytes of a tar header that describes another; some Pythons search it for ever
 CHUNK = 1 << 20
-
-Progress = Callable[[int, int], object]
-"""Called with how many bytes are done and how many there are."""
+Progress = Callable[[int, int], object]  # called with how many bytes are done and how many there are
 
 _LITTER = re.compile(r"__MACOSX|\.DS_Store|\._.*")
 # ValueError, OverflowError: unreadable numbers and names. RuntimeError: encryption, unknown compressions.
