@@ -9,14 +9,16 @@ import pickle
 import re
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.gltf_files import glb, gltf
+from tests.made_meshes import OBJ as OBJ_TEXT
+from tests.made_meshes import OFF, POINTS, TRIANGLES, glb, gltf, ply_head
 from tests.robustness import running
 
 DATA, GRAPH, OBJ = "convert_data.py", "convert_to_graph.py", "convert_to_obj.py"
@@ -41,81 +43,50 @@ class Row:
     unless: str = ""  # why it cannot be tried on this system; empty: it can
 
 
-def nothing(folder: Path) -> None:
-    """Leave the folder empty."""
+def maker(put: Callable[..., object]) -> Callable[..., Make]:
+    """Let a function that puts something into a folder wait until there is one."""
+    return lambda *args: lambda folder: put(folder, *args)
 
 
-def file(name: str, content: str | bytes) -> Make:
-    """Put a file into the folder."""
-
-    def make(folder: Path) -> None:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-
-    return make
+@maker
+def both(folder: Path, *makes: Make) -> None:
+    for make in makes:
+        make(folder)
 
 
-def folder_named(name: str) -> Make:
-    """Put a folder where a file should be."""
-    return lambda folder: (folder / name).mkdir(parents=True)
+@maker
+def file(folder: Path, name: str, content: str | bytes) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
-def link(name: str, target: str) -> Make:
-    """Put a symbolic link into the folder."""
-
-    def make(folder: Path) -> None:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).symlink_to(target)
-
-    return make
+@maker
+def array(folder: Path, name: str, values: np.ndarray) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    np.save(folder / name, values, allow_pickle=True)
 
 
-def pipe(name: str) -> Make:
-    """Put a named pipe into the folder, whose reader waits for ever."""
-    return lambda folder: os.mkfifo(folder / name)
+@maker
+def link(folder: Path, name: str, target: str) -> None:
+    (folder / name).symlink_to(target)
 
 
-def array(name: str, values: np.ndarray) -> Make:
-    """Put an .npy file into the folder."""
-
-    def make(folder: Path) -> None:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        np.save(folder / name, values, allow_pickle=True)
-
-    return make
+@maker
+def holes(folder: Path, name: str, header: bytes, size: int) -> None:
+    """Make a large file that takes no room on the disk."""
+    file(name, header)(folder)
+    os.truncate(folder / name, size)
 
 
-def holes(name: str, header: bytes, size: int) -> Make:
-    """Put a large file into the folder that takes no room on the disk."""
-
-    def make(folder: Path) -> None:
-        with (folder / name).open("wb") as large:
-            large.write(header)
-            large.truncate(size)
-
-    return make
-
-
-def cut(name: str) -> Make:
+@maker
+def cut(folder: Path, name: str) -> None:
     """Cut a file in the middle."""
-
-    def make(folder: Path) -> None:
-        whole = (folder / name).read_bytes()
-        (folder / name).write_bytes(whole[: len(whole) // 2])
-
-    return make
+    os.truncate(folder / name, (folder / name).stat().st_size // 2)
 
 
-def both(*makes: Make) -> Make:
-    """Put several things into the folder."""
-
-    def make(folder: Path) -> None:
-        for one in makes:
-            one(folder)
-
-    return make
-
+nothing = both()
+folder_named = maker(lambda folder, name: (folder / name).mkdir(parents=True))
+pipe = maker(lambda folder, name: os.mkfifo(folder / name))  # whose reader waits for ever
 
 no_posix = "" if os.name == "posix" else "needs links, pipes and names of POSIX"
 no_holes = "" if os.name == "posix" else "this system would fill the disk"
@@ -125,12 +96,6 @@ not_linux = "" if sys.platform == "linux" else "needs the devices of Linux"
 
 # --- convert_data.py. What can be wrong inside a mesh file is tested in tests/unit/data/test_meshes.py
 
-POINTS = "0 0 0\n1 0 0\n0 2 0\n0 0 3.5\n"
-TRIANGLES = "3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
-OFF = "OFF\n4 4 6\n" + POINTS + TRIANGLES
-OBJ_TEXT = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
-PLY_HEAD = "ply\nformat {}\nelement vertex {}\nproperty float x\nproperty float y\nproperty float z\n"
-PLY_HEAD += "element face {}\nproperty list uchar int vertex_indices\nend_header\n"
 AGAIN = "download or export it again"
 
 
@@ -160,8 +125,8 @@ MESH_ROWS = [
     mesh("off, 2 GB", holes("x.off", b"OFF\n4 4 6\n", 2 << 30), "larger than",
          "reduce its number of faces", unless=no_holes),
     mesh("stl, 10^9 triangles", bytes(80) + struct.pack("<I", 10**9) + bytes(50), AGAIN),
-    mesh("ply, 10^10 vertices", PLY_HEAD.format("binary_little_endian 1.0", 10**10, 4) + "\0" * 99, AGAIN),
-    mesh("ply, 10^10 vertices as text", PLY_HEAD.format("ascii 1.0", 10**10, 4) + POINTS + TRIANGLES, AGAIN),
+    mesh("ply, 10^10 vertices", ply_head(10**10, 4, "binary_little_endian") + "\0" * 99, AGAIN),
+    mesh("ply, 10^10 vertices as text", ply_head(10**10, 4) + POINTS + TRIANGLES, AGAIN),
     mesh("glb, 10^10 numbers announced", glb(gltf(10**10), bytes(36)), AGAIN),
     mesh("glb, 10^8 numbers from nowhere", glb(gltf(10**8, NOWHERE), bytes(36)), AGAIN),
     mesh("glb, 10^10 numbers from nowhere", glb(gltf(10**10, NOWHERE), bytes(36)), AGAIN),
@@ -383,35 +348,32 @@ def train(name: str, make: Make, arguments: Sequence[str], *says: str, **options
     return Row(f"train, {name}", TRAIN, make, [*TINY, *arguments], says, **options)
 
 
-def checkpoint(change: Callable[[dict], object] = lambda state: None, name: str = "1") -> Make:
+@maker
+def checkpoint(folder: Path, change: Callable[[dict], object] = lambda state: None, name: str = "1") -> None:
     """Put grids and a checkpoint of epoch 1 into the folder, with a change in what ``1.NAME.pt`` holds.
 
     `change` changes the dictionary, or gives what is saved in its place: an object, or bytes.
     """
+    import torch
 
-    def make(folder: Path) -> None:
-        import torch
+    from rasgan.runs import RunFolder
+    from rasgan.training.checkpoints import Position
+    from rasgan.training.config import TrainConfig
+    from rasgan.training.dataset import load_shapes
+    from rasgan.training.run import begin
 
-        from rasgan.runs import RunFolder
-        from rasgan.training.checkpoints import Position
-        from rasgan.training.config import TrainConfig
-        from rasgan.training.dataset import load_shapes
-        from rasgan.training.run import begin
-
-        grids(folder)
-        config = TrainConfig(resolution=32, width=8, batchsize=2, epochs=1)
-        run = begin(RunFolder("run", folder), config, load_shapes(folder / "data", 32))
-        run.position = Position(1)
-        run.save(keep=2)
-        path = folder / f"checkpoint/run/{name}.pt"
-        state = torch.load(path, weights_only=True)
-        changed = change(state)
-        if isinstance(changed, bytes):
-            path.write_bytes(changed)
-        else:
-            torch.save(state if changed is None else changed, path)
-
-    return make
+    grids(folder)
+    config = TrainConfig(resolution=32, width=8, batchsize=2, epochs=1)
+    run = begin(RunFolder("run", folder), config, load_shapes(folder / "data", 32))
+    run.position = Position(1)
+    run.save(keep=2)
+    path = folder / f"checkpoint/run/{name}.pt"
+    state = torch.load(path, weights_only=True)
+    changed = change(state)
+    if isinstance(changed, bytes):
+        path.write_bytes(changed)
+    else:
+        torch.save(state if changed is None else changed, path)
 
 
 class RunsCode:
@@ -576,41 +538,23 @@ def files_of(folder: Path) -> dict[str, bytes | None]:
 
 
 @pytest.fixture(scope="module")
-def ended(request, tmp_path_factory) -> Callable[[Row], tuple[running.Ended, Path, dict]]:
-    """Return a function that tells how a row ended; rows that share an interpreter run on the first call."""
-    calls = [item.callspec for item in request.session.items if hasattr(item, "callspec")]
-    wanted = {call.params["row"].name for call in calls if isinstance(call.params.get("row"), Row)}
-    results = {}
+def run_shared() -> Iterator[Callable[..., running.Ended]]:
+    """Yield a function that runs a script in a process with others, in a new one after one that died."""
+    processes = {}
 
-    def prepare(row: Row) -> tuple[Path, dict]:
-        folder = tmp_path_factory.mktemp("row") / "here"
-        folder.mkdir()
-        row.make(folder)
-        return folder, files_of(folder)
+    def run(script: str, arguments: list[str], folder: Path) -> running.Ended:
+        kind = running.needs_torch(script)
+        if kind not in processes:
+            processes[kind] = running.interpreter(script)
+        try:
+            return processes[kind].submit(running.run_here, script, arguments, folder).result()
+        except BrokenProcessPool:
+            del processes[kind]
+            raise
 
-    def give(row: Row) -> tuple[running.Ended, Path, dict]:
-        if row.is_alone:
-            folder, before = prepare(row)
-            return running.run(row.script, list(row.arguments), folder), folder, before
-        if row.name not in results:
-            together = [
-                other
-                for other in TABLE
-                if running.needs_torch(other.script) == running.needs_torch(row.script)
-                and not (other.is_alone or other.unless)
-                and other.name in wanted
-            ]
-            prepared = [prepare(other) for other in together]
-            jobs = [
-                (other.script, list(other.arguments), folder)
-                for other, (folder, _) in zip(together, prepared, strict=True)
-            ]
-            notes = tmp_path_factory.mktemp("notes") / "ended"
-            for other, result, place in zip(together, running.run_batch(jobs, notes), prepared, strict=True):
-                results[other.name] = (result, *place)
-        return results[row.name]
-
-    return give
+    yield run
+    for process in processes.values():
+        process.shutdown()
 
 
 def name_of(row: Row) -> str:
@@ -619,10 +563,15 @@ def name_of(row: Row) -> str:
 
 
 @pytest.mark.parametrize("row", TABLE, ids=name_of)
-def test_bad_input_ends_with_one_sentence_and_leaves_only_what_is_whole(row, ended):
+def test_bad_input_ends_with_one_sentence_and_leaves_only_what_is_whole(row, run_shared, tmp_path):
     if row.unless:
         pytest.skip(row.unless)
-    result, folder, before = ended(row)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    row.make(folder)
+    before = files_of(folder)
+    run = running.run if row.is_alone else run_shared
+    result = run(row.script, list(row.arguments), folder)
     assert result.code == row.code, result.err
     assert "Traceback" not in result.err
     assert len(result.sentences) == (row.sentences if row.code else 0), result.err

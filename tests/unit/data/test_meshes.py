@@ -10,13 +10,11 @@ import trimesh
 
 from rasgan.data.meshes import LARGEST_FILE, SUFFIXES, read_mesh, write_off
 from rasgan.errors import UserError
-from tests.gltf_files import glb, gltf
+from tests.made_meshes import OBJ, POINTS, TRIANGLES, glb, gltf, ply_head
+from tests.made_meshes import OFF as PLAIN
 
 VERTICES = np.array([[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3.5]])
 FACES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
-POINTS = "0 0 0\n1 0 0\n0 2 0\n0 0 3.5\n"
-TRIANGLES = "3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
-PLAIN = "OFF\n4 4 6\n" + POINTS + TRIANGLES
 
 
 @pytest.fixture
@@ -186,10 +184,7 @@ def test_unused_vertices_survive_other_formats(tmp_path):
     assert read_mesh(path)[0].max() == 9
 
 
-OBJ = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
-PLY_HEAD = "ply\nformat ascii 1.0\nelement vertex {}\nproperty float x\nproperty float y\nproperty float z\n"
-PLY_HEAD += "element face {}\nproperty list uchar int vertex_indices\nend_header\n"
-PLY = PLY_HEAD.format(4, 4) + POINTS + TRIANGLES
+PLY = ply_head(4, 4) + POINTS + TRIANGLES
 STL_HEAD = bytes(80) + struct.pack("<I", 2)
 
 
@@ -207,15 +202,12 @@ FAULTS = {
     ".stl, all points equal": (STL_HEAD + bytes(100), "one point"),
     ".stl, infinite": (STL_HEAD + 2 * (struct.pack("<12f", *[np.inf] * 12) + b"00"), "no finite number"),
     ".stl, text cut": ("solid a\nfacet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex 1 0", ""),
-    ".ply, header only": (PLY_HEAD.format(4, 4), ""),
+    ".ply, header only": (ply_head(4, 4), ""),
     ".ply, header cut": (PLY[:60], ""),
-    ".ply, points without faces": (PLY_HEAD.format(4, 0) + POINTS, ""),
+    ".ply, points without faces": (ply_head(4, 0) + POINTS, ""),
     ".ply, cut between faces": (PLY[:-8], "of 4 face lines only 3 are whole"),
     ".ply, cut in a face": (PLY[:-3], ""),
-    ".ply, negative counts": (
-        PLY_HEAD.replace("ascii", "binary_little_endian").format(-4, -4) + "\0" * 99,
-        "",
-    ),
+    ".ply, negative counts": (ply_head(-4, -4, "binary_little_endian") + "\0" * 99, ""),
     ".ply, index too high": (PLY.replace("3 1 2 3", "3 1 2 9"), "face 3 .* vertex that is not there"),
     ".ply, NaN": (PLY.replace("3.5", "nan"), "no finite number"),
     ".ply, texture from a device": (
