@@ -38,7 +38,6 @@ class Row:
     says: Sequence[str]
     code: int = 1
     writes: Sequence[str] = ()
-    sentences: int = 1  # where it does not work
     is_alone: bool = False  # in a process of its own, as a user types it; else in one with many others
     unless: str = ""  # why it cannot be tried on this system; empty: it can
 
@@ -108,10 +107,8 @@ def mesh(name: str, make: Make | str | bytes, *says: str, **options: object) -> 
 
 def named(name: str, file_name: str, told: str = "", content: str = OFF, **options: object) -> Row:
     """Make a row of an .off file with a strange name: a bad one is `told` by it, a good one is converted."""
-    if told:
-        return Row(f"off, {name}", DATA, file(file_name, content), ["-m", "."], (told, AGAIN), **options)
-    writes = [file_name.removesuffix(".off") + ".raw"]
-    return Row(f"off, {name}", DATA, file(file_name, content), ["-m", "."], (), 0, writes, **options)
+    says, code, writes = ((told, AGAIN), 1, ()) if told else ((), 0, [file_name.replace(".off", ".raw")])
+    return Row(f"off, {name}", DATA, file(file_name, content), ["-m", "."], says, code, writes, **options)
 
 
 NOWHERE = {}  # not even in the file
@@ -161,14 +158,14 @@ MESH_ROWS = [
 # --- convert_to_obj.py and convert_to_graph.py. What can be wrong inside a voxel file is tested in
 # tests/unit/test_voxel_io.py
 
-ONES = np.ones((4, 4, 4), np.float32)
+ONES, SMALLER = np.ones((4, 4, 4), np.float32), np.ones((2, 2, 2), np.float32)
 PICTURE = "3D_graphs/x.png"
 
 
-def npy_header(shape: str, dtype: str = "<f4", version: bytes = b"\1\0") -> bytes:
-    """Build the beginning of an .npy file that may lie."""
-    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
-    return b"\x93NUMPY" + version + len(text).to_bytes(2, "little") + text
+def npy_header(shape: str) -> bytes:
+    """Build the beginning of an .npy file of bools that may lie."""
+    text = f"{{'descr': '|b1', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text
 
 
 def grid(name: str, make: Make | bytes, *says: str, script: str = OBJ, **options: object) -> Row:
@@ -189,12 +186,11 @@ GRID_ROWS = [
     grid("raw, an endless device", link("x.raw", "/dev/zero"), "not an ordinary file", unless=not_linux),
     grid("raw, nothing occupied", bytes(27), "no voxel is above 0.3", "--threshold"),
     grid("npy, 10^10 numbers announced", npy_header("(10000, 1000, 1000)") + bytes(99), NPY_AGAIN),
-    grid("npy, 10^10 numbers that are there", holes("x.npy", npy_header("(2155, 2155, 2155)", "|b1"),
-        2155**3 + 128), script=GRAPH, unless=no_holes),
-    grid("npy, shape too large for any machine", npy_header("(10000000000000000000000, 1, 1)"), NPY_AGAIN),
-    grid("npy, 10^9 shapes", holes("x.npy", npy_header("(1000000000, 1, 1, 1)", "|b1"), 10**9 + 128),
+    grid("npy, 10^10 numbers that are there", holes("x.npy", npy_header("(2155, 2155, 2155)"), 2155**3 + 128),
+         script=GRAPH, unless=no_holes),
+    grid("npy, 10^9 shapes", holes("x.npy", npy_header("(1000000000, 1, 1, 1)"), 10**9 + 128),
          "1000000000", "batch", script=GRAPH, unless=no_holes),
-    grid("npy, cut, drawn", npy_header("(4, 4, 4)") + bytes(255), NPY_AGAIN, script=GRAPH),
+    grid("npy, cut, drawn", npy_header("(4, 4, 4)") + bytes(63), NPY_AGAIN, script=GRAPH),
     grid("npy, NaN", array("x.npy", ONES * np.nan), "no voxel is above 0.3", "--threshold"),
     grid("npy, NaN, drawn", array("x.npy", ONES * np.nan), script=GRAPH, code=0, writes=[PICTURE]),
     grid("npy, infinite", array("x.npy", ONES * np.inf), code=0, writes=["models/x.obj"]),
@@ -210,82 +206,72 @@ GRID_ROWS = [
 
 X_NPY = array("x.npy", ONES)
 RUN = both(array("savepoint/run/1.npy", ONES), file("savepoint/run/2.npy", b"junk"))
-NO_NAMES = ["../out", "a/b", "a\\b", "..", "x" * 101, "a:b", "a\nb"]
 
 
-def usage(script: str, required: Sequence[str], *wrong: Sequence[str], make: Make = nothing) -> list[Row]:
+def usage(script: str, required: Sequence[str], *wrong: str, make: Make = nothing) -> list[Row]:
     """Make a row for each wrong use of a script's options; argparse names the option."""
+    says = {options: re.split("[ =]", options)[0] or "required" for options in wrong}
     return [
-        Row(
-            f"{script} {' '.join(options)}", script, make, [*required, *options],
-            [options[0].split("=")[0]] if options else ["required"], 2,
-        )
+        Row(f"{script} {options}", script, make, [*required, *options.split()], [says[options]], 2)
         for options in wrong
-    ]  # fmt: skip
+    ]
 
 
 def names(script: str, required: Sequence[str] = ()) -> list[Row]:
     """Make a row for each name that is no folder's name."""
     says = ["cannot be a folder's name", "use letters"]
-    return [Row(f"{script} -n {name!r}", script, nothing, ["-n", name, *required], says) for name in NO_NAMES]
+    wrong = ["../out", "a/b", "a\\b", "..", "x" * 101, "a:b", "a\nb"]
+    return [Row(f"{script} -n {name!r}", script, nothing, ["-n", name, *required], says) for name in wrong]
 
+
+def made(name: str, script: str, make: Make, *says: str, **options: object) -> Row:
+    """Make a row of something that is in the way of what is made of x.npy."""
+    return Row(f"output, {name}", script, both(X_NPY, make), ["-f", "x.npy"], says, **options)
+
+
+UNPRINTABLE = os.fsdecode(b"\xff")
 
 PLACE_ROWS = [
     Row("run, unknown, to mesh", OBJ, RUN, ["-n", "chair"], ("no run of this name", "runs here: run")),
     Row("run, unknown, to picture", GRAPH, nothing, ["-n", "chair"], ("no run", "train one first")),
     Row("run, empty", OBJ, folder_named("savepoint/run"), ["-n", "run"], ("holds no .npy", "train longer")),
     Row("run, a file for a folder", GRAPH, file("savepoint/run", "x"), ["-n", "run"], ("no run",)),
-    Row("run, one grid bad, to mesh", OBJ, RUN, ["-n", "run"], ("2.npy", NPY_AGAIN), 1,
-        ["savepoint/run/models/1.obj"]),
-    Row("run, one grid bad, to picture", GRAPH, RUN, ["-n", "run"], ("2.npy", NPY_AGAIN), 1,
-        ["savepoint/run/3D_graphs/1.png"]),
-    Row("run, one grid bad, to film", GRAPH, both(RUN, array("savepoint/run/3.npy", ONES)),
-        ["-n", "run", "--gif"], ("2.npy", NPY_AGAIN), 1, ["savepoint/run/training.gif"]),
-    Row("run, one grid bad, to sheet", GRAPH, RUN, ["-n", "run", "--sheet"], ("2.npy", NPY_AGAIN), 1,
-        ["savepoint/run/sheet.png"]),
+    *(Row(f"run, one grid bad, to {result}", script, both(RUN, array("savepoint/run/3.npy", ONES)),
+          ["-n", "run", *more], ("2.npy", NPY_AGAIN), 1, [f"savepoint/run/{name}" for name in writes])
+      for result, script, more, writes in (
+          ("mesh", OBJ, [], ["models/1.obj", "models/3.obj"]),
+          ("picture", GRAPH, [], ["3D_graphs/1.png", "3D_graphs/3.png"]),
+          ("film", GRAPH, ["--gif"], ["training.gif"]),
+          ("sheet", GRAPH, ["--sheet"], ["sheet.png"]))),
     Row("run, no such epochs", GRAPH, RUN, ["-n", "run", "--epochs", "8-9"], ("--epochs", "from 1 to 2")),
-    Row("run, grids of two sizes to film", GRAPH, both(array("f/1.npy", ONES), array("f/2.npy", ONES[:2, :2,
-        :2])),
+    Row("run, grids of two sizes to film", GRAPH, both(array("f/1.npy", ONES), array("f/2.npy", SMALLER)),
         ["-f", "f", "--gif"], ("f.gif", "choose those of one size")),
-    Row("run, empty folder to picture", GRAPH, folder_named("f"), ["-f", "f"], ("holds no",
-        "another folder")),
-    Row("output, a file for the folder, mesh", OBJ, both(X_NPY, file("models", "x")), ["-f", "x.npy"],
-        ("models: ", "a file", "folder")),
-    Row("output, a file for the folder, picture", GRAPH, both(X_NPY, file("3D_graphs", "x")),
-        ["-f", "x.npy"], ("3D_graphs: ", "a file", "folder")),
-    Row("output, a folder for the mesh", OBJ, both(X_NPY, folder_named("models/x.obj")), ["-f", "x.npy"],
-        ("x.obj: ", A_FOLDER)),
-    Row("output, a folder for the picture", GRAPH, both(X_NPY, folder_named(PICTURE)), ["-f", "x.npy"],
-        ("x.png: ", A_FOLDER)),
-    Row("output, a link in a circle", OBJ, both(X_NPY, link("models", "models")), ["-f", "x.npy"],
-        ("models: ", "a file stands where a folder is needed"), unless=no_posix),
-    Row("output, a name that cannot be printed", OBJ, array(os.fsdecode(b"\xff.npy"), ONES),
-        ["-f", os.fsdecode(b"\xff.npy")], (), 0, ["models/" + os.fsdecode(b"\xff.obj")],
-        unless=no_strange_names),
-    Row("output, a name that cannot be printed, drawn", GRAPH, array(os.fsdecode(b"\xff.npy"), ONES),
-        ["-f", os.fsdecode(b"\xff.npy"), "--title"], (), 0, ["3D_graphs/" + os.fsdecode(b"\xff.png")],
+    Row("run, empty folder, drawn", GRAPH, folder_named("f"), ["-f", "f"], ("holds no", "another folder")),
+    made("a file for the folder", OBJ, file("models", "x"), "models: ", "a file", "folder"),
+    made("a file for the folder, drawn", GRAPH, file("3D_graphs", "x"), "3D_graphs: ", "a file", "folder"),
+    made("a folder for the mesh", OBJ, folder_named("models/x.obj"), "x.obj: ", A_FOLDER),
+    made("a folder for the picture", GRAPH, folder_named(PICTURE), "x.png: ", A_FOLDER),
+    made("a link in a circle", OBJ, link("models", "models"), "models: ",
+         "a file stands where a folder is needed", unless=no_posix),
+    Row("output, a name that cannot be printed", OBJ, array(UNPRINTABLE + ".npy", ONES),
+        ["-f", UNPRINTABLE + ".npy"], (), 0, [f"models/{UNPRINTABLE}.obj"], unless=no_strange_names),
+    Row("output, a name that cannot be printed, drawn", GRAPH, array(UNPRINTABLE + ".npy", ONES),
+        ["-f", UNPRINTABLE + ".npy", "--title"], (), 0, [f"3D_graphs/{UNPRINTABLE}.png"],
         unless=no_strange_names),
     Row("output, title in mathematics", GRAPH, array("$\\x{$.npy", ONES), ["-f", "$\\x{$.npy", "--title"],
-        (), 0,
-        ["3D_graphs/$\\x{$.png"], unless=no_posix),
+        (), 0, ["3D_graphs/$\\x{$.png"], unless=no_posix),
     Row("output, a size no format can hold", OBJ, X_NPY, ["-f", "x.npy", "--format", "stl", "--size", "1e39"],
         ("--size", "at most"), 2),
     *names(OBJ),
     *names(GRAPH),
-    *usage(DATA, ["-m", "."], ["--resolution", "48"], ["--resolution=-64"], ["--mode", "hull"], ["-j", "0"],
-           ["-j", "-1"], ["-j", "1.5"], ["-j", "1e400"], ["--up", "x"]),
-    *usage(DATA, [], []),
-    *usage(GRAPH, ["-f", "x.npy"], ["-c", "8"], ["-c", "-1"], ["-c", "nan"], ["--threshold", "nan"],
-           ["--threshold", "inf"], ["--threshold", "1e400"], ["--epochs", "9-3"], ["--epochs",
-           "1-" + "9" * 5000],
-           ["--sheet", "0x5"], ["--sheet", "999x999"], ["--seed", "-1"], ["--seed", "x"], make=X_NPY),
-    *usage(GRAPH, [], []),
-    *usage(OBJ, ["-f", "x.npy"], ["--threshold", "nan"], ["--threshold=-inf"], ["--size", "0"], ["--size",
-        "-5"],
-           ["--size", "nan"], ["--size", "inf"], ["--size", "1e400"], ["--size", "1e-300"], ["--format",
-           "off"],
-           make=X_NPY),
-    *usage(OBJ, [], []),
+    *usage(DATA, ["-m", "."], "--resolution 48", "--resolution=-64", "--mode hull", "-j 0", "-j -1", "-j 1.5",
+           "-j 1e400", "--up x"),
+    *usage(GRAPH, ["-f", "x.npy"], "-c 8", "-c -1", "-c nan", "--threshold nan", "--threshold inf",
+           "--threshold 1e400", "--epochs 9-3", "--epochs 1-" + "9" * 5000, "--sheet 0x5", "--sheet 999x999",
+           "--seed -1", "--seed x", make=X_NPY),
+    *usage(OBJ, ["-f", "x.npy"], "--threshold nan", "--threshold=-inf", "--size 0", "--size -5", "--size nan",
+           "--size inf", "--size 1e400", "--size 1e-300", "--format off", make=X_NPY),
+    *(row for script in (DATA, GRAPH, OBJ, TRAIN) for row in usage(script, [], "")),
 ]  # fmt: skip
 
 # --- the renderer: what is checked before Blender starts. Indices and coordinates are left to Blender.
@@ -309,25 +295,22 @@ RENDER_ROWS = [
     model("a folder", folder_named("x.obj"), "x.obj: not an ordinary file", "give"),
     model("a pipe", pipe("x.obj"), "x.obj: not an ordinary file", unless=no_posix),
     model("an endless device", link("x.obj", "/dev/zero"), "x.obj: not an ordinary file", unless=not_linux),
-    model("4 GB without a line end", holes("x.obj", b"", 4 << 30), "x.obj: ", "1024 MB",
-          unless=no_holes),
+    model("4 GB without a line end", holes("x.obj", b"", 4 << 30), "x.obj: ", "1024 MB", unless=no_holes),
     model("a link in a circle", link("x.obj", "x.obj"), "x.obj: ", "link", unless=no_posix),
     model("a Python without bpy", X_OBJ, "no bpy", "install it there"),
     model("no such Blender", X_OBJ, "gone: no such program", "-b", arguments=["-b", "gone"]),
     model("a folder for Blender", X_OBJ, ".: a folder", "-b", arguments=["-b", "."]),
     model("another picture format", X_OBJ, "a.jpg", "ends in .png", arguments=["-o", "a.jpg"]),
-    model("a picture for a film", X_OBJ, "a.png", "ends in .gif", arguments=["-o", "a.png", "--turntable",
-        "9"]),
+    model("a picture for a film", X_OBJ, "a.png", "ends in .gif",
+          arguments=["-o", "a.png", "--turntable", "9"]),
     Row("render, unknown run", RENDER, nothing, ["-n", "chair", *PYTHON], ("no run of this name",)),
-    Row("render, run without models", RENDER, RUN, ["-n", "run", *PYTHON], ("holds no .obj",
-        "convert_to_obj")),
+    Row("render, run without models", RENDER, RUN, ["-n", "run", *PYTHON],
+        ("holds no .obj", "convert_to_obj")),
     *names(RENDER, PYTHON),
-    *usage(RENDER, ["-m", "x.obj", *PYTHON], ["-a", "nan"], ["-e", "inf"], ["-t", "1e400"], ["-d", "0"],
-           ["-d", "-1"], ["-d", "nan"], ["--samples", "0"], ["--size", "0"], ["--size", "65536"], ["--size",
-           "1e9"],
-           ["--turntable", "1"], ["--turntable", "121"], ["--color", "#12345"], ["--background", "#gggggg"],
-           make=X_OBJ),
-    *usage(RENDER, ["-m", "x.obj"], []),
+    *usage(RENDER, ["-m", "x.obj", *PYTHON], "-a nan", "-e inf", "-t 1e400", "-d 0", "-d -1", "-d nan",
+           "--samples 0", "--size 0", "--size 65536", "--size 1e9", "--turntable 1", "--turntable 121",
+           "--color #12345", "--background #gggggg", make=X_OBJ),
+    *usage(RENDER, ["-m", "x.obj"], ""),
 ]  # fmt: skip
 
 # --- training and generating
@@ -468,17 +451,13 @@ TRAIN_ROWS = [
     wrong_table("with a rate of nan", HEADER + b"0-3,nan,1\n", "line 2", "above 0"),
     train("schedule and rates", grids, ["--schedule", "chair", "-glr", "1"], "schedule sets", "Leave out"),
     train("stop ratio without a gate", grids, ["--stop-ratio", "9", "--no-gate"], "--stop-ratio", "--gate"),
-    *usage(TRAIN, TINY, ["--stop-ratio", "-1"], ["--stop-ratio", "1.5"], ["--occupied", "0"],
-           ["--occupied", "nan"], ["--generator-every", "0"], ["--precision", "fp8"], ["--schedule"],
-           make=grids),
     train("no such data", nothing, [], "data: no such folder", "check the path", is_alone=True),
     train("data that are a file", file("data", "x"), [], "data: ", "folder"),
     train("no grids", folder_named("data"), [], "no .raw voxel files", "convert_data.py"),
     train("a grid of 0 bytes", both(grids, file("data/9.raw", b"")), [], "9.raw: 0 bytes", RAW_AGAIN),
     train("a grid of another size", both(grids, file("data/9.raw", bytes(48**3))), [], "9.raw: ", "48³",
           "--resolution"),
-    train("a grid of other bytes", both(grids, file("data/9.raw", bytes([9] * 32**3))), [], "9.raw: ",
-        RAW_AGAIN),
+    train("a grid of other bytes", both(grids, file("data/9.raw", b"\t" * 32**3)), [], "9.raw: ", RAW_AGAIN),
     train("a grid that is a folder", both(grids, folder_named("data/9.raw")), [], "9.raw", A_FOLDER),
     train("a grid that is a pipe", both(grids, pipe("data/9.raw")), [], "9.raw: 0 bytes", RAW_AGAIN,
           unless=no_posix),
@@ -492,16 +471,14 @@ TRAIN_ROWS = [
     train("no such epoch", grids, ["-le", "3"], "no checkpoints", "--load"),
     train("a file for the run's folder", both(grids, file("checkpoint", "x")), [], "checkpoint", "a file"),
     *names(TRAIN, ["-d", "data", "--device", "cpu"]),
-    *usage(TRAIN, TINY, ["-e", "0"], ["-e", "-1"], ["-e", "x"], ["-e", "1e3"], ["-b", "0"], ["-b", "-1"],
-           ["-b", "9" * 5000], ["-sample", "0"], ["-save", "0"], ["-graph", "-1"], ["-graph3d", "0"],
-           ["-glr", "0"], ["-glr", "-1"], ["-glr", "nan"], ["-glr", "inf"], ["-glr", "1e400"], ["-dlr",
-           "nan"],
-           ["-dlr", "-0.1"], ["-le", "-1"], ["--width", "0"], ["--width", "-4"], ["--resolution", "48"],
-           ["--device", "tpu"], ["--seed", "-1"], ["--seed", "nan"], ["--keep", "0"], ["--recipe", "best"],
-           ["--loss", "none"], ["--penalty", "-1"], ["--penalty", "nan"], ["--penalty-every", "0"],
-           ["--norm", "layer"], ["--output", "tanh"], ["--ema", "1"], ["--ema", "-0.1"], ["--beta1", "1"],
-           ["--beta2", "nan"], ["--init", "zero"], ["--nonsense"], make=grids),
-    *usage(TRAIN, [], []),
+    *usage(TRAIN, TINY, "-e 0", "-e -1", "-e x", "-e 1e3", "-b 0", "-b -1", "-b " + "9" * 5000, "-sample 0",
+           "-save 0", "-graph -1", "-graph3d 0", "-glr 0", "-glr -1", "-glr nan", "-glr inf", "-glr 1e400",
+           "-dlr nan", "-dlr -0.1", "-le -1", "--width 0", "--width -4", "--resolution 48", "--device tpu",
+           "--seed -1", "--seed nan", "--keep 0", "--recipe best", "--loss none", "--penalty -1",
+           "--penalty nan", "--penalty-every 0", "--norm layer", "--output tanh", "--ema 1", "--ema -0.1",
+           "--beta1 1", "--beta2 nan", "--init zero", "--stop-ratio -1", "--stop-ratio 1.5", "--occupied 0",
+           "--occupied nan", "--generator-every 0", "--precision fp8", "--schedule", "--nonsense",
+           make=grids),
 ]  # fmt: skip
 
 GENERATE_ROWS = [
@@ -510,16 +487,14 @@ GENERATE_ROWS = [
     shown("a checkpoint cut off", both(checkpoint(), cut("checkpoint/run/1.pt")), *NOT_WHOLE),
     Row("generate, unknown run", GENERATE, nothing, ["-n", "run"], ("no checkpoints", "train one first"),
         is_alone=True),
-    Row("generate, a file for the run", GENERATE, file("checkpoint/run", "x"), ["-n", "run"],
-        ("checkpoint",)),
+    Row("generate, a file for the run", GENERATE, file("checkpoint/run", "x"), ["-n", "run"], ["checkpoint"]),
     *names(GENERATE),
-    *usage(GENERATE, ["-n", "run"], ["--count", "0"], ["--count", "-1"], ["--count", "1000000000"],
-           ["--seed", "-1"], ["--interpolate", "-1", "2"], ["--truncation", "0"], ["--truncation", "nan"],
-           ["--truncation", "1.1"], ["-le", "-1"]),
-    *usage(GENERATE, ["-n", "run", "--interpolate", "1", "2"], ["--steps", "1"], ["--steps", "1000000000"],
-           ["--steps", "x"]),
-    *usage(GENERATE, [], [], ["--pretrained", "tables"], ["--pretrained", "../chairs"],
-           ["--pretrained", "chairs", "-n", "run"], ["--pretrained", "chairs", "-le", "1"]),
+    *usage(GENERATE, ["-n", "run"], "--count 0", "--count -1", "--count 1000000000", "--seed -1",
+           "--interpolate -1 2", "--truncation 0", "--truncation nan", "--truncation 1.1", "-le -1"),
+    *usage(GENERATE, ["-n", "run", "--interpolate", "1", "2"], "--steps 1", "--steps 1000000000",
+           "--steps x"),
+    *usage(GENERATE, [], "", "--pretrained tables", "--pretrained ../chairs", "--pretrained chairs -n run",
+           "--pretrained chairs -le 1"),
 ]  # fmt: skip
 
 TABLE = [*MESH_ROWS, *GRID_ROWS, *PLACE_ROWS, *RENDER_ROWS, *TRAIN_ROWS, *GENERATE_ROWS]
@@ -574,7 +549,7 @@ def test_bad_input_ends_with_one_sentence_and_leaves_only_what_is_whole(row, run
     result = run(row.script, list(row.arguments), folder)
     assert result.code == row.code, result.err
     assert "Traceback" not in result.err
-    assert len(result.sentences) == (row.sentences if row.code else 0), result.err
+    assert len(result.sentences) == bool(row.code), result.err
     for word in row.says:
         assert word in " ".join(result.sentences), result.err
     after = files_of(folder)
