@@ -73,16 +73,13 @@ def run(script: str, arguments: list[str], cwd: Path, **options: object) -> Ende
 
 
 def start(script: str, arguments: list[str], cwd: Path, **options: object) -> subprocess.Popen:
-    """Start a script in a session of its own; its output is thrown away."""
+    """Start a script in a session of its own; its output is thrown away unless `options` keep it."""
     return subprocess.Popen(
         command_of(script, arguments),
         cwd=cwd,
         env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
         start_new_session=True,
-        **options,
+        **{**dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL), **options},
     )
 
 
