@@ -4,12 +4,9 @@ Asks which one, tells how large it is and asks again before anything is download
 
     python download_data.py
 
-The same without questions::
+Without questions, from an archive that you have already, and chairs made on the spot::
 
     python download_data.py --dataset modelnet10 --yes
-
-An archive that you have already, and chairs made on the spot with nothing to download::
-
     python download_data.py --dataset modelnet40 --archive modelnet40_manually_aligned.tar
     python download_data.py --dataset sample
 """

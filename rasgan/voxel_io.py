@@ -89,9 +89,8 @@ def _open_npy(path: Path) -> np.ndarray:
     except MemoryError:
         raise
     except Exception as error:  # numpy hands a damaged header to Python's parser, which fails in many ways
-        raise UserError(
-            f"{path}: not a whole .npy file of plain numbers; save or download it again."
-        ) from error
+        fault = "not a whole .npy file of plain numbers; save or download it again."
+        raise UserError(f"{path}: {fault}") from error
     if array.dtype.kind not in "biuf":
         raise UserError(f"{path}: holds {array.dtype} values; a voxel grid is bool, integer or float.")
     sides = array.shape[-3:]
@@ -111,9 +110,8 @@ def _read_binvox(path: Path) -> np.ndarray:
         pairs = np.frombuffer(file.read(2 * LARGEST_SIDE**3), dtype=np.uint8)
     values, counts = pairs[::2], pairs[1::2]
     if values.size != counts.size or counts.sum(dtype=np.int64) != side**3:
-        raise UserError(
-            f"{path}: its data do not fill {side} x {side} x {side} voxels; the file is cut or damaged."
-        )
+        fault = f"its data do not fill {side} x {side} x {side} voxels; the file is cut or damaged."
+        raise UserError(f"{path}: {fault}")
     return np.repeat(values > 0, counts).reshape(side, side, side)
 
 

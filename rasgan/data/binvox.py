@@ -93,9 +93,8 @@ def _run(command: list[str], mesh: Path, timeout_s: float) -> None:
                 start_new_session=True,
             )
         except OSError as error:
-            raise BinvoxError(
-                f"{command[0]}: cannot be run ({error.strerror}); give a Binvox made for this system."
-            ) from error
+            fault = f"cannot be run ({error.strerror}); give a Binvox made for this system."
+            raise BinvoxError(f"{command[0]}: {fault}") from error
         try:
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
