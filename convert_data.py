@@ -31,50 +31,24 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "-m",
-        "--model_dir",
-        "--model-dir",
-        type=Path,
-        required=True,
-        metavar="FOLDER",
-        help=f"folder of meshes ({' '.join(SUFFIXES)}), searched with its subfolders",
+    add, default = parser.add_argument, "(default: %(default)s)"
+    text = f"folder of meshes ({' '.join(SUFFIXES)}), searched with its subfolders"
+    add("-m", "--model_dir", "--model-dir", type=Path, required=True, metavar="FOLDER", help=text)
+    text = "Patrick Min's Binvox program, to be used instead of the built-in voxelizer"
+    add("-b", "--binvox_binary", "--binvox-binary", metavar="BINVOX", help=text)
+    text = (
+        "binvox: as Binvox fills by default, parts thinner than a voxel may vanish; "
+        f"exact: the surface only; solid: surface and inside, no part is lost {default}"
     )
-    parser.add_argument(
-        "-b",
-        "--binvox_binary",
-        "--binvox-binary",
-        metavar="BINVOX",
-        help="Patrick Min's Binvox program, to be used instead of the built-in voxelizer",
-    )
-    parser.add_argument(
-        "--mode",
-        choices=MODES,
-        default="binvox",
-        help="binvox: as Binvox fills by default, parts thinner than a voxel may vanish; "
-        "exact: the surface only; solid: surface and inside, no part is lost (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--center",
-        action="store_true",
-        help="put the shorter sides in the middle of the grid, not at its start",
-    )
-    parser.add_argument(
-        "--resolution", type=int, choices=RESOLUTIONS, default=64, help="voxels a side (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--up", choices=UP_AXES, default="z", help="which axis of the meshes points up (default: %(default)s)"
-    )
-    parser.add_argument(
-        "-j",
-        "--jobs",
-        type=cli.positive,
-        metavar="N",
-        help="processes at a time (default: one for each core)",
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="convert again what is already there (default: skip it)"
-    )
+    add("--mode", choices=MODES, default="binvox", help=text)
+    text = "put the shorter sides in the middle of the grid, not at its start"
+    add("--center", action="store_true", help=text)
+    add("--resolution", type=int, choices=RESOLUTIONS, default=64, help=f"voxels a side {default}")
+    add("--up", choices=UP_AXES, default="z", help=f"which axis of the meshes points up {default}")
+    text = "processes at a time (default: one for each core)"
+    add("-j", "--jobs", type=cli.positive, metavar="N", help=text)
+    text = "convert again what is already there (default: skip it)"
+    add("--overwrite", action="store_true", help=text)
     return parser
 
 

@@ -4,12 +4,9 @@ Asks which one, tells how large it is and asks again before anything is download
 
     python download_data.py
 
-The same without questions::
+Without questions, from an archive that you have already, and chairs made on the spot::
 
     python download_data.py --dataset modelnet10 --yes
-
-An archive that you have already, and chairs made on the spot with nothing to download::
-
     python download_data.py --dataset modelnet40 --archive modelnet40_manually_aligned.tar
     python download_data.py --dataset sample
 """
@@ -52,6 +49,10 @@ class Dataset:
     classes: str  # separated by spaces
     example: str
 
+    def __str__(self) -> str:
+        packed, unpacked = self.packed_bytes / 1e9, self.unpacked_bytes / 1e9
+        return f"{self.title}: {packed:.1f} GB to download, up to {unpacked:.1f} GB on disk"
+
 
 MODELNET10 = Dataset(
     "ModelNet10, 10 classes, oriented alike (Princeton)",
@@ -85,8 +86,6 @@ MODELNET40 = Dataset(
 )
 DATASETS = {"modelnet10": MODELNET10, "modelnet40": MODELNET40}
 SAMPLE = "sample"
-SAMPLE_FOLDER = "SampleChairs"
-CHOICES = {"1": "modelnet10", "2": "modelnet40", "3": SAMPLE}
 PATIENCE = download.Patience()
 ADVICE = {
     "room": "Or choose another place with --dir.",
@@ -151,14 +150,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def ask_dataset(with_sample: bool) -> str:
     """Return the data set that is chosen, after asking until it is one of those offered."""
+    sample = "Sample chairs, 500 to train and 100 to test: made here, nothing is downloaded"
+    offers = DATASETS | ({SAMPLE: sample} if with_sample else {})
+    choices = {str(number): name for number, name in enumerate(offers, 1)}
     print("Which data set?")
-    print(f"  1  {MODELNET10.title}: {size(MODELNET10)}")
-    print(f"  2  {MODELNET40.title}: {size(MODELNET40)}")
-    if with_sample:
-        print("  3  Sample chairs, 500 to train and 100 to test: made here, nothing is downloaded")
-    choices = {key: name for key, name in CHOICES.items() if with_sample or name != SAMPLE}
+    for number, name in choices.items():
+        print(f"  {number}  {offers[name]}")
+    *others, last = choices
     while True:
-        answer = ask(f"Type {', '.join([*choices][:-1])} or {[*choices][-1]}, then press Enter: ")
+        answer = ask(f"Type {', '.join(others)} or {last}, then press Enter: ")
         if answer in choices:
             return choices[answer]
         print(f"{answer!r} is not one of them." if answer else "Nothing was typed.")
@@ -166,7 +166,7 @@ def ask_dataset(with_sample: bool) -> str:
 
 def agree(dataset: Dataset) -> bool:
     """Print the size and return whether the answer is a clear yes."""
-    print(f"{dataset.title}: {size(dataset)}.")
+    print(f"{dataset}.")
     return ask("Download it? [y/N] ").lower() in ("y", "yes")
 
 
@@ -179,12 +179,6 @@ def ask(question: str) -> str:
         raise UserError(
             "Nobody is there to answer: use options, for example --dataset modelnet10 --yes."
         ) from None
-
-
-def size(dataset: Dataset) -> str:
-    """Return what a data set takes."""
-    packed, unpacked = dataset.packed_bytes / 1e9, dataset.unpacked_bytes / 1e9
-    return f"{packed:.1f} GB to download, up to {unpacked:.1f} GB on disk"
 
 
 def is_filled(folder: Path, dataset: Dataset) -> bool:
@@ -237,7 +231,7 @@ def check_classes(dataset: Dataset, archive: Path, found: Set[str]) -> None:
 
 def make_sample(place: Path) -> int:
     """Write the sample chairs, or those that are missing."""
-    folder = place / SAMPLE_FOLDER
+    folder = place / "SampleChairs"
     count = sample_chairs.TRAIN + sample_chairs.TEST
     with alone_at(folder), tqdm(total=count, desc="Making chairs", unit="chair", disable=None) as bar:
         written = sample_chairs.write_sample_set(folder, progress=bar.update)
@@ -250,10 +244,9 @@ def make_sample(place: Path) -> int:
 def alone_at(folder: Path) -> Iterator[None]:
     """Refuse a second run at a data set; add to an error which option mends it."""
     refusal = f"{folder}: another run is at work on it; wait until it ends, then run the same command again."
-    with exclusive(lock_path(folder), refusal):
+    with exclusive(lock_path(folder), refusal), cli.advising(ADVICE):
         try:
-            with cli.advising(ADVICE):
-                yield
+            yield
         finally:
             with suppress(OSError):
                 workplace(folder).rmdir()  # unless there is something to go on with

@@ -10,34 +10,21 @@ import numpy as np
 from rasgan.errors import UserError
 from rasgan.files import atomic_path, check_is_file
 
-LARGEST_SIDE = 512
-"""Larger grids are refused, in voxels a side: nothing here makes them, and they would fill the memory."""
-
-LARGEST_BATCH = 100_000
-"""Batches of more grids are refused: a damaged header can announce any number of the smallest ones."""
-
+LARGEST_SIDE = 512  # in voxels: nothing here makes larger grids, and they would fill the memory
+LARGEST_BATCH = 100_000  # grids: a damaged header can announce any number of the smallest ones
 VOXEL_SUFFIXES = (".raw", ".npy", ".binvox")
 
 
 def read_voxels(path: Path, index: int = 0) -> np.ndarray:
-    """Read a voxel grid from a .raw, .npy or .binvox file.
+    """Read a voxel grid from a .raw, .npy or .binvox file; UserError if it holds none.
 
-    Parameters
-    ----------
-    path : Path
-    index : int
-        Which grid of an .npy file that holds a batch (more than three axes); less than `count_shapes`.
+    `index`, less than `count_shapes`, is for an .npy file that holds a batch (more than three axes).
 
     Returns
     -------
     grid : (n, n, n) bool or float array
         Bools: occupied or not. Floats: the scores of an .npy file of floats, unchanged. Axes as sketched in
         `rasgan.voxels`.
-
-    Raises
-    ------
-    UserError
-        If the file holds no such grid; the message names the file and the fault.
     """
     path = Path(path)
     check_is_file(path)
@@ -51,14 +38,7 @@ def read_voxels(path: Path, index: int = 0) -> np.ndarray:
 
 
 def count_shapes(path: Path) -> int:
-    """Count the grids in a voxel file: the length of a batch in an .npy file, else 1.
-
-    Raises
-    ------
-    UserError
-        If `path` is no ordinary file, or an .npy file that holds no grid.
-    """
-    path = Path(path)
+    """Count the grids that `read_voxels` finds in a file: those of an .npy file's batch, 1 in others."""
     check_is_file(path)
     return math.prod(_open_npy(path).shape[:-3]) if path.suffix.lower() == ".npy" else 1
 
@@ -66,19 +46,12 @@ def count_shapes(path: Path) -> int:
 def read_raw(path: Path) -> np.ndarray:
     """Read Binvox's raw format: n**3 bytes without a header, 0 for empty, 255 (or 1) for occupied.
 
-    Returns
-    -------
-    occupied : (n, n, n) bool array
-
-    Raises
-    ------
-    UserError
-        If the size is no cube or other bytes occur; the message names the file.
+    Returns (n, n, n) bools. UserError if the size is no cube or other bytes occur.
     """
     path = Path(path)
     size = path.stat().st_size
-    side = raw_side(size)
-    if side is None:
+    side = round(size ** (1 / 3))
+    if side**3 != size or not 0 < side <= LARGEST_SIDE:
         raise UserError(
             f"{path}: {size} bytes are no grid of n x n x n voxels (n at most {LARGEST_SIDE}); "
             "convert the mesh again."
@@ -88,12 +61,6 @@ def read_raw(path: Path) -> np.ndarray:
     if highest not in (0, 1, 255) or not ((values == 0) | (values == highest)).all():
         raise UserError(f"{path}: holds other bytes than 0 and 255 (or 0 and 1); convert the mesh again.")
     return values.reshape(side, side, side) > 0
-
-
-def raw_side(size: int) -> int | None:
-    """Return n of a grid of `size` = n**3 bytes; None if there is no such n up to `LARGEST_SIDE`."""
-    side = round(size ** (1 / 3))
-    return side if side**3 == size and 0 < side <= LARGEST_SIDE else None
 
 
 def write_raw(path: Path, occupied: np.ndarray) -> None:
@@ -122,9 +89,8 @@ def _open_npy(path: Path) -> np.ndarray:
     except MemoryError:
         raise
     except Exception as error:  # numpy hands a damaged header to Python's parser, which fails in many ways
-        raise UserError(
-            f"{path}: not a whole .npy file of plain numbers; save or download it again."
-        ) from error
+        fault = "not a whole .npy file of plain numbers; save or download it again."
+        raise UserError(f"{path}: {fault}") from error
     if array.dtype.kind not in "biuf":
         raise UserError(f"{path}: holds {array.dtype} values; a voxel grid is bool, integer or float.")
     sides = array.shape[-3:]
@@ -144,9 +110,8 @@ def _read_binvox(path: Path) -> np.ndarray:
         pairs = np.frombuffer(file.read(2 * LARGEST_SIDE**3), dtype=np.uint8)
     values, counts = pairs[::2], pairs[1::2]
     if values.size != counts.size or counts.sum(dtype=np.int64) != side**3:
-        raise UserError(
-            f"{path}: its data do not fill {side} x {side} x {side} voxels; the file is cut or damaged."
-        )
+        fault = f"its data do not fill {side} x {side} x {side} voxels; the file is cut or damaged."
+        raise UserError(f"{path}: {fault}")
     return np.repeat(values > 0, counts).reshape(side, side, side)
 
 

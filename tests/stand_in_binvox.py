@@ -11,6 +11,14 @@ import time
 from pathlib import Path
 
 
+def install(path):
+    """Make this file an executable program at `path` and return that as text."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!{sys.executable}\n{Path(__file__).read_text(encoding='utf-8')}", encoding="utf-8")
+    path.chmod(0o755)
+    return str(path)
+
+
 def main(arguments):
     way = os.environ.get("STAND_IN", "")
     mesh = Path(arguments[-1])

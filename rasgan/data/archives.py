@@ -27,9 +27,7 @@ FREE_BYTES = 64 * 10**6  # so many are unpacked whatever the ratio
 DEEPEST = 16  # folders around a file
 LONGEST_EXTENSION = 1 << 13  # bytes of a tar header that describes another; some Pythons search it for ever
 CHUNK = 1 << 20
-
-Progress = Callable[[int, int], object]
-"""Called with how many bytes are done and how many there are."""
+Progress = Callable[[int, int], object]  # called with how many bytes are done and how many there are
 
 _LITTER = re.compile(r"__MACOSX|\.DS_Store|\._.*")
 # ValueError, OverflowError: unreadable numbers and names. RuntimeError: encryption, unknown compressions.
@@ -88,9 +86,8 @@ def unpack(
         folders = [staging, *sorted(staging.glob("*")), *sorted(staging.glob("*/*"))]
         root = next(filter(classes_in, folders), staging)
         if not (found := classes_in(root)):
-            raise BadArchiveError(
-                f"{archive}: holds no CLASS/train folder with .off files, as ModelNet does."
-            )
+            fault = "holds no CLASS/train folder with .off files, as ModelNet does."
+            raise BadArchiveError(f"{archive}: {fault}")
         check_classes(found)
         if target.is_dir():
             for path in filter(lambda path: is_litter(path.name), target.iterdir()):
@@ -132,18 +129,17 @@ class _Guard:
         self.total += size
         if self.count > MAX_FILES or self.total > self.limit:
             raise ValueError(f"unpacks to more than {MAX_FILES} files or {self.limit / 1e9:.2g} GB")
+        entry = f"its entry {name[:200]!r}"
         path = PureWindowsPath(name)  # which takes both slashes and knows drives
         key = unicodedata.normalize("NFC", path.as_posix()).casefold()  # some systems take such names for one
         if path.anchor or ".." in path.parts or len(path.parts) > DEEPEST:
-            raise ValueError(
-                f"its entry {name[:200]!r} leads out of the folder it is unpacked to, or too deep"
-            )
+            raise ValueError(f"{entry} leads out of the folder it is unpacked to, or too deep")
         if kind not in ("file", "folder"):
-            raise ValueError(f"its entry {name[:200]!r} is a link or a device")
+            raise ValueError(f"{entry} is a link or a device")
         if kind == "folder" or any(map(is_litter, path.parts)):
             return ""
         if key in self.files:
-            raise ValueError(f"its entry {name[:200]!r} is there twice")
+            raise ValueError(f"{entry} is there twice")
         self.files.add(key)
         return path.as_posix()
 

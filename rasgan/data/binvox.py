@@ -15,11 +15,8 @@ from rasgan.data.voxelize import VoxelOptions
 from rasgan.errors import UserError
 from rasgan.voxel_io import read_raw
 
-TIMEOUT_S = 600.0
-"""Binvox has been seen to take 18 s on a ModelNet mesh with software OpenGL; this means that it hangs."""
-
-_SURFACE = "-e"
-_RUNS = {"binvox": ([],), "exact": ([_SURFACE],), "solid": ([], [_SURFACE])}
+TIMEOUT_S = 600.0  # it hangs then: 18 s were seen on a ModelNet mesh with software OpenGL
+_RUNS = {"binvox": ([],), "exact": (["-e"],), "solid": ([], ["-e"])}
 
 
 class BinvoxError(UserError):
@@ -48,7 +45,8 @@ def run_binvox(
 
     Binvox works on a copy in a temporary folder: there a header without a line break, which it cannot read,
     is mended, other formats become .off, and a NAME.raw beside the mesh, for which it would write NAME_1.raw,
-    is not in its way.
+    is not in its way. UserError if the file is no mesh; `BinvoxError`, which names the mesh and quotes the
+    last line that Binvox printed, if it cannot be started, fails, takes too long or leaves no such grid.
 
     Parameters
     ----------
@@ -66,14 +64,6 @@ def run_binvox(
     Returns
     -------
     occupied : (resolution, resolution, resolution) bool array
-
-    Raises
-    ------
-    UserError
-        If the file is no mesh (`rasgan.data.meshes.read_mesh`).
-    BinvoxError
-        If Binvox cannot be started, fails, takes too long or leaves no grid of the right size; the message
-        names the mesh and quotes the last line that Binvox printed.
     """
     vertices, faces = read_mesh(mesh, up)  # its messages are better than Binvox's
     occupied = np.zeros((options.resolution,) * 3, dtype=bool)
@@ -103,9 +93,8 @@ def _run(command: list[str], mesh: Path, timeout_s: float) -> None:
                 start_new_session=True,
             )
         except OSError as error:
-            raise BinvoxError(
-                f"{command[0]}: cannot be run ({error.strerror}); give a Binvox made for this system."
-            ) from error
+            fault = f"cannot be run ({error.strerror}); give a Binvox made for this system."
+            raise BinvoxError(f"{command[0]}: {fault}") from error
         try:
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired:

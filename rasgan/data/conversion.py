@@ -46,28 +46,21 @@ def convert_folder(
     """Convert every mesh below `folder` to a .raw beside it; one bad mesh does not stop the rest.
 
     A .raw that is there with the right size is left as it is. One of another size is never overwritten
-    unless asked for: that mesh counts as failed, and so do meshes that would share one .raw.
+    unless asked for: that mesh counts as failed, and so do meshes that would share one .raw. UserError if
+    there is no such folder, no mesh in it or no such Binvox, or if a worker process was killed.
 
     Parameters
     ----------
     folder : Path
-        Searched with its subfolders; linked subfolders, ``__MACOSX`` and names that begin with a dot are left
-        out.
-    options : ConversionOptions
-        The same for every mesh.
+        Searched by `find_meshes`.
     jobs : int, optional
         Processes; default: as many as there are cores to run on. See `rasgan.data.workers.run_tasks`.
     overwrite : bool
         Convert again what is already there.
     progress : callable
         Wraps the iterable of results, as ``tqdm(outcomes, total=..., unit=...)`` does.
-
-    Raises
-    ------
-    UserError
-        If there is no such folder, no mesh in it or no such Binvox, or if a worker process was killed.
     """
-    meshes, unreadable = find_meshes(Path(folder))
+    meshes, unreadable = find_meshes(folder)
     if not meshes and not unreadable:
         raise UserError(f"{folder}: no meshes ({', '.join(SUFFIXES)}) in this folder; check the path.")
     if options.binvox is not None:
@@ -75,9 +68,8 @@ def convert_folder(
 
     todo, summary = _sort_out(meshes, options.resolution, overwrite)
     summary.failed[:0] = unreadable
-    outcomes = run_tasks(
-        functools.partial(_try_mesh, options=options), todo, count_processes(jobs, len(todo))
-    )
+    work = functools.partial(_try_mesh, options=options)
+    outcomes = run_tasks(work, todo, count_processes(jobs, len(todo)))
     with contextlib.closing(outcomes):
         for mesh, outcome in progress(outcomes, total=len(todo), unit="mesh") if todo else ():
             if isinstance(outcome, UserError):
@@ -91,7 +83,7 @@ def convert_folder(
 def find_meshes(folder: Path) -> tuple[list[Path], list[UserError]]:
     """List all meshes below `folder`, sorted, and the errors of subfolders that cannot be read.
 
-    `UserError` if there is no such folder.
+    Linked subfolders, ``__MACOSX`` and names that begin with a dot are left out.
     """
     if not folder.is_dir():
         remedy = "give the folder that holds it" if folder.is_file() else "check the path"
@@ -137,9 +129,8 @@ def _try_mesh(mesh: Path, options: ConversionOptions) -> tuple[Path, int | UserE
         fault = describe_os_error(error).removeprefix(f"{mesh}: ")
         return mesh, UserError(f"{mesh}: {fault}")
     except MemoryError:
-        return mesh, UserError(
-            f"{mesh}: does not fit into memory; reduce its number of faces.", about="memory"
-        )
+        fault = "does not fit into memory; reduce its number of faces."
+        return mesh, UserError(f"{mesh}: {fault}", about="memory")
 
 
 def convert_mesh(mesh: Path, options: ConversionOptions) -> np.ndarray:

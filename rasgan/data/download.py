@@ -16,17 +16,12 @@ from rasgan.data import archives
 from rasgan.errors import UserError
 
 CHUNK = 1 << 14
-GOOD_PROGRESS = 1 << 20
-"""A connection that brought this many bytes makes the next failure count as the first."""
+GOOD_PROGRESS = 1 << 20  # bytes: after a connection that brought so many, the next failure is the first
+LARGEST = 16 * 10**9  # bytes: no archive of meshes has more; an answer without a length is stopped there
+MAY_PASS = (408, 425, 429, 500, 502, 503, 504)  # after these answers the same address is asked again
 
-LARGEST = 16 * 10**9
-"""No archive of meshes has more bytes: an answer without a length that goes on longer is given up."""
-
-MAY_PASS = (408, 425, 429, 500, 502, 503, 504)
-"""Answers after which the same address is asked again."""
-
+# Called with how many bytes are there and how many there will be, None if the server does not say.
 Progress = Callable[[int, int | None], object]
-"""Called with how many bytes are there and how many there will be, None if the server does not say."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,7 @@ def fetch(
     target: Path,
     size: int | None = None,
     progress: Progress = lambda done, total: None,
-    patience: Patience | None = None,
+    patience: Patience = Patience(),
 ) -> None:
     """Download a file from the first address that sends it whole; which brought most before comes first.
 
@@ -62,7 +57,6 @@ def fetch(
 
     UserError if no address sent the file, with each one's reason, or if the disk has too little room.
     """
-    patience = patience or Patience()
     target.parent.mkdir(parents=True, exist_ok=True)
     parts = {url: _part(target, url if size is None else str(size)) for url in urls}
     reasons = []
@@ -109,29 +103,24 @@ def _session(patience: Patience) -> requests.Session:
 
 
 def _fetch_from(
-    session: requests.Session,
-    url: str,
-    part: Path,
-    size: int | None,
-    progress: Progress,
-    patience: Patience,
+    session: requests.Session, url: str, part: Path, size: int | None, progress: Progress, patience: Patience
 ) -> None:
     """Ask one address, again and again where the connection breaks, until `part` is whole."""
     most, failures = _bytes_in(part), 0
     while size is None or _bytes_in(part) != size:
         try:
             with _ask(session, url, _bytes_in(part), patience) as response:
-                return _receive(response, part, size, progress)
+                _receive(response, part, size, progress)
+                return
         except (_BrokenOffError, urllib3.exceptions.HTTPError) as error:
-            is_ours = isinstance(error, _BrokenOffError)
-            reason = error if is_ours else f"broke off after {_bytes_in(part)} bytes"
+            have = _bytes_in(part)
+            reason = error if isinstance(error, _BrokenOffError) else f"broke off after {have} bytes"
             # Compared with the most there ever was: a server that never continues would not end otherwise.
-            failures = 1 if _bytes_in(part) - most >= GOOD_PROGRESS else failures + 1
-            most = max(most, _bytes_in(part))
+            failures = 1 if have - most >= GOOD_PROGRESS else failures + 1
+            most = max(most, have)
             if failures >= patience.tries:
                 raise _RefusedError(f"{reason} ({failures} tries)") from error
         time.sleep(patience.pause_s * 2 ** (failures - 1))
-    return None
 
 
 def _ask(session: requests.Session, url: str, have: int, patience: Patience) -> requests.Response:

@@ -21,17 +21,10 @@ import numpy as np
 
 from rasgan.data import meshes
 
-GRID = 64
-"""The longest side of every chair, in voxels."""
-
-TRAIN, TEST = 500, 100
-"""How many chairs the sample set has."""
-
-MIN_THICKNESS = 1.5
-"""No part is thinner, in voxels: a disc this wide holds a voxel center wherever it lies (1.5 > sqrt 2)."""
-
-GAP = 3.6
-"""Free space between neighboring bars, in voxels: they stay apart on a grid half as fine."""
+GRID = 64  # the longest side of every chair, in voxels
+TRAIN, TEST = 500, 100  # how many chairs the sample set has
+MIN_THICKNESS = 1.5  # of a part, in voxels: a disc this wide (> sqrt 2) holds a voxel center wherever it is
+GAP = 3.6  # free space between neighboring bars, in voxels: they stay apart on a grid half as fine
 
 BASES = {"legs": 0.5, "pedestal": 0.25, "sled": 0.25}
 BACKS = {"solid": 0.22, "slatted": 0.2, "ladder": 0.19, "open": 0.17, "rounded": 0.22}
@@ -101,12 +94,7 @@ class Frame:
 def make_chair(rng: np.random.Generator) -> Part:
     """Make one chair of a random style and random proportions.
 
-    Returns
-    -------
-    vertices : (v, 3) float64 array
-        In voxels: the longest side of the bounding box is 64, its middle is at x = y = 0, the feet at z = 0.
-    faces : (f, 3) int array
-        Triangles of all parts, wound counter-clockwise seen from outside.
+    The longest side of its bounding box is 64 voxels, its middle is at x = y = 0, the feet at z = 0.
     """
     return join(fit(make_parts(draw_style(rng), rng)))
 
@@ -116,7 +104,7 @@ def write_sample_set(
     seed: int = 0,
     train: int = TRAIN,
     test: int = TEST,
-    progress: Callable[[int], object] | None = None,
+    progress: Callable[[int], object] = lambda step: None,
 ) -> int:
     """Write chairs as FOLDER/chair/{train,test}/chair_0001.off and so on; test numbers follow train's.
 
@@ -129,8 +117,7 @@ def write_sample_set(
         if not path.exists():
             meshes.write_off(path, *make_chair(np.random.default_rng([seed, number])))
             written += 1
-        if progress is not None:
-            progress(1)
+        progress(1)
     return written
 
 
@@ -152,14 +139,9 @@ def make_parts(style: Style, rng: np.random.Generator) -> list[Part]:
     """Make the parts of one chair of a given style, in voxels, before the final fit into the grid."""
     frame = draw_frame(style, rng)
     make_base = {"legs": legs, "pedestal": pedestal, "sled": sled}[style.base]
-    make_back = {
-        "solid": solid_back,
-        "slatted": slatted_back,
-        "ladder": ladder_back,
-        "open": open_back,
-        "rounded": rounded_back,
-    }[style.back]
-    return [seat(frame, rng), *make_base(frame, rng), *make_back(frame, rng), *arms(frame, rng)]
+    backs = {"solid": solid_back, "slatted": slatted_back, "ladder": ladder_back}
+    backs |= {"open": open_back, "rounded": rounded_back}
+    return [seat(frame, rng), *make_base(frame, rng), *backs[style.back](frame, rng), *arms(frame, rng)]
 
 
 def draw_frame(style: Style, rng: np.random.Generator) -> Frame:
@@ -174,14 +156,7 @@ def draw_frame(style: Style, rng: np.random.Generator) -> Frame:
     back_height = height - seat_top
     back_half = width / 2 * (rng.uniform(0.62, 0.8) if style.seat == "round" else rng.uniform(0.8, 0.93))
     return Frame(
-        style,
-        height,
-        seat_top,
-        seat_thick,
-        width,
-        depth,
-        power,
-        back_half,
+        *(style, height, seat_top, seat_thick, width, depth, power, back_half),
         flare=rng.uniform(-0.22, 0.12),
         lean=back_height * rng.uniform(0.02, 0.3),
         curl=rng.uniform(1, 1.5),
@@ -234,29 +209,26 @@ def legs(frame: Frame, rng: np.random.Generator) -> list[Part]:
     def at(corner: tuple[int, int], z: float) -> np.ndarray:
         return end[corner] + (top[corner] - end[corner]) * (z / frame.seat_middle)
 
-    def between(a: tuple[int, int], b: tuple[int, int], z: float, size: tuple[float, float]) -> Part:
-        return bar(at(a, z), at(b, z), 0 if a[1] == b[1] else 1, size)
+    def rails(axis: int, z: float, size: float | tuple[float, float]) -> list[Part]:
+        """Join the legs in pairs along an axis: left and right, or front and rear."""
+        pairs = [[(-1, -1), (1, -1)], [(-1, 1), (1, 1)]] if axis == 0 else [corners[:2], corners[2:]]
+        return [bar(at(a, z), at(b, z), axis, size) for a, b in pairs]
 
-    left, right = [(-1, -1), (-1, 1)], [(1, -1), (1, 1)]
-    front, rear = [(-1, -1), (1, -1)], [(-1, 1), (1, 1)]
     under_seat = frame.seat_top - frame.seat_thick
     kind = rng.choice(["none", "apron", "box", "h", "sides"], p=[0.32, 0.2, 0.16, 0.18, 0.14])
     rod = rng.uniform(1.8, 2.4)
     low = under_seat * rng.uniform(0.22, 0.5)
     if kind == "apron":
         deep = rng.uniform(2.5, 5)
-        size = (rng.uniform(1.8, min(thick, 2.6)), deep)
-        parts += [between(*pair, under_seat - deep / 2 + 0.6, size) for pair in (left, right, front, rear)]
+        z, size = under_seat - deep / 2 + 0.6, (rng.uniform(1.8, min(thick, 2.6)), deep)
+        parts += rails(1, z, size) + rails(0, z, size)
     elif kind == "box":
-        parts += [between(*pair, low, (rod, rod)) for pair in (left, right, front, rear)]
+        parts += rails(1, low, rod) + rails(0, low, rod)
     elif kind == "h":
-        parts += [between(*pair, low, (rod, rod)) for pair in (left, right)]
-        ends = ((at(pair[0], low) + at(pair[1], low)) / 2 for pair in (left, right))
-        parts.append(bar(*ends, 0, rod))
+        ends = ((at(a, low) + at(b, low)) / 2 for a, b in (corners[:2], corners[2:]))
+        parts += [*rails(1, low, rod), bar(*ends, 0, rod)]
     elif kind == "sides":
-        high = min(low + rng.uniform(4, 7), under_seat - 4)
-        parts += [between(*left, low, (rod, rod)), between(*right, low, (rod, rod))]
-        parts += [between(*front, high, (rod, rod)), between(*rear, high, (rod, rod))]
+        parts += rails(1, low, rod) + rails(0, min(low + rng.uniform(4, 7), under_seat - 4), rod)
     return parts
 
 
@@ -349,9 +321,8 @@ def sheet(frame: Frame, z: np.ndarray, half: np.ndarray, size: float) -> Part:
     for zi, hi in zip(z, half, strict=True):
         x = share * hi
         y = frame.back_y(x, zi)
-        front = np.stack([x, y - size / 2, np.full_like(x, zi)], axis=1)
-        rear = np.stack([x, y + size / 2, np.full_like(x, zi)], axis=1)
-        rings.append(np.concatenate([front, rear[::-1]]))
+        front, rear = (lift(np.column_stack([x, y + d]), zi) for d in (-size / 2, size / 2))
+        rings.append([*front, *rear[::-1]])
     return loft(rings)
 
 
@@ -538,18 +509,10 @@ def arms(frame: Frame, rng: np.random.Generator) -> list[Part]:
 
 
 def loft(rings: list) -> Part:
-    """Join a stack of rings and close both ends.
+    """Join a stack of rings, (m, n, 3) with n even, and close both ends; the faces are wound outwards.
 
-    Parameters
-    ----------
-    rings : (m, n, 3) array-like
-        m rings of n points, n even. An end is closed by strips between points i and n - 1 - i, which holds
-        for convex rings and for bands (there and back again) alike.
-
-    Returns
-    -------
-    Part
-        Closed, its faces wound outwards.
+    An end is closed by strips between points i and n - 1 - i, which holds for convex rings and for bands
+    (there and back again) alike.
     """
     points = np.asarray(rings, dtype=np.float64)
     m, n, _ = points.shape

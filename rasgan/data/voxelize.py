@@ -17,15 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 
 MODES = ("binvox", "exact", "solid")
-
-GROWTH = 0.01
-"""Binvox's surface mode grows each voxel by this much on every side (in voxels; measured)."""
-
-THINNEST = 1e-10
-"""A triangle whose height is below this counts as a line (in voxels; positions are exact to about 1e-14)."""
-
-CHUNK = 1 << 19
-"""Line cells or voxels in work at a time: it bounds the memory, however many faces there are."""
+GROWTH = 0.01  # voxels by which Binvox's surface mode grows each voxel on every side (measured)
+THINNEST = (
+    1e-10  # a triangle of less height, in voxels, counts as a line (positions are exact to about 1e-14)
+)
+CHUNK = 1 << 19  # line cells or voxels in work at a time: it bounds the memory, however many faces there are
 
 
 @dataclass(frozen=True)
@@ -62,11 +58,6 @@ def voxelize(
     -------
     occupied : (resolution, resolution, resolution) bool array
         Axes as sketched in `rasgan.voxels`.
-
-    Raises
-    ------
-    ValueError
-        If `mode` is none of these.
     """
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
@@ -95,27 +86,16 @@ def fill(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarray:
     triangles.
     A crossing exactly at a center counts as lying before it.
 
-    Parameters
-    ----------
-    points : (v, 3) float array
-        Positions in voxels (`place`).
-    faces : (f, 3) int array
-        Vertex indices.
-    resolution : int
-        Voxels a side.
-
-    Returns
-    -------
-    occupied : (resolution, resolution, resolution) bool array
+    Takes (v, 3) positions in voxels (`place`), (f, 3) vertex indices and the number n of voxels a side;
+    returns (n, n, n) bools.
     """
     carved = np.ones((resolution,) * 3, dtype=bool)
     votes = np.zeros((resolution,) * 3, dtype=np.int8)
     for axis in range(3):
         crossings = count_crossings(points, faces, resolution, axis)
-        before = np.cumsum(crossings, axis=2, dtype=np.int32)
-        total = before[:, :, -1:]
-        before = before[:, :, :-1]
-        behind = total - before
+        crossed = np.cumsum(crossings, axis=2, dtype=np.int32)
+        before = crossed[:, :, :-1]
+        behind = crossed[:, :, -1:] - before
         carved &= np.moveaxis((before > 0) & (behind > 0), 2, axis)
         votes += np.moveaxis(((before & 1) + (behind & 1)).astype(np.int8), 2, axis)
     return carved | (votes >= 3)
@@ -149,11 +129,11 @@ def count_crossings(points: np.ndarray, faces: np.ndarray, resolution: int, axis
         at = row + 0.5
         low, middle, high = corners[:, face]
         is_low = (at < middle[:, 0])[:, None]  # the second edge is low-middle there, middle-high elsewhere
-        v_long, w_long = _along_edge(low, high, at)
-        v_short, w_short = _along_edge(np.where(is_low, low, middle), np.where(is_low, middle, high), at)
-        swapped = v_long > v_short
-        v_start, v_end = np.where(swapped, v_short, v_long), np.where(swapped, v_long, v_short)
-        w_start, w_end = np.where(swapped, w_short, w_long), np.where(swapped, w_long, w_short)
+        long = _along_edge(low, high, at)
+        short = _along_edge(np.where(is_low, low, middle), np.where(is_low, middle, high), at)
+        swapped = long[0] > short[0]
+        v_start, w_start = np.where(swapped, short, long)
+        v_end, w_end = np.where(swapped, long, short)
 
         stretch, column = _expand(_first_center(v_start), _first_center(v_end))
         v_start, v_end, w_start, w_end = (x[stretch] for x in (v_start, v_end, w_start, w_end))
@@ -168,11 +148,10 @@ def _first_center(position: np.ndarray) -> np.ndarray:
     return np.ceil(position - 0.5).astype(np.int64)
 
 
-def _along_edge(start: np.ndarray, end: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Interpolate on edges, (m, 3) `start` to `end`, where the first coordinate is `at`: the two others."""
+def _along_edge(start: np.ndarray, end: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Interpolate on edges, (m, 3) `start` to `end`, where the first coordinate is `at`: the rest, (2, m)."""
     share = (at - start[:, 0]) / (end[:, 0] - start[:, 0])
-    v, w = (start[:, k] + share * (end[:, k] - start[:, k]) for k in (1, 2))
-    return v, w
+    return start[:, 1:].T + share * (end - start)[:, 1:].T
 
 
 def _expand(start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,9 +16,10 @@ import convert_data
 from rasgan.data import meshes
 from rasgan.data.meshes import write_off
 from rasgan.voxel_io import read_raw
+from tests import stand_in_binvox
+from tests.made_meshes import OFF
 from tests.robustness import running
 
-GLUED = "OFF4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and executables")
 
 
@@ -31,7 +32,7 @@ def folder(tmp_path):
         write_off(folder / name, box.vertices, box.faces)
     (folder / "train" / "._chair_0001.off").write_bytes(b"\x00\x05\x16\x07")
     (folder / "train" / "notes.txt").write_text("not a mesh", encoding="utf-8")
-    (folder / "train" / "glued.off").write_text(GLUED, encoding="utf-8")
+    (folder / "train" / "glued.off").write_text(OFF.replace("OFF\n", "OFF"), encoding="utf-8")
     box.export(folder / "train" / "other.obj")
     return folder
 
@@ -39,25 +40,22 @@ def folder(tmp_path):
 @pytest.fixture
 def slow_binvox(tmp_path, monkeypatch):
     """Return the path of a stand-in for Binvox that hangs and notes its process numbers in `pids`."""
-    program = tmp_path / "binvox"
-    source = (running.ROOT / "tests" / "stand_in_binvox.py").read_text(encoding="utf-8")
-    program.write_text(f"#!{sys.executable}\n{source}", encoding="utf-8")
-    program.chmod(0o755)
     monkeypatch.setenv("STAND_IN", "hang")
     monkeypatch.setenv("STAND_IN_PIDS", str(tmp_path / "pids"))
-    return program
+    return stand_in_binvox.install(tmp_path / "binvox")
 
 
 def raws(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.raw"))
 
 
-def command(*arguments):
-    return running.command_of("convert_data.py", list(map(str, arguments)))
+def convert(folder, *arguments):
+    """Run the script in this process, on one core."""
+    return convert_data.main(["-m", str(folder), "-j", "1", *arguments])
 
 
 def test_every_mesh_below_the_folder_gets_a_raw_beside_it(folder, capsys):
-    assert convert_data.main(["-m", str(folder), "-j", "1"]) == 0
+    assert convert(folder) == 0
     assert raws(folder) == ["test/chair.v2.raw", "train/chair_0001.raw", "train/glued.raw", "train/other.raw"]
     out, err = capsys.readouterr()
     assert out == "4 converted, 0 already there (left as they are), 0 failed\n"
@@ -70,11 +68,11 @@ def test_every_mesh_below_the_folder_gets_a_raw_beside_it(folder, capsys):
 
 
 def test_a_second_run_skips_what_is_there(folder, capsys):
-    assert convert_data.main(["-m", str(folder), "-j", "1"]) == 0
+    assert convert(folder) == 0
     before = {name: (folder / name).stat().st_mtime_ns for name in raws(folder)}
     (folder / "train" / "glued.raw").unlink()
     capsys.readouterr()
-    assert convert_data.main(["-m", str(folder), "-j", "1"]) == 0
+    assert convert(folder) == 0
     assert capsys.readouterr().out == "1 converted, 3 already there (left as they are), 0 failed\n"
     del before["train/glued.raw"]
     assert {name: (folder / name).stat().st_mtime_ns for name in before} == before
@@ -95,7 +93,7 @@ def test_options_reach_the_voxelizer(folder):
 def test_one_bad_mesh_does_not_stop_the_rest(folder, capsys):
     bad = folder / "test" / "bad.off"
     bad.write_text("OFF\n8 12 0\n0 0 0\n", encoding="utf-8")
-    assert convert_data.main(["-m", str(folder), "-j", "1"]) == 1
+    assert convert(folder) == 1
     out, err = capsys.readouterr()
     assert out.startswith("4 converted, 0 already there")
     assert out.endswith("1 failed\n")
@@ -106,21 +104,19 @@ def test_one_bad_mesh_does_not_stop_the_rest(folder, capsys):
 def test_a_raw_of_another_size_is_kept_and_told(folder, capsys):
     raw = folder / "train" / "chair_0001.raw"
     raw.write_bytes(bytes(32**3))
-    assert convert_data.main(["-m", str(folder), "-j", "1"]) == 1
+    assert convert(folder) == 1
     out, err = capsys.readouterr()
     assert out.startswith("3 converted")
-    assert (
-        "chair_0001.raw is already there but holds 32768 bytes, not 64³; delete it first. Or use --overwrite."
-        in err
-    )
+    told = "chair_0001.raw is already there but holds 32768 bytes, not 64³; delete it first."
+    assert f"{told} Or use --overwrite." in err
     assert raw.stat().st_size == 32**3
-    assert convert_data.main(["-m", str(folder), "-j", "1", "--overwrite"]) == 0
+    assert convert(folder, "--overwrite") == 0
     assert raw.stat().st_size == 64**3
 
 
 def test_two_meshes_for_one_raw_are_told(folder, capsys):
     (folder / "train" / "glued.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", encoding="utf-8")
-    assert convert_data.main(["-m", str(folder), "-j", "1"]) == 1
+    assert convert(folder) == 1
     out, err = capsys.readouterr()
     assert out == "3 converted, 0 already there (left as they are), 2 failed\n"
     assert "glued.obj and glued.off would all become glued.raw" in err
@@ -129,24 +125,22 @@ def test_two_meshes_for_one_raw_are_told(folder, capsys):
 
 def test_an_empty_grid_is_told(tmp_path, capsys):
     write_off(tmp_path / "sheet.off", np.eye(3) * [1, 1, 0], np.array([[0, 1, 2]]))
-    assert convert_data.main(["-m", str(tmp_path), "-j", "1"]) == 0
+    assert convert(tmp_path) == 0
     assert "sheet.off: no voxel is occupied; --mode solid" in capsys.readouterr().err
     assert not read_raw(tmp_path / "sheet.raw").any()
-    assert convert_data.main(["-m", str(tmp_path), "-j", "1", "--mode", "solid", "--overwrite"]) == 0
+    assert convert(tmp_path, "--mode", "solid", "--overwrite") == 0
     assert read_raw(tmp_path / "sheet.raw").any()
 
 
 def test_processes_give_the_same_files(folder):
-    assert convert_data.main(["-m", str(folder), "-j", "1"]) == 0
+    assert convert(folder) == 0
     alone = {name: (folder / name).read_bytes() for name in raws(folder)}
     (folder / "train" / "bad.off").write_text("OFF", encoding="utf-8")
-    run = subprocess.run(
-        command("-m", folder, "-j", 2, "--overwrite"), capture_output=True, text=True, timeout=60, check=False
-    )
-    assert run.returncode == 1
-    assert run.stdout == "4 converted, 0 already there (left as they are), 1 failed\n"
-    assert "bad.off: it does not begin as" in run.stderr
-    assert "Traceback" not in run.stderr
+    run = running.run("convert_data.py", ["-m", str(folder), "-j", "2", "--overwrite"], folder)
+    assert run.code == 1
+    assert run.out == "4 converted, 0 already there (left as they are), 1 failed\n"
+    assert "bad.off: it does not begin as" in run.err
+    assert "Traceback" not in run.err
     assert {name: (folder / name).read_bytes() for name in raws(folder)} == alone
 
 
@@ -170,7 +164,7 @@ def test_what_does_not_fit_into_memory_is_told_and_the_rest_is_converted(folder,
         return meshes.read_mesh(path, up)
 
     monkeypatch.setattr("rasgan.data.conversion.read_mesh", read_mesh)
-    assert convert_data.main(["-m", str(folder), "-j", "1"]) == 1
+    assert convert(folder) == 1
     out, err = capsys.readouterr()
     assert out.startswith("3 converted")
     assert "glued.off: does not fit into memory; reduce its number of faces. Or use fewer --jobs." in err
@@ -179,24 +173,20 @@ def test_what_does_not_fit_into_memory_is_told_and_the_rest_is_converted(folder,
 def test_golden_bytes(shared_data, tmp_path):
     source = (shared_data / "modelnet" / "chair_0003.off").read_bytes()
     (tmp_path / "chair_0003.off").write_bytes(source)
-    assert convert_data.main(["-m", str(tmp_path), "-j", "1"]) == 0
+    assert convert(tmp_path) == 0
     golden = gzip.decompress((shared_data / "golden" / "chair_0003.default.raw.gz").read_bytes())
     assert (tmp_path / "chair_0003.raw").read_bytes() == golden
 
 
 def test_torch_is_not_imported():
     check = "import sys, convert_data; sys.exit('torch' in sys.modules or 'trimesh' in sys.modules)"
-    assert (
-        subprocess.run([sys.executable, "-c", check], cwd=running.ROOT, timeout=60, check=False).returncode
-        == 0
-    )
+    subprocess.run([sys.executable, "-c", check], cwd=running.ROOT, timeout=60, check=True)
 
 
 @posix_only
 def test_binvox_is_run_for_every_mesh(folder, slow_binvox, monkeypatch, capsys):
     monkeypatch.setenv("STAND_IN", "")
-    arguments = ["-m", str(folder), "--binvox_binary", str(slow_binvox), "--mode", "exact", "-j", "1"]
-    assert convert_data.main(arguments) == 0
+    assert convert(folder, "--binvox_binary", slow_binvox, "--mode", "exact") == 0
     assert capsys.readouterr().out.startswith("4 converted")
     for name in raws(folder):
         assert np.flatnonzero(read_raw(folder / name)).tolist() == [0, 1]
@@ -208,7 +198,7 @@ def test_an_unreadable_subfolder_is_told(folder, capsys):
     locked.mkdir(mode=0)
     if os.access(locked, os.R_OK):
         pytest.skip("this user may read everything")
-    assert convert_data.main(["-m", str(folder), "-j", "1"]) == 1
+    assert convert(folder) == 1
     assert f"failed: {locked}: permission denied" in capsys.readouterr().err
 
 
@@ -216,17 +206,11 @@ def test_an_unreadable_subfolder_is_told(folder, capsys):
 @posix_only
 def test_a_killed_worker_is_told(folder, slow_binvox, monkeypatch):
     monkeypatch.setenv("STAND_IN", "kill")
-    run = subprocess.run(
-        command("-m", folder, "-b", slow_binvox, "-j", 2),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert run.returncode == 1
-    assert "\nerror: A worker process was killed" in run.stderr
-    assert run.stderr.endswith("Or use fewer --jobs.\n")
-    assert "Traceback" not in run.stderr
+    run = running.run("convert_data.py", ["-m", str(folder), "-b", slow_binvox, "-j", "2"], folder)
+    assert run.code == 1
+    assert "\nerror: A worker process was killed" in run.err
+    assert run.err.endswith("Or use fewer --jobs.\n")
+    assert "Traceback" not in run.err
     assert raws(folder) == []
 
 
@@ -240,13 +224,8 @@ def test_a_killed_worker_is_told(folder, slow_binvox, monkeypatch):
     ],
 )
 def test_a_stopped_run_leaves_nothing_behind(folder, slow_binvox, tmp_path, jobs, end):
-    run = subprocess.Popen(
-        command("-m", folder, "-b", slow_binvox, "-j", jobs),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    arguments = ["-m", str(folder), "-b", slow_binvox, "-j", str(jobs)]
+    run = running.start("convert_data.py", arguments, folder, stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "pids").exists() and run.poll() is None:
         time.sleep(0.02)
     time.sleep(0.3)

@@ -1,8 +1,6 @@
 """download_data.py as a user types it; a local server stands for the internet."""
 
 import io
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,9 +9,9 @@ import pytest
 import download_data
 from rasgan.data import sample_chairs
 from tests.made_archives import MESHES, files_in, inside, make_small, meshes, zip_of
+from tests.robustness import running
 from tests.web_server import Server, cut
 
-ROOT = Path(__file__).parents[2]
 LITTER = [("ModelNet10/.DS_Store", b"x"), ("__MACOSX/ModelNet10/._chair", b"x")]
 GOOD = zip_of([*inside(MESHES), *LITTER])
 WHOLE = {f"ModelNet10/{name}": content for name, content in MESHES.items()}
@@ -284,11 +282,7 @@ def test_the_addresses_and_the_lengths():
     ("arguments", "code"), [(["--help"], 0), (["--dataset", "modelnet10"], 1), (["--dir"], 2)]
 )
 def test_as_a_program(tmp_path, arguments, code):
-    command = [sys.executable, str(ROOT / "download_data.py"), *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    result = subprocess.run(
-        command, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
-    assert result.returncode == code
-    assert "Traceback" not in result.stderr
+    result = running.run("download_data.py", arguments, tmp_path)
+    assert result.code == code
+    assert "Traceback" not in result.err
     assert list(tmp_path.iterdir()) == []

@@ -64,16 +64,6 @@ def test_scaling_and_moving_change_nothing(seed, mode, center, scale, offset):
 
 
 @quick
-@given(seeds, st.booleans())
-def test_solid_is_both_of_the_others(seed, center):
-    binvox, exact, solid = (
-        voxelize(*random_mesh(seed), N, mode, center) for mode in ("binvox", "exact", "solid")
-    )
-    assert exact.any()
-    np.testing.assert_array_equal(solid, binvox | exact)
-
-
-@quick
 @given(seeds, st.sampled_from(MODES))
 def test_order_and_winding_of_faces_do_not_matter(seed, mode):
     vertices, faces = random_mesh(seed)

@@ -1,10 +1,11 @@
 """Runs the scripts on bad input: one in a process of its own, or many in one interpreter, with limits."""
 
+import concurrent.futures
 import contextlib
 import ctypes
 import faulthandler
 import io
-import json
+import multiprocessing
 import os
 import runpy
 import subprocess
@@ -72,16 +73,13 @@ def run(script: str, arguments: list[str], cwd: Path, **options: object) -> Ende
 
 
 def start(script: str, arguments: list[str], cwd: Path, **options: object) -> subprocess.Popen:
-    """Start a script in a session of its own; its output is thrown away."""
+    """Start a script in a session of its own; its output is thrown away unless `options` keep it."""
     return subprocess.Popen(
         command_of(script, arguments),
         cwd=cwd,
         env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
         start_new_session=True,
-        **options,
+        **{**dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL), **options},
     )
 
 
@@ -137,53 +135,36 @@ def give_up_rights() -> None:
             raise OSError("this right cannot be given up")
 
 
-def run_batch(jobs: list[tuple[str, list[str], Path]], notes: Path) -> list[Ended]:
-    """Run many (script, arguments, folder) one after the other in one interpreter.
-
-    A job on which that interpreter hangs or dies gets the code None, and the rest is run in a new one.
-    """
-    ended: list[Ended] = []
-    while len(ended) < len(jobs):
-        todo = [(script, arguments, str(cwd)) for script, arguments, cwd in jobs[len(ended) :]]
-        done = subprocess.run(
-            [sys.executable, __file__],
-            input=json.dumps([str(notes), todo]).encode(),
-            env=environment(),
-            capture_output=True,
-            timeout=TIME_LIMIT_S * 20,
-            check=False,
-            preexec_fn=limit(jobs[0][0]) if sys.platform == "linux" else None,
-        )
-        lines = notes.read_text(encoding="utf-8").splitlines() if notes.exists() else []
-        notes.unlink(missing_ok=True)
-        ended += [Ended(**json.loads(line)) for line in lines]
-        if len(lines) < len(todo):
-            last_words = done.stderr.decode("utf-8", "backslashreplace")
-            ended.append(Ended(None, "", f"died with {done.returncode}:\n{last_words}", TIME_LIMIT_S))
-    return ended
+def interpreter(script: str) -> concurrent.futures.ProcessPoolExecutor:
+    """Return a process with the limits of a script, in which `run_here` may run many."""
+    spawn = multiprocessing.get_context("spawn")
+    return concurrent.futures.ProcessPoolExecutor(1, spawn, _prepare, (script,))
 
 
-def _work(notes: Path, todo: list[tuple[str, list[str], str]]) -> None:
-    sys.path[:1] = [str(ROOT), str(ROOT / "render")]  # a script finds the modules beside it
-    for script, arguments, cwd in todo:
-        faulthandler.dump_traceback_later(TIME_LIMIT_S, exit=True)
-        os.chdir(cwd)
-        sys.argv = [script, *arguments]
-        out, err = (
-            io.TextIOWrapper(io.BytesIO(), "utf-8", errors) for errors in ("strict", "backslashreplace")
-        )
-        started = time.monotonic()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = _run_here(script)
-        out.flush()
-        err.flush()
-        texts = (stream.buffer.getvalue().decode("utf-8", "backslashreplace") for stream in (out, err))
-        result = Ended(code, *texts, time.monotonic() - started)
-        with notes.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(vars(result)) + "\n")
+def _prepare(script: str) -> None:
+    os.environ.update(environment())
+    sys.path[:0] = [str(ROOT), str(ROOT / "render")]  # a script finds the modules beside it
+    if sys.platform == "linux":
+        limit(script)()
 
 
-def _run_here(script: str) -> int | None:
+def run_here(script: str, arguments: list[str], cwd: Path) -> Ended:
+    """Run a script in this process, which ends if that takes too long."""
+    faulthandler.dump_traceback_later(TIME_LIMIT_S, exit=True)
+    os.chdir(cwd)
+    sys.argv = [script, *arguments]
+    texts = [io.TextIOWrapper(io.BytesIO(), "utf-8", errors) for errors in ("strict", "backslashreplace")]
+    started = time.monotonic()
+    with contextlib.redirect_stdout(texts[0]), contextlib.redirect_stderr(texts[1]):
+        code = _exit_code(script)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    faulthandler.cancel_dump_traceback_later()
+    out, err = (text.buffer.getvalue().decode("utf-8", "backslashreplace") for text in texts)
+    return Ended(code, out, err, time.monotonic() - started)
+
+
+def _exit_code(script: str) -> int | None:
     try:
         if script.endswith(".py"):
             runpy.run_path(str(ROOT / script), run_name="__main__")
@@ -195,8 +176,3 @@ def _run_here(script: str) -> int | None:
         traceback.print_exc()
         return None
     return 0
-
-
-if __name__ == "__main__":
-    _notes, _todo = json.load(sys.stdin)
-    _work(Path(_notes), _todo)

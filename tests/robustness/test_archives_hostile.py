@@ -38,16 +38,16 @@ BAD_NAMES = {
 }
 
 
-def tar_special(kind: bytes, link: str = "", name: str = "chair/train/special.off") -> bytes:
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, link
-    return tar_gz_of([*MESHES.items(), (info, b"")])
+def tar_special(kind: bytes) -> bytes:
+    info = tarfile.TarInfo("chair/train/special.off")
+    info.type, info.linkname = kind, MESH
+    return with_meshes(tar_gz_of, (info, b""))
 
 
-def zip_special(mode: int, content: bytes = b"") -> bytes:
+def zip_special(mode: int) -> bytes:
     info = zipfile.ZipInfo("chair/train/special.off")
-    info.create_system, info.external_attr = 3, mode << 16
-    return zip_of([*MESHES.items(), (info, content)])
+    info.create_system, info.external_attr = 3, (mode | 0o644) << 16
+    return with_meshes(zip_of, (info, b"/etc/passwd"))
 
 
 def with_meshes(pack: Callable, *entries: Entry) -> bytes:
@@ -95,11 +95,11 @@ TABLE = {
     "parent folder in a pax name, tar.gz": (lambda: tar_gz_of([pax(path="../evil.off")]), OUT),
     # Links and devices
     **{
-        f"mode {mode:o}, zip": (lambda mode=mode: zip_special(mode | 0o644, b"/etc/passwd"), LINK)
+        f"mode {mode:o}, zip": (lambda mode=mode: zip_special(mode), LINK)
         for mode in (stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK)
     },
     **{
-        f"type {kind}, tar.gz": (lambda kind=kind: tar_special(kind, MESH), LINK)
+        f"type {kind}, tar.gz": (lambda kind=kind: tar_special(kind), LINK)
         for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
     },
     # Bombs
@@ -160,14 +160,6 @@ def test_a_hostile_archive_is_refused_in_a_sentence_and_leaves_nothing(tmp_path,
     assert len(message) < 1000
     assert sorted(tmp_path.rglob("*")) == before
     assert not Path("/tmp/evil.off").exists()
-
-
-def test_a_bomb_of_litter_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "MAX_FILES", 100)
-    archive = tmp_path / "archive.bin"
-    archive.write_bytes(tar_gz_of([("ModelNet10/._x", b"")] * 101))
-    with pytest.raises(BadArchiveError, match="more than 100 files"):
-        archives.unpack(archive, tmp_path / "ModelNet10", tmp_path / "staging", set)
 
 
 def test_the_real_data_sets_are_within_the_limits():

@@ -9,14 +9,16 @@ import pickle
 import re
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.gltf_files import glb, gltf
+from tests.made_meshes import OBJ as OBJ_TEXT
+from tests.made_meshes import OFF, POINTS, TRIANGLES, glb, gltf, ply_head
 from tests.robustness import running
 
 DATA, GRAPH, OBJ = "convert_data.py", "convert_to_graph.py", "convert_to_obj.py"
@@ -36,86 +38,54 @@ class Row:
     says: Sequence[str]
     code: int = 1
     writes: Sequence[str] = ()
-    sentences: int = 1  # where it does not work
     is_alone: bool = False  # in a process of its own, as a user types it; else in one with many others
     unless: str = ""  # why it cannot be tried on this system; empty: it can
 
 
-def nothing(folder: Path) -> None:
-    """Leave the folder empty."""
+def maker(put: Callable[..., object]) -> Callable[..., Make]:
+    """Let a function that puts something into a folder wait until there is one."""
+    return lambda *args: lambda folder: put(folder, *args)
 
 
-def file(name: str, content: str | bytes) -> Make:
-    """Put a file into the folder."""
-
-    def make(folder: Path) -> None:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-
-    return make
+@maker
+def both(folder: Path, *makes: Make) -> None:
+    for make in makes:
+        make(folder)
 
 
-def folder_named(name: str) -> Make:
-    """Put a folder where a file should be."""
-    return lambda folder: (folder / name).mkdir(parents=True)
+@maker
+def file(folder: Path, name: str, content: str | bytes) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
-def link(name: str, target: str) -> Make:
-    """Put a symbolic link into the folder."""
-
-    def make(folder: Path) -> None:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).symlink_to(target)
-
-    return make
+@maker
+def array(folder: Path, name: str, values: np.ndarray) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    np.save(folder / name, values, allow_pickle=True)
 
 
-def pipe(name: str) -> Make:
-    """Put a named pipe into the folder, whose reader waits for ever."""
-    return lambda folder: os.mkfifo(folder / name)
+@maker
+def link(folder: Path, name: str, target: str) -> None:
+    (folder / name).symlink_to(target)
 
 
-def array(name: str, values: np.ndarray) -> Make:
-    """Put an .npy file into the folder."""
-
-    def make(folder: Path) -> None:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        np.save(folder / name, values, allow_pickle=True)
-
-    return make
+@maker
+def holes(folder: Path, name: str, header: bytes, size: int) -> None:
+    """Make a large file that takes no room on the disk."""
+    file(name, header)(folder)
+    os.truncate(folder / name, size)
 
 
-def holes(name: str, header: bytes, size: int) -> Make:
-    """Put a large file into the folder that takes no room on the disk."""
-
-    def make(folder: Path) -> None:
-        with (folder / name).open("wb") as large:
-            large.write(header)
-            large.truncate(size)
-
-    return make
-
-
-def cut(name: str) -> Make:
+@maker
+def cut(folder: Path, name: str) -> None:
     """Cut a file in the middle."""
-
-    def make(folder: Path) -> None:
-        whole = (folder / name).read_bytes()
-        (folder / name).write_bytes(whole[: len(whole) // 2])
-
-    return make
+    os.truncate(folder / name, (folder / name).stat().st_size // 2)
 
 
-def both(*makes: Make) -> Make:
-    """Put several things into the folder."""
-
-    def make(folder: Path) -> None:
-        for one in makes:
-            one(folder)
-
-    return make
-
+nothing = both()
+folder_named = maker(lambda folder, name: (folder / name).mkdir(parents=True))
+pipe = maker(lambda folder, name: os.mkfifo(folder / name))  # whose reader waits for ever
 
 no_posix = "" if os.name == "posix" else "needs links, pipes and names of POSIX"
 no_holes = "" if os.name == "posix" else "this system would fill the disk"
@@ -125,12 +95,6 @@ not_linux = "" if sys.platform == "linux" else "needs the devices of Linux"
 
 # --- convert_data.py. What can be wrong inside a mesh file is tested in tests/unit/data/test_meshes.py
 
-POINTS = "0 0 0\n1 0 0\n0 2 0\n0 0 3.5\n"
-TRIANGLES = "3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
-OFF = "OFF\n4 4 6\n" + POINTS + TRIANGLES
-OBJ_TEXT = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
-PLY_HEAD = "ply\nformat {}\nelement vertex {}\nproperty float x\nproperty float y\nproperty float z\n"
-PLY_HEAD += "element face {}\nproperty list uchar int vertex_indices\nend_header\n"
 AGAIN = "download or export it again"
 
 
@@ -143,10 +107,8 @@ def mesh(name: str, make: Make | str | bytes, *says: str, **options: object) -> 
 
 def named(name: str, file_name: str, told: str = "", content: str = OFF, **options: object) -> Row:
     """Make a row of an .off file with a strange name: a bad one is `told` by it, a good one is converted."""
-    if told:
-        return Row(f"off, {name}", DATA, file(file_name, content), ["-m", "."], (told, AGAIN), **options)
-    writes = [file_name.removesuffix(".off") + ".raw"]
-    return Row(f"off, {name}", DATA, file(file_name, content), ["-m", "."], (), 0, writes, **options)
+    says, code, writes = ((told, AGAIN), 1, ()) if told else ((), 0, [file_name.replace(".off", ".raw")])
+    return Row(f"off, {name}", DATA, file(file_name, content), ["-m", "."], says, code, writes, **options)
 
 
 NOWHERE = {}  # not even in the file
@@ -160,8 +122,8 @@ MESH_ROWS = [
     mesh("off, 2 GB", holes("x.off", b"OFF\n4 4 6\n", 2 << 30), "larger than",
          "reduce its number of faces", unless=no_holes),
     mesh("stl, 10^9 triangles", bytes(80) + struct.pack("<I", 10**9) + bytes(50), AGAIN),
-    mesh("ply, 10^10 vertices", PLY_HEAD.format("binary_little_endian 1.0", 10**10, 4) + "\0" * 99, AGAIN),
-    mesh("ply, 10^10 vertices as text", PLY_HEAD.format("ascii 1.0", 10**10, 4) + POINTS + TRIANGLES, AGAIN),
+    mesh("ply, 10^10 vertices", ply_head(10**10, 4, "binary_little_endian") + "\0" * 99, AGAIN),
+    mesh("ply, 10^10 vertices as text", ply_head(10**10, 4) + POINTS + TRIANGLES, AGAIN),
     mesh("glb, 10^10 numbers announced", glb(gltf(10**10), bytes(36)), AGAIN),
     mesh("glb, 10^8 numbers from nowhere", glb(gltf(10**8, NOWHERE), bytes(36)), AGAIN),
     mesh("glb, 10^10 numbers from nowhere", glb(gltf(10**10, NOWHERE), bytes(36)), AGAIN),
@@ -196,14 +158,14 @@ MESH_ROWS = [
 # --- convert_to_obj.py and convert_to_graph.py. What can be wrong inside a voxel file is tested in
 # tests/unit/test_voxel_io.py
 
-ONES = np.ones((4, 4, 4), np.float32)
+ONES, SMALLER = np.ones((4, 4, 4), np.float32), np.ones((2, 2, 2), np.float32)
 PICTURE = "3D_graphs/x.png"
 
 
-def npy_header(shape: str, dtype: str = "<f4", version: bytes = b"\1\0") -> bytes:
-    """Build the beginning of an .npy file that may lie."""
-    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
-    return b"\x93NUMPY" + version + len(text).to_bytes(2, "little") + text
+def npy_header(shape: str) -> bytes:
+    """Build the beginning of an .npy file of bools that may lie."""
+    text = f"{{'descr': '|b1', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text
 
 
 def grid(name: str, make: Make | bytes, *says: str, script: str = OBJ, **options: object) -> Row:
@@ -224,12 +186,11 @@ GRID_ROWS = [
     grid("raw, an endless device", link("x.raw", "/dev/zero"), "not an ordinary file", unless=not_linux),
     grid("raw, nothing occupied", bytes(27), "no voxel is above 0.3", "--threshold"),
     grid("npy, 10^10 numbers announced", npy_header("(10000, 1000, 1000)") + bytes(99), NPY_AGAIN),
-    grid("npy, 10^10 numbers that are there", holes("x.npy", npy_header("(2155, 2155, 2155)", "|b1"),
-        2155**3 + 128), script=GRAPH, unless=no_holes),
-    grid("npy, shape too large for any machine", npy_header("(10000000000000000000000, 1, 1)"), NPY_AGAIN),
-    grid("npy, 10^9 shapes", holes("x.npy", npy_header("(1000000000, 1, 1, 1)", "|b1"), 10**9 + 128),
+    grid("npy, 10^10 numbers that are there", holes("x.npy", npy_header("(2155, 2155, 2155)"), 2155**3 + 128),
+         script=GRAPH, unless=no_holes),
+    grid("npy, 10^9 shapes", holes("x.npy", npy_header("(1000000000, 1, 1, 1)"), 10**9 + 128),
          "1000000000", "batch", script=GRAPH, unless=no_holes),
-    grid("npy, cut, drawn", npy_header("(4, 4, 4)") + bytes(255), NPY_AGAIN, script=GRAPH),
+    grid("npy, cut, drawn", npy_header("(4, 4, 4)") + bytes(63), NPY_AGAIN, script=GRAPH),
     grid("npy, NaN", array("x.npy", ONES * np.nan), "no voxel is above 0.3", "--threshold"),
     grid("npy, NaN, drawn", array("x.npy", ONES * np.nan), script=GRAPH, code=0, writes=[PICTURE]),
     grid("npy, infinite", array("x.npy", ONES * np.inf), code=0, writes=["models/x.obj"]),
@@ -245,82 +206,72 @@ GRID_ROWS = [
 
 X_NPY = array("x.npy", ONES)
 RUN = both(array("savepoint/run/1.npy", ONES), file("savepoint/run/2.npy", b"junk"))
-NO_NAMES = ["../out", "a/b", "a\\b", "..", "x" * 101, "a:b", "a\nb"]
 
 
-def usage(script: str, required: Sequence[str], *wrong: Sequence[str], make: Make = nothing) -> list[Row]:
+def usage(script: str, required: Sequence[str], *wrong: str, make: Make = nothing) -> list[Row]:
     """Make a row for each wrong use of a script's options; argparse names the option."""
+    says = {options: re.split("[ =]", options)[0] or "required" for options in wrong}
     return [
-        Row(
-            f"{script} {' '.join(options)}", script, make, [*required, *options],
-            [options[0].split("=")[0]] if options else ["required"], 2,
-        )
+        Row(f"{script} {options}", script, make, [*required, *options.split()], [says[options]], 2)
         for options in wrong
-    ]  # fmt: skip
+    ]
 
 
 def names(script: str, required: Sequence[str] = ()) -> list[Row]:
     """Make a row for each name that is no folder's name."""
     says = ["cannot be a folder's name", "use letters"]
-    return [Row(f"{script} -n {name!r}", script, nothing, ["-n", name, *required], says) for name in NO_NAMES]
+    wrong = ["../out", "a/b", "a\\b", "..", "x" * 101, "a:b", "a\nb"]
+    return [Row(f"{script} -n {name!r}", script, nothing, ["-n", name, *required], says) for name in wrong]
 
+
+def made(name: str, script: str, make: Make, *says: str, **options: object) -> Row:
+    """Make a row of something that is in the way of what is made of x.npy."""
+    return Row(f"output, {name}", script, both(X_NPY, make), ["-f", "x.npy"], says, **options)
+
+
+UNPRINTABLE = os.fsdecode(b"\xff")
 
 PLACE_ROWS = [
     Row("run, unknown, to mesh", OBJ, RUN, ["-n", "chair"], ("no run of this name", "runs here: run")),
     Row("run, unknown, to picture", GRAPH, nothing, ["-n", "chair"], ("no run", "train one first")),
     Row("run, empty", OBJ, folder_named("savepoint/run"), ["-n", "run"], ("holds no .npy", "train longer")),
     Row("run, a file for a folder", GRAPH, file("savepoint/run", "x"), ["-n", "run"], ("no run",)),
-    Row("run, one grid bad, to mesh", OBJ, RUN, ["-n", "run"], ("2.npy", NPY_AGAIN), 1,
-        ["savepoint/run/models/1.obj"]),
-    Row("run, one grid bad, to picture", GRAPH, RUN, ["-n", "run"], ("2.npy", NPY_AGAIN), 1,
-        ["savepoint/run/3D_graphs/1.png"]),
-    Row("run, one grid bad, to film", GRAPH, both(RUN, array("savepoint/run/3.npy", ONES)),
-        ["-n", "run", "--gif"], ("2.npy", NPY_AGAIN), 1, ["savepoint/run/training.gif"]),
-    Row("run, one grid bad, to sheet", GRAPH, RUN, ["-n", "run", "--sheet"], ("2.npy", NPY_AGAIN), 1,
-        ["savepoint/run/sheet.png"]),
+    *(Row(f"run, one grid bad, to {result}", script, both(RUN, array("savepoint/run/3.npy", ONES)),
+          ["-n", "run", *more], ("2.npy", NPY_AGAIN), 1, [f"savepoint/run/{name}" for name in writes])
+      for result, script, more, writes in (
+          ("mesh", OBJ, [], ["models/1.obj", "models/3.obj"]),
+          ("picture", GRAPH, [], ["3D_graphs/1.png", "3D_graphs/3.png"]),
+          ("film", GRAPH, ["--gif"], ["training.gif"]),
+          ("sheet", GRAPH, ["--sheet"], ["sheet.png"]))),
     Row("run, no such epochs", GRAPH, RUN, ["-n", "run", "--epochs", "8-9"], ("--epochs", "from 1 to 2")),
-    Row("run, grids of two sizes to film", GRAPH, both(array("f/1.npy", ONES), array("f/2.npy", ONES[:2, :2,
-        :2])),
+    Row("run, grids of two sizes to film", GRAPH, both(array("f/1.npy", ONES), array("f/2.npy", SMALLER)),
         ["-f", "f", "--gif"], ("f.gif", "choose those of one size")),
-    Row("run, empty folder to picture", GRAPH, folder_named("f"), ["-f", "f"], ("holds no",
-        "another folder")),
-    Row("output, a file for the folder, mesh", OBJ, both(X_NPY, file("models", "x")), ["-f", "x.npy"],
-        ("models: ", "a file", "folder")),
-    Row("output, a file for the folder, picture", GRAPH, both(X_NPY, file("3D_graphs", "x")),
-        ["-f", "x.npy"], ("3D_graphs: ", "a file", "folder")),
-    Row("output, a folder for the mesh", OBJ, both(X_NPY, folder_named("models/x.obj")), ["-f", "x.npy"],
-        ("x.obj: ", A_FOLDER)),
-    Row("output, a folder for the picture", GRAPH, both(X_NPY, folder_named(PICTURE)), ["-f", "x.npy"],
-        ("x.png: ", A_FOLDER)),
-    Row("output, a link in a circle", OBJ, both(X_NPY, link("models", "models")), ["-f", "x.npy"],
-        ("models: ", "a file stands where a folder is needed"), unless=no_posix),
-    Row("output, a name that cannot be printed", OBJ, array(os.fsdecode(b"\xff.npy"), ONES),
-        ["-f", os.fsdecode(b"\xff.npy")], (), 0, ["models/" + os.fsdecode(b"\xff.obj")],
-        unless=no_strange_names),
-    Row("output, a name that cannot be printed, drawn", GRAPH, array(os.fsdecode(b"\xff.npy"), ONES),
-        ["-f", os.fsdecode(b"\xff.npy"), "--title"], (), 0, ["3D_graphs/" + os.fsdecode(b"\xff.png")],
+    Row("run, empty folder, drawn", GRAPH, folder_named("f"), ["-f", "f"], ("holds no", "another folder")),
+    made("a file for the folder", OBJ, file("models", "x"), "models: ", "a file", "folder"),
+    made("a file for the folder, drawn", GRAPH, file("3D_graphs", "x"), "3D_graphs: ", "a file", "folder"),
+    made("a folder for the mesh", OBJ, folder_named("models/x.obj"), "x.obj: ", A_FOLDER),
+    made("a folder for the picture", GRAPH, folder_named(PICTURE), "x.png: ", A_FOLDER),
+    made("a link in a circle", OBJ, link("models", "models"), "models: ",
+         "a file stands where a folder is needed", unless=no_posix),
+    Row("output, a name that cannot be printed", OBJ, array(UNPRINTABLE + ".npy", ONES),
+        ["-f", UNPRINTABLE + ".npy"], (), 0, [f"models/{UNPRINTABLE}.obj"], unless=no_strange_names),
+    Row("output, a name that cannot be printed, drawn", GRAPH, array(UNPRINTABLE + ".npy", ONES),
+        ["-f", UNPRINTABLE + ".npy", "--title"], (), 0, [f"3D_graphs/{UNPRINTABLE}.png"],
         unless=no_strange_names),
     Row("output, title in mathematics", GRAPH, array("$\\x{$.npy", ONES), ["-f", "$\\x{$.npy", "--title"],
-        (), 0,
-        ["3D_graphs/$\\x{$.png"], unless=no_posix),
+        (), 0, ["3D_graphs/$\\x{$.png"], unless=no_posix),
     Row("output, a size no format can hold", OBJ, X_NPY, ["-f", "x.npy", "--format", "stl", "--size", "1e39"],
         ("--size", "at most"), 2),
     *names(OBJ),
     *names(GRAPH),
-    *usage(DATA, ["-m", "."], ["--resolution", "48"], ["--resolution=-64"], ["--mode", "hull"], ["-j", "0"],
-           ["-j", "-1"], ["-j", "1.5"], ["-j", "1e400"], ["--up", "x"]),
-    *usage(DATA, [], []),
-    *usage(GRAPH, ["-f", "x.npy"], ["-c", "8"], ["-c", "-1"], ["-c", "nan"], ["--threshold", "nan"],
-           ["--threshold", "inf"], ["--threshold", "1e400"], ["--epochs", "9-3"], ["--epochs",
-           "1-" + "9" * 5000],
-           ["--sheet", "0x5"], ["--sheet", "999x999"], ["--seed", "-1"], ["--seed", "x"], make=X_NPY),
-    *usage(GRAPH, [], []),
-    *usage(OBJ, ["-f", "x.npy"], ["--threshold", "nan"], ["--threshold=-inf"], ["--size", "0"], ["--size",
-        "-5"],
-           ["--size", "nan"], ["--size", "inf"], ["--size", "1e400"], ["--size", "1e-300"], ["--format",
-           "off"],
-           make=X_NPY),
-    *usage(OBJ, [], []),
+    *usage(DATA, ["-m", "."], "--resolution 48", "--resolution=-64", "--mode hull", "-j 0", "-j -1", "-j 1.5",
+           "-j 1e400", "--up x"),
+    *usage(GRAPH, ["-f", "x.npy"], "-c 8", "-c -1", "-c nan", "--threshold nan", "--threshold inf",
+           "--threshold 1e400", "--epochs 9-3", "--epochs 1-" + "9" * 5000, "--sheet 0x5", "--sheet 999x999",
+           "--seed -1", "--seed x", make=X_NPY),
+    *usage(OBJ, ["-f", "x.npy"], "--threshold nan", "--threshold=-inf", "--size 0", "--size -5", "--size nan",
+           "--size inf", "--size 1e400", "--size 1e-300", "--format off", make=X_NPY),
+    *(row for script in (DATA, GRAPH, OBJ, TRAIN) for row in usage(script, [], "")),
 ]  # fmt: skip
 
 # --- the renderer: what is checked before Blender starts. Indices and coordinates are left to Blender.
@@ -344,25 +295,22 @@ RENDER_ROWS = [
     model("a folder", folder_named("x.obj"), "x.obj: not an ordinary file", "give"),
     model("a pipe", pipe("x.obj"), "x.obj: not an ordinary file", unless=no_posix),
     model("an endless device", link("x.obj", "/dev/zero"), "x.obj: not an ordinary file", unless=not_linux),
-    model("4 GB without a line end", holes("x.obj", b"", 4 << 30), "x.obj: ", "1024 MB",
-          unless=no_holes),
+    model("4 GB without a line end", holes("x.obj", b"", 4 << 30), "x.obj: ", "1024 MB", unless=no_holes),
     model("a link in a circle", link("x.obj", "x.obj"), "x.obj: ", "link", unless=no_posix),
     model("a Python without bpy", X_OBJ, "no bpy", "install it there"),
     model("no such Blender", X_OBJ, "gone: no such program", "-b", arguments=["-b", "gone"]),
     model("a folder for Blender", X_OBJ, ".: a folder", "-b", arguments=["-b", "."]),
     model("another picture format", X_OBJ, "a.jpg", "ends in .png", arguments=["-o", "a.jpg"]),
-    model("a picture for a film", X_OBJ, "a.png", "ends in .gif", arguments=["-o", "a.png", "--turntable",
-        "9"]),
+    model("a picture for a film", X_OBJ, "a.png", "ends in .gif",
+          arguments=["-o", "a.png", "--turntable", "9"]),
     Row("render, unknown run", RENDER, nothing, ["-n", "chair", *PYTHON], ("no run of this name",)),
-    Row("render, run without models", RENDER, RUN, ["-n", "run", *PYTHON], ("holds no .obj",
-        "convert_to_obj")),
+    Row("render, run without models", RENDER, RUN, ["-n", "run", *PYTHON],
+        ("holds no .obj", "convert_to_obj")),
     *names(RENDER, PYTHON),
-    *usage(RENDER, ["-m", "x.obj", *PYTHON], ["-a", "nan"], ["-e", "inf"], ["-t", "1e400"], ["-d", "0"],
-           ["-d", "-1"], ["-d", "nan"], ["--samples", "0"], ["--size", "0"], ["--size", "65536"], ["--size",
-           "1e9"],
-           ["--turntable", "1"], ["--turntable", "121"], ["--color", "#12345"], ["--background", "#gggggg"],
-           make=X_OBJ),
-    *usage(RENDER, ["-m", "x.obj"], []),
+    *usage(RENDER, ["-m", "x.obj", *PYTHON], "-a nan", "-e inf", "-t 1e400", "-d 0", "-d -1", "-d nan",
+           "--samples 0", "--size 0", "--size 65536", "--size 1e9", "--turntable 1", "--turntable 121",
+           "--color #12345", "--background #gggggg", make=X_OBJ),
+    *usage(RENDER, ["-m", "x.obj"], ""),
 ]  # fmt: skip
 
 # --- training and generating
@@ -383,35 +331,32 @@ def train(name: str, make: Make, arguments: Sequence[str], *says: str, **options
     return Row(f"train, {name}", TRAIN, make, [*TINY, *arguments], says, **options)
 
 
-def checkpoint(change: Callable[[dict], object] = lambda state: None, name: str = "1") -> Make:
+@maker
+def checkpoint(folder: Path, change: Callable[[dict], object] = lambda state: None, name: str = "1") -> None:
     """Put grids and a checkpoint of epoch 1 into the folder, with a change in what ``1.NAME.pt`` holds.
 
     `change` changes the dictionary, or gives what is saved in its place: an object, or bytes.
     """
+    import torch
 
-    def make(folder: Path) -> None:
-        import torch
+    from rasgan.runs import RunFolder
+    from rasgan.training.checkpoints import Position
+    from rasgan.training.config import TrainConfig
+    from rasgan.training.dataset import load_shapes
+    from rasgan.training.run import begin
 
-        from rasgan.runs import RunFolder
-        from rasgan.training.checkpoints import Position
-        from rasgan.training.config import TrainConfig
-        from rasgan.training.dataset import load_shapes
-        from rasgan.training.run import begin
-
-        grids(folder)
-        config = TrainConfig(resolution=32, width=8, batchsize=2, epochs=1)
-        run = begin(RunFolder("run", folder), config, load_shapes(folder / "data", 32))
-        run.position = Position(1)
-        run.save(keep=2)
-        path = folder / f"checkpoint/run/{name}.pt"
-        state = torch.load(path, weights_only=True)
-        changed = change(state)
-        if isinstance(changed, bytes):
-            path.write_bytes(changed)
-        else:
-            torch.save(state if changed is None else changed, path)
-
-    return make
+    grids(folder)
+    config = TrainConfig(resolution=32, width=8, batchsize=2, epochs=1)
+    run = begin(RunFolder("run", folder), config, load_shapes(folder / "data", 32))
+    run.position = Position(1)
+    run.save(keep=2)
+    path = folder / f"checkpoint/run/{name}.pt"
+    state = torch.load(path, weights_only=True)
+    changed = change(state)
+    if isinstance(changed, bytes):
+        path.write_bytes(changed)
+    else:
+        torch.save(state if changed is None else changed, path)
 
 
 class RunsCode:
@@ -506,17 +451,13 @@ TRAIN_ROWS = [
     wrong_table("with a rate of nan", HEADER + b"0-3,nan,1\n", "line 2", "above 0"),
     train("schedule and rates", grids, ["--schedule", "chair", "-glr", "1"], "schedule sets", "Leave out"),
     train("stop ratio without a gate", grids, ["--stop-ratio", "9", "--no-gate"], "--stop-ratio", "--gate"),
-    *usage(TRAIN, TINY, ["--stop-ratio", "-1"], ["--stop-ratio", "1.5"], ["--occupied", "0"],
-           ["--occupied", "nan"], ["--generator-every", "0"], ["--precision", "fp8"], ["--schedule"],
-           make=grids),
     train("no such data", nothing, [], "data: no such folder", "check the path", is_alone=True),
     train("data that are a file", file("data", "x"), [], "data: ", "folder"),
     train("no grids", folder_named("data"), [], "no .raw voxel files", "convert_data.py"),
     train("a grid of 0 bytes", both(grids, file("data/9.raw", b"")), [], "9.raw: 0 bytes", RAW_AGAIN),
     train("a grid of another size", both(grids, file("data/9.raw", bytes(48**3))), [], "9.raw: ", "48³",
           "--resolution"),
-    train("a grid of other bytes", both(grids, file("data/9.raw", bytes([9] * 32**3))), [], "9.raw: ",
-        RAW_AGAIN),
+    train("a grid of other bytes", both(grids, file("data/9.raw", b"\t" * 32**3)), [], "9.raw: ", RAW_AGAIN),
     train("a grid that is a folder", both(grids, folder_named("data/9.raw")), [], "9.raw", A_FOLDER),
     train("a grid that is a pipe", both(grids, pipe("data/9.raw")), [], "9.raw: 0 bytes", RAW_AGAIN,
           unless=no_posix),
@@ -530,16 +471,14 @@ TRAIN_ROWS = [
     train("no such epoch", grids, ["-le", "3"], "no checkpoints", "--load"),
     train("a file for the run's folder", both(grids, file("checkpoint", "x")), [], "checkpoint", "a file"),
     *names(TRAIN, ["-d", "data", "--device", "cpu"]),
-    *usage(TRAIN, TINY, ["-e", "0"], ["-e", "-1"], ["-e", "x"], ["-e", "1e3"], ["-b", "0"], ["-b", "-1"],
-           ["-b", "9" * 5000], ["-sample", "0"], ["-save", "0"], ["-graph", "-1"], ["-graph3d", "0"],
-           ["-glr", "0"], ["-glr", "-1"], ["-glr", "nan"], ["-glr", "inf"], ["-glr", "1e400"], ["-dlr",
-           "nan"],
-           ["-dlr", "-0.1"], ["-le", "-1"], ["--width", "0"], ["--width", "-4"], ["--resolution", "48"],
-           ["--device", "tpu"], ["--seed", "-1"], ["--seed", "nan"], ["--keep", "0"], ["--recipe", "best"],
-           ["--loss", "none"], ["--penalty", "-1"], ["--penalty", "nan"], ["--penalty-every", "0"],
-           ["--norm", "layer"], ["--output", "tanh"], ["--ema", "1"], ["--ema", "-0.1"], ["--beta1", "1"],
-           ["--beta2", "nan"], ["--init", "zero"], ["--nonsense"], make=grids),
-    *usage(TRAIN, [], []),
+    *usage(TRAIN, TINY, "-e 0", "-e -1", "-e x", "-e 1e3", "-b 0", "-b -1", "-b " + "9" * 5000, "-sample 0",
+           "-save 0", "-graph -1", "-graph3d 0", "-glr 0", "-glr -1", "-glr nan", "-glr inf", "-glr 1e400",
+           "-dlr nan", "-dlr -0.1", "-le -1", "--width 0", "--width -4", "--resolution 48", "--device tpu",
+           "--seed -1", "--seed nan", "--keep 0", "--recipe best", "--loss none", "--penalty -1",
+           "--penalty nan", "--penalty-every 0", "--norm layer", "--output tanh", "--ema 1", "--ema -0.1",
+           "--beta1 1", "--beta2 nan", "--init zero", "--stop-ratio -1", "--stop-ratio 1.5", "--occupied 0",
+           "--occupied nan", "--generator-every 0", "--precision fp8", "--schedule", "--nonsense",
+           make=grids),
 ]  # fmt: skip
 
 GENERATE_ROWS = [
@@ -548,16 +487,14 @@ GENERATE_ROWS = [
     shown("a checkpoint cut off", both(checkpoint(), cut("checkpoint/run/1.pt")), *NOT_WHOLE),
     Row("generate, unknown run", GENERATE, nothing, ["-n", "run"], ("no checkpoints", "train one first"),
         is_alone=True),
-    Row("generate, a file for the run", GENERATE, file("checkpoint/run", "x"), ["-n", "run"],
-        ("checkpoint",)),
+    Row("generate, a file for the run", GENERATE, file("checkpoint/run", "x"), ["-n", "run"], ["checkpoint"]),
     *names(GENERATE),
-    *usage(GENERATE, ["-n", "run"], ["--count", "0"], ["--count", "-1"], ["--count", "1000000000"],
-           ["--seed", "-1"], ["--interpolate", "-1", "2"], ["--truncation", "0"], ["--truncation", "nan"],
-           ["--truncation", "1.1"], ["-le", "-1"]),
-    *usage(GENERATE, ["-n", "run", "--interpolate", "1", "2"], ["--steps", "1"], ["--steps", "1000000000"],
-           ["--steps", "x"]),
-    *usage(GENERATE, [], [], ["--pretrained", "tables"], ["--pretrained", "../chairs"],
-           ["--pretrained", "chairs", "-n", "run"], ["--pretrained", "chairs", "-le", "1"]),
+    *usage(GENERATE, ["-n", "run"], "--count 0", "--count -1", "--count 1000000000", "--seed -1",
+           "--interpolate -1 2", "--truncation 0", "--truncation nan", "--truncation 1.1", "-le -1"),
+    *usage(GENERATE, ["-n", "run", "--interpolate", "1", "2"], "--steps 1", "--steps 1000000000",
+           "--steps x"),
+    *usage(GENERATE, [], "", "--pretrained tables", "--pretrained ../chairs", "--pretrained chairs -n run",
+           "--pretrained chairs -le 1"),
 ]  # fmt: skip
 
 TABLE = [*MESH_ROWS, *GRID_ROWS, *PLACE_ROWS, *RENDER_ROWS, *TRAIN_ROWS, *GENERATE_ROWS]
@@ -576,41 +513,23 @@ def files_of(folder: Path) -> dict[str, bytes | None]:
 
 
 @pytest.fixture(scope="module")
-def ended(request, tmp_path_factory) -> Callable[[Row], tuple[running.Ended, Path, dict]]:
-    """Return a function that tells how a row ended; rows that share an interpreter run on the first call."""
-    calls = [item.callspec for item in request.session.items if hasattr(item, "callspec")]
-    wanted = {call.params["row"].name for call in calls if isinstance(call.params.get("row"), Row)}
-    results = {}
+def run_shared() -> Iterator[Callable[..., running.Ended]]:
+    """Yield a function that runs a script in a process with others, in a new one after one that died."""
+    processes = {}
 
-    def prepare(row: Row) -> tuple[Path, dict]:
-        folder = tmp_path_factory.mktemp("row") / "here"
-        folder.mkdir()
-        row.make(folder)
-        return folder, files_of(folder)
+    def run(script: str, arguments: list[str], folder: Path) -> running.Ended:
+        kind = running.needs_torch(script)
+        if kind not in processes:
+            processes[kind] = running.interpreter(script)
+        try:
+            return processes[kind].submit(running.run_here, script, arguments, folder).result()
+        except BrokenProcessPool:
+            del processes[kind]
+            raise
 
-    def give(row: Row) -> tuple[running.Ended, Path, dict]:
-        if row.is_alone:
-            folder, before = prepare(row)
-            return running.run(row.script, list(row.arguments), folder), folder, before
-        if row.name not in results:
-            together = [
-                other
-                for other in TABLE
-                if running.needs_torch(other.script) == running.needs_torch(row.script)
-                and not (other.is_alone or other.unless)
-                and other.name in wanted
-            ]
-            prepared = [prepare(other) for other in together]
-            jobs = [
-                (other.script, list(other.arguments), folder)
-                for other, (folder, _) in zip(together, prepared, strict=True)
-            ]
-            notes = tmp_path_factory.mktemp("notes") / "ended"
-            for other, result, place in zip(together, running.run_batch(jobs, notes), prepared, strict=True):
-                results[other.name] = (result, *place)
-        return results[row.name]
-
-    return give
+    yield run
+    for process in processes.values():
+        process.shutdown()
 
 
 def name_of(row: Row) -> str:
@@ -619,13 +538,18 @@ def name_of(row: Row) -> str:
 
 
 @pytest.mark.parametrize("row", TABLE, ids=name_of)
-def test_bad_input_ends_with_one_sentence_and_leaves_only_what_is_whole(row, ended):
+def test_bad_input_ends_with_one_sentence_and_leaves_only_what_is_whole(row, run_shared, tmp_path):
     if row.unless:
         pytest.skip(row.unless)
-    result, folder, before = ended(row)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    row.make(folder)
+    before = files_of(folder)
+    run = running.run if row.is_alone else run_shared
+    result = run(row.script, list(row.arguments), folder)
     assert result.code == row.code, result.err
     assert "Traceback" not in result.err
-    assert len(result.sentences) == (row.sentences if row.code else 0), result.err
+    assert len(result.sentences) == bool(row.code), result.err
     for word in row.says:
         assert word in " ".join(result.sentences), result.err
     after = files_of(folder)

@@ -3,7 +3,6 @@
 import os
 import random
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +13,9 @@ import download_data
 from rasgan.data import archives
 from rasgan.files import exclusive
 from tests.made_archives import MESHES, files_in, inside, make_small, zip_of
+from tests.robustness import running
 from tests.web_server import Server
 
-ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 60
 MANY = MESHES | {f"chair/train/more_{number}.off": b"OFF\n" * 80 for number in range(800)}
 COMMAND = ["--dataset", "modelnet10", "--yes"]
@@ -110,13 +109,8 @@ def test_a_yes_after_another_run_has_ended_downloads_nothing_again(server, tmp_p
 
 
 def start(server: Server, place: Path) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "download_data.py"), *COMMAND, "--url", server.url, "--dir", str(place)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    arguments = [*COMMAND, "--url", server.url, "--dir", str(place)]
+    return running.start("download_data.py", arguments, running.ROOT, stderr=subprocess.PIPE, text=True)
 
 
 def complete(server: Server, place: Path) -> None:

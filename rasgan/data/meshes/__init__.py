@@ -14,19 +14,13 @@ __all__ = ["LARGEST_FILE", "SUFFIXES", "UP_AXES", "read_mesh", "write_off"]
 SUFFIXES = (".off", ".obj", ".stl", ".ply", ".glb", ".gltf")
 UP_AXES = ("z", "y")
 
-LARGEST_FILE = 1 << 30
-"""Mesh files beyond this many bytes (some 10**7 faces) are refused: reading takes a few times their size."""
+LARGEST_FILE = 1 << 30  # bytes, some 10**7 faces: reading takes a few times as much memory
 
 
 def read_mesh(path: Path, up: str = "z") -> tuple[np.ndarray, np.ndarray]:
-    """Read a mesh and check that it can be measured.
+    """Read a mesh and check that it can be measured; UserError, which names the file, if it cannot.
 
-    Parameters
-    ----------
-    path : Path
-        A file with one of `SUFFIXES`, in upper or lower case.
-    up : {"z", "y"}
-        Which axis of the file points up. A y-up mesh is turned about x (it keeps its handedness).
+    `up` is the axis of the file that points up. A y-up mesh is turned about x (it keeps its handedness).
 
     Returns
     -------
@@ -34,11 +28,6 @@ def read_mesh(path: Path, up: str = "z") -> tuple[np.ndarray, np.ndarray]:
         Mesh x, y, z with z up, in the file's unit; all finite, not all equal.
     faces : (f, 3) int64 array
         Vertex indices, f > 0; polygons are cut into triangles, faces of two vertices or fewer left out.
-
-    Raises
-    ------
-    UserError
-        If the file is not such a mesh; the message names the file and the fault.
     """
     path = Path(path)
     check_is_file(path)

@@ -2,15 +2,13 @@
 
 import json
 import re
-import struct
 import warnings
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-MOST_ZEROS = 10**7
-"""A glTF file may announce numbers without holding them: they are zeros. No real mesh needs any."""
+MOST_ZEROS = 10**7  # that a glTF file may announce without holding them; no real mesh needs any
 
 
 def read_with_trimesh(path: Path, largest_file: int) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +65,7 @@ class _Beside:
 def _check_gltf(file: BinaryIO) -> None:
     """Raise ValueError if a glTF file announces too many numbers that it does not hold."""
     start = file.read(20)
-    length = struct.unpack("<I", start[12:16])[0] if start.startswith(b"glTF") and len(start) == 20 else -1
+    length = int.from_bytes(start[12:16], "little") if start.startswith(b"glTF") else -1
     if length < 0:
         file.seek(0)
     accessors = json.loads(file.read(length)).get("accessors", [])

@@ -1,8 +1,6 @@
 """Running an external Binvox, played by `tests/stand_in_binvox.py`, in success and in every failure."""
 
 import os
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +9,17 @@ import pytest
 from rasgan.data.binvox import BinvoxError, find_binvox, run_binvox
 from rasgan.data.voxelize import VoxelOptions
 from rasgan.errors import UserError
+from tests import stand_in_binvox
+from tests.made_meshes import OFF as TETRAHEDRON
+from tests.robustness import running
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the stand-in is started by its first line")
-
-TETRAHEDRON = "OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
 
 
 @pytest.fixture
 def program(tmp_path):
-    """Return the path of the stand-in, made executable, in a folder with a space."""
-    source = (Path(__file__).parents[2] / "stand_in_binvox.py").read_text(encoding="utf-8")
-    path = tmp_path / "my programs" / "binvox"
-    path.parent.mkdir()
-    path.write_text(f"#!{sys.executable}\n{source}", encoding="utf-8")
-    path.chmod(0o755)
-    return str(path)
+    """Return the path of the stand-in, in a folder with a space."""
+    return stand_in_binvox.install(tmp_path / "my programs" / "binvox")
 
 
 @pytest.fixture
@@ -102,25 +96,8 @@ def test_a_hanging_program_is_ended_with_its_children(program, mesh, monkeypatch
     monkeypatch.setenv("STAND_IN_PIDS", str(pids))
     with pytest.raises(BinvoxError, match=r"more than 1\.5 s"):
         run_binvox(program, mesh, timeout_s=1.5)
-    assert_gone(pids)
-
-
-def assert_gone(pids):
-    alive = [int(pid) for pid in pids.read_text(encoding="utf-8").split()]
-    for _ in range(1500):  # 30 s
-        alive = [pid for pid in alive if is_running(pid)]
-        if not alive:
-            return
-        time.sleep(0.02)
-    pytest.fail(f"still running: {alive}")
-
-
-def is_running(pid):
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"  # a zombie waits for its parent, here the system's first process
+    leader, _ = pids.read_text(encoding="utf-8").split()
+    running.wait_for_the_end_of(int(leader), tmp_path)
 
 
 def test_a_program_of_another_system(tmp_path, mesh):

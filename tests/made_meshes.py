@@ -1,7 +1,19 @@
-"""glTF files made by hand, true and false ones."""
+"""Mesh files made by hand, true and false ones."""
 
 import json
 import struct
+
+POINTS = "0 0 0\n1 0 0\n0 2 0\n0 0 3.5\n"
+TRIANGLES = "3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
+OFF = "OFF\n4 4 6\n" + POINTS + TRIANGLES
+OBJ = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
+
+
+def ply_head(vertices, faces, form="ascii"):
+    """Announce so many vertices and faces."""
+    head = f"ply\nformat {form} 1.0\nelement vertex {vertices}\n"
+    head += "property float x\nproperty float y\nproperty float z\n"
+    return head + f"element face {faces}\nproperty list uchar int vertex_indices\nend_header\n"
 
 
 def gltf(count=3, view=None, **buffer):
