@@ -60,6 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     with cli.advising(ADVICE):
         summary = convert_folder(args.model_dir, options, args.jobs, args.overwrite, progress=tqdm)
     report(summary)
+    if summary.converted or summary.already_there:
+        train = args.model_dir / "train"
+        data = train if train.is_dir() else args.model_dir
+        resolution = "" if args.resolution == 64 else f" --resolution {args.resolution}"
+        print("The grids are the .raw files beside the meshes. Next:")
+        print(f"  python train_rasgan.py -n NAME -d {data}{resolution}")
     return 1 if summary.failed else 0
 
 
