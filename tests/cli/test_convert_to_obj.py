@@ -55,14 +55,6 @@ def test_threshold_decides_what_is_occupied(run):
     assert load("models/10.obj").volume == pytest.approx(8**3 * 1e-6)
 
 
-def test_voxels_of_the_training_set_can_be_converted(run):
-    voxels = np.zeros((8, 8, 8), np.uint8)
-    voxels[1, 1, 1] = 255
-    (run / "chair.raw").write_bytes(voxels.tobytes())
-    assert convert_to_obj.main(["-f", str(run / "chair.raw")]) == 0
-    assert load("models/chair.obj").volume == pytest.approx(1e-6)
-
-
 @pytest.mark.parametrize("file_format", ["obj", "stl", "ply", "glb"])
 def test_a_file_becomes_the_format_that_is_asked_for(run, file_format, capsys):
     assert convert_to_obj.main(["-f", str(run / "10.npy"), "--format", file_format, "--size", "50"]) == 0
