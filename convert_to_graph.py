@@ -50,12 +50,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     more = f"; of an .npy batch every shape; or a folder of such files: ./{GRAPHS}/FOLDER"
     cli.add_grid_options(parser, GRAPHS.name, ".png", more)
-    parser.add_argument(
-        "--epochs",
-        type=epoch_range,
-        metavar="A-B",
-        help="only the shapes of these epochs, for example 2500-2900",
-    )
+    text = "only the shapes of these epochs, for example 2500-2900"
+    parser.add_argument("--epochs", type=epoch_range, metavar="A-B", help=text)
     parser.add_argument(
         "-c",
         "--colormap",
@@ -113,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Draw a file, a folder or a run; exit code 1 if a grid could not be read."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    is_overview = args.sheet is not None or args.gif
+    is_overview = args.sheet or args.gif
     if is_overview and (args.colormap is not None or args.title):
         parser.error("--sheet and --gif are shaded and have captions; -c and --title are for scatter plots")
     shapes = find_shapes(args)
@@ -127,12 +123,8 @@ def find_shapes(args: argparse.Namespace) -> list[Shape]:
     else:
         grids = folder_grids(args.file) if args.file.is_dir() else [args.file]
     shapes = shapes_in(grids)
-    if args.epochs is None:
-        return shapes
-    try:
-        return of_epochs(shapes, *args.epochs)
-    except UserError as error:
-        raise UserError(f"--epochs: {error}") from error
+    with cli.advising({"epochs": "Change --epochs or leave it out."}):
+        return shapes if args.epochs is None else of_epochs(shapes, *args.epochs)
 
 
 def draw_plots(args: argparse.Namespace, shapes: list[Shape]) -> int:
@@ -144,7 +136,7 @@ def draw_plots(args: argparse.Namespace, shapes: list[Shape]) -> int:
 
     if args.file is not None and not args.file.is_dir():
         for shape in shapes:
-            target = shape.target(GRAPHS, ".png")
+            target = GRAPHS / f"{shape.stem}.png"
             export(shape, target)
             print(f"wrote {target}")
         if len(shapes) == 1:
@@ -153,10 +145,10 @@ def draw_plots(args: argparse.Namespace, shapes: list[Shape]) -> int:
 
     folder = RunFolder(args.name).graphs if args.file is None else GRAPHS / args.file.resolve().name
     summary = export_all(tqdm(shapes, disable=None, unit="plot"), folder, ".png", export)
-    for sentence in summary.failed:
-        cli.complain("failed", sentence)
-    print(f"{folder}: {len(summary.written)} drawn, {summary.already_there} already there, ", end="")
-    print(f"{len(summary.failed)} failed")
+    for error in summary.failed:
+        cli.complain("failed", str(error))
+    counts = f"{summary.written} drawn, {summary.already_there} already there, {len(summary.failed)} failed"
+    print(f"{folder}: {counts}")
     if summary.already_there and not summary.written:
         print(f"To draw them again, rename or remove {folder} first.")
     return 1 if summary.failed else 0
@@ -169,22 +161,21 @@ def draw_overview(args: argparse.Namespace, shapes: list[Shape]) -> int:
     read, failed = [], []
     for shape in tqdm(shown, disable=None, unit="shape", leave=False):
         try:
-            read.append((shape, is_occupied(shape.read(), args.threshold)))
+            read.append((shape.label, is_occupied(shape.read(), args.threshold)))
         except UserError as error:
-            failed.append(str(error))
+            failed.append(error)
     if not read:
-        raise UserError(failed[0])
-    for sentence in failed:
-        cli.complain("failed", sentence)
+        raise failed[0]
+    for error in failed:
+        cli.complain("failed", str(error))
     target = overview_path(args)
-    labels = [shape.label for shape, _ in read]
+    labels, grids = zip(*read, strict=True)
     if args.gif:
-        frame_ms = min(SLOWEST_FRAME_MS, round(FILM_MS / len(read), -1))
-        frames = tqdm([grid for _, grid in read], disable=None, unit="frame", leave=False)
-        draw_film(target, frames, labels, int(frame_ms))
+        frame_ms = min(SLOWEST_FRAME_MS, round(FILM_MS / len(grids), -1))
+        draw_film(target, tqdm(grids, disable=None, unit="frame", leave=False), labels, int(frame_ms))
     else:
-        contact_sheet(target, [grid for _, grid in read], columns, labels)
-    print(f"wrote {target}: {len(read)} of {len(shapes)} shapes")
+        contact_sheet(target, grids, columns, labels)
+    print(f"wrote {target}: {len(grids)} of {len(shapes)} shapes")
     if args.file is not None:
         show(target)
     return 1 if failed else 0
@@ -194,8 +185,8 @@ def overview_path(args: argparse.Namespace) -> Path:
     """Name the sheet or the film after what is in it."""
     epochs = "" if args.epochs is None else "-{}-{}".format(*args.epochs)
     if args.file is None:
-        name = "training" if args.gif else "sheet"
-        return RunFolder(args.name).savepoints / f"{name}{epochs}{'.gif' if args.gif else '.png'}"
+        name = f"training{epochs}.gif" if args.gif else f"sheet{epochs}.png"
+        return RunFolder(args.name).savepoints / name
     source = args.file.resolve()
     name = source.name if source.is_dir() else source.stem
     return GRAPHS / f"{name}{epochs}{'.gif' if args.gif else '-sheet.png'}"
@@ -212,13 +203,9 @@ def show(picture: Path) -> None:
         has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
         viewer = shutil.which("xdg-open") if has_display else None
     if viewer:
-        subprocess.Popen(  # noqa: S603 - an argument list; the viewer goes on after we end
-            [viewer, str(picture.resolve())],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        command = [viewer, str(picture.resolve())]  # a session of its own: it goes on after we end
+        subprocess.Popen(command, **silent, start_new_session=True)  # noqa: S603 - an argument list
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from rasgan import cli
 from rasgan.errors import UserError
-from rasgan.export.batch import EmptyShapeError, Shape, export_all, run_grids
+from rasgan.export.batch import Shape, export_all, run_grids
 from rasgan.export.mesh_files import FORMATS, write_model
 from rasgan.export.surface import cubes_mesh, smooth_mesh, surface_mesh
 from rasgan.runs import RunFolder
@@ -30,6 +30,7 @@ from rasgan.voxels import is_occupied, largest_piece
 
 MODELS = Path("models")
 EDGE = 0.01  # of a voxel, as in the original
+EMPTY = "empty"  # what the error of a shape without a voxel is about
 SIZES_MM = 0.001, 1_000_000  # to a kilometer: the numbers of every format can tell voxels apart
 
 
@@ -52,24 +53,16 @@ def build_parser() -> argparse.ArgumentParser:
         help="make the object's longest side MM millimeters long, for printing, and move the lowest corner "
         "of its box to the origin",
     )
-    parser.add_argument(
-        "--largest",
-        action="store_true",
-        help="drop specks: keep the largest piece only, and say how many voxels went; voxels belong together "
-        "where they touch face to face",
-    )
-    parser.add_argument(
-        "--smooth",
-        action="store_true",
-        help="a smooth surface where the scores pass the threshold, by marching cubes; needs scikit-image: "
-        'python -m pip install -e ".[smooth]"',
-    )
-    parser.add_argument(
-        "--cubes",
-        action="store_true",
-        help="the original's .obj instead: a separate cube for every surface voxel, mirrored, "
+    switches = {
+        "--largest": "drop specks: keep the largest piece only, and say how many voxels went; voxels belong "
+        "together where they touch face to face",
+        "--smooth": "a smooth surface where the scores pass the threshold, by marching cubes; needs "
+        'scikit-image: python -m pip install -e ".[smooth]"',
+        "--cubes": "the original's .obj instead: a separate cube for every surface voxel, mirrored, "
         "about six times as large; not together with the four options above",
-    )
+    }
+    for option, text in switches.items():
+        parser.add_argument(option, action="store_true", help=text)
     return parser
 
 
@@ -79,9 +72,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     others = {"--format": args.format != "obj", "--size": args.size, "--largest": args.largest}
     others["--smooth"] = args.smooth
-    if args.cubes and any(others.values()):
-        given = ", ".join(option for option, is_given in others.items() if is_given)
-        parser.error(f"--cubes writes exactly what the original writes; leave out {given}")
+    given = [option for option, is_given in others.items() if is_given]
+    if args.cubes and given:
+        parser.error(f"--cubes writes exactly what the original writes; leave out {', '.join(given)}")
     return args
 
 
@@ -98,18 +91,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         scores = shape.read()
         occupied = is_occupied(scores, args.threshold)
         if not occupied.any():
-            raise EmptyShapeError(
-                f"{shape.path}: no voxel is above {args.threshold:g}, so there is nothing to make a mesh of; "
-                "take a later epoch or a lower --threshold."
-            )
+            raise UserError(f"{shape.path}: no voxel is above {args.threshold:g}, no mesh written.", EMPTY)
         kept = largest_piece(occupied) if args.largest else occupied
         write_model(target, *make_mesh(scores, kept, args), EDGE * len(scores), args.size)
         specks.append((int(occupied.sum() - kept.sum()), int(occupied.sum())))
 
     if args.file is not None:
-        shape = Shape(args.file)
-        target = shape.target(MODELS, suffix)
-        export(shape, target)
+        target = MODELS / f"{args.file.stem}{suffix}"
+        with cli.advising({EMPTY: "Take a later epoch or a lower --threshold."}):
+            export(Shape(args.file), target)
         print(f"wrote {target}")
         if args.largest:
             print(describe_specks(specks))
@@ -118,17 +108,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     run = RunFolder(args.name).existing()
     shapes = tqdm([Shape(path) for path in run_grids(run)], disable=None, unit="mesh")
     summary = export_all(shapes, run.models, suffix, export)
-    for shape in summary.empty:
-        cli.complain("empty", f"{shape.path}: no voxel is above {args.threshold:g}, no mesh written")
-    for sentence in summary.failed:
-        cli.complain("failed", sentence)
-    print(f"{run.models}: {len(summary.written)} written, {summary.already_there} already there, ", end="")
-    print(f"{len(summary.empty)} empty, {len(summary.failed)} failed")
+    for error in summary.failed:
+        cli.complain(EMPTY if error.about == EMPTY else "failed", str(error))
+    empty = sum(error.about == EMPTY for error in summary.failed)
+    failed = len(summary.failed) - empty
+    print(f"{run.models}: {summary.written} written, {summary.already_there} already there, ", end="")
+    print(f"{empty} empty, {failed} failed")
     if args.largest and specks:
         print(describe_specks(specks))
     if summary.already_there and not summary.written:
         print(f"To make them again, with other options, rename or remove {run.models} first.")
-    return 1 if summary.failed else 0
+    return 1 if failed else 0
 
 
 def check_marching_cubes() -> None:
@@ -136,9 +126,8 @@ def check_marching_cubes() -> None:
     try:
         import skimage.measure  # noqa: F401 - imported to see whether it can be
     except ImportError as error:
-        raise UserError(
-            f'--smooth needs scikit-image ({error}); type: python -m pip install -e ".[smooth]"'
-        ) from error
+        command = 'python -m pip install -e ".[smooth]"'
+        raise UserError(f"--smooth needs scikit-image ({error}); type: {command}") from error
 
 
 def make_mesh(

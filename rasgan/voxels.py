@@ -48,11 +48,6 @@ def surface_mask(scores: np.ndarray, threshold: float = OCCUPIED_ABOVE) -> np.nd
     -------
     mask : (a, b, c) bool array
         True where the voxel is occupied and any of its 26 neighbors is empty or outside.
-
-    Raises
-    ------
-    ValueError
-        If `scores` is not 3-D; the message gives the shape received.
     """
     occupied = is_occupied(three_axes(scores), threshold)
     inside = np.pad(occupied, 1)
@@ -89,10 +84,7 @@ def largest_piece(occupied: np.ndarray) -> np.ndarray:
 def max_pool(occupied: np.ndarray, factor: int) -> np.ndarray:
     """Shrink (n, n, n) bools to (n / factor,) * 3: True where any voxel of the `factor`³ block is.
 
-    Raises
-    ------
-    ValueError
-        If `factor` does not divide every side.
+    ValueError if `factor` does not divide every side.
     """
     if any(side % factor for side in occupied.shape):
         raise ValueError(f"a grid of shape {occupied.shape} has no whole blocks of {factor}")

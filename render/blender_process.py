@@ -37,10 +37,7 @@ def find_program(name: str) -> str:
 def scene_command(program: str) -> list[str]:
     """Return the command that runs scene.py in `program`; the path of the job is to be added.
 
-    Raises
-    ------
-    UserError
-        If the program cannot be started or is a Python without ``bpy``.
+    UserError if the program cannot be started or is a Python without ``bpy``.
     """
     if not _ask(program, "--version").stdout.startswith("Python "):
         command = [program, "--background", "--factory-startup"]
@@ -55,8 +52,10 @@ def scene_command(program: str) -> list[str]:
 
 def render(
     command: list[str], models: Sequence[Path], job: dict, step: Callable[[], object]
-) -> Iterator[tuple[int, list[Path] | str]]:
+) -> Iterator[tuple[Path, list[Path] | str]]:
     """Render every model from every azimuth in one start of a program.
+
+    UserError if the program ends early or does not write its pictures.
 
     Parameters
     ----------
@@ -71,14 +70,9 @@ def render(
 
     Yields
     ------
-    index, result : int, list of Path or str
+    model, result : Path, list of Path or str
         As each model is finished: its pictures in the order of the azimuths, which last until the next one
         is asked for; or the sentence that says why there are none.
-
-    Raises
-    ------
-    UserError
-        If the program ends early or does not write its pictures.
     """
     last_lines = deque(maxlen=5)
     finished = code = 0
@@ -89,14 +83,14 @@ def render(
             for model, view in _reports(process.stdout, last_lines):
                 if view is None:
                     finished += 1
-                    yield model, f"{models[model]}: Blender could not render it.{_quote(last_lines)}"
+                    yield models[model], f"{models[model]}: Blender could not render it.{_quote(last_lines)}"
                     continue
                 if not is_picture(pictures[model][view], job["size"]):
                     break
                 step()
                 if view == len(pictures[model]) - 1:
                     finished += 1
-                    yield model, pictures[model]
+                    yield models[model], pictures[model]
                     for picture in pictures[model]:
                         picture.unlink()
             else:
@@ -131,11 +125,10 @@ def _ask(program: str, *arguments: str) -> subprocess.CompletedProcess:
             [program, *arguments], **_piped(), timeout=ANSWER_TIMEOUT_S, check=False
         )
     except OSError as error:
-        raise UserError(
-            f"{program}: cannot be started ({error.strerror}); give Blender's path with -b."
-        ) from error
-    except subprocess.TimeoutExpired as error:
-        raise UserError(f"{program}: does not answer; give Blender's path with -b.") from error
+        problem = f"cannot be started ({error.strerror})"
+    except subprocess.TimeoutExpired:
+        problem = "does not answer"
+    raise UserError(f"{program}: {problem}; give Blender's path with -b.")
 
 
 @contextlib.contextmanager

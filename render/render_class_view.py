@@ -12,9 +12,8 @@ Blender 3.3 or later (https://www.blender.org) renders on the processor; no disp
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 try:
     from rasgan import cli
@@ -28,7 +27,7 @@ from tqdm import tqdm
 
 import blender_process
 from rasgan.data.meshes import LARGEST_FILE
-from rasgan.errors import UserError, describe_os_error
+from rasgan.errors import UserError
 from rasgan.files import check_is_file
 from view_pictures import Color, write_picture, write_turntable
 from view_targets import folder_targets, one_target, run_targets
@@ -41,7 +40,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = parser.add_argument
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "-m",
@@ -61,6 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
         "what is there already is left as it is. The folder savepoint is looked for in the current folder, "
         "then in the one above",
     )
+    add = parser.add_argument
     add(
         "-b",
         "--blender_path",
@@ -93,25 +92,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add(
         "--turntable",
-        type=views,
+        type=cli.number(int, at_least=2, at_most=120),  # of more, each would be shown for less than 1/30 s
         metavar="N",
         help="write a GIF that turns round the model in N views, 2 to 120, the first from --azimuth",
     )
-    add("--samples", type=pixels, default=64, metavar="N", help="light paths a pixel (default: 64)")
-    add("--size", type=pixels, default=600, metavar="PIXELS", help="edge of the picture (default: 600)")
-    add(
-        "--color",
-        type=hex_color,
-        default="#e7e7e7",
-        metavar="#RRGGBB",
-        help="of the model (default: #e7e7e7)",
-    )
-    add(
-        "--background",
-        type=hex_color,
-        metavar="#RRGGBB",
-        help="behind the model (default: transparent, with --turntable white)",
-    )
+    count = cli.number(int, at_least=1, at_most=65_535)  # the longest edge of a GIF
+    add("--samples", type=count, default=64, metavar="N", help="light paths a pixel (default: 64)")
+    add("--size", type=count, default=600, metavar="PIXELS", help="edge of the picture (default: 600)")
+    color = {"type": hex_color, "metavar": "#RRGGBB"}
+    add("--color", default="#e7e7e7", help="of the model (default: #e7e7e7)", **color)
+    add("--background", help="behind the model (default: transparent, with --turntable white)", **color)
     add(
         "--framing",
         choices=("middle", "original"),
@@ -120,16 +110,6 @@ def build_parser() -> argparse.ArgumentParser:
         "(default: middle)",
     )
     return parser
-
-
-def pixels(text: str) -> int:
-    """Parse an option's whole number from 1 to 65,535, the longest edge of a GIF (argparse type)."""
-    return cli.number(int, at_least=1, at_most=65_535)(text)
-
-
-def views(text: str) -> int:
-    """Parse an option's whole number from 2 to 120: of more, each would be shown for less than 1/30 s."""
-    return cli.number(int, at_least=2, at_most=120)(text)
 
 
 def hex_color(text: str) -> Color:
@@ -145,10 +125,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Render what is asked for; exit code 1 if a model could not be rendered."""
     args = build_parser().parse_args(argv)
     suffix = ".gif" if args.turntable else ".png"
-    is_one = args.name is None and len(args.model_file) == 1
-    if is_one:
+    if args.name is None and len(args.model_file) == 1:
         target = one_target(args.output_img or Path("demo_img"), suffix)
-        render({args.model_file[0]: target}, args, stop)
+        problems = list(render({args.model_file[0]: target}, args))
+        if problems:
+            raise UserError(problems[0])
         print(f"wrote {target}")
         return 0
 
@@ -157,29 +138,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         targets = run_targets(args.name, args.output_img, suffix)
         missing = {model: target for model, target in targets.items() if not target.exists()}
-    written = render(missing, args, complain)
-    failed = len(missing) - written
-    folder = next(iter(targets.values())).parent
-    print(f"{folder}: {written} written, {len(targets) - len(missing)} already there, {failed} failed")
+    failed = 0
+    for problem in render(missing, args):
+        tqdm.write(f"failed: {cli.printable(problem)}", file=sys.stderr)  # above the progress bar
+        failed += 1
+    folder, there = next(iter(targets.values())).parent, len(targets) - len(missing)
+    print(f"{folder}: {len(missing) - failed} written, {there} already there, {failed} failed")
     return 1 if failed else 0
 
 
-def complain(problem: str) -> None:
-    """Print what is wrong with one of several models, above the progress bar."""
-    tqdm.write(f"failed: {cli.printable(problem)}", file=sys.stderr)
-
-
-def stop(problem: str) -> NoReturn:
-    """Raise what is wrong with the only model."""
-    raise UserError(problem)
-
-
-def render(targets: dict[Path, Path], args: argparse.Namespace, fail: Callable[[str], object]) -> int:
-    """Render each model to its picture; return how many were written; `fail` takes why another was not."""
+def render(targets: dict[Path, Path], args: argparse.Namespace) -> Iterator[str]:
+    """Render each model to its picture; yield what is wrong with each that cannot be rendered."""
     program = blender_process.find_program(args.blender_path)
-    models = [model for model in targets if has_faces(model, fail)]
+    models = []
+    for model in targets:
+        try:
+            check_faces(model)
+            models.append(model)
+        except (UserError, OSError) as error:
+            yield cli.explain(error)
     if not models:
-        return 0
+        return
     count = args.turntable or 1
     job = {
         "azimuths": [args.azimuth + 360 * view / count for view in range(count)],
@@ -187,45 +166,30 @@ def render(targets: dict[Path, Path], args: argparse.Namespace, fail: Callable[[
         "color": [channel / 255 for channel in args.color],
         **{name: getattr(args, name) for name in ("samples", "size", "framing")},
     }
-    total = len(models) * count
-    written = 0
+    command, total = blender_process.scene_command(program), len(models) * count
     with (
         tqdm(total=total, disable=None if total > 1 else True, unit="picture") as bar,
-        contextlib.closing(
-            blender_process.render(blender_process.scene_command(program), models, job, bar.update)
-        ) as results,
+        contextlib.closing(blender_process.render(command, models, job, bar.update)) as results,
     ):
-        for index, result in results:
-            model = models[index]
+        for model, result in results:
             if isinstance(result, str):
-                fail(result)
-                continue
-            if args.turntable:
+                yield result
+            elif args.turntable:
                 write_turntable(result, targets[model], args.background)
             else:
                 write_picture(result[0], targets[model], args.background)
-            written += 1
-    return written
 
 
-def has_faces(model: Path, fail: Callable[[str], object]) -> bool:
-    """Return whether a model can be read and has faces, or `fail`: Blender may render nothing silently."""
-    try:
-        check_is_file(model)
-        if model.stat().st_size > LARGEST_FILE:
+def check_faces(model: Path) -> None:
+    """Raise `UserError` if a model has no faces, of which Blender may render nothing silently, or is huge."""
+    check_is_file(model)
+    if model.stat().st_size > LARGEST_FILE:
+        raise UserError(f"{model}: larger than {LARGEST_FILE >> 20} MB; reduce its number of faces first.")
+    with model.open("rb") as lines:
+        if not any(line.startswith((b"f ", b"f\t")) for line in lines):
             raise UserError(
-                f"{model}: larger than {LARGEST_FILE >> 20} MB; reduce its number of faces first."
+                f"{model}: holds no faces, so there is nothing to render; convert the shape again."
             )
-        with model.open("rb") as lines:
-            if any(line.startswith((b"f ", b"f\t")) for line in lines):
-                return True
-    except UserError as error:
-        fail(str(error))
-    except OSError as error:
-        fail(describe_os_error(error))
-    else:
-        fail(f"{model}: holds no faces, so there is nothing to render; convert the shape again.")
-    return False
 
 
 if __name__ == "__main__":

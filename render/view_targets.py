@@ -35,16 +35,11 @@ def run_targets(name: str, folder: Path | None, suffix: str) -> dict[Path, Path]
     """Map the models of a run, by epoch, to their pictures, in `folder` or else in the run's own for renders.
 
     The run is looked for in the current folder, or, where that has no runs, in the one above: the tutorial
-    renders from the folder ``render``.
-
-    Raises
-    ------
-    UserError
-        If there is no such run or no model in it.
+    renders from the folder ``render``. UserError if there is no such run or no model in it.
     """
-    here, above = Path(), Path("..")
-    is_above = not (here / SAVEPOINTS).is_dir() and (above / SAVEPOINTS).is_dir()
-    run = RunFolder(name, base=above if is_above else here).existing()
+    above = Path("..")
+    is_above = not SAVEPOINTS.is_dir() and (above / SAVEPOINTS).is_dir()
+    run = RunFolder(name, base=above if is_above else Path()).existing()
     models = [path for path in run.models.glob("*.obj") if not path.name.startswith(".")]
     if not models:
         raise UserError(f"{run.models}: holds no .obj file yet; run convert_to_obj.py -n {name} first.")

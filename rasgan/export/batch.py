@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,26 +13,13 @@ from rasgan.runs import RunFolder, by_epoch
 from rasgan.voxel_io import VOXEL_SUFFIXES, count_shapes, read_voxels
 
 
-class EmptyShapeError(UserError):
-    """A grid in which no voxel is occupied cannot become a mesh."""
-
-
 @dataclass(frozen=True)
 class Shape:
-    """A grid on disk: a voxel file, or one of the shapes of an .npy batch.
-
-    Parameters
-    ----------
-    path : Path
-    index : int
-        Its place in the batch, from 0.
-    is_alone : bool
-        Whether the file holds no other shape.
-    """
+    """A grid on disk: a voxel file, or one of the shapes of an .npy batch."""
 
     path: Path
-    index: int = 0
-    is_alone: bool = True
+    index: int = 0  # its place in the batch
+    is_alone: bool = True  # the file holds no other shape
 
     @property
     def stem(self) -> str:
@@ -53,29 +41,20 @@ class Shape:
     def read(self) -> np.ndarray:
         """Read the (n, n, n) grid, as `rasgan.voxel_io.read_voxels` does.
 
-        Raises
-        ------
-        UserError
-            If the file is damaged or cannot be opened: one such file does not stop the export of others.
+        UserError also if the file cannot be opened: one such file does not stop the export of others.
         """
         try:
             return read_voxels(self.path, self.index)
         except OSError as error:
             raise UserError(describe_os_error(error)) from error
 
-    def target(self, folder: Path, suffix: str) -> Path:
-        """Return the file in `folder` that it becomes: only the last suffix of its name is replaced."""
-        return folder / f"{self.stem}{suffix}"
 
+class ExportSummary(NamedTuple):
+    """Result of `export_all`: how many files it wrote, how many were there, and why others failed."""
 
-@dataclass
-class ExportSummary:
-    """Result of `export_all`: what was written, was there already, is empty, or failed and why."""
-
-    written: list[Path] = field(default_factory=list)
-    already_there: int = 0
-    empty: list[Shape] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    written: int
+    already_there: int
+    failed: list[UserError]
 
 
 def folder_grids(
@@ -83,10 +62,7 @@ def folder_grids(
 ) -> list[Path]:
     """List the voxel files of a folder by name, then those named by an epoch in its order.
 
-    Raises
-    ------
-    UserError
-        If there is none; it ends with the `advice`.
+    UserError, which ends with the `advice`, if there is none.
     """
     grids = [
         path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")
@@ -104,10 +80,7 @@ def run_grids(run: RunFolder) -> list[Path]:
 def shapes_in(paths: Iterable[Path]) -> list[Shape]:
     """List every shape of some voxel files; a file that cannot be read counts as one.
 
-    Raises
-    ------
-    UserError
-        If two of them share a name, and so their results would.
+    UserError if two of them share a name, and so their results would.
     """
     shapes = []
     for path in paths:
@@ -127,20 +100,12 @@ def shapes_in(paths: Iterable[Path]) -> list[Shape]:
 
 
 def of_epochs(shapes: list[Shape], first: int, last: int) -> list[Shape]:
-    """Keep the shapes of the epochs `first` to `last`, both included.
-
-    Raises
-    ------
-    UserError
-        If none is left; the sentence says what epochs there are.
-    """
+    """Keep the shapes of the epochs `first` to `last`; UserError, naming what epochs there are, if none."""
     kept = [shape for shape in shapes if shape.epoch is not None and first <= shape.epoch <= last]
     if not kept:
         epochs = sorted(shape.epoch for shape in shapes if shape.epoch is not None)
-        there = (
-            f"those here go from {epochs[0]} to {epochs[-1]}" if epochs else "no file here is named by one"
-        )
-        raise UserError(f"no shape of an epoch from {first} to {last}; {there}.")
+        there = f"epochs here go from {epochs[0]} to {epochs[-1]}" if epochs else "no file is named by one"
+        raise UserError(f"no shape of an epoch from {first} to {last}; {there}.", about="epochs")
     return kept
 
 
@@ -163,30 +128,18 @@ def export_all(
 ) -> ExportSummary:
     """Export each shape that has no result in `folder` yet; one that fails does not stop the others.
 
-    Parameters
-    ----------
-    shapes : iterable of Shape
-        What to read.
-    folder : Path
-        Where the results lie.
-    suffix : str
-        Of the results, with its dot.
-    export : callable
-        Reads the shape and writes the file. A `UserError` is recorded, an `EmptyShapeError` apart from the
-        others; any other exception (a full disk) ends the whole export.
+    `export` reads a shape and writes its file. Its `UserError` is kept; any other exception (a full disk)
+    ends the whole export.
     """
-    summary = ExportSummary()
+    written, already_there, failed = 0, 0, []
     for shape in shapes:
-        target = shape.target(folder, suffix)
+        target = folder / f"{shape.stem}{suffix}"
         if target.exists():
-            summary.already_there += 1
+            already_there += 1
             continue
         try:
             export(shape, target)
-        except EmptyShapeError:
-            summary.empty.append(shape)
+            written += 1
         except UserError as error:
-            summary.failed.append(str(error))
-        else:
-            summary.written.append(target)
-    return summary
+            failed.append(error)
+    return ExportSummary(written, already_there, failed)

@@ -39,17 +39,10 @@ def write_gif(
         Pixels of this color keep it exactly; other colors change a little.
     """
     palette = _palette(frames, background)
-    images = [_with_palette(frame, palette, background) for frame in frames]
+    first, *others = [_with_palette(frame, palette, background) for frame in frames]
+    timing = {"duration": list(durations_ms), "loop": 0}
     with atomic_path(path) as temporary:
-        images[0].save(
-            temporary,
-            format="GIF",
-            save_all=True,
-            append_images=images[1:],
-            duration=list(durations_ms),
-            loop=0,
-            optimize=True,
-        )
+        first.save(temporary, format="GIF", save_all=True, append_images=others, optimize=True, **timing)
 
 
 def _palette(frames: Sequence[np.ndarray], background: tuple[int, int, int]) -> Image.Image:
@@ -79,6 +72,8 @@ def _with_palette(frame: np.ndarray, palette: Image.Image, background: tuple[int
 def draw_film(path: Path, grids: Iterable[np.ndarray], captions: Sequence[str], frame_ms: int) -> None:
     """Write a GIF with one frame for every shape; the camera stands still.
 
+    UserError if the grids differ in size, or there is only one.
+
     Parameters
     ----------
     path : Path
@@ -89,11 +84,6 @@ def draw_film(path: Path, grids: Iterable[np.ndarray], captions: Sequence[str], 
         One for each frame.
     frame_ms : int
         How long each frame is shown, in milliseconds; the last stays for two seconds.
-
-    Raises
-    ------
-    UserError
-        If the grids differ in size, or there is only one.
     """
     frames: list[np.ndarray] = []
     sizes = set()

@@ -65,16 +65,9 @@ def _write_with_trimesh(path: Path, vertices: np.ndarray, faces: np.ndarray) -> 
 
 
 def write_obj(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
-    """Write a triangle mesh as .obj; the file appears whole or not at all.
+    """Write (v, 3) float vertices and (f, 3) int faces, indices from 0, as .obj, which counts from 1.
 
-    Parameters
-    ----------
-    path : Path
-        Its folder is made if need be.
-    vertices : (v, 3) float array
-        Written with nine significant digits.
-    faces : (f, 3) int array
-        Indices of vertices, from 0 (the file counts from 1).
+    Numbers have nine significant digits. The file appears whole or not at all; its folder is made if need be.
     """
     numbers, places = np.unique(vertices, return_inverse=True)  # voxels have few different coordinates
     coordinates = np.array([b" %.9g" % number for number in numbers.tolist()], dtype=bytes)

@@ -112,29 +112,15 @@ def _draw_curve(axes: Axes, epochs: np.ndarray, name: str, losses: np.ndarray, c
 class ScatterPlots:
     """3-D scatter plots of surface voxels: x, y, z = axes 0, 2, 1, colored by height.
 
-    One figure serves them all: new axes for every plot would take a sixth of the time.
-
-    Parameters
-    ----------
-    colormap : str
-        A name that matplotlib knows.
-    threshold : float
-        Occupied means strictly above this score.
-    elevation_deg, azimuth_deg : float
-        Where the plots are seen from.
+    One figure serves them all: new axes for every plot would take a sixth of the time. `colormap` is a name
+    that matplotlib knows; occupied means strictly above `threshold`.
     """
 
-    def __init__(
-        self,
-        colormap: str = "viridis",
-        threshold: float = OCCUPIED_ABOVE,
-        elevation_deg: float = 30.0,
-        azimuth_deg: float = -60.0,
-    ) -> None:
+    def __init__(self, colormap: str = "viridis", threshold: float = OCCUPIED_ABOVE) -> None:
         self._colormap, self._threshold = colormap, threshold
         self._figure = Figure(SCATTER_INCHES, dpi=DPI)
         self._axes = self._figure.add_axes((0.02, 0.04, 0.95, 0.91), projection="3d")
-        self._axes.view_init(elevation_deg, azimuth_deg)
+        self._axes.view_init(elev=30, azim=-60)
         self._axes.set(xlabel="x", ylabel="y", zlabel="z")
         self._of_last_plot: list[Artist] = []
 
@@ -164,11 +150,7 @@ def draw_scatter(path: Path, scores: np.ndarray, title: str | None = None) -> No
 
 
 def contact_sheet(
-    path: Path,
-    grids: Sequence[np.ndarray],
-    columns: int = 5,
-    labels: Sequence[str] | None = None,
-    threshold: float = OCCUPIED_ABOVE,
+    path: Path, grids: Sequence[np.ndarray], columns: int = 5, labels: Sequence[str] | None = None
 ) -> None:
     """Write one PNG with a shaded picture of every shape, all at one scale.
 
@@ -184,10 +166,8 @@ def contact_sheet(
         Pictures in a row.
     labels : sequence of str, optional
         One below each picture.
-    threshold : float
-        Occupied means strictly above this score.
     """
-    shapes = [is_occupied(np.asarray(grid), threshold) for grid in grids]
+    shapes = [is_occupied(grid) for grid in grids]
     columns = min(columns, len(shapes))
     shrink = max(2, round(0.4 * columns))  # more than five in a row are drawn smaller
     while True:
@@ -203,8 +183,7 @@ def _sheet(shapes: Sequence[np.ndarray], columns: int, labels: Sequence[str] | N
     pictures = [shading.smooth_picture(shape, shrink) for shape in shapes]
     rows = math.ceil(len(pictures) / columns)
     gap, caption = 24, 26 if labels is not None else 0
-    cell_height = max(max(picture.shape[0] for picture in pictures), 80)
-    cell_width = max(max(picture.shape[1] for picture in pictures), 160)
+    cell_height, cell_width, _ = np.max([(80, 160, 3), *(picture.shape for picture in pictures)], axis=0)
     width = columns * (cell_width + gap) + gap
     height = rows * (cell_height + caption + gap) + gap
     sheet = np.ones((height, width, 3))
@@ -220,14 +199,9 @@ def _sheet(shapes: Sequence[np.ndarray], columns: int, labels: Sequence[str] | N
         if not picture.size:
             figure.text(middle, 1 - (bottom - cell_height / 2) / height, "empty", ha="center", color=FAINT)
         if labels is not None:
-            figure.text(
-                middle,
-                1 - (bottom + caption) / height,
-                _shorten(labels[number], (cell_width + gap) // CHARACTER_WIDTH),
-                ha="center",
-                color=INK,
-                parse_math=False,
-            )
+            label = _shorten(labels[number], (cell_width + gap) // CHARACTER_WIDTH)
+            look = {"ha": "center", "color": INK, "parse_math": False}
+            figure.text(middle, 1 - (bottom + caption) / height, label, **look)
     figure.figimage(sheet)
     return figure
 

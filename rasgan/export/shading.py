@@ -140,12 +140,8 @@ def _sides_across(
 def _pattern(sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """List the pixels of the parallelogram spanned by two whole vectors, so that its copies tile the plane.
 
-    Returns
-    -------
-    offsets : (k, 2) int array
-        From its first corner; k is the area.
-    weights : (4, k) array
-        Of its four corners, for linear interpolation in both directions.
+    Returns (k, 2) int offsets from its first corner, k its area, and (4, k) weights of its four corners, for
+    linear interpolation in both directions.
     """
     reach = int(np.abs(sides).sum())
     pixels = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1).T

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from rasgan.voxels import OCCUPIED_ABOVE, surface_points, three_axes
+from rasgan.voxels import surface_points, three_axes
 
 FARTHEST = 10.0
 """No score counts as farther from the threshold than this (scores are trained towards 0 and 1)."""
@@ -37,11 +37,6 @@ def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, 
     faces : (f, 3) int array
         Counter-clockwise seen from outside, so that the volume is ``occupied.sum() * edge**3``.
 
-    Raises
-    ------
-    ValueError
-        If `occupied` is not 3-D.
-
     Notes
     -----
     Each square begins with four corners of its own; corners are then merged across every edge that two
@@ -71,16 +66,14 @@ def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, 
     return vertices * edge, loops[:, [0, 2, 1, 0, 3, 2]].reshape(-1, 3)
 
 
-def cubes_mesh(
-    scores: np.ndarray, edge: float = 0.01, threshold: float = OCCUPIED_ABOVE
-) -> tuple[np.ndarray, np.ndarray]:
+def cubes_mesh(scores: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
     """Return the original's mesh: a separate closed cube for every surface voxel, axes in array order.
 
     Parameters
     ----------
     scores : (a, b, c) float or bool array
-    edge, threshold : float
-        As in `surface_mesh` and `surface_mask`.
+    edge : float
+        As in `surface_mesh`.
 
     Returns
     -------
@@ -89,7 +82,7 @@ def cubes_mesh(
     faces : (12 m, 3) int array
         Counter-clockwise seen from outside.
     """
-    points = surface_points(scores, threshold)
+    points = surface_points(scores)
     corners = np.indices((2, 2, 2)).reshape(3, 8).T
     loops = np.take_along_axis(_CORNER @ (4, 2, 1), _LOOP, axis=1)  # (6, 4): which of the eight corners
     vertices = points[:, None, :] + corners
@@ -222,16 +215,11 @@ def smooth_mesh(
         Counter-clockwise seen from outside. The surface is closed; every occupied voxel's center lies
         inside, every other one outside.
 
-    Raises
-    ------
-    ImportError
-        If scikit-image is missing.
-
     Notes
     -----
     Lewiner et al., Efficient implementation of marching cubes' cases with topological guarantees, 2003.
     """
-    from skimage.measure import marching_cubes
+    from skimage.measure import marching_cubes  # here: scikit-image is an extra
 
     if not occupied.any():
         return np.zeros((0, 3)), np.zeros((0, 3), int)

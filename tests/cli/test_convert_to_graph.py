@@ -1,3 +1,5 @@
+"""What is drawn, how and under which name; bad input is in tests/robustness."""
+
 import sys
 from pathlib import Path
 
@@ -6,6 +8,8 @@ import pytest
 from PIL import Image
 
 import convert_to_graph
+
+main = convert_to_graph.main
 
 
 @pytest.fixture(autouse=True)
@@ -18,15 +22,24 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
+def make_run(voxels):
+    """Make the run chair-1, in which the grid of each epoch has so many voxels."""
+    folder = Path("savepoint", "chair-1").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    for epoch, count in voxels.items():
+        grid = np.arange(8**3, dtype=np.float32).reshape(8, 8, 8)
+        np.save(folder / f"{epoch}.npy", (grid < count).astype(np.float32))
+    return folder
+
+
 @pytest.fixture
 def run(place):
-    folder = place / "savepoint" / "chair-1"
-    folder.mkdir(parents=True)
-    for epoch in (2, 10):
-        grid = np.zeros((8, 8, 8), np.float32)
-        grid[2:5, : epoch // 2, 3] = 1
-        np.save(folder / f"{epoch}.npy", grid)
-    return folder
+    return make_run({2: 8, 10: 64})
+
+
+@pytest.fixture
+def long_run(place):
+    return make_run({10 * i: i for i in range(1, 31)})
 
 
 @pytest.fixture
@@ -49,14 +62,14 @@ def drawn(monkeypatch):
 
 @pytest.fixture
 def overviews(monkeypatch):
-    """Record what sheets and films are made of instead of making them."""
+    """Record what sheets and films are made of: the path, voxels, labels, and columns or milliseconds."""
     calls = []
 
     def sheet(path, grids, columns, labels):
-        calls.append((path.as_posix(), [int(grid.sum()) for grid in grids], columns, labels))
+        calls.append((path.as_posix(), [int(grid.sum()) for grid in grids], list(labels), columns))
 
     def film(path, grids, captions, frame_ms):
-        calls.append((path.as_posix(), [int(grid.sum()) for grid in grids], frame_ms, captions))
+        sheet(path, grids, frame_ms, captions)
 
     monkeypatch.setattr(convert_to_graph, "contact_sheet", sheet)
     monkeypatch.setattr(convert_to_graph, "draw_film", film)
@@ -64,28 +77,21 @@ def overviews(monkeypatch):
 
 
 @pytest.fixture
-def long_run(place):
-    """A run of 300 epochs; epoch 10 i has i voxels."""
-    folder = place / "savepoint" / "long"
-    folder.mkdir(parents=True)
-    for i in range(1, 31):
-        grid = np.zeros((8, 8, 8), np.float32)
-        grid.ravel()[:i] = 1
-        np.save(folder / f"{10 * i}.npy", grid)
-    return folder
+def viewers(monkeypatch):
+    """Record the viewers that would be started; any program is found, and there is a display."""
+    started = []
+    monkeypatch.setattr(convert_to_graph.subprocess, "Popen", lambda command, **_: started.append(command))
+    monkeypatch.setattr(convert_to_graph.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setenv("DISPLAY", ":0")
+    return started
 
 
-def test_a_file_becomes_a_picture_in_3d_graphs(run, capsys):
-    assert convert_to_graph.main(["-f", str(run / "10.npy")]) == 0
-    with Image.open("3D_graphs/10.png") as image:
-        assert image.size == (640, 640)
-    assert str(Path("3D_graphs/10.png")) in capsys.readouterr().out
-
-
-def test_only_the_last_suffix_is_exchanged(run, drawn):
+def test_a_file_becomes_a_picture_in_3d_graphs_of_which_the_last_suffix_is_exchanged(run, capsys):
     (run / "10.npy").rename(run / "run.v1.npy")
-    assert convert_to_graph.main(["-f", str(run / "run.v1.npy")]) == 0
-    assert drawn[0][0] == "3D_graphs/run.v1.png"
+    assert main(["-f", str(run / "run.v1.npy")]) == 0
+    with Image.open("3D_graphs/run.v1.png") as image:
+        assert image.size == (640, 640)
+    assert capsys.readouterr().out == f"wrote {Path('3D_graphs/run.v1.png')}\n"
 
 
 PAGES_COLORMAPS = ["copper", "viridis", "plasma", "winter", "cool", "ocean", "inferno", "coolwarm"]
@@ -96,76 +102,66 @@ PAGES_COLORMAPS = ["copper", "viridis", "plasma", "winter", "cool", "ocean", "in
     [([], "viridis"), *[(["-c", str(number)], name) for number, name in enumerate(PAGES_COLORMAPS)]],
 )
 def test_colormaps_are_the_pages(run, drawn, options, colormap):
-    assert convert_to_graph.main(["-f", str(run / "10.npy"), *options]) == 0
+    assert main(["-f", str(run / "10.npy"), *options]) == 0
     assert drawn == [("3D_graphs/10.png", (8, 8, 8), None, colormap, 0.3)]
 
 
 def test_a_run_is_drawn_by_epoch_and_only_what_is_missing(run, drawn, capsys):
-    assert convert_to_graph.main(["-n", "chair-1", "--title", "--threshold", "0.5"]) == 0
+    (run / "5.npy").write_bytes(b"junk")
+    assert main(["-n", "chair-1", "--title", "--threshold", "0.5"]) == 1
     folder = "savepoint/chair-1/3D_graphs"
     expected = [(f"{folder}/{epoch}.png", (8, 8, 8), f"epoch {epoch}", "viridis", 0.5) for epoch in (2, 10)]
     assert drawn == expected
-    assert "2 drawn, 0 already there, 0 failed" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "2 drawn, 0 already there, 1 failed" in said.out
+    assert "5.npy" in said.err
 
+    (run / "5.npy").unlink()
     (run / "3D_graphs" / "2.png").unlink()
     (run / "3D_graphs" / "10.png").write_bytes(b"mine")
-    assert convert_to_graph.main(["-n", "chair-1"]) == 0
+    assert main(["-n", "chair-1"]) == 0
     assert [call[0] for call in drawn[2:]] == [f"{folder}/2.png"]
     assert (run / "3D_graphs" / "10.png").read_bytes() == b"mine"
 
-    assert convert_to_graph.main(["-n", "chair-1"]) == 0
+    assert main(["-n", "chair-1"]) == 0
     assert "rename or remove" in capsys.readouterr().out
 
 
-def test_one_bad_file_does_not_stop_the_others(run, drawn, capsys):
-    (run / "5.npy").write_bytes(b"junk")
-    assert convert_to_graph.main(["-n", "chair-1"]) == 1
-    assert len(drawn) == 2
-    captured = capsys.readouterr()
-    assert "5.npy" in captured.err
-    assert "2 drawn, 0 already there, 1 failed" in captured.out
-    assert not (run / "3D_graphs" / "5.png").exists()
-
-
-def test_every_shape_of_a_batch_is_drawn(run, drawn, viewers, monkeypatch):
-    monkeypatch.setenv("DISPLAY", ":0")
-    np.save(run / "10.npy", np.zeros((2, 2, 8, 8, 8), np.float32))
-    assert convert_to_graph.main(["-f", str(run / "10.npy"), "--title"]) == 0
-    assert [call[0] for call in drawn] == [f"3D_graphs/10-0{i}.png" for i in range(4)]
-    assert [call[2] for call in drawn] == [f"epoch 10, {i}" for i in range(4)]
-    assert viewers == []  # no four windows
-
-
-def test_a_batch_of_one_is_one_shape(run, drawn):
-    np.save(run / "10.npy", np.zeros((1, 1, 8, 8, 8), np.float32))
-    assert convert_to_graph.main(["-f", str(run / "10.npy")]) == 0
-    assert [call[0] for call in drawn] == ["3D_graphs/10.png"]
+@pytest.mark.parametrize(
+    ("batch", "names", "titles"),
+    [
+        ((2, 2), [f"10-0{i}.png" for i in range(4)], [f"epoch 10, {i}" for i in range(4)]),
+        ((1, 1), ["10.png"], ["epoch 10"]),
+    ],
+)
+def test_every_shape_of_a_batch_is_drawn(run, drawn, viewers, batch, names, titles):
+    np.save(run / "10.npy", np.zeros((*batch, 8, 8, 8), np.float32))
+    assert main(["-f", str(run / "10.npy"), "--title"]) == 0
+    assert [call[0] for call in drawn] == [f"3D_graphs/{name}" for name in names]
+    assert [call[2] for call in drawn] == titles
+    assert len(viewers) == (len(names) == 1)  # no four windows
 
 
 def test_a_folder_of_voxel_files_is_drawn_and_what_is_there_kept(run, drawn, capsys):
     (run / "7.raw").write_bytes(bytes(8**3))
     (run / "notes.txt").write_text("not voxels", encoding="utf-8")
-    (run / "5.npy").write_bytes(b"junk")
-    assert convert_to_graph.main(["-f", str(run)]) == 1
+    for drawn_now, there in [(3, 0), (0, 3)]:
+        assert main(["-f", str(run)]) == 0
+        assert f"{drawn_now} drawn, {there} already there, 0 failed" in capsys.readouterr().out
     assert [call[0] for call in drawn] == [f"3D_graphs/chair-1/{epoch}.png" for epoch in (2, 7, 10)]
-    assert "5.npy" in capsys.readouterr().err
-    (run / "5.npy").unlink()
-    assert convert_to_graph.main(["-f", str(run)]) == 0
-    assert "0 drawn, 3 already there, 0 failed" in capsys.readouterr().out
 
 
 def test_two_files_that_would_become_one_picture_are_refused(run, drawn, capsys):
     (run / "10.raw").write_bytes(bytes(8**3))
-    assert convert_to_graph.main(["-f", str(run)]) == 1
+    assert main(["-f", str(run)]) == 1
     assert "'10'" in capsys.readouterr().err
     assert drawn == []
 
 
-def test_epochs_restrict_the_plots(long_run, drawn):
-    assert convert_to_graph.main(["-n", "long", "--epochs", "95-120"]) == 0
-    assert [Path(call[0]).stem for call in drawn] == ["100", "110", "120"]
-    assert convert_to_graph.main(["-n", "long", "--epochs", "30"]) == 0
-    assert Path(drawn[3][0]).stem == "30"
+@pytest.mark.parametrize(("epochs", "drawn_epochs"), [("95-120", [100, 110, 120]), ("30", [30])])
+def test_epochs_restrict_the_plots(long_run, drawn, epochs, drawn_epochs):
+    assert main(["-n", "chair-1", "--epochs", epochs]) == 0
+    assert [int(Path(call[0]).stem) for call in drawn] == drawn_epochs
 
 
 # --- the sheet
@@ -173,40 +169,36 @@ def test_epochs_restrict_the_plots(long_run, drawn):
 
 def test_the_sheet_shows_ten_random_epochs_in_order(long_run, overviews):
     for options in (["--seed", "0"], [], ["--seed", "1"]):
-        assert convert_to_graph.main(["-n", "long", "--sheet", *options]) == 0
-    (path, voxels, columns, labels), again, other = overviews
-    assert path == "savepoint/long/sheet.png"
+        assert main(["-n", "chair-1", "--sheet", *options]) == 0
+    first, again, other = overviews
+    path, voxels, labels, columns = first
+    assert (path, columns) == ("savepoint/chair-1/sheet.png", 5)
     assert len(set(voxels)) == 10
     assert voxels == sorted(voxels)
-    assert columns == 5
     assert labels == [f"epoch {10 * i}" for i in voxels]
-    assert again[1] == voxels
-    assert other[1] != voxels
+    assert first == again != other
 
 
 def test_the_sheets_size_epochs_and_threshold(long_run, overviews):
     options = ["--sheet", "3X2", "--epochs", "110-200", "--threshold", "1.5"]
-    assert convert_to_graph.main(["-n", "long", *options]) == 0
-    ((path, voxels, columns, labels),) = overviews
-    assert path == "savepoint/long/sheet-110-200.png"
-    assert columns == 2
+    assert main(["-n", "chair-1", *options]) == 0
+    ((path, voxels, labels, columns),) = overviews
+    assert (path, columns) == ("savepoint/chair-1/sheet-110-200.png", 2)
     assert len(labels) == 6
     assert all(110 <= int(label.split()[1]) <= 200 for label in labels)
     assert voxels == [0] * 6  # no score is above 1.5
 
 
-def test_the_sheet_of_a_small_batch_shows_all_of_it(place, overviews, viewers, monkeypatch):
-    monkeypatch.setenv("DISPLAY", ":0")
+def test_the_sheet_of_a_small_batch_shows_all_of_it(overviews, viewers):
     np.save("seed5.npy", np.tril(np.ones((8, 8)))[:3, None, None] * np.ones((8, 8, 1)))
-    assert convert_to_graph.main(["-f", "seed5.npy", "--sheet"]) == 0
-    assert overviews == [
-        ("3D_graphs/seed5-sheet.png", [64, 128, 192], 5, ["seed5, 0", "seed5, 1", "seed5, 2"])
-    ]
-    assert viewers == [["/bin/xdg-open", str(Path("3D_graphs/seed5-sheet.png").resolve())]]
+    assert main(["-f", "seed5.npy", "--sheet"]) == 0
+    path = "3D_graphs/seed5-sheet.png"
+    assert overviews == [(path, [64, 128, 192], ["seed5, 0", "seed5, 1", "seed5, 2"], 5)]
+    assert viewers == [["/bin/xdg-open", str(Path(path).resolve())]]
 
 
 def test_a_real_sheet(run):
-    assert convert_to_graph.main(["-n", "chair-1", "--sheet"]) == 0
+    assert main(["-n", "chair-1", "--sheet"]) == 0
     with Image.open(run / "sheet.png") as sheet:
         is_clay = np.ptp(np.asarray(sheet.convert("RGB")).astype(int), axis=2) > 40
     small, large = np.array_split(is_clay, 2, axis=1)
@@ -216,127 +208,85 @@ def test_a_real_sheet(run):
 # --- the film
 
 
-def test_the_film_shows_all_epochs_in_order(long_run, overviews):
-    assert convert_to_graph.main(["-n", "long", "--gif"]) == 0
-    ((path, voxels, frame_ms, captions),) = overviews
-    assert path == "savepoint/long/training.gif"
-    assert voxels == list(range(1, 31))
-    assert captions == [f"epoch {10 * i}" for i in voxels]
-    assert frame_ms == 330  # ten seconds in all
+@pytest.mark.parametrize(
+    ("options", "name", "shown", "frame_ms"),
+    [
+        ([], "training.gif", range(1, 31), 330),  # ten seconds in all
+        (["--epochs", "100-130"], "training-100-130.gif", range(10, 14), 500),  # few are slow
+    ],
+)
+def test_the_film_shows_all_epochs_in_order(long_run, overviews, options, name, shown, frame_ms):
+    assert main(["-n", "chair-1", "--gif", *options]) == 0
+    labels = [f"epoch {10 * i}" for i in shown]
+    assert overviews == [(f"savepoint/chair-1/{name}", list(shown), labels, frame_ms)]
 
 
-def test_a_film_of_few_shapes_is_slow(long_run, overviews):
-    assert convert_to_graph.main(["-n", "long", "--gif", "--epochs", "100-130"]) == 0
-    ((path, voxels, frame_ms, _),) = overviews
-    assert path == "savepoint/long/training-100-130.gif"
-    assert voxels == [10, 11, 12, 13]
-    assert frame_ms == 500
-
-
-def test_a_long_film_is_thinned_out_evenly_to_120_frames(run, overviews):
-    for epoch in range(239):
-        np.save(run / f"{epoch}.npy", np.arange(8**3).reshape(8, 8, 8) < epoch)
-    assert convert_to_graph.main(["-n", "chair-1", "--gif"]) == 0
-    ((_, voxels, frame_ms, _),) = overviews
+def test_a_long_film_is_thinned_out_evenly_to_120_frames(overviews):
+    make_run({epoch: epoch for epoch in range(239)})
+    assert main(["-n", "chair-1", "--gif"]) == 0
+    ((_, voxels, _, frame_ms),) = overviews
     assert voxels == list(range(0, 239, 2))
     assert frame_ms == 80
 
 
 def test_a_shape_that_cannot_be_read_is_left_out_of_the_film(long_run, overviews, capsys):
     (long_run / "50.npy").write_bytes(b"junk")
-    assert convert_to_graph.main(["-n", "long", "--gif"]) == 1
+    assert main(["-n", "chair-1", "--gif"]) == 1
     assert len(overviews[0][1]) == 29
-    captured = capsys.readouterr()
-    assert "50.npy" in captured.err
-    assert "29 of 30 shapes" in captured.out
+    said = capsys.readouterr()
+    assert "50.npy" in said.err
+    assert "29 of 30 shapes" in said.out
 
 
 def test_a_real_film_of_a_folder(run):
-    assert convert_to_graph.main(["-f", str(run), "--gif"]) == 0
+    assert main(["-f", str(run), "--gif"]) == 0
     with Image.open("3D_graphs/chair-1.gif") as film:
         assert film.n_frames == 2
 
 
-def test_one_shape_makes_no_film(run, capsys):
-    assert convert_to_graph.main(["-f", str(run / "10.npy"), "--gif"]) == 1
-    assert "two shapes or more" in capsys.readouterr().err
-    assert not Path("3D_graphs/10.gif").exists()
-
-
-# --- problems
+# --- problems and windows
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["-n", "chair-2"], "runs here: chair-1, new"),
-        (["-f", "nowhere.npy"], "nowhere.npy"),
-        (["-f", "savepoint/new"], "holds no .raw, .npy, .binvox file"),
-        (
-            ["-n", "chair-1", "--epochs", "3-9"],
-            "--epochs: no shape of an epoch from 3 to 9; those here go from 2 to 10",
-        ),
-        (["-f", "seed5.npy", "--epochs", "3-9"], "no file here is named by one"),
+        (["-f", "7.npy", "--gif"], "two shapes or more"),
+        (["-f", "7.npy", "--epochs", "3-6"], "epochs here go from 7 to 7. Change --epochs or leave it out."),
+        (["-f", "seed5.npy", "--epochs", "3-9"], "no file is named by one"),
         (["-f", "junk.npy", "--sheet"], "junk.npy"),
-        (["-n", "new"], "holds no .npy file; train longer"),
     ],
 )
-def test_problems_are_one_sentence_and_exit_code_1(run, options, says, capsys):
-    (run.parent / "new").mkdir()
-    np.save("seed5.npy", np.zeros((2, 8, 8, 8)))
+def test_problems_are_one_sentence_and_exit_code_1(options, says, capsys):
+    for name, content in {"7.npy": np.ones((8, 8, 8)), "seed5.npy": np.zeros((2, 8, 8, 8))}.items():
+        np.save(name, content)
     Path("junk.npy").write_bytes(b"junk")
-    assert convert_to_graph.main(options) == 1
-    captured = capsys.readouterr()
-    assert says in captured.err
-    assert captured.err.count("\n") == 1
+    assert main(options) == 1
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
     assert not Path("3D_graphs").exists()
 
 
-def test_without_any_run_the_sentence_says_so(capsys):
-    assert convert_to_graph.main(["-n", "chair-1"]) == 1
-    assert "no runs" in capsys.readouterr().err
+WRONG = ["-f b", "-c x", "--sheet 2", "--sheet 2x21", "--sheet x", "--epochs a", "--epochs 3-", "--epochs -3"]
+WRONG += ["--sheet --gif", "--sheet -c 1", "--gif --title"]
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        [],
-        ["-n", "a", "-f", "b"],
-        *(["-n", "a", "-c", colormap] for colormap in ("8", "x")),
-        *(["-n", "a", "--sheet", size] for size in ("2", "0x5", "2x21", "x")),
-        *(["-n", "a", "--epochs", epochs] for epochs in ("9-3", "a", "3-", "-3")),
-        ["-n", "a", "--sheet", "--gif"],
-        ["-n", "a", "--sheet", "-c", "1"],
-        ["-n", "a", "--gif", "--title"],
-    ],
-)
+@pytest.mark.parametrize("options", WRONG)
 def test_wrong_usage_is_exit_code_2(options):
     with pytest.raises(SystemExit) as ended:
-        convert_to_graph.main(options)
+        main(["-n", "a", *options.split()])
     assert ended.value.code == 2
 
 
-@pytest.fixture
-def viewers(monkeypatch):
-    """Record the viewers that would be started; any program is found."""
-    started = []
-    monkeypatch.setattr(convert_to_graph.subprocess, "Popen", lambda command, **_: started.append(command))
-    monkeypatch.setattr(convert_to_graph.shutil, "which", lambda name: f"/bin/{name}")
-    return started
-
-
-def test_a_window_opens_with_a_display_only(run, drawn, viewers, monkeypatch):
-    assert convert_to_graph.main(["-f", str(run / "10.npy")]) == 0
+def test_a_window_needs_a_single_file_a_display_and_a_viewer(run, drawn, viewers, monkeypatch):
+    command = ["-f", str(run / "10.npy")]
+    assert main(["-n", "chair-1"]) == 0
+    monkeypatch.delenv("DISPLAY")
+    assert main(command) == 0
     assert viewers == []
-    monkeypatch.setenv("DISPLAY", ":0")
-    assert convert_to_graph.main(["-f", str(run / "10.npy")]) == 0
-    assert viewers == [["/bin/xdg-open", str(Path("3D_graphs/10.png").resolve())]]
-    assert convert_to_graph.main(["-n", "chair-1"]) == 0
-    assert len(viewers) == 1
-
-
-def test_a_missing_viewer_is_no_problem(run, drawn, viewers, monkeypatch):
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    assert main(command) == 0
+    assert viewers == [["/bin/xdg-open", str(Path("3D_graphs/10.png").resolve())]]
     monkeypatch.setattr(convert_to_graph.shutil, "which", lambda name: None)
-    assert convert_to_graph.main(["-f", str(run / "10.npy")]) == 0
-    assert viewers == []
+    assert main(command) == 0
+    assert len(viewers) == 1

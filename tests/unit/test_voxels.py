@@ -25,14 +25,10 @@ def slow_surface_mask(scores, threshold):
 def test_surface_mask_equals_a_triple_loop(shape, threshold, rng):
     scores = rng.standard_normal(shape)
     before = scores.copy()
-    assert np.array_equal(surface_mask(scores, threshold), slow_surface_mask(scores, threshold))
+    expected = slow_surface_mask(scores, threshold)
+    assert np.array_equal(surface_mask(scores, threshold), expected)
+    assert surface_points(scores, threshold).tolist() == np.argwhere(expected).tolist()
     assert np.array_equal(scores, before)
-
-
-def test_surface_points_lists_the_mask():
-    grid = np.zeros((4, 4, 4))
-    grid[1, 2, 3] = grid[0, 0, 0] = 1
-    assert surface_points(grid).tolist() == [[0, 0, 0], [1, 2, 3]]
 
 
 @pytest.mark.parametrize("function", [surface_mask, surface_points, largest_piece])
@@ -59,15 +55,10 @@ def test_the_largest_piece_is_connected_by_faces():
     assert np.array_equal(occupied, before)
 
 
-def test_of_equal_pieces_the_first_is_the_largest():
-    occupied = np.zeros((3, 3, 3), bool)
-    occupied[0, 0, 0] = occupied[2, 2, 2] = True
-    assert np.argwhere(largest_piece(occupied)).tolist() == [[0, 0, 0]]
-
-
-@pytest.mark.parametrize("whole", [np.zeros((3, 3, 3), bool), np.ones((3, 3, 3), bool)])
-def test_one_piece_or_none_is_kept_whole(whole):
-    assert np.array_equal(largest_piece(whole), whole)
+def test_one_piece_or_none_is_kept_whole_and_of_equal_ones_the_first():
+    for whole in (np.zeros((3, 3, 3), bool), np.ones((3, 3, 3), bool)):
+        assert np.array_equal(largest_piece(whole), whole)
+    assert np.argwhere(largest_piece(np.eye(3)[None] > 0)).tolist() == [[0, 0, 0]]
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4])

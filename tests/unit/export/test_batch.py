@@ -1,15 +1,10 @@
-"""Lists of shapes: epochs, choice, spread, batches."""
+"""Lists of shapes: batches, order, choice, spread; tests/cli/test_convert_to_graph.py has epochs."""
 
 import numpy as np
 import pytest
 
 from rasgan.errors import UserError
-from rasgan.export.batch import Shape, choose, folder_grids, of_epochs, shapes_in, spread
-
-
-@pytest.fixture
-def run(tmp_path):
-    return [Shape(tmp_path / f"{epoch}.npy") for epoch in range(0, 1000, 10)]
+from rasgan.export.batch import Shape, choose, folder_grids, shapes_in, spread
 
 
 def test_shapes_of_a_batch_are_told_apart(tmp_path):
@@ -37,30 +32,12 @@ def test_a_folder_is_listed_by_epoch_then_by_name(tmp_path):
     assert [path.name for path in folder_grids(tmp_path)] == ["a.binvox", "b.raw", "9.NPY", "10.npy"]
 
 
-def test_epochs_include_both_ends(run):
-    assert [shape.epoch for shape in of_epochs(run, 500, 520)] == [500, 510, 520]
-    with pytest.raises(UserError, match="from 0 to 990"):
-        of_epochs(run, 991, 2000)
-
-
-def test_a_choice_is_random_repeatable_and_in_order(run):
-    chosen = choose(run, 10, seed=3)
-    epochs = [shape.epoch for shape in chosen]
-    assert len(set(epochs)) == 10
-    assert epochs == sorted(epochs)
-    assert chosen == choose(run, 10, seed=3)
-    assert chosen != choose(run, 10, seed=4)
+def test_every_shape_may_be_chosen_and_a_choice_or_spread_of_too_many_is_all(tmp_path):
+    run = [Shape(tmp_path / f"{epoch}.npy") for epoch in range(100)]
     assert choose(run[:4], 10, seed=3) == run[:4]
     counts = np.zeros(100)
     for seed in range(300):
-        counts[[shape.epoch // 10 for shape in choose(run, 10, seed)]] += 1
+        counts[[shape.epoch for shape in choose(run, 10, seed)]] += 1
     assert counts.min() > 5  # 30 on average: no epoch is left out
-
-
-def test_a_spread_is_even_and_keeps_both_ends(run):
-    epochs = [shape.epoch for shape in spread(run, 12)]
-    assert len(epochs) == 12
-    assert (epochs[0], epochs[-1]) == (0, 990)
-    assert set(np.diff(epochs)) == {90}
     assert spread(run, 100) == run
     assert len({shape.epoch for shape in spread(run, 99)}) == 99

@@ -1,8 +1,5 @@
 """Loss curves, scatter plots and contact sheets: what they show, and how large their files are."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from mpl_toolkits.mplot3d.proj3d import proj_transform
@@ -51,12 +48,6 @@ def test_fewer_points_than_the_window_come_back_as_they_are():
     values = np.arange(50.0) % 7
     np.testing.assert_array_equal(smooth(values), values)
     assert not np.array_equal(smooth(np.arange(51.0) % 7), np.arange(51.0) % 7)
-
-
-def test_scipy_signal_is_imported_for_smoothing_only():
-    """Its import takes longer than all others of the module together."""
-    check = "import sys, rasgan.export.plots; sys.exit('scipy.signal' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 
 
 # --- the loss curves
@@ -136,11 +127,6 @@ def test_scatter_of_nothing_says_so(tmp_path, shown):
     assert [text.get_text() for text in shown[0].axes[0].texts] == ["no voxel is occupied"]
     assert shown[0].texts == []
     assert pixels(tmp_path / "1.png").shape == (640, 640, 3)
-
-
-def test_a_title_is_no_formula(tmp_path, shown):
-    draw_scatter(tmp_path / "1.png", np.ones((4, 4, 4), bool), title="$5 a {chair")
-    assert [text.get_text() for text in shown[0].texts] == ["$5 a {chair"]
 
 
 def test_one_figure_draws_what_new_figures_would(tmp_path, chair):

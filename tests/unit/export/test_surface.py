@@ -43,8 +43,3 @@ def test_cubes_are_separate_closed_and_in_array_order():
     assert len(mesh.split()) == 2
     assert mesh.is_watertight
     assert mesh.volume == pytest.approx(2 * 0.5**3)
-
-
-def test_cubes_leave_out_the_inside():
-    _, faces = cubes_mesh(np.ones((5, 5, 5)))
-    assert len(faces) == 12 * (5**3 - 3**3)
