@@ -22,7 +22,7 @@ import train_rasgan
 from rasgan import sampling
 from rasgan.export.plots import smooth
 from rasgan.files import atomic_path
-from rasgan.metrics import diversity
+from rasgan.metrics import ShapeSet
 from rasgan.runs import RunFolder
 from rasgan.training import checkpoints
 from rasgan.training.dataset import load_shapes
@@ -75,7 +75,9 @@ def measure(value: int, args: argparse.Namespace) -> tuple[np.ndarray, dict[str,
         saved = checkpoints.load_checkpoint(folder, position)
         history = dict(zip(COLUMNS, saved.history.numpy().T, strict=True))
         recent = history["epoch"] >= epoch - INTERVAL
-        rows.append((epoch, shapes.sum() / SAMPLES, diversity(shapes), history["trained_d"][recent].mean()))
+        rows.append(
+            (epoch, shapes.sum() / SAMPLES, ShapeSet(shapes).diversity, history["trained_d"][recent].mean())
+        )
     return np.array(rows), history
 
 
@@ -108,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
     shapes = load_shapes(args.data, args.resolution)
     reals = shapes.batch(np.random.default_rng(1).permutation(len(shapes))[:SAMPLES])[:, 0].numpy() > 0
-    data = reals.sum() / SAMPLES, diversity(reals)
+    data = reals.sum() / SAMPLES, ShapeSet(reals).diversity
     results = {value: measure(value, args) for value in VALUES}
     print(
         f"\n{len(shapes)} shapes at {args.resolution}³, width {args.width}, seed {args.seed}; "

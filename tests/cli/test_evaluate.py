@@ -108,7 +108,10 @@ def test_a_run_is_scored_from_its_checkpoint(folders, rng, capsys):
         (["nowhere", "--reference", "test"], "nowhere: no such file or folder"),
         (["void", "--reference", "test"], "void: holds no .raw"),
         (["one", "--reference", "test"], "one: holds a single shape"),
-        (["made", "--reference", "other"], "12³ and the shapes to be scored are 16³"),
+        (
+            ["made", "--reference", "other"],
+            "this grid is 12³, which does not fit the resolution 16. To be scored",
+        ),
         (["damaged", "--reference", "test"], "convert the mesh again"),
         (["-n", "nobody", "--reference", "test"], "nobody: no checkpoints of this run"),
     ],

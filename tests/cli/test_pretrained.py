@@ -92,7 +92,7 @@ def test_the_chairs_in_the_box_are_chairs_small_and_various():
     assert path.stat().st_size < 10e6
     shapes = is_occupied(sampling.generate(sampling.load_pretrained(), seed=0, count=16))
     assert shapes.shape == (16, 64, 64, 64)
-    assert metrics.diversity(shapes) > 0.6
+    assert metrics.ShapeSet(shapes).diversity > 0.6
     assert min(largest_piece(shape).sum() / shape.sum() for shape in shapes) > 0.5
 
 

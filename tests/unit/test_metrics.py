@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.ndimage import distance_transform_edt
+from scipy.spatial.distance import cdist
 
 from rasgan.metrics import (
     ShapeSet,
     chamfer_distances,
     coverage,
     distance_transforms,
-    diversity,
     iou_distances,
     minimum_matching_distance,
     nearest_neighbor_accuracy,
@@ -26,7 +25,7 @@ from rasgan.metrics import (
     shape_statistics,
     static_noise,
 )
-from rasgan.voxels import surface_mask, surface_points
+from rasgan.voxels import surface_points
 
 
 def boxes(rng, count, low=0, high=None, edge=12):
@@ -40,13 +39,23 @@ def boxes(rng, count, low=0, high=None, edge=12):
     return shapes
 
 
-def chamfer_by_loops(a, b):
-    """Compare two shapes point by point, lengths in shares of the grid's edge."""
-    a, b = surface_points(a), surface_points(b)
-    if not len(a) or not len(b):
-        return 6.0 if len(a) or len(b) else 0.0
-    squares = ((a[:, None] - b[None]) ** 2).sum(axis=2)
-    return squares.min(axis=1).mean() + squares.min(axis=0).mean()
+def iou_by_voxels(a, b):
+    return 1 - (a & b).sum() / (a | b).sum() if a.any() or b.any() else 0.0
+
+
+def chamfer_by_points(a, b):
+    if not a.any() or not b.any():
+        return 6.0 if a.any() or b.any() else 0.0
+    squares = cdist(surface_points(a), surface_points(b), "sqeuclidean")
+    return (squares.min(axis=1).mean() + squares.min(axis=0).mean()) / len(a) ** 2
+
+
+def check_distances(a, b):
+    expected = [[iou_by_voxels(x, y) for y in b] for x in a]
+    np.testing.assert_allclose(iou_distances(a, b), expected, rtol=0, atol=1e-15)
+    expected = [[chamfer_by_points(x, y) for y in b] for x in a]
+    found = chamfer_distances(distance_transforms(a), distance_transforms(b))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def sets(most=4, edge=5):
@@ -55,49 +64,35 @@ def sets(most=4, edge=5):
     )
 
 
-def test_distances_equal_a_loop_over_pairs(rng):
-    a, b = boxes(rng, 5, edge=20), boxes(rng, 4, edge=20)  # of more voxels than a block
-    expected = [[1 - (x & y).sum() / (x | y).sum() for y in b] for x in a]
-    np.testing.assert_allclose(iou_distances(a, b), expected, rtol=0, atol=1e-15)
+@given(a=sets(), b=sets())
+def test_distances_equal_a_loop_over_pairs(a, b):
+    check_distances(a, b)
 
 
-def test_equal_shapes_are_at_0_and_disjoint_ones_at_1():
-    shapes = np.zeros((3, 2, 2, 2), dtype=bool)
-    shapes[0, 0] = shapes[1, 1] = True  # the third is empty
-    np.testing.assert_array_equal(iou_distances(shapes, shapes), 1 - np.eye(3))
+def test_distances_of_more_voxels_than_a_block_are_no_others(rng):
+    check_distances(boxes(rng, 5, edge=20), boxes(rng, 4, edge=20))
 
 
 def test_diversity_leaves_out_each_shape_itself():
     shapes = np.zeros((3, 2, 2, 2), dtype=bool)
     shapes[0, 0] = shapes[1, 0] = shapes[2, 1] = True
-    assert diversity(shapes) == pytest.approx(2 / 3)
-    assert diversity(shapes[:2]) == 0
+    assert ShapeSet(shapes).diversity == pytest.approx(2 / 3)
+    assert ShapeSet(shapes[:2]).diversity == 0
 
 
 @given(shapes=sets(edge=6))
-def test_transforms_are_those_of_the_surface(shapes):
+def test_transforms_are_squared_distances_to_the_surface_points(shapes):
+    places = np.argwhere(np.ones((6, 6, 6)))
     for shape, transforms in zip(shapes, distance_transforms(shapes), strict=True):
-        if shape.any():
-            expected = np.rint(distance_transform_edt(~surface_mask(shape)) ** 2)
-        else:
-            expected = np.full(shape.shape, 3 * 6**2)
-        np.testing.assert_array_equal(transforms, expected)
+        squares = cdist(places, surface_points(shape), "sqeuclidean")
+        expected = squares.min(axis=1, initial=3 * 6**2)  # which an empty grid has everywhere
+        np.testing.assert_array_equal(transforms.ravel(), expected)
 
 
 def test_transforms_reach_from_corner_to_corner_of_fine_grids():
     shape = np.zeros((1, 130, 130, 130), dtype=bool)  # beyond 16 bits
     shape[0, 0, 0, 0] = True
     assert distance_transforms(shape)[0, -1, -1, -1] == 3 * 129**2
-
-
-@given(a=sets(), b=sets())
-def test_chamfer_equals_a_loop_over_points(a, b):
-    expected = [[chamfer_by_loops(x, y) / (25 if x.any() and y.any() else 1) for y in b] for x in a]
-    np.testing.assert_allclose(
-        chamfer_distances(distance_transforms(a), distance_transforms(b)),
-        expected,
-        rtol=1e-12,
-    )
 
 
 def test_chamfer_within_a_set_equals_that_to_its_copy(rng):
@@ -155,7 +150,7 @@ def test_one_repeated_shape_covers_one_reference_and_is_no_set(rng):
     near = neighbor_scores(iou_distances(shapes, reference))
     assert (near["distinct_nearest"], near["distinct_nearest_share"]) == (1, 1 / 20)
     assert near["copies"] == near["near_copies"] == 1
-    assert diversity(shapes) == 0
+    assert ShapeSet(shapes).diversity == 0
 
 
 def test_noise_shows_in_the_halves_of_the_accuracy_and_not_in_its_mean(rng):
@@ -239,7 +234,7 @@ def test_quick_scores_equal_the_full_ones(rng):
     expected = {**neighbor_scores(iou_distances(shapes, training)), **shape_statistics(shapes)}
     found = quick_scores(np.where(shapes, 0.31, 0.3), training)  # scores, as a generator gives them
     assert found == {
-        "diversity": diversity(shapes),
+        "diversity": ShapeSet(shapes).diversity,
         **{name: expected[name] for name in found if name != "diversity"},
     }
 
@@ -262,7 +257,7 @@ def test_every_set_is_scored_and_no_shape_is_its_own_neighbor(rng):
     for name, shapes in (("generated", generated), ("noise", static)):
         assert rows[name] == {
             **reference_scores(ShapeSet(shapes), ShapeSet(reference)),
-            "diversity": diversity(shapes),
+            "diversity": ShapeSet(shapes).diversity,
             **neighbor_scores(iou_distances(shapes, training)),
             **shape_statistics(shapes),
         }
