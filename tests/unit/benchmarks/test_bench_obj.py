@@ -17,12 +17,6 @@ def test_cubes_have_the_geometry_of_the_loop(density, tmp_path, rng):
     assert len(bench_obj.squares_of(tmp_path / "loop.obj")) == 12 * row[0]
 
 
-def test_the_loop_finds_the_surface_in_array_order(rng):
-    scores = rng.random((9, 9, 9))
-    scores[:6, :6, :6] = 1
-    assert list(bench_obj.loop_over_voxels(scores)) == [tuple(p) for p in surface_points(scores)]
-
-
 def test_a_mirrored_a_moved_and_an_inverted_cube_are_told_apart(tmp_path):
     scores = np.zeros((3, 3, 3))
     scores[0, 1, 2] = 1
