@@ -38,8 +38,8 @@ def pack(path, shapes):
 
 
 @pytest.fixture
-def blobs(rng):
-    return rng.random((168, 32, 32, 32)) > 0.9
+def boxes():
+    return bench_training.random_shapes(168, 32)
 
 
 def test_a_multiply_add_counts_as_two_operations():
@@ -50,23 +50,23 @@ def test_a_multiply_add_counts_as_two_operations():
     assert counter.total == 2 * (2 * 5 * 4**3 * 3 * 4**3 + 2 * 7 * 3)
 
 
-def test_pools_are_read_and_split_the_same_way_every_time(blobs, tmp_path):
-    pool = pack(tmp_path / "blobs.npz", blobs)
-    np.testing.assert_array_equal(studies.load_pool(pool, 32), blobs)
-    for number, shape in enumerate(blobs[:3]):
+def test_pools_are_read_and_split_the_same_way_every_time(boxes, tmp_path):
+    pool = pack(tmp_path / "boxes.npz", boxes)
+    np.testing.assert_array_equal(studies.load_pool(pool, 32), boxes)
+    for number, shape in enumerate(boxes[:3]):
         write_raw(tmp_path / "raw" / f"{number}.raw", shape)
-    np.testing.assert_array_equal(studies.load_pool(tmp_path / "raw", 32), blobs[:3])
+    np.testing.assert_array_equal(studies.load_pool(tmp_path / "raw", 32), boxes[:3])
     coarse = studies.load_pool(pool, 16)
-    assert coarse.shape == (len(blobs), 16, 16, 16)
-    assert coarse[0, 8, 8, 8] == blobs[0, 16:18, 16:18, 16:18].any()
+    assert coarse.shape == (len(boxes), 16, 16, 16)
+    assert coarse[0, 8, 8, 8] == boxes[0, 16:18, 16:18, 16:18].any()
     with pytest.raises(UserError, match="64³"):
         studies.load_pool(pool, 64)
-    train, kept = studies.split(blobs)
+    train, kept = studies.split(boxes)
     assert len(kept) == studies.KEPT_BACK
-    assert {shape.tobytes() for shape in [*train, *kept]} == {shape.tobytes() for shape in blobs}
-    np.testing.assert_array_equal(studies.split(blobs)[1], kept)
+    assert {shape.tobytes() for shape in [*train, *kept]} == {shape.tobytes() for shape in boxes}
+    np.testing.assert_array_equal(studies.split(boxes)[1], kept)
     with pytest.raises(UserError, match="too few"):
-        studies.split(blobs[:100])
+        studies.split(boxes[:100])
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,9 @@ def test_a_study_goes_on_from_its_results_under_any_name(tmp_path, capsys):
     assert capsys.readouterr().out == ""  # nothing was trained
 
 
-def test_results_of_other_shapes_under_the_same_name_are_refused(blobs, tmp_path):
+def test_results_of_other_shapes_under_the_same_name_are_refused(boxes, tmp_path):
     results = Path(shutil.copy(FOLDER / "rates.jsonl", tmp_path))
-    pools = {"chairs": pack(tmp_path / "other.npz", blobs)}
+    pools = {"chairs": pack(tmp_path / "other.npz", boxes)}
     with pytest.raises(UserError, match=r"other shapes .* --results"):
         studies.run_study(rates.cells(2), pools, results, 1)
     assert results.read_bytes() == (FOLDER / "rates.jsonl").read_bytes()
@@ -137,15 +137,6 @@ def test_data_are_named():
     assert list(studies.parse_pools(["a=b/c", "d=e=f"])) == ["a", "d"]
     with pytest.raises(UserError, match="NAME=PATH"):
         studies.parse_pools(["folder"])
-
-
-@pytest.fixture
-def boxes(rng):
-    shapes = np.zeros((168, 32, 32, 32), dtype=bool)
-    for shape in shapes:
-        low, high = rng.integers(0, 14, 3), rng.integers(18, 33, 3)
-        shape[tuple(slice(*ends) for ends in zip(low, high, strict=True))] = True
-    return shapes
 
 
 @pytest.fixture
