@@ -26,7 +26,7 @@ from rasgan.metrics import ShapeSet
 from rasgan.runs import RunFolder
 from rasgan.training import checkpoints
 from rasgan.training.dataset import load_shapes
-from rasgan.training.history import COLUMNS
+from rasgan.training.history import History
 from rasgan.voxels import is_occupied
 
 VALUES = (1, 255)
@@ -73,7 +73,7 @@ def measure(value: int, args: argparse.Namespace) -> tuple[np.ndarray, dict[str,
         generator, position = sampling.load_generator(folder, epoch)
         shapes = is_occupied(sampling.generate(generator, seed=1, count=SAMPLES))
         saved = checkpoints.load_checkpoint(folder, position)
-        history = dict(zip(COLUMNS, saved.history.numpy().T, strict=True))
+        history = History(saved.history.numpy()).columns()
         recent = history["epoch"] >= epoch - INTERVAL
         rows.append(
             (epoch, shapes.sum() / SAMPLES, ShapeSet(shapes).diversity, history["trained_d"][recent].mean())

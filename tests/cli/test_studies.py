@@ -59,7 +59,7 @@ def test_pools_are_read_and_split_the_same_way_every_time(boxes, tmp_path):
     coarse = studies.load_pool(pool, 16)
     assert coarse.shape == (len(boxes), 16, 16, 16)
     assert coarse[0, 8, 8, 8] == boxes[0, 16:18, 16:18, 16:18].any()
-    with pytest.raises(UserError, match="64³"):
+    with pytest.raises(UserError, match="resolution 64"):
         studies.load_pool(pool, 64)
     train, kept = studies.split(boxes)
     assert len(kept) == studies.KEPT_BACK
