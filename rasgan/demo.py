@@ -48,12 +48,9 @@ def fill_in(args: Namespace) -> None:
 
 
 def prepare(say: Say) -> None:
-    """Make the sample chairs and their voxel grids; what is there already is kept.
+    """Make the sample chairs and their voxel grids; UserError if one cannot be converted.
 
-    Raises
-    ------
-    UserError
-        If a chair cannot be converted.
+    What is there already is kept.
     """
     say(f"Step 1: {TRAIN + TEST} sample chairs in {SAMPLE_SET}")
     with tqdm(total=TRAIN + TEST, unit="chair", leave=False, disable=None) as bar:
@@ -73,7 +70,7 @@ def finish(run: RunFolder, say: Say) -> None:
     """Generate chairs from the trained network, draw and export them, and report where everything lies."""
     generator, position = load_generator(run.checkpoints)
     grids = generate(generator, seed=0, count=SHOWN)
-    paths = save_shapes(run.generated(position), grids, seed=0)
+    paths = save_shapes(run.generated(position) / "seed0", grids)
     sheet = run.savepoints / "chairs.png"
     save_sheet(sheet, grids)
     fullest = max(range(SHOWN), key=lambda i: is_occupied(grids[i]).sum())

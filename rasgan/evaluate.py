@@ -10,7 +10,7 @@ Example::
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from rasgan.networks import Generator
 from rasgan.runs import pretrained_names
 from rasgan.sampling import decode, latents
 from rasgan.seeding import STATIC, choose, rng_for
-from rasgan.voxels import OCCUPIED_ABOVE, is_occupied, max_pool
+from rasgan.voxel_io import fit
+from rasgan.voxels import OCCUPIED_ABOVE, is_occupied
 
 SEED = 0
 AGAINST_REFERENCE = (
@@ -70,65 +71,36 @@ piece              mean share of voxels in the largest piece
 empty, voxels      share of empty grids; mean number of occupied voxels"""
 
 
-def read_folder(folder: Path, indices: np.ndarray | None = None, resolution: int | None = None) -> np.ndarray:
-    """Read the shapes of a folder's voxel files, or those at `indices`: (N, n, n, n) bool.
-
-    Grids whose edge is a multiple of `resolution` are max-pooled to it; without one, the first shape's is
-    taken.
-
-    Raises
-    ------
-    UserError
-        If a file holds no grid or one that does not fit.
-    """
+def shapes_of(folder: Path) -> list[Shape]:
+    """List the shapes of a folder's voxel files; UserError if there are not two: one has no neighbors."""
     shapes = shapes_in(folder_grids(folder))
-    if indices is not None:
-        shapes = [shapes[index] for index in indices]
-    resolution = resolution or len(shapes[0].read())
-    occupied = np.empty((len(shapes), *(resolution,) * 3), dtype=bool)
-    for slot, shape in zip(occupied, shapes, strict=True):
-        slot[...] = _fit(is_occupied(shape.read()), resolution, shape)
-    return occupied
-
-
-def _fit(grid: np.ndarray, resolution: int, shape: Shape) -> np.ndarray:
-    edge = len(grid)
-    if edge % resolution:
-        raise UserError(
-            f"{shape.path}: this grid is {edge}³ and the shapes to be scored are {resolution}³; "
-            f"give grids of {resolution}³, or a multiple of it."
-        )
-    return max_pool(grid, edge // resolution)
-
-
-def count_folder(folder: Path) -> int:
-    """Count the shapes of a folder's voxel files.
-
-    Raises
-    ------
-    UserError
-        If there are not two: a single one has no neighbors.
-    """
-    count = len(shapes_in(folder_grids(folder)))
-    if count < 2:
+    if len(shapes) < 2:
         raise UserError(f"{folder}: holds a single shape; give a folder of at least two.")
-    return count
+    return shapes
 
 
-def table(rows: dict[str, dict[str, float]], columns: Iterable[tuple[str, str, str]]) -> str:
+def read_occupied(shapes: Sequence[Shape], resolution: int | None = None) -> np.ndarray:
+    """Read shapes and max-pool them to `resolution`, by default that of the first: (N, n, n, n) bool.
+
+    UserError if a file holds no grid, or one whose edge is no multiple of `resolution`.
+    """
+    edge = resolution or len(shapes[0].read())
+    grids = (fit(is_occupied(shape.read()), edge, shape.path) for shape in shapes)
+    return np.fromiter(grids, np.dtype((bool, (edge, edge, edge))), len(shapes))
+
+
+def table(rows: dict[str, dict[str, float]], columns: Sequence[tuple[str, str, str]]) -> str:
     """Write those rows that have the columns (heading, score, format) as aligned text."""
-    columns = list(columns)
-    cells = [["", *(heading for heading, _, _ in columns)]]
-    for name, row in rows.items():
-        if all(score in row for _, score, _ in columns):
-            cells.append([name, *(form.format(row[score]) for _, score, form in columns)])
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]
-        )
-        for line in cells
-    )
+    rows = {name: row for name, row in rows.items() if all(score in row for _, score, _ in columns)}
+    written = [_padded(["", *rows], str.ljust)]
+    for heading, score, form in columns:
+        written.append(_padded([heading, *(form.format(row[score]) for row in rows.values())], str.rjust))
+    return "\n".join("  ".join(line) for line in zip(*written, strict=True))
+
+
+def _padded(cells: Sequence[str], pad: Callable[[str, int], str]) -> list[str]:
+    """Make all cells of a column as wide as the widest."""
+    return [pad(cell, max(map(len, cells))) for cell in cells]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -192,18 +164,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.load_epoch is not None and args.name is None:
         parser.error("-le goes with -n RUN")
     folders = {GENERATED: args.generated, REFERENCE: args.reference, TRAINING: args.train}
-    available = {name: count_folder(folder) for name, folder in folders.items() if folder is not None}
-    count = min([*available.values(), *([args.count] if args.count else [])])
-    source, target = str(args.generated), args.json
+    shapes = {name: shapes_of(folder) for name, folder in folders.items() if folder is not None}
+    available = {name: len(found) for name, found in shapes.items()}
+    count = min(*available.values(), args.count or sys.maxsize)
+    source, target, generator = str(args.generated), args.json, None
     if args.generated is None:
         run, generator, position = open_run(args.name, args.pretrained, args.load_epoch)
-        source, target = f"run {run.name}, epoch {position}", args.json or run.evaluation(position)
+        source, target = f"run {run.title(position)}", args.json or run.evaluation(position)
     cli.say(f"Scoring {count} shapes of {source} ...")
-    if args.generated is None:
-        generated = generate_occupied(generator, args.seed, count)
-    else:
-        generated = read_folder(args.generated, choose(args.seed, 0, available[GENERATED], count))
-    rows = _score(args, generated, available)
+    with cli.advising({"resolution": "To be scored with the others, a grid is {0}³, or a multiple of it."}):
+        resolution, rows = score(shapes, count, args.seed, generator)
     told = {
         "generated": source,
         "reference": str(args.reference),
@@ -211,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "available": available,
         "count": count,
         "seed": args.seed,
-        "resolution": generated.shape[-1],
+        "resolution": resolution,
         "occupied_above": OCCUPIED_ABOVE,
         "near_copy": metrics.NEAR_COPY,
         "rows": rows,
@@ -224,23 +194,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def generate_occupied(generator: Generator, seed: int, count: int) -> np.ndarray:
-    """Generate shapes: (count, n, n, n) bool; the scores of one shape at a time are held in memory."""
-    return np.concatenate([is_occupied(decode(generator, z)) for z in bar(latents(seed, count).split(1))])
-
-
-def _score(
-    args: argparse.Namespace, generated: np.ndarray, available: dict[str, int]
-) -> dict[str, dict[str, float]]:
-    """Read the sets to compare with, as many shapes of each, and score all."""
-    count, resolution = len(generated), generated.shape[-1]
-    reference = read_folder(args.reference, choose(args.seed, 1, available[REFERENCE], count), resolution)
-    training = chosen = None
-    if args.train:
-        training = read_folder(args.train, resolution=resolution)
-        chosen = choose(args.seed, 2, available[TRAINING], count)
-    static = metrics.static_noise(reference, rng_for(args.seed, STATIC))
-    return metrics.score_sets(generated, reference, training, chosen, static, partial(bar, what="sets"))
+def score(
+    shapes: dict[str, list[Shape]], count: int, seed: int, generator: Generator | None
+) -> tuple[int, dict[str, dict[str, float]]]:
+    """Read `count` shapes of each set, or generate them, and score all: the resolution and the rows."""
+    chosen = {
+        name: choose(seed, which, len(shapes[name]), count)
+        for which, name in enumerate((GENERATED, REFERENCE, TRAINING))
+        if name in shapes
+    }
+    drawn = {name: [shapes[name][index] for index in indices] for name, indices in chosen.items()}
+    if generator is None:
+        generated = read_occupied(drawn[GENERATED])
+    else:  # the scores of one shape at a time are held in memory
+        generated = np.concatenate(
+            [is_occupied(decode(generator, z)) for z in bar(latents(seed, count).split(1))]
+        )
+    resolution = generated.shape[-1]
+    reference = read_occupied(drawn[REFERENCE], resolution)
+    training = read_occupied(shapes[TRAINING], resolution) if TRAINING in shapes else None
+    static = metrics.static_noise(reference, rng_for(seed, STATIC))
+    progress = partial(bar, what="sets")
+    return resolution, metrics.score_sets(
+        generated, reference, training, chosen.get(TRAINING), static, progress
+    )
 
 
 def report(told: dict) -> str:

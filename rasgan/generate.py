@@ -20,11 +20,11 @@ from rasgan.export import plots
 from rasgan.export.gif import draw_film
 from rasgan.export.mesh_files import write_obj
 from rasgan.export.surface import surface_mesh
-from rasgan.files import atomic_path
 from rasgan.networks import Generator
 from rasgan.runs import RunFolder, pretrained_names, pretrained_run
 from rasgan.sampling import generate, interpolate, load_generator
 from rasgan.training.checkpoints import Position
+from rasgan.voxel_io import write_npy
 from rasgan.voxels import is_occupied
 
 COUNT, SEED, STEPS = 10, 0, 24
@@ -33,30 +33,20 @@ MOST_ON_SHEET = 100
 MOST_SHAPES = 1000  # at a time: they are all held in memory
 
 
-def save_shapes(folder: Path, grids: np.ndarray, seed: int, truncation: float = 1.0) -> list[Path]:
-    """Write each shape to ``folder/seedSEED-I.npy``; I counts from 0."""
-    name = f"seed{seed}{_truncated(truncation)}"
-    paths = [folder / f"{name}-{i:02d}.npy" for i in range(len(grids))]
+def save_shapes(stem: Path, grids: np.ndarray) -> list[Path]:
+    """Write each shape to ``STEM-I.npy``; I counts from 0."""
+    paths = [Path(f"{stem}-{i:02d}.npy") for i in range(len(grids))]
     for path, grid in zip(paths, grids, strict=True):
-        _save_npy(path, grid)
+        write_npy(path, grid)
     return paths
 
 
-def _save_npy(path: Path, array: np.ndarray) -> None:
-    with atomic_path(path) as temporary:
-        np.save(temporary, array)
-
-
-def save_meshes(paths: Sequence[Path], grids: Sequence[np.ndarray]) -> int:
+def save_meshes(paths: Sequence[Path], grids: np.ndarray) -> int:
     """Write the closed surface of each shape as .obj; return how many were empty and have none."""
-    empty = 0
-    for path, grid in zip(bar(paths, "meshes"), grids, strict=True):
-        occupied = is_occupied(grid)
-        if occupied.any():
-            write_obj(path.with_suffix(".obj"), *surface_mesh(occupied))
-        else:
-            empty += 1
-    return empty
+    full = [(path, grid) for path, grid in zip(paths, is_occupied(grids), strict=True) if grid.any()]
+    for path, grid in bar(full, "meshes"):
+        write_obj(path.with_suffix(".obj"), *surface_mesh(grid))
+    return len(paths) - len(full)
 
 
 def save_sheet(path: Path, grids: Sequence[np.ndarray]) -> None:
@@ -75,11 +65,6 @@ def open_run(
 def bar(items: Iterable, what: str = "shapes") -> tqdm:
     """Wrap `items` in a progress bar, which shows only where stderr is a terminal."""
     return tqdm(items, desc=what, leave=False, disable=None)
-
-
-def _truncated(truncation: float) -> str:
-    """Mark the names of truncated shapes, which are others than those of the seed alone."""
-    return "" if truncation == 1 else f"-truncation{truncation:g}"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -143,32 +128,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     run, generator, position = open_run(args.name, args.pretrained, args.load_epoch)
     count = (args.steps or STEPS) if args.interpolate else (args.count or COUNT)
     cli.say(f"Generating {count} shape{'s' * (count > 1)} of {run.title(position)} ...")
+    seeds = args.interpolate or [args.seed or SEED]
+    truncated = "" if args.truncation == 1 else f"-truncation{args.truncation:g}"
+    stem = run.generated(position) / f"seed{'-to-'.join(map(str, seeds))}{truncated}"
     write = write_film if args.interpolate else write_shapes
-    write(args, generator, count, run.generated(position))
+    write(args, generator, count, stem)
     return 0
 
 
-def write_shapes(args: argparse.Namespace, generator: Generator, count: int, folder: Path) -> None:
+def write_shapes(args: argparse.Namespace, generator: Generator, count: int, stem: Path) -> None:
     """Generate independent shapes: a grid and a mesh of each, and a sheet of all."""
-    seed = SEED if args.seed is None else args.seed
-    grids = generate(generator, seed, count, args.truncation, bar)
-    paths = save_shapes(folder, grids, seed, args.truncation)
-    sheet = folder / f"seed{seed}{_truncated(args.truncation)}.png"
+    grids = generate(generator, args.seed or SEED, count, args.truncation, bar)
+    paths, sheet = save_shapes(stem, grids), Path(f"{stem}.png")
     save_sheet(sheet, grids[:MOST_ON_SHEET])
     empty = save_meshes(paths, grids) if args.obj else 0
     shown = "their picture" if len(grids) <= MOST_ON_SHEET else f"a picture of the first {MOST_ON_SHEET}"
-    cli.say(f"{'Grids and meshes' if args.obj else 'Grids'} in {folder}, {shown} in {sheet}")
+    cli.say(f"{'Grids and meshes' if args.obj else 'Grids'} in {stem.parent}, {shown} in {sheet}")
     if empty:
         cli.say(f"{empty} of them empty: no voxel is occupied, so there is no mesh; train longer.")
 
 
-def write_film(args: argparse.Namespace, generator: Generator, count: int, folder: Path) -> None:
+def write_film(args: argparse.Namespace, generator: Generator, count: int, stem: Path) -> None:
     """Generate the shapes between two seeds: a batch of all of them and a film."""
     first, last = args.interpolate
     grids = interpolate(generator, first, last, count, args.truncation, bar)
-    name = f"seed{first}-to-{last}{_truncated(args.truncation)}"
-    batch, film = folder / f"{name}.npy", folder / f"{name}.gif"
-    _save_npy(batch, grids)
+    batch, film = Path(f"{stem}.npy"), Path(f"{stem}.gif")
+    write_npy(batch, grids)
     captions = [f"seed {first} to {last}: {share:.0%}" for share in np.linspace(0, 1, count)]
     draw_film(film, bar(is_occupied(grids), "frames"), captions, FRAME_MS)
     cli.say(f"Film in {film}, its shapes in {batch}")

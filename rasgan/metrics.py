@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 from scipy.spatial.distance import jensenshannon
 
 from rasgan.voxels import is_occupied, largest_piece, surface_mask
@@ -29,9 +30,6 @@ NEAR_COPY = 0.05
 GENERATED, TRAINING, NOISE, REFERENCE = "generated", "training set", "noise", "reference"
 """The sets that `score_sets` scores."""
 
-EXACT_BELOW = 2**24
-"""float32 adds whole numbers exactly below this."""
-
 
 class ShapeSet:
     """Shapes, (N, n, n, n) bool with N > 1, and what several scores need of them, computed once each."""
@@ -41,7 +39,7 @@ class ShapeSet:
 
     @cached_property
     def distance_transforms(self) -> np.ndarray:
-        """Squared distances to the surface, as `distance_transforms` gives them."""
+        """Squared distances to the surface, (N, n, n, n)."""
         return distance_transforms(self.occupied)
 
     @cached_property
@@ -54,18 +52,17 @@ class ShapeSet:
         """Chamfer distances within the set, (N, N)."""
         return chamfer_distances(self.distance_transforms, self.distance_transforms)
 
+    @cached_property
+    def diversity(self) -> float:
+        """Mean IoU distance of all pairs of different shapes."""
+        count = len(self.iou)
+        return float((self.iou.sum() - np.trace(self.iou)) / (count * (count - 1)))
+
 
 def iou_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Measure 1 - intersection / union between all pairs of shapes.
+    """Measure 1 - intersection / union between all pairs of shapes: (N, n, n, n), (M, n, n, n) to (N, M).
 
-    Parameters
-    ----------
-    a, b : (N, n, n, n) and (M, n, n, n) bool arrays
-
-    Returns
-    -------
-    distances : (N, M) float64 array
-        From 0, the same voxels, to 1, none in common. Two empty grids are the same.
+    0 stands for the same voxels, 1 for none in common. Two empty grids are the same.
     """
     shared = np.zeros((len(a), len(b)))
     for block_a, block_b in _blocks(a, b, a.any(axis=0) & b.any(axis=0), largest=1):
@@ -75,46 +72,20 @@ def iou_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def distance_transforms(shapes: np.ndarray) -> np.ndarray:
-    """Measure how far every voxel is from the nearest surface voxel of its shape.
+    """Measure how far every voxel is from the nearest surface voxel of its shape, (N, n, n, n) bool.
 
-    Parameters
-    ----------
-    shapes : (N, n, n, n) bool array
-
-    Returns
-    -------
-    transforms : (N, n, n, n) unsigned integer array
-        Squared Euclidean distances between middles of voxels, exact; the edge of a voxel is 1. They are 0 on
-        the surface, which is that of `rasgan.voxels.surface_mask`, and there alone. An empty grid has no
-        surface; it has 3 * n**2 everywhere, the squared diagonal of the grid, which no real gap reaches.
-
-    Notes
-    -----
-    The lower envelope of parabolas along one axis after the other, as in P. Felzenszwalb and D. Huttenlocher,
-    Distance transforms of sampled functions, 2012; found by trying all steps, shortest first, until no longer
-    one can win. On whole grids this is faster than `scipy.ndimage.distance_transform_edt`.
+    Returns squared Euclidean distances between middles of voxels, exact, as unsigned integers; the edge of a
+    voxel is 1. They are 0 on the surface, which is that of `rasgan.voxels.surface_mask`, and there alone. An
+    empty grid has no surface; it has 3 * n**2 everywhere, the squared diagonal of the grid, which no real
+    distance reaches.
     """
     far = 3 * shapes.shape[-1] ** 2
-    transforms = np.empty(shapes.shape, dtype=np.min_scalar_type(4 * far // 3))  # far + step**2 has room
+    transforms = np.full(shapes.shape, far, dtype=np.min_scalar_type(far))
     for slot, shape in zip(transforms, shapes, strict=True):
-        slot[...] = np.where(surface_mask(shape), 0, far)
         if shape.any():
-            for axis in range(3):
-                slot[...] = np.moveaxis(_lower_envelope(np.moveaxis(slot, axis, 0)), 0, axis)
+            # the squares are whole numbers, which the root and the square of it miss by little
+            slot[...] = np.rint(distance_transform_edt(~surface_mask(shape)) ** 2)
     return transforms
-
-
-def _lower_envelope(values: np.ndarray) -> np.ndarray:
-    """Return the minimum over j of values[j] + (i - j)**2 for all i along the first axis."""
-    values = np.ascontiguousarray(values)
-    best, candidate = values.copy(), np.empty_like(values)
-    for step in range(1, len(values)):
-        if step**2 >= best.max():
-            break
-        for here, there in ((slice(step, None), slice(-step)), (slice(-step), slice(step, None))):
-            np.add(values[there], values.dtype.type(step**2), out=candidate[here])
-            np.minimum(best[here], candidate[here], out=best[here])
-    return best
 
 
 def chamfer_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -122,18 +93,11 @@ def chamfer_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     The mean, over the surface voxels of one shape, of the squared distance to the nearest surface voxel of
     the other, plus the same with the roles exchanged. Lengths are shares of the grid's edge, so that shapes
-    of all resolutions compare: a surface one voxel off everywhere is at 2 / n**2.
+    of all resolutions compare: a surface one voxel off everywhere is at 2 / n**2. An empty grid is at 6 from
+    every other, the squared diagonal both ways, and at 0 from another empty one.
 
-    Parameters
-    ----------
-    a, b : (N, n, n, n) and (M, n, n, n) unsigned integer arrays
-        As `distance_transforms` gives them. A set with itself takes half the time.
-
-    Returns
-    -------
-    distances : (N, M) float64 array
-        At least 0, which stands for the same surface; the sums behind them are exact. An empty grid is at 6
-        from every other, the squared diagonal both ways, and at 0 from another empty one.
+    `a` and `b` are the `distance_transforms` of N and M shapes, the result is (N, M) float64; the sums behind
+    it are exact. A set with itself takes half the time.
     """
     edge = a.shape[-1]
     distances = _mean_squared_distances(a, b)
@@ -164,7 +128,7 @@ def _blocks(
     """
     flat_a, flat_b = a.reshape(len(a), -1), b.reshape(len(b), -1)
     voxels = np.flatnonzero(used)
-    step = min(4096, EXACT_BELOW // largest)
+    step = min(4096, 2**24 // largest)  # below 2**24, float32 adds whole numbers exactly
     for start in range(0, len(voxels), step):
         block = voxels[start : start + step]
         block_a = flat_a.take(block, axis=1).astype(np.float32)
@@ -180,30 +144,15 @@ def coverage(distances: np.ndarray, within_reference: np.ndarray) -> float:
     """Return the share of reference shapes that are the nearest one of some generated shape (COV).
 
     1 is best. Low coverage means that kinds of shapes are missing; the quality of the covered ones does not
-    count. Of references equally near the first is the nearest; its exact copies are covered with it.
-
-    Parameters
-    ----------
-    distances : (G, R) array
-        From generated to reference shapes.
-    within_reference : (R, R) array
-        Among the reference shapes.
-
-    Notes
-    -----
-    Achlioptas et al. 2018, section 3.
+    count. Of references equally near the first is the nearest; its exact copies are covered with it. The
+    distances are those from generated to reference shapes, (G, R), and among the reference shapes, (R, R).
     """
     nearest = np.unique(distances.argmin(axis=1))
     return float((within_reference[nearest] == 0).any(axis=0).mean())
 
 
 def minimum_matching_distance(distances: np.ndarray) -> float:
-    """Average each reference shape's distance to the nearest generated one (MMD), (G, R); 0 is best.
-
-    Notes
-    -----
-    Achlioptas et al. 2018, section 3.
-    """
+    """Average each reference shape's distance to the nearest generated one, (G, R): MMD. 0 is best."""
     return float(distances.min(axis=0).mean())
 
 
@@ -215,7 +164,8 @@ def nearest_neighbor_accuracy(
     Each shape of the union is taken for one of the set that its nearest other shape is from. The mean of both
     shares is the 1-nearest-neighbor accuracy (1-NNA). At 0.5, the best, the sets cannot be told apart.
     Towards 1 they are different; towards 0 each shape has a copy in the other set. A shape as near to one set
-    as to the other counts half.
+    as to the other counts half. ValueError if the sets are not of one size, which would move the best value
+    away from 0.5.
 
     Parameters
     ----------
@@ -227,15 +177,6 @@ def nearest_neighbor_accuracy(
     of_generated, of_reference : float
         Trust the mean only where these two are alike. Noise may have 0 and 1 by IoU distance, and so the
         best of means: it has more in common with the fullest solid shapes than with other noise.
-
-    Raises
-    ------
-    ValueError
-        If the sets are not of one size, which would move the best value away from 0.5.
-
-    Notes
-    -----
-    Lopez-Paz and Oquab 2017; Yang et al. 2019, section 5.1.
     """
     if within.shape != within_reference.shape:
         raise ValueError(f"sets of equal size are needed, not {len(within)} and {len(within_reference)}")
@@ -244,18 +185,15 @@ def nearest_neighbor_accuracy(
 
 def _share_nearer(within: np.ndarray, across: np.ndarray) -> float:
     """Share of shapes that are nearer to another one of their own set than to any of the other set."""
-    own, other = leave_out_self(within).min(axis=1), across.min(axis=1)
+    own = leave_out_self(within, np.arange(len(within))).min(axis=1)
+    other = across.min(axis=1)
     return float(np.mean((own < other) + 0.5 * (own == other)))
 
 
-def leave_out_self(distances: np.ndarray, of: np.ndarray | None = None) -> np.ndarray:
-    """Copy distances from shapes of a set to all of it, each shape's to itself replaced by infinity.
-
-    Row i belongs to shape ``of[i]`` of the set; by default, to shape i.
-    """
+def leave_out_self(distances: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Copy distances from the `chosen` shapes of a set to all of it, each one's to itself made infinite."""
     others = distances.copy()
-    rows = np.arange(len(distances))
-    others[rows, rows if of is None else of] = np.inf
+    others[np.arange(len(chosen)), chosen] = np.inf
     return others
 
 
@@ -264,31 +202,12 @@ def occupancy_divergence(a: np.ndarray, b: np.ndarray) -> float:
 
     The occupied voxels of all shapes of a set together are a distribution over the places in the grid. 0
     means the same distribution, 1 (logarithms are to base 2) that no place is shared. Two sets of empty grids
-    are at 0, one such and another at 1.
-
-    Parameters
-    ----------
-    a, b : (N, n, n, n) and (M, n, n, n) bool arrays
-
-    Notes
-    -----
-    Achlioptas et al. 2018, section 3, with the voxels themselves in place of points sorted into voxels.
+    are at 0, one such and another at 1. Achlioptas et al. sort points into voxels; here are the voxels.
     """
     p, q = (shapes.sum(axis=0, dtype=np.float64).ravel() for shapes in (a, b))
     if not p.any() or not q.any():
         return float(p.any() != q.any())
     return float(jensenshannon(p, q, base=2) ** 2)
-
-
-def diversity(shapes: np.ndarray) -> float:
-    """Average the distance over all pairs of different shapes of one set, (N, n, n, n) bool, N > 1."""
-    return mean_distance(iou_distances(shapes, shapes))
-
-
-def mean_distance(within: np.ndarray) -> float:
-    """Average (N, N) distances among the shapes of one set over all pairs, N > 1."""
-    count = len(within)
-    return float((within.sum() - np.trace(within)) / (count * (count - 1)))
 
 
 def reference_scores(shapes: ShapeSet, reference: ShapeSet) -> dict[str, float]:
@@ -315,12 +234,7 @@ def reference_scores(shapes: ShapeSet, reference: ShapeSet) -> dict[str, float]:
 
 
 def neighbor_scores(distances: np.ndarray) -> dict[str, float]:
-    """Look for collapse and for copying in the distances to the training shapes.
-
-    Parameters
-    ----------
-    distances : (G, T) array
-        IoU distances from generated to training shapes.
+    """Look for collapse and for copying in the IoU distances from generated to training shapes, (G, T).
 
     Returns
     -------
@@ -348,30 +262,23 @@ def distinct_nearest(distances: np.ndarray) -> dict[str, float]:
 
 
 def shape_statistics(shapes: np.ndarray) -> dict[str, float]:
-    """Describe shapes one by one.
-
-    Parameters
-    ----------
-    shapes : (N, n, n, n) bool array
+    """Describe shapes, (N, n, n, n) bool, one by one.
 
     Returns
     -------
     found : dict
         ``largest_piece``, the mean share of a shape's voxels in its largest piece (face to face, as in
-        `rasgan.voxels.largest_piece`) over the shapes that are not empty, 0 where all are; ``empty``, the
-        share of empty grids; ``voxels``, the mean number of occupied voxels.
+        `rasgan.voxels.largest_piece`) over the shapes that are not empty, 0 where all are, and what
+        `fullness` finds.
     """
+    shares = [largest_piece(shape).sum() / shape.sum() for shape in shapes if shape.any()]
+    return {"largest_piece": float(np.mean(shares)) if shares else 0.0, **fullness(shapes)}
+
+
+def fullness(shapes: np.ndarray) -> dict[str, float]:
+    """Measure the share of ``empty`` grids and the mean number of occupied ``voxels``."""
     counts = _count(shapes)
-    shares = [
-        np.count_nonzero(largest_piece(shape)) / count
-        for shape, count in zip(shapes, counts, strict=True)
-        if count
-    ]
-    return {
-        "largest_piece": float(np.mean(shares)) if shares else 0.0,
-        "empty": float((counts == 0).mean()),
-        "voxels": float(counts.mean()),
-    }
+    return {"empty": float((counts == 0).mean()), "voxels": float(counts.mean())}
 
 
 def quick_scores(grids: np.ndarray, training_shapes: np.ndarray) -> dict[str, float]:
@@ -382,28 +289,23 @@ def quick_scores(grids: np.ndarray, training_shapes: np.ndarray) -> dict[str, fl
     grids : (N, n, n, n) float or bool array
         Generated scores, N > 1; 64 are enough, and take well under a second at 64³.
     training_shapes : (T, n, n, n) bool array
-        For example from `rasgan.training.dataset.Shapes.occupied`.
 
     Returns
     -------
     found : dict
-        ``diversity``, ``distinct_nearest``, ``distinct_nearest_share``, ``empty`` and ``voxels``, as
-        `diversity`, `neighbor_scores` and `shape_statistics` define them.
+        ``diversity`` and what `distinct_nearest` and `fullness` find.
     """
     occupied = is_occupied(grids)
-    counts = _count(occupied)
     return {
-        "diversity": diversity(occupied),
+        "diversity": ShapeSet(occupied).diversity,
         **distinct_nearest(iou_distances(occupied, training_shapes)),
-        "empty": float((counts == 0).mean()),
-        "voxels": float(counts.mean()),
+        **fullness(occupied),
     }
 
 
 def static_noise(reference: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Make as many shapes whose voxels are occupied independently, with the reference's mean occupancy."""
-    share = reference.mean()
-    made = np.empty(reference.shape, dtype=bool)
+    made, share = np.empty_like(reference), reference.mean()
     for shape in made:
         shape[...] = rng.random(shape.shape, dtype=np.float32) < share
     return made
@@ -437,24 +339,22 @@ def score_sets(
         `neighbor_scores` and `shape_statistics`. A shape is not its own neighbor.
     """
     sets = {GENERATED: generated}
-    if training is not None:
-        sets[TRAINING] = training[chosen]
+    if training is None:
+        training, own = reference, {REFERENCE: np.arange(len(reference))}
+    else:
+        sets[TRAINING], own = training[chosen], {TRAINING: chosen}
     if static is not None:
         sets[NOISE] = static
     sets[REFERENCE] = reference
-    known = ShapeSet(reference)
-    rows = {}
+    known, rows = ShapeSet(reference), {}
     for name, occupied in progress(list(sets.items())):
         shapes = known if name == REFERENCE else ShapeSet(occupied)
-        if name == REFERENCE and training is None:
-            distances = leave_out_self(shapes.iou)
-        else:
-            distances = iou_distances(occupied, reference if training is None else training)
-        if name == TRAINING:
-            distances = leave_out_self(distances, chosen)
+        distances = iou_distances(occupied, training)
+        if name in own:
+            distances = leave_out_self(distances, own[name])
         rows[name] = {
             **({} if name == REFERENCE else reference_scores(shapes, known)),
-            "diversity": mean_distance(shapes.iou),
+            "diversity": shapes.diversity,
             **neighbor_scores(distances),
             **shape_statistics(occupied),
         }

@@ -26,7 +26,7 @@ def latents(seed: int, count: int) -> Tensor:
 
 
 def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Interpolate between two vectors along an arc: spherical interpolation.
+    """Interpolate between two vectors along an arc: spherical interpolation (K. Shoemake, SIGGRAPH 1985).
 
     The direction turns evenly from that of `a` to that of `b`, and the length changes evenly. Normal noise
     of many dimensions lies close to a sphere, so all points of the arc are as likely as its ends; those of a
@@ -37,15 +37,7 @@ def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
     a, b : (d,) array
         Not zero. Between opposite vectors there are many arcs; one is chosen, always the same.
     t : (k,) array
-        0 gives `a` and 1 gives `b`, exactly.
-
-    Returns
-    -------
-    points : (k, d) array of the dtype of `a`
-
-    Notes
-    -----
-    K. Shoemake. Animating rotation with quaternion curves. SIGGRAPH 1985.
+        0 gives `a` and 1 gives `b`, exactly; the points are (k, d), of the dtype of `a`.
     """
     start, end = a.astype(np.float64), b.astype(np.float64)
     lengths = np.linalg.norm(start), np.linalg.norm(end)
@@ -101,10 +93,7 @@ def interpolate(
 def load_generator(folder: Path, epoch: int | None = None) -> tuple[Generator, Position]:
     """Rebuild the generator of a checkpoint (the averaged one where the run kept it), and where it stood.
 
-    Raises
-    ------
-    UserError
-        If there is no such checkpoint, or it is damaged.
+    UserError if there is no such checkpoint, or it is damaged.
     """
     position = checkpoints.choose_position(folder, epoch)
     checkpoint = checkpoints.load_checkpoint(folder, position)

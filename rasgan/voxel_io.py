@@ -9,6 +9,7 @@ import numpy as np
 
 from rasgan.errors import UserError
 from rasgan.files import atomic_path, check_is_file
+from rasgan.voxels import max_pool
 
 LARGEST_SIDE = 512  # in voxels: nothing here makes larger grids, and they would fill the memory
 LARGEST_BATCH = 100_000  # grids: a damaged header can announce any number of the smallest ones
@@ -67,6 +68,21 @@ def write_raw(path: Path, occupied: np.ndarray) -> None:
     """Write (n, n, n) bools as Binvox does: one byte a voxel, 0 or 255."""
     with atomic_path(path) as temporary:
         temporary.write_bytes((occupied.astype(np.uint8) * 255).tobytes())
+
+
+def write_npy(path: Path, array: np.ndarray) -> None:
+    """Write one .npy file."""
+    with atomic_path(path) as temporary:
+        np.save(temporary, array)
+
+
+def fit(occupied: np.ndarray, resolution: int, path: Path) -> np.ndarray:
+    """Max-pool the (m, m, m) bools of `path` to `resolution`; UserError if that does not divide m."""
+    edge = len(occupied)
+    if edge % resolution:
+        reason = f"{path}: this grid is {edge}³, which does not fit the resolution {resolution}."
+        raise UserError(reason, about="resolution", value=resolution)
+    return max_pool(occupied, edge // resolution)
 
 
 def _read_npy(path: Path, index: int) -> np.ndarray:

@@ -17,41 +17,23 @@ from matplotlib.patches import Ellipse, FancyArrowPatch, Polygon
 from rasgan import cli
 from rasgan.export.plots import DISCRIMINATOR, DPI, FAINT, GENERATOR, INK, save_figure
 
+LAYERS = ((512, 4), (256, 8), (128, 16), (64, 32), (1, 64))
+"""The generator's blocks: channels and edge. The discriminator has them the other way round."""
 
-def draw_network(path: Path, resolution: int = 64, width: int = 512, latent: int = 200) -> None:
-    """Write the figure of both networks as a PNG: a block for every layer's output, left to right.
 
-    Parameters
-    ----------
-    path : Path
-        Written whole or not at all.
-    resolution : int
-        Voxels along an edge of the generated grid, 4 times a power of two.
-    width : int
-        The generator's first channel count.
-    latent : int
-        Length of z.
-    """
-    shapes = layer_shapes(resolution, width)
+def draw_network(path: Path) -> None:
+    """Write the figure of both networks as a PNG: a block for every layer's output, left to right."""
     figure = Figure((12.8, 6.8), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 128), ylim=(0, 68))
     axes.axis("off")
-    up = ["dense\nbatch norm\nReLU", *["batch norm\nReLU"] * (len(shapes) - 2), "linear"]
-    down = ["LeakyReLU 0.2", *["batch norm\nLeakyReLU 0.2"] * (len(shapes) - 2), "dense\nlinear"]
-    _draw_row(axes, 49, "Generator", GENERATOR, [f"z\n{latent}", *shapes], up)
-    _draw_row(axes, 14.5, "Discriminator", DISCRIMINATOR, [*shapes[::-1], "score\n1"], down)
+    up = ["dense\nbatch norm\nReLU", *["batch norm\nReLU"] * (len(LAYERS) - 2), "linear"]
+    down = ["LeakyReLU 0.2", *["batch norm\nLeakyReLU 0.2"] * (len(LAYERS) - 2), "dense\nlinear"]
+    _draw_row(axes, 49, "Generator", GENERATOR, ["z\n200", *LAYERS], up)
+    _draw_row(axes, 14.5, "Discriminator", DISCRIMINATOR, [*LAYERS[::-1], "score\n1"], down)
     note = "each gray arrow is a {}convolution with kernel 4 and stride 2"
     axes.text(18.5, 64, note.format("transposed "), fontsize=10.5, color=FAINT)
     axes.text(22.5, 29.5, note.format(""), fontsize=10.5, color=FAINT)
     save_figure(figure, path, colors=256)
-
-
-def layer_shapes(resolution: int, width: int) -> list[tuple[int, int]]:
-    """List (channels, edge) of the generator's blocks: from `width` at 4³ to 1 at `resolution`³."""
-    doublings = int(resolution // 4).bit_length() - 1
-    if doublings < 1 or resolution != 4 * 2**doublings:
-        raise ValueError(f"the resolution must be 8, 16, 32, 64 and so on, not {resolution}")
-    return [(width >> stage, 4 << stage) for stage in range(doublings)] + [(1, resolution)]
 
 
 def _draw_row(

@@ -16,9 +16,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from benchmarks.speed.common import peak_memory, sample_grids
 from rasgan import cli, metrics
-from rasgan.data.sample_chairs import make_chair
-from rasgan.data.voxelize import voxelize
 from rasgan.seeding import STATIC, rng_for
 
 COUNT, RESOLUTION, QUICK = 1000, 64, 64
@@ -38,29 +37,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def chairs(first_seed: int, count: int, resolution: int) -> np.ndarray:
-    """Voxelize sample chairs: (count, n, n, n) bool."""
-    made = np.empty((count, *(resolution,) * 3), dtype=bool)
-    for number, shape in enumerate(made):
-        shape[...] = voxelize(*make_chair(np.random.default_rng(first_seed + number)), resolution, "solid")
-    return made
-
-
-def peak_memory() -> str:
-    """Return how much memory this process has held at most, where the system tells it."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return "?"
-    unit = 1 if sys.platform == "darwin" else 1024
-    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9:.1f}"
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     args = build_parser().parse_args(argv)
     count, resolution = args.count, args.resolution
-    generated, reference, training = (chairs(part * count, count, resolution) for part in range(3))
+    generated, reference, training = (sample_grids(count, resolution, part * count) for part in range(3))
     static = metrics.static_noise(reference, rng_for(0, STATIC))
     measured: dict[str, Callable[[], object]] = {
         f"quick scores, {min(QUICK, count)} x {count}": lambda: metrics.quick_scores(
@@ -78,11 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"sample chairs at {resolution}³, {np.mean(reference):.0%} of the grid occupied\n"
     )
     print("| | seconds | peak memory so far, GB |\n|---|---|---|")
-    print(f"| the sets themselves | | {peak_memory()} |")
+    print(f"| the sets themselves | | {peak_memory() / 1e9:.1f} |")
     for name, compute in measured.items():
         start = time.perf_counter()
         compute()
-        print(f"| {name} | {time.perf_counter() - start:.1f} | {peak_memory()} |", flush=True)
+        print(f"| {name} | {time.perf_counter() - start:.1f} | {peak_memory() / 1e9:.1f} |", flush=True)
     return 0
 
 

@@ -21,9 +21,8 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy starts its threads
 import matplotlib as mpl
 import numpy as np
 
+from benchmarks.speed.common import sample_grids
 from rasgan import cli
-from rasgan.data.sample_chairs import make_chair
-from rasgan.data.voxelize import voxelize
 from rasgan.export.batch import folder_grids, shapes_in
 from rasgan.export.plots import DPI, MARKER_SIZE, SCATTER_INCHES, ScatterPlots
 from rasgan.voxels import OCCUPIED_ABOVE, surface_points
@@ -40,12 +39,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--count", type=cli.positive, default=CHAIRS, help="shapes (default %(default)s)")
     parser.add_argument("--rounds", type=cli.positive, default=ROUNDS, help="turns (default %(default)s)")
     return parser
-
-
-def sample_grids(count: int) -> list[np.ndarray]:
-    """Voxelize sample chairs at 64³."""
-    chairs = (make_chair(np.random.default_rng(number)) for number in range(count))
-    return [voxelize(*chair, 64, "solid") for chair in chairs]
 
 
 def draw_as_the_original(path: Path, scores: np.ndarray) -> None:

@@ -12,20 +12,16 @@ Ends with an error if the loop's geometry differs from that of ``convert_to_obj.
 """
 
 import argparse
-import gzip
-import math
 import platform
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from rasgan.data.sample_chairs import make_chair
-from rasgan.data.voxelize import voxelize
+from benchmarks.speed.common import golden_grid, sample_grids, seconds
 from rasgan.export.mesh_files import write_obj
 from rasgan.export.surface import cubes_mesh, surface_mesh
 from rasgan.voxels import OCCUPIED_ABOVE, is_occupied, surface_points
@@ -104,30 +100,6 @@ def squares_of(path: Path) -> np.ndarray:
     return rows[np.lexsort(rows.T)]
 
 
-def seconds(works: Sequence[Callable[[], object]], repeats: int) -> list[float]:
-    """Return the fastest of a few runs of each, in seconds; they take turns."""
-    fastest = [math.inf] * len(works)
-    for _ in range(repeats):
-        for number, work in enumerate(works):
-            start = time.perf_counter()
-            work()
-            fastest[number] = min(fastest[number], time.perf_counter() - start)
-    return fastest
-
-
-def sample_chairs(count: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Make chairs of seeds 0, 1 and so on as (64, 64, 64) bools."""
-    for seed in range(count):
-        yield f"sample {seed}", voxelize(*make_chair(np.random.default_rng(seed)), mode="solid")
-
-
-def golden_grids(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Read Binvox's own grids as (64, 64, 64) bools."""
-    for path in sorted(folder.glob("*.default.raw.gz")):
-        values = np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8)
-        yield path.name.partition(".")[0], values.reshape(64, 64, 64) > 0
-
-
 def measure(occupied: np.ndarray, folder: Path, repeats: int) -> list[float]:
     """Write one grid in both ways, and as cubes to compare; return the numbers of the table's row."""
     scores = occupied.astype(np.float32)
@@ -156,12 +128,18 @@ def print_row(name: str, row: list[float]) -> None:
 def main() -> int:
     """Print the table."""
     args = build_parser().parse_args()
-    grids = golden_grids(args.golden) if args.golden else sample_chairs(args.chairs)
+    if args.golden:
+        grids = {
+            path.name.partition(".")[0]: golden_grid(path)
+            for path in sorted(args.golden.glob("*.default.raw.gz"))
+        }
+    else:
+        grids = {f"sample {seed}": grid for seed, grid in enumerate(sample_grids(args.chairs))}
     print(f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}\n")
     print("| grid | " + " | ".join(COLUMNS) + " |\n|---|" + "---|" * len(COLUMNS))
     with tempfile.TemporaryDirectory() as folder:
         rows = []
-        for name, grid in grids:
+        for name, grid in grids.items():
             rows.append(measure(grid, Path(folder), args.repeats))
             print_row(name, rows[-1])
     for name, of in (("median", statistics.median), ("smallest", min)):

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from benchmarks.speed.common import peak_memory
 from rasgan.networks import LATENT_SIZE, Discriminator, Generator
 from rasgan.runs import RunFolder
 from rasgan.training.config import TrainConfig
@@ -214,18 +215,8 @@ def measure(what: str, case: str, args: argparse.Namespace) -> dict:
         start = now(device)
         step()
         best = min(best, now(device) - start)
-    return {"seconds": best, "first": first - args.started, "peak": peak_memory(device)}
-
-
-def peak_memory(device: torch.device) -> float:
-    """Return the most memory that this process has held, in bytes; on a GPU, the GPU's."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated()
-    if sys.platform == "win32":
-        return math.nan
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_memory()
+    return {"seconds": best, "first": first - args.started, "peak": peak}
 
 
 def in_own_process(what: str, case: str, args: argparse.Namespace) -> dict:

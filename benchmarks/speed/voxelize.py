@@ -7,7 +7,6 @@ adds how far the grids agree. Everything runs on one core except the rows on sca
 """
 
 import argparse
-import gzip
 import math
 import multiprocessing
 import platform
@@ -17,12 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import trimesh
 
+from benchmarks.speed.common import golden_grid, peak_memory, seconds
 from rasgan.data.conversion import ConversionOptions, convert_mesh
 from rasgan.data.meshes import read_mesh, write_off
 from rasgan.data.voxelize import MODES, voxelize
@@ -44,16 +45,6 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def seconds(work: Callable[[], object], repeats: int = 5) -> float:
-    """Return the fastest of a few runs, in seconds."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
 def iou(a: np.ndarray, b: np.ndarray) -> float:
     """Return the intersection over union of two bool grids; 1 if both are empty."""
     union = np.count_nonzero(a | b)
@@ -67,9 +58,13 @@ def table_of_times(meshes: list[Path]) -> None:
     rows = []
     for path in meshes:
         mesh = read_mesh(path)
-        ours = seconds(lambda path=path: read_mesh(path))
-        theirs = seconds(lambda path=path: trimesh.load(path, process=False))
-        modes = [seconds(lambda mesh=mesh, mode=mode: voxelize(*mesh, mode=mode)) for mode in MODES]
+        ours, theirs, *modes = seconds(
+            [
+                partial(read_mesh, path),
+                partial(trimesh.load, path, process=False),
+                *(partial(voxelize, *mesh, mode=mode) for mode in MODES),
+            ]
+        )
         rows.append((len(mesh[1]), 1e3 * ours, 1e3 * theirs, theirs / ours, *(1e3 * s for s in modes)))
         print_row(path.stem, rows[-1])
     print_row("median", [statistics.median(column) for column in zip(*rows, strict=True)])
@@ -88,9 +83,7 @@ def table_of_resolutions(meshes: list[Path]) -> None:
     print("\n| resolution | " + " | ".join(MODES) + " |\n|---|" + "---|" * len(MODES))
     for n in RESOLUTIONS:
         medians = [
-            statistics.median(
-                seconds(lambda mesh=mesh, n=n, mode=mode: voxelize(*mesh, n, mode), 1) for mesh in loaded
-            )
+            statistics.median(seconds([partial(voxelize, *mesh, n, mode) for mesh in loaded], 1))
             for mode in MODES
         ]
         print(f"| {n} | " + " | ".join(f"{1e3 * s:.1f}" for s in medians) + " |", flush=True)
@@ -104,10 +97,8 @@ def table_of_agreement(meshes: list[Path], golden: Path) -> None:
         mesh = read_mesh(path)
         row = []
         for name, (mode, center) in GOLDEN.items():
-            theirs = np.frombuffer(
-                gzip.decompress((golden / f"{path.stem}.{name}.raw.gz").read_bytes()), np.uint8
-            )
-            row.append(iou(voxelize(*mesh, mode=mode, center=center), theirs.reshape(64, 64, 64) > 0))
+            theirs = golden_grid(golden / f"{path.stem}.{name}.raw.gz")
+            row.append(iou(voxelize(*mesh, mode=mode, center=center), theirs))
         shell = voxelize(*mesh, mode="exact")
         kept = [100 * voxelize(*mesh, mode=mode)[shell].mean() for mode in ("binvox", "solid")]
         rows.append(row)
@@ -139,10 +130,8 @@ def rows_on_scaling(meshes: list[Path], copies: int, jobs: list[int], rounds: in
 
 def peak_of_conversion(path: Path, mode: str) -> tuple[float, float]:
     """Convert one mesh; return the seconds it took and this process's peak memory in MB."""
-    import resource  # Unix only, as the figure is
-
-    took = seconds(lambda: convert_mesh(path, ConversionOptions(mode=mode)), 1)
-    return took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    (took,) = seconds([partial(convert_mesh, path, ConversionOptions(mode=mode))], 1)
+    return took, peak_memory() / 1e6
 
 
 def rows_on_a_million_faces() -> None:

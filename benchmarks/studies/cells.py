@@ -35,7 +35,8 @@ from rasgan.seeding import choose
 from rasgan.training import run as training_run
 from rasgan.training.config import TrainConfig, new_config
 from rasgan.training.dataset import Shapes, load_shapes
-from rasgan.voxels import is_occupied, max_pool
+from rasgan.voxel_io import fit
+from rasgan.voxels import is_occupied
 
 KEPT_BACK = 80
 POINTS = 16  # of a cell's curve
@@ -97,20 +98,16 @@ class FlopCounter(TorchDispatchMode):
 
 
 def load_pool(path: Path, resolution: int) -> np.ndarray:
-    """Read a folder of .raw files, or an .npz with one shape's bits in each row of ``packed``, and ``shape``.
+    """Read a folder of .raw files, or an .npz with a shape's bits in each row of ``packed``, and ``shape``.
 
-    Returns
-    -------
-    occupied : (N, n, n, n) bool array
+    Returns (N, n, n, n) bools; UserError if the grids are no multiple of `resolution`.
     """
     if path.suffix != ".npz":
         return load_shapes(path, resolution).occupied()
     with np.load(path) as file:
         bits, edges = file["packed"], tuple(file["shape"])
-    if edges[0] % resolution:
-        raise UserError(f"{path}: holds grids of {edges[0]}³; the study wants {resolution}³.")
     grids = np.unpackbits(bits, axis=1).reshape(-1, *edges).view(bool)
-    return np.stack([max_pool(grid, edges[0] // resolution) for grid in grids])
+    return np.stack([fit(grid, resolution, path) for grid in grids])
 
 
 def split(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

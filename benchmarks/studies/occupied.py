@@ -22,11 +22,11 @@ import train_rasgan
 from rasgan import sampling
 from rasgan.export.plots import smooth
 from rasgan.files import atomic_path
-from rasgan.metrics import diversity
+from rasgan.metrics import ShapeSet
 from rasgan.runs import RunFolder
 from rasgan.training import checkpoints
 from rasgan.training.dataset import load_shapes
-from rasgan.training.history import COLUMNS
+from rasgan.training.history import History
 from rasgan.voxels import is_occupied
 
 VALUES = (1, 255)
@@ -73,9 +73,11 @@ def measure(value: int, args: argparse.Namespace) -> tuple[np.ndarray, dict[str,
         generator, position = sampling.load_generator(folder, epoch)
         shapes = is_occupied(sampling.generate(generator, seed=1, count=SAMPLES))
         saved = checkpoints.load_checkpoint(folder, position)
-        history = dict(zip(COLUMNS, saved.history.numpy().T, strict=True))
+        history = History(saved.history.numpy()).columns()
         recent = history["epoch"] >= epoch - INTERVAL
-        rows.append((epoch, shapes.sum() / SAMPLES, diversity(shapes), history["trained_d"][recent].mean()))
+        rows.append(
+            (epoch, shapes.sum() / SAMPLES, ShapeSet(shapes).diversity, history["trained_d"][recent].mean())
+        )
     return np.array(rows), history
 
 
@@ -108,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
     shapes = load_shapes(args.data, args.resolution)
     reals = shapes.batch(np.random.default_rng(1).permutation(len(shapes))[:SAMPLES])[:, 0].numpy() > 0
-    data = reals.sum() / SAMPLES, diversity(reals)
+    data = reals.sum() / SAMPLES, ShapeSet(reals).diversity
     results = {value: measure(value, args) for value in VALUES}
     print(
         f"\n{len(shapes)} shapes at {args.resolution}³, width {args.width}, seed {args.seed}; "

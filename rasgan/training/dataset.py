@@ -10,8 +10,7 @@ from torch.nn.functional import embedding
 
 from rasgan.blocks import voxels_of
 from rasgan.errors import UserError
-from rasgan.voxel_io import read_raw
-from rasgan.voxels import max_pool
+from rasgan.voxel_io import fit, read_raw
 
 
 class Shapes:
@@ -85,14 +84,3 @@ def load_shapes(
     for slot, path in zip(occupied, progress(paths), strict=True):
         slot[...] = fit(read_raw(path), resolution, path)
     return Shapes(occupied, device, value)
-
-
-def fit(grid: np.ndarray, resolution: int, path: Path) -> np.ndarray:
-    """Bring one (m, m, m) grid to `resolution`, or say why it does not fit."""
-    edge = grid.shape[0]
-    if edge % resolution:
-        raise UserError(
-            f"{path}: this grid is {edge}³, which does not fit the resolution {resolution}.",
-            about="resolution",
-        )
-    return max_pool(grid, edge // resolution)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rasgan.files import atomic_path
+from rasgan.voxel_io import write_npy
 
 
 class Measurement(NamedTuple):
@@ -66,8 +67,7 @@ def save_history(folder: Path, history: History) -> None:
     """Write the original's tracked values to their .npy files in `folder`."""
     columns = history.columns()
     for name, file in FILES.items():
-        with atomic_path(folder / file) as temporary:
-            np.save(temporary, columns[name])
+        write_npy(folder / file, columns[name])
 
 
 def save_csv(path: Path, history: History) -> None:

@@ -11,7 +11,6 @@ from torch import Tensor
 from rasgan.blocks import as_voxels
 from rasgan.errors import UserError
 from rasgan.export import plots
-from rasgan.files import atomic_path
 from rasgan.metrics import quick_scores
 from rasgan.networks import LATENT_SIZE
 from rasgan.runs import RunFolder
@@ -25,6 +24,7 @@ from rasgan.training.history import History, Measurement, add_scores, save_csv, 
 from rasgan.training.schedules import ScheduleState
 from rasgan.training.state import GanState, build_gan
 from rasgan.training.step import Batch, StepResult, train_step, validate_discriminator
+from rasgan.voxel_io import write_npy
 
 SCORED = 64  # generated shapes
 
@@ -165,8 +165,7 @@ class TrainingRun:
 
     def save_grid(self, grid: np.ndarray) -> None:
         """Write one generated grid."""
-        with atomic_path(self.folder.grid(self.position.epoch)) as temporary:
-            np.save(temporary, grid)
+        write_npy(self.folder.grid(self.position.epoch), grid)
 
     def draw_losses(self) -> None:
         """Draw the loss curves so far and write the tracked values beside them."""

@@ -31,7 +31,7 @@ def half_full(monkeypatch):
     monkeypatch.setattr(
         sampling,
         "decode",
-        lambda generator, z, progress: np.repeat(z[:, :32, None, None].numpy(), 32, 2).repeat(32, 3),
+        lambda generator, z, progress=iter: np.repeat(z[:, :32, None, None].numpy(), 32, 2).repeat(32, 3),
     )
 
 
@@ -69,12 +69,12 @@ def test_a_sheet_of_very_many_shapes_shows_the_first_with_their_numbers(run, hal
     )
     assert generate.main(["-n", "run", "--count", "101", "--no-obj"]) == 0
     assert shown == [(100, [str(number) for number in range(100)])]
+    assert names(run.generated(Position(1)))[:3] == [
+        "seed0-00.npy",
+        "seed0-01.npy",
+        "seed0-02.npy",
+    ]  # no mesh
     assert "a picture of the first 100" in capsys.readouterr().out
-
-
-def test_meshes_can_be_left_out(run, half_full):
-    assert generate.main(["-n", "run", "--count", "1", "--no-obj"]) == 0
-    assert names(run.generated(Position(1))) == ["seed0-00.npy", "seed0.png"]
 
 
 def test_every_run_of_the_command_gives_the_same_files(run):
@@ -85,45 +85,35 @@ def test_every_run_of_the_command_gives_the_same_files(run):
     assert contents[0] == contents[1]
 
 
-def test_truncation_names_the_files(run):
+def test_truncation_scales_z_and_names_the_files(run):
     assert generate.main(["-n", "run", "--count", "2", "--seed", "5", "--truncation", "0.5", "--no-obj"]) == 0
     folder = run.generated(Position(1))
     assert names(folder) == [f"seed5-truncation0.5{end}" for end in ("-00.npy", "-01.npy", ".png")]
     generator, _ = sampling.load_generator(run.checkpoints)
-    shape = sampling.generate(generator, 5, 2, truncation=0.5)[1]
+    shape = sampling.decode(generator, 0.5 * sampling.latents(5, 2)[1:])[0]
     assert np.array_equal(np.load(folder / "seed5-truncation0.5-01.npy"), shape)
 
 
-def test_an_interpolation_is_a_batch_and_a_film(run, capsys):
-    assert generate.main(["-n", "run", "--interpolate", "3", "8", "--steps", "4"]) == 0
-    folder = run.generated(Position(1))
-    assert names(folder) == ["seed3-to-8.gif", "seed3-to-8.npy"]
-    generator, _ = sampling.load_generator(run.checkpoints)
-    frames = np.load(folder / "seed3-to-8.npy")
-    assert np.array_equal(frames, sampling.interpolate(generator, 3, 8, 4))
-    out = capsys.readouterr().out
-    assert "Generating 4 shapes" in out
-    assert "seed3-to-8.gif" in out
-
-
-def test_an_interpolation_film_has_a_frame_for_every_step(run, half_full):
+def test_an_interpolation_is_a_batch_and_a_film_of_as_many_frames(run, half_full, capsys):
     assert generate.main(["-n", "run", "--interpolate", "3", "8", "--steps", "5", "--truncation", "0.9"]) == 0
-    with Image.open(run.generated(Position(1)) / "seed3-to-8-truncation0.9.gif") as film:
-        assert film.n_frames == 5
-        assert film.info["loop"] == 0
+    folder, name = run.generated(Position(1)), "seed3-to-8-truncation0.9"
+    assert names(folder) == [f"{name}.gif", f"{name}.npy"]
+    generator, _ = sampling.load_generator(run.checkpoints)
+    frames = sampling.interpolate(generator, 3, 8, 5, 0.9)
+    assert np.array_equal(np.load(folder / f"{name}.npy"), frames)
+    with Image.open(folder / f"{name}.gif") as film:
+        assert (film.n_frames, film.info["loop"]) == (5, 0)
+    out = capsys.readouterr().out
+    assert "Generating 5 shapes" in out
+    assert f"{name}.gif" in out
 
 
 @pytest.mark.parametrize(
-    "options",
-    [
-        ["--interpolate", "3", "8", "--count", "2"],
-        ["--interpolate", "3", "8", "--seed", "0"],
-        ["--steps", "5"],
-    ],
+    "options", ["--interpolate 3 8 --count 2", "--interpolate 3 8 --seed 0", "--steps 5"]
 )
 def test_options_that_do_not_go_together_are_wrong_usage(options):
     with pytest.raises(SystemExit) as ended:
-        generate.main(["-n", "run", *options])
+        generate.main(["-n", "run", *options.split()])
     assert ended.value.code == 2
 
 

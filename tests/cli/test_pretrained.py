@@ -14,6 +14,7 @@ from rasgan.training import checkpoints
 from rasgan.training.checkpoints import Position
 from rasgan.voxel_io import write_raw
 from rasgan.voxels import is_occupied, largest_piece
+from tests.pages import ROOT
 from tests.untrained import save_run
 
 
@@ -92,16 +93,15 @@ def test_the_chairs_in_the_box_are_chairs_small_and_various():
     assert path.stat().st_size < 10e6
     shapes = is_occupied(sampling.generate(sampling.load_pretrained(), seed=0, count=16))
     assert shapes.shape == (16, 64, 64, 64)
-    assert metrics.diversity(shapes) > 0.6
+    assert metrics.ShapeSet(shapes).diversity > 0.6
     assert min(largest_piece(shape).sum() / shape.sum() for shape in shapes) > 0.5
 
 
-def test_the_readmes_command_works_in_an_empty_folder(tmp_path):
-    root = Path(generate.__file__).parents[1]
-    command = [sys.executable, "-m", "rasgan.generate", "--pretrained", "chairs", "--count", "2"]
-    done = subprocess.run(
-        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True,
-        text=True, encoding="utf-8", check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.glob("savepoint/pretrained-chairs/generated/*/*.obj"))) == 2
+def test_both_commands_work_as_they_are_typed_in_an_empty_folder(tmp_path):
+    made = Path("savepoint/pretrained-chairs/generated/125")
+    for words in (["generate", "--count", "2"], ["evaluate", "--reference", str(made)]):
+        command = [sys.executable, "-m", f"rasgan.{words[0]}", "--pretrained", "chairs", *words[1:]]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8")
+        assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob(f"{made}/*.obj"))) == 2

@@ -42,13 +42,11 @@ def test_every_command_parses(command):
 
 
 def test_every_run_of_the_readme_has_a_name_of_its_own():
+    commands = map(" ".join, python_commands(text_of(README)))
     trained = [
-        re.search(r"-n (\S+)", " ".join(words))[1]
-        for words in python_commands(text_of(README))
-        if "train_rasgan.py" in words and "-n" in words
+        found[1] for found in map(re.compile(r"train_rasgan\.py .*-n (\S+)").search, commands) if found
     ]
-    assert len(trained) == 3
-    assert len(set(trained)) == 3
+    assert len(trained) == len({*trained}) == 3
 
 
 @pytest.mark.parametrize(("page", "target"), LINKS, ids=lambda value: getattr(value, "name", value))

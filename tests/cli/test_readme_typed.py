@@ -43,12 +43,6 @@ def copy_project(target: Path) -> None:
     write_sample_set(target / "ModelNet10", train=24, test=6)
 
 
-def shortened(words: list[str]) -> list[str]:
-    """Return a command with this Python, and with options that make it quick."""
-    program = words[2] if words[1] == "-m" else Path(words[1]).name
-    return [sys.executable, *words[1:], *SHORT.get(program, [])]
-
-
 def run_for_1000_epochs(folder: Path) -> None:
     """Put in the grid that a run of 1000 epochs would have written."""
     savepoint = folder / "savepoint" / "chair-1"
@@ -76,8 +70,9 @@ def test_typed_in_order_the_readme_works(tmp_path):
             assert (place / words[words.index("-m") + 1]).is_file(), line
             if not shutil.which("blender"):
                 continue
+        program = words[2] if words[1] == "-m" else Path(words[1]).name
         done = subprocess.run(
-            shortened(words),
+            [sys.executable, *words[1:], *SHORT.get(program, [])],
             cwd=place,
             env=environment,
             input=ANSWERS.get(words[1], ""),
@@ -93,13 +88,8 @@ def test_typed_in_order_the_readme_works(tmp_path):
     assert place == clone
     assert len(typed) >= 10
     assert (clone / "models" / "1000.obj").is_file()
-    assert {path.name for path in (clone / "savepoint").iterdir()} == {
-        "demo",
-        "pretrained-chairs",
-        "chair-cpu",
-        "chair-gpu",
-        "chair-1",
-    }
+    runs = {path.name for path in (clone / "savepoint").iterdir()}
+    assert runs == {"demo", "pretrained-chairs", "chair-cpu", "chair-gpu", "chair-1"}
 
 
 def test_what_is_skipped_is_on_the_page():

@@ -1,6 +1,7 @@
-"""Cells of the studies, trained: equal compute, results to go on from."""
+"""Cells of the studies: keys, shapes, results to go on from; slow: cells that are trained."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -8,40 +9,139 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from benchmarks.speed import training as bench_training
 from benchmarks.studies import cells as studies
+from benchmarks.studies import rates, recipes
 from benchmarks.studies.cells import Cell, FlopCounter
 from rasgan.errors import UserError
 from rasgan.runs import RunFolder
 from rasgan.training import run as training_run
-from rasgan.training.config import new_config
+from rasgan.training.config import RECIPES, new_config
 from rasgan.training.dataset import Shapes
 from rasgan.voxel_io import write_raw
+from tests.pages import ROOT
 
-pytestmark = pytest.mark.slow
-
+FOLDER = ROOT / "benchmarks" / "studies"
 TINY = {"width": 8, "resolution": 32, "batchsize": 8}
 
 
-def a_cell(recipe="stable", **settings):
-    return Cell("boxes", recipe, recipe, 0, 0.003, {**TINY, **settings})
+def a_cell(recipe="stable", seed=0, **settings):
+    return Cell("boxes", recipe, recipe, seed, 0.003, {**TINY, **settings})
+
+
+def pack(path, shapes):
+    np.savez(path, packed=np.packbits(shapes.reshape(len(shapes), -1), axis=1), shape=shapes.shape[1:])
+    return path
 
 
 @pytest.fixture
-def boxes(rng):
-    shapes = np.zeros((168, 32, 32, 32), dtype=bool)
-    for shape in shapes:
-        low, high = rng.integers(0, 14, 3), rng.integers(18, 33, 3)
-        shape[tuple(slice(*ends) for ends in zip(low, high, strict=True))] = True
-    return shapes
+def boxes():
+    return bench_training.random_shapes(168, 32)
+
+
+def test_a_multiply_add_counts_as_two_operations():
+    with FlopCounter() as counter:
+        torch.nn.functional.conv3d(torch.ones(2, 3, 8, 8, 8), torch.ones(5, 3, 4, 4, 4), stride=2, padding=1)
+        torch.ones(2, 7) @ torch.ones(7, 3)
+        torch.ones(99) + 1
+    assert counter.total == 2 * (2 * 5 * 4**3 * 3 * 4**3 + 2 * 7 * 3)
+
+
+def test_pools_are_read_and_split_the_same_way_every_time(boxes, tmp_path):
+    pool = pack(tmp_path / "boxes.npz", boxes)
+    np.testing.assert_array_equal(studies.load_pool(pool, 32), boxes)
+    for number, shape in enumerate(boxes[:3]):
+        write_raw(tmp_path / "raw" / f"{number}.raw", shape)
+    np.testing.assert_array_equal(studies.load_pool(tmp_path / "raw", 32), boxes[:3])
+    coarse = studies.load_pool(pool, 16)
+    assert coarse.shape == (len(boxes), 16, 16, 16)
+    assert coarse[0, 8, 8, 8] == boxes[0, 16:18, 16:18, 16:18].any()
+    with pytest.raises(UserError, match="resolution 64"):
+        studies.load_pool(pool, 64)
+    train, kept = studies.split(boxes)
+    assert len(kept) == studies.KEPT_BACK
+    assert {shape.tobytes() for shape in [*train, *kept]} == {shape.tobytes() for shape in boxes}
+    np.testing.assert_array_equal(studies.split(boxes)[1], kept)
+    with pytest.raises(UserError, match="too few"):
+        studies.split(boxes[:100])
+
+
+@pytest.mark.parametrize(
+    ("diversity", "distinct", "stable"), [(0.4, 0.5, True), (0.39, 0.9, False), (0.8, 0.49, False)]
+)
+def test_stable_means_half_as_various_as_real_shapes(diversity, distinct, stable):
+    scores = {"diversity": diversity, "distinct_nearest_share": distinct}
+    real = {"diversity": 0.8, "distinct_nearest_share": 1.0}
+    assert studies.is_stable({"diverged": False, "scores": scores, "real": real}) == stable
+    assert not studies.is_stable({"diverged": True})
+
+
+def test_a_changed_preset_makes_another_cell(monkeypatch):
+    before = a_cell().key
+    monkeypatch.setitem(RECIPES, "stable", {**RECIPES["stable"], "ema": 0.9})
+    assert a_cell().key != before
+    assert a_cell(ema=0.995).key == before
+
+
+@pytest.mark.parametrize(("study", "seeds"), [(recipes, 3), (rates, 1)])
+def test_the_committed_results_are_complete_and_make_the_committed_tables(study, seeds, tmp_path, capsys):
+    name = study.__name__.rpartition(".")[2]
+    results = shutil.copy(FOLDER / f"{name}.jsonl", tmp_path)
+    picture = tmp_path / "picture.png"
+    cells = study.cells(seeds)
+    assert len({cell.key for cell in cells}) == len(cells)
+    assert study.main(["--results", str(results), "-o", str(picture), "--seeds", str(seeds)]) == 0
+    printed = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert all(any(f"| {cell.method} |" in line for line in printed) for cell in cells)
+    written = (FOLDER / f"{name}.md").read_text(encoding="utf-8").splitlines()
+    assert set(printed) <= set(written)
+    with Image.open(picture) as image:
+        assert len(image.convert("RGB").getcolors(10**6)) > 100  # there are curves, or a map
+
+
+@pytest.mark.parametrize("study", [recipes, rates])
+def test_a_diverged_run_has_its_place_in_the_table(study):
+    name = study.__name__.rpartition(".")[2]
+    row = next(iter(studies.read_results(FOLDER / f"{name}.jsonl").values()))
+    without = {key: value for key, value in row.items() if key not in ("scores", "oracle", "real")}
+    shown = study.table([{**without, "diverged": True, "curve": []}])
+    (line,) = [line for line in shown.splitlines() if row["method"] in line and str(row["steps"]) in line]
+    assert line.count("–") >= 3
+    assert "nan" not in shown
+
+
+def test_a_study_goes_on_from_its_results_under_any_name(tmp_path, capsys):
+    results = Path(shutil.copy(FOLDER / "rates.jsonl", tmp_path))
+    first, second, *_ = rates.cells(1)
+    rows = studies.run_study([second, first], {}, results, 1)
+    assert [row["method"] for row in rows] == [second.method, first.method]
+    renamed = Cell(first.data, "by another name", "tutorial", 0, first.tflop, first.settings)
+    assert studies.run_study([renamed], {}, results, 1) == [{**rows[1], "method": "by another name"}]
+    other = Cell(first.data, first.method, first.recipe, 0, first.tflop, {**first.settings, "penalty": 3.0})
+    assert studies.run_study([other], {}, results, 1) == []  # another cell of the same name
+    assert capsys.readouterr().out == ""  # nothing was trained
+
+
+def test_results_of_other_shapes_under_the_same_name_are_refused(boxes, tmp_path):
+    results = Path(shutil.copy(FOLDER / "rates.jsonl", tmp_path))
+    pools = {"chairs": pack(tmp_path / "other.npz", boxes)}
+    with pytest.raises(UserError, match=r"other shapes .* --results"):
+        studies.run_study(rates.cells(2), pools, results, 1)
+    assert results.read_bytes() == (FOLDER / "rates.jsonl").read_bytes()
+
+
+def test_data_are_named():
+    assert list(studies.parse_pools(["a=b/c", "d=e=f"])) == ["a", "d"]
+    with pytest.raises(UserError, match="NAME=PATH"):
+        studies.parse_pools(["folder"])
 
 
 @pytest.fixture
 def pool(tmp_path, boxes):
-    path = tmp_path / "boxes.npz"
-    np.savez(path, packed=np.packbits(boxes.reshape(len(boxes), -1), axis=1), shape=boxes.shape[1:])
-    return path
+    return pack(tmp_path / "boxes.npz", boxes)
 
 
 def test_a_counted_step_is_the_step_that_the_speed_is_measured_by(boxes):
@@ -52,6 +152,7 @@ def test_a_counted_step_is_the_step_that_the_speed_is_measured_by(boxes):
     assert counter.total == pytest.approx(2 * 8 * bench_training.multiply_adds(64, 32), rel=0.02)
 
 
+@pytest.mark.slow
 def test_every_cell_spends_the_same_and_dearer_steps_are_fewer(boxes):
     train, kept = studies.split(boxes)
     rows = [studies.run_cell(a_cell(**given), train, kept) for given in ({}, {"penalty_every": 1})]
@@ -75,6 +176,7 @@ def test_a_run_whose_loss_is_no_number_has_diverged(boxes, monkeypatch):
     assert (row["diverged"], row["steps"]) == (True, 0)
 
 
+@pytest.mark.slow
 def test_a_study_trains_what_its_results_lack_at_the_resolution_of_each_cell(pool, boxes, tmp_path, capsys):
     results, pools = tmp_path / "results.jsonl", {"boxes": pool, "fine": tmp_path / "fine"}
     for number, shape in enumerate(boxes[:160]):
@@ -93,50 +195,28 @@ def test_a_study_trains_what_its_results_lack_at_the_resolution_of_each_cell(poo
     assert capsys.readouterr().out == ""  # nothing is trained again
 
 
-def children(pid):
-    listed = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in listed.read_text().split()] if listed.exists() else []
+STUDY = """
+import sys
+from pathlib import Path
+from benchmarks.studies import cells as studies
+if __name__ == "__main__":
+    cells = [studies.Cell("boxes", "long", "stable", 0, 1e3, {"width": 8, "resolution": 32})]
+    studies.run_study(cells, {"boxes": Path(sys.argv[1])}, Path("results"), 1)
+else:
+    print("a worker", flush=True)
+"""
 
 
-def command_of(pid):
-    """Return the command of a process; nothing of one that has ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
-        return ""
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in Linux's /proc")
+@pytest.mark.slow
 def test_a_killed_study_leaves_no_worker_behind(pool, tmp_path):
-    code = (
-        "import pathlib, sys\n"
-        "from benchmarks.studies import cells as studies\n"
-        "def main():\n"
-        "    cells = [studies.Cell('boxes', 'long', 'stable', 0, 1e3, {'width': 8, 'resolution': 32})]\n"
-        f"    studies.run_study(cells, {{'boxes': pathlib.Path({str(pool)!r})}}, pathlib.Path('r'), 1)\n"
-        "if __name__ == '__main__':\n"
-        "    main()\n"
+    (tmp_path / "study.py").write_text(STUDY, encoding="utf-8")
+    study = subprocess.Popen(
+        [sys.executable, "study.py", str(pool)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
     )
-    script = tmp_path / "study.py"
-    script.write_text(code, encoding="utf-8")
-    root = Path(studies.__file__).parents[2]
-    out = tmp_path / "out"
-    with out.open("w") as file:
-        study = subprocess.Popen(
-            [sys.executable, str(script)],
-            env={**os.environ, "PYTHONPATH": str(root)},
-            stdout=file,
-            stderr=file,
-        )
-    workers = []
-    while not workers and study.poll() is None:
-        time.sleep(0.2)
-        workers = [p for p in children(study.pid) if "spawn_main" in command_of(p)]
-    assert workers, out.read_text()
+    assert study.stdout.readline().strip() == b"a worker"
     time.sleep(3)  # until it trains
     study.kill()
-    study.wait()
-    deadline = time.monotonic() + 20
-    while any(command_of(worker) for worker in workers) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not any(command_of(worker) for worker in workers)
+    study.communicate(timeout=20)  # this ends when no process can write there any more

@@ -7,26 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.ndimage import distance_transform_edt
+from scipy.spatial.distance import cdist
 
-from rasgan.metrics import (
-    ShapeSet,
-    chamfer_distances,
-    coverage,
-    distance_transforms,
-    diversity,
-    iou_distances,
-    minimum_matching_distance,
-    nearest_neighbor_accuracy,
-    neighbor_scores,
-    occupancy_divergence,
-    quick_scores,
-    reference_scores,
-    score_sets,
-    shape_statistics,
-    static_noise,
-)
-from rasgan.voxels import surface_mask, surface_points
+from rasgan import metrics
+from rasgan.metrics import ShapeSet, distance_transforms, iou_distances, neighbor_scores, reference_scores
+from rasgan.voxels import surface_points
 
 
 def boxes(rng, count, low=0, high=None, edge=12):
@@ -40,13 +25,23 @@ def boxes(rng, count, low=0, high=None, edge=12):
     return shapes
 
 
-def chamfer_by_loops(a, b):
-    """Compare two shapes point by point, lengths in shares of the grid's edge."""
-    a, b = surface_points(a), surface_points(b)
-    if not len(a) or not len(b):
-        return 6.0 if len(a) or len(b) else 0.0
-    squares = ((a[:, None] - b[None]) ** 2).sum(axis=2)
-    return squares.min(axis=1).mean() + squares.min(axis=0).mean()
+def iou_by_voxels(a, b):
+    return 1 - (a & b).sum() / (a | b).sum() if a.any() or b.any() else 0.0
+
+
+def chamfer_by_points(a, b):
+    if not a.any() or not b.any():
+        return 6.0 if a.any() or b.any() else 0.0
+    squares = cdist(surface_points(a), surface_points(b), "sqeuclidean")
+    return (squares.min(axis=1).mean() + squares.min(axis=0).mean()) / len(a) ** 2
+
+
+def check_distances(a, b):
+    expected = [[iou_by_voxels(x, y) for y in b] for x in a]
+    np.testing.assert_allclose(iou_distances(a, b), expected, rtol=0, atol=1e-15)
+    expected = [[chamfer_by_points(x, y) for y in b] for x in a]
+    found = metrics.chamfer_distances(distance_transforms(a), distance_transforms(b))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def sets(most=4, edge=5):
@@ -55,33 +50,29 @@ def sets(most=4, edge=5):
     )
 
 
-def test_distances_equal_a_loop_over_pairs(rng):
-    a, b = boxes(rng, 5, edge=20), boxes(rng, 4, edge=20)  # of more voxels than a block
-    expected = [[1 - (x & y).sum() / (x | y).sum() for y in b] for x in a]
-    np.testing.assert_allclose(iou_distances(a, b), expected, rtol=0, atol=1e-15)
+@given(a=sets(), b=sets())
+def test_distances_equal_a_loop_over_pairs(a, b):
+    check_distances(a, b)
 
 
-def test_equal_shapes_are_at_0_and_disjoint_ones_at_1():
-    shapes = np.zeros((3, 2, 2, 2), dtype=bool)
-    shapes[0, 0] = shapes[1, 1] = True  # the third is empty
-    np.testing.assert_array_equal(iou_distances(shapes, shapes), 1 - np.eye(3))
+def test_distances_of_more_voxels_than_a_block_are_no_others(rng):
+    check_distances(boxes(rng, 5, edge=20), boxes(rng, 4, edge=20))
 
 
 def test_diversity_leaves_out_each_shape_itself():
     shapes = np.zeros((3, 2, 2, 2), dtype=bool)
     shapes[0, 0] = shapes[1, 0] = shapes[2, 1] = True
-    assert diversity(shapes) == pytest.approx(2 / 3)
-    assert diversity(shapes[:2]) == 0
+    assert ShapeSet(shapes).diversity == pytest.approx(2 / 3)
+    assert ShapeSet(shapes[:2]).diversity == 0
 
 
 @given(shapes=sets(edge=6))
-def test_transforms_are_those_of_the_surface(shapes):
+def test_transforms_are_squared_distances_to_the_surface_points(shapes):
+    places = np.argwhere(np.ones((6, 6, 6)))
     for shape, transforms in zip(shapes, distance_transforms(shapes), strict=True):
-        if shape.any():
-            expected = np.rint(distance_transform_edt(~surface_mask(shape)) ** 2)
-        else:
-            expected = np.full(shape.shape, 3 * 6**2)
-        np.testing.assert_array_equal(transforms, expected)
+        squares = cdist(places, surface_points(shape), "sqeuclidean")
+        expected = squares.min(axis=1, initial=3 * 6**2)  # which an empty grid has everywhere
+        np.testing.assert_array_equal(transforms.ravel(), expected)
 
 
 def test_transforms_reach_from_corner_to_corner_of_fine_grids():
@@ -90,20 +81,10 @@ def test_transforms_reach_from_corner_to_corner_of_fine_grids():
     assert distance_transforms(shape)[0, -1, -1, -1] == 3 * 129**2
 
 
-@given(a=sets(), b=sets())
-def test_chamfer_equals_a_loop_over_points(a, b):
-    expected = [[chamfer_by_loops(x, y) / (25 if x.any() and y.any() else 1) for y in b] for x in a]
-    np.testing.assert_allclose(
-        chamfer_distances(distance_transforms(a), distance_transforms(b)),
-        expected,
-        rtol=1e-12,
-    )
-
-
 def test_chamfer_within_a_set_equals_that_to_its_copy(rng):
     transforms = distance_transforms(boxes(rng, 7))
-    within = chamfer_distances(transforms, transforms)
-    np.testing.assert_array_equal(within, chamfer_distances(transforms, transforms.copy()))
+    within = metrics.chamfer_distances(transforms, transforms)
+    np.testing.assert_array_equal(within, metrics.chamfer_distances(transforms, transforms.copy()))
     np.testing.assert_array_equal(within.diagonal(), 0)
 
 
@@ -155,7 +136,7 @@ def test_one_repeated_shape_covers_one_reference_and_is_no_set(rng):
     near = neighbor_scores(iou_distances(shapes, reference))
     assert (near["distinct_nearest"], near["distinct_nearest_share"]) == (1, 1 / 20)
     assert near["copies"] == near["near_copies"] == 1
-    assert diversity(shapes) == 0
+    assert ShapeSet(shapes).diversity == 0
 
 
 def test_noise_shows_in_the_halves_of_the_accuracy_and_not_in_its_mean(rng):
@@ -174,20 +155,20 @@ def test_noise_shows_in_the_halves_of_the_accuracy_and_not_in_its_mean(rng):
 def test_coverage_and_matching_distance_by_hand():
     distances = np.array([[1.0, 2, 9], [3, 1, 9], [2, 2, 9]])  # the last shape ties: the first counts
     apart = 1 - np.eye(3)
-    assert coverage(distances, apart) == 2 / 3
-    assert minimum_matching_distance(distances) == pytest.approx((1 + 1 + 9) / 3)
+    assert metrics.coverage(distances, apart) == 2 / 3
+    assert metrics.minimum_matching_distance(distances) == pytest.approx((1 + 1 + 9) / 3)
 
 
 def test_a_tie_of_own_and_other_set_counts_half():
     within = np.array([[0.0, 1], [1, 0]])
     distances = np.array([[1.0, 2], [2, 3]])
     # generated: 1 = 1 a half, 1 < 2 right; reference: own 4 against 1 and 2, wrong both
-    assert nearest_neighbor_accuracy(within, distances, 4 * within) == (0.75, 0)
+    assert metrics.nearest_neighbor_accuracy(within, distances, 4 * within) == (0.75, 0)
 
 
 def test_sets_of_unequal_size_have_no_accuracy():
     with pytest.raises(ValueError, match="not 2 and 3"):
-        nearest_neighbor_accuracy(np.zeros((2, 2)), np.zeros((2, 3)), np.zeros((3, 3)))
+        metrics.nearest_neighbor_accuracy(np.zeros((2, 2)), np.zeros((2, 3)), np.zeros((3, 3)))
 
 
 def test_divergence_of_two_distributions_by_hand():
@@ -195,7 +176,7 @@ def test_divergence_of_two_distributions_by_hand():
     a[:, 0, 0, 0] = True  # all in one voxel
     b[0, 0, 0, 0] = b[1, 1, 1, 1] = True  # half there, half elsewhere
     middle = 0.5 * math.log2(1 / 0.75), 0.5 * (0.5 * math.log2(0.5 / 0.75) + 0.5 * math.log2(0.5 / 0.25))
-    assert occupancy_divergence(a, b) == pytest.approx(sum(middle))
+    assert metrics.occupancy_divergence(a, b) == pytest.approx(sum(middle))
 
 
 def test_empty_grids_break_no_score(rng):
@@ -205,9 +186,9 @@ def test_empty_grids_break_no_score(rng):
     assert found["coverage_iou"] == found["coverage_chamfer"] == 1 / 3  # equally far from all: the first
     assert found["minimum_matching_distance_chamfer"] == 6
     assert found["occupancy_divergence"] == 1
-    assert occupancy_divergence(empty, empty) == 0
-    assert shape_statistics(empty) == {"largest_piece": 0, "empty": 1, "voxels": 0}
-    assert quick_scores(empty, empty)["diversity"] == 0
+    assert metrics.occupancy_divergence(empty, empty) == 0
+    assert metrics.shape_statistics(empty) == {"largest_piece": 0, "empty": 1, "voxels": 0}
+    assert metrics.quick_scores(empty, empty)["diversity"] == 0
 
 
 def test_neighbors_by_hand():
@@ -226,7 +207,7 @@ def test_pieces_that_touch_at_an_edge_are_two():
     shapes = np.zeros((3, 4, 4, 4), dtype=bool)
     shapes[0, :2, 0, 0] = shapes[0, 2, 1, 0] = True  # two and one across an edge; the last grid is empty
     shapes[1, 0] = True
-    assert shape_statistics(shapes) == {
+    assert metrics.shape_statistics(shapes) == {
         "largest_piece": pytest.approx((2 / 3 + 1) / 2),
         "empty": pytest.approx(1 / 3),
         "voxels": pytest.approx(19 / 3),
@@ -236,35 +217,35 @@ def test_pieces_that_touch_at_an_edge_are_two():
 def test_quick_scores_equal_the_full_ones(rng):
     training, shapes = boxes(rng, 30), boxes(rng, 10)
     shapes[0] = False
-    expected = {**neighbor_scores(iou_distances(shapes, training)), **shape_statistics(shapes)}
-    found = quick_scores(np.where(shapes, 0.31, 0.3), training)  # scores, as a generator gives them
+    expected = {**neighbor_scores(iou_distances(shapes, training)), **metrics.shape_statistics(shapes)}
+    found = metrics.quick_scores(np.where(shapes, 0.31, 0.3), training)  # scores, as a generator gives them
     assert found == {
-        "diversity": diversity(shapes),
+        "diversity": ShapeSet(shapes).diversity,
         **{name: expected[name] for name in found if name != "diversity"},
     }
 
 
 def test_noise_has_the_occupancy_of_the_reference(rng):
     reference = boxes(rng, 10)
-    made = static_noise(reference, np.random.default_rng(3))
+    made = metrics.static_noise(reference, np.random.default_rng(3))
     assert made.shape == reference.shape
     assert made.mean() == pytest.approx(reference.mean(), rel=0.15)
-    assert np.array_equal(made, static_noise(reference, np.random.default_rng(3)))
+    assert np.array_equal(made, metrics.static_noise(reference, np.random.default_rng(3)))
 
 
 def test_every_set_is_scored_and_no_shape_is_its_own_neighbor(rng):
     training = np.unique(boxes(rng, 20), axis=0)[:12]
     generated, reference, static = training[[5, 7, 7]], training[[5, 9, 2]], rng.random((3, 12, 12, 12)) > 0.5
-    rows = score_sets(generated, reference, training, np.array([0, 5, 11]), static)
+    rows = metrics.score_sets(generated, reference, training, np.array([0, 5, 11]), static)
     assert list(rows) == ["generated", "training set", "noise", "reference"]
     assert [row["copies"] for row in rows.values()] == [1, 0, 0, 1]
     assert [name for name, row in rows.items() if "coverage_iou" not in row] == ["reference"]
     for name, shapes in (("generated", generated), ("noise", static)):
         assert rows[name] == {
             **reference_scores(ShapeSet(shapes), ShapeSet(reference)),
-            "diversity": diversity(shapes),
+            "diversity": ShapeSet(shapes).diversity,
             **neighbor_scores(iou_distances(shapes, training)),
-            **shape_statistics(shapes),
+            **metrics.shape_statistics(shapes),
         }
-    rows = score_sets(generated, reference)  # neighbors are then looked for in the reference
+    rows = metrics.score_sets(generated, reference)  # neighbors are then looked for in the reference
     assert [row["copies"] for row in rows.values()] == [1 / 3, 0]

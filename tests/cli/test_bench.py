@@ -1,8 +1,9 @@
-"""The benchmark's loop, and that --cubes writes its geometry."""
+"""The measurements of meshes, whose loop has the geometry of --cubes, and of the scores."""
 
 import numpy as np
 import pytest
 
+from benchmarks.speed import evaluate as bench_evaluate
 from benchmarks.speed import obj as bench_obj
 from rasgan.export.mesh_files import write_obj
 from rasgan.export.surface import cubes_mesh
@@ -15,12 +16,6 @@ def test_cubes_have_the_geometry_of_the_loop(density, tmp_path, rng):
     row = bench_obj.measure(occupied, tmp_path, repeats=1)  # raises if they differ
     assert row[0] == len(surface_points(occupied)) > 0
     assert len(bench_obj.squares_of(tmp_path / "loop.obj")) == 12 * row[0]
-
-
-def test_the_loop_finds_the_surface_in_array_order(rng):
-    scores = rng.random((9, 9, 9))
-    scores[:6, :6, :6] = 1
-    assert list(bench_obj.loop_over_voxels(scores)) == [tuple(p) for p in surface_points(scores)]
 
 
 def test_a_mirrored_a_moved_and_an_inverted_cube_are_told_apart(tmp_path):
@@ -39,3 +34,14 @@ def test_a_mirrored_a_moved_and_an_inverted_cube_are_told_apart(tmp_path):
     cube = bench_obj.squares_of(tmp_path / "cube.obj")
     equal = {name for name in files if np.array_equal(bench_obj.squares_of(tmp_path / f"{name}.obj"), cube)}
     assert equal == {"same"}
+
+
+def test_prints_a_row_for_everything_measured(capsys):
+    assert bench_evaluate.main(["--count", "3", "--resolution", "32"]) == 0
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert [row[0] for row in rows[2:]] == [
+        "| quick scores, 3 x 3",
+        "| scores, 3 x 3",
+        "| everything, 3 x 3 x 3",
+    ]
+    assert all(float(row[1]) >= 0 for row in rows[2:])
