@@ -119,7 +119,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def find_shapes(args: argparse.Namespace) -> list[Shape]:
     """List the shapes to draw, in order."""
     if args.file is None:
-        grids = run_grids(RunFolder(args.name).existing())
+        run = RunFolder(args.name).existing()
+        is_film = args.gif and run.film.is_dir()  # one latent vector throughout; older runs have none
+        grids = folder_grids(run.film) if is_film else run_grids(run)
     else:
         grids = folder_grids(args.file) if args.file.is_dir() else [args.file]
     shapes = shapes_in(grids)

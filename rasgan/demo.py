@@ -6,6 +6,8 @@ Example::
 """
 
 import functools
+import signal
+import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -96,16 +98,13 @@ and, for the tutorial's own training at 64³ (a GPU is needed)
 
 @cli.ends_cleanly
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``train_rasgan.py --demo`` with the options of `argv`."""
-    try:
-        import train_rasgan  # a script beside the package, which an installed package leaves behind
-    except ModuleNotFoundError as error:
-        if error.name != "train_rasgan":
-            raise
-        raise UserError(
-            "the demo trains by train_rasgan.py, which is not here: type this in the folder of the project."
-        ) from error
-    return train_rasgan.main(["--demo", *(sys.argv[1:] if argv is None else argv)])
+    """Run ``train_rasgan.py --demo`` with the options of `argv`; an installed package has no scripts."""
+    script = Path(__file__).parents[1] / "train_rasgan.py"
+    if not script.is_file():
+        raise UserError("train_rasgan.py is not here: the demo must be run in a clone of the project.")
+    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the script, which saves
+    command = [sys.executable, str(script), "--demo", *(sys.argv[1:] if argv is None else argv)]
+    return subprocess.run(command, check=False).returncode  # noqa: S603 - an argument list
 
 
 if __name__ == "__main__":

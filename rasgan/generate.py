@@ -154,8 +154,9 @@ def write_film(args: argparse.Namespace, generator: Generator, count: int, stem:
     grids = interpolate(generator, first, last, count, args.truncation, bar)
     batch, film = Path(f"{stem}.npy"), Path(f"{stem}.gif")
     write_npy(batch, grids)
-    captions = [f"seed {first} to {last}: {share:.0%}" for share in np.linspace(0, 1, count)]
-    draw_film(film, bar(is_occupied(grids), "frames"), captions, FRAME_MS)
+    there_and_back = [*range(count), *range(count - 2, 0, -1)]
+    captions = [f"seed {first} to {last}: {step / (count - 1):.0%}" for step in there_and_back]
+    draw_film(film, bar(is_occupied(grids)[there_and_back], "frames"), captions, FRAME_MS)
     cli.say(f"Film in {film}, its shapes in {batch}")
 
 

@@ -26,6 +26,7 @@ class RunFolder:
         self.savepoints = base / SAVEPOINTS / name
         self.plots = self.savepoints / "plots"
         self.graphs = self.savepoints / "3D_graphs"
+        self.film = self.savepoints / "film"
         self.models = self.savepoints / "models"
         self.renders = self.savepoints / "renders"
         self.lock = base / CHECKPOINTS / f".{name}.lock"

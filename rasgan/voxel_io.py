@@ -3,6 +3,7 @@
 import itertools
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import BinaryIO
 
 import numpy as np
@@ -72,8 +73,8 @@ def write_raw(path: Path, occupied: np.ndarray) -> None:
 
 def write_npy(path: Path, array: np.ndarray) -> None:
     """Write one .npy file."""
-    with atomic_path(path) as temporary:
-        np.save(temporary, array)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.save(SimpleNamespace(write=file.write), array)  # to a file itself it hides that the disk is full
 
 
 def fit(occupied: np.ndarray, resolution: int, path: Path) -> np.ndarray:

@@ -52,7 +52,7 @@ def draw_losses(
     losses_d: np.ndarray,
     losses_g: np.ndarray,
     losses_validation: np.ndarray | None = None,
-    learning_rates: tuple[float, float] | None = None,
+    learning_rates: np.ndarray | None = None,
 ) -> None:
     """Write the loss curves of a run as a PNG: each network's losses as they are and smoothed.
 
@@ -66,8 +66,9 @@ def draw_losses(
         Loss of each network at every step. Values that are not finite leave a gap.
     losses_validation : (s,) array, optional
         The discriminator's loss on the validation set.
-    learning_rates : (float, float), optional
-        The generator's and the discriminator's, for the title.
+    learning_rates : (s, 2) array, optional
+        The generator's and the discriminator's at every step: the last are in the title, a dotted line marks
+        every change.
 
     Notes
     -----
@@ -85,8 +86,10 @@ def draw_losses(
         low, high = 1.6 * np.percentile(seen, [1, 99])  # some losses go below zero
         if max(high, 0) > min(low, 0):
             axes.set_ylim(min(low, 0), max(high, 0))
-    if learning_rates is not None:
-        axes.set_title("learning rates: generator {:g}, discriminator {:g}".format(*learning_rates))
+    if learning_rates is not None and len(learning_rates):
+        axes.set_title("learning rates: generator {:g}, discriminator {:g}".format(*learning_rates[-1]))
+        for step in np.flatnonzero(np.diff(learning_rates, axis=0).any(axis=1)) + 1:
+            axes.axvline(epochs[step], color=FAINT, linestyle=":", linewidth=1)
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss")
     axes.margins(x=0.01)
@@ -102,10 +105,11 @@ def _draw_curve(axes: Axes, epochs: np.ndarray, name: str, losses: np.ndarray, c
     losses = np.asarray(losses, dtype=float)
     measured = np.isfinite(losses)
     is_long = measured.sum() >= SMOOTHING_WINDOW
-    raw_look = {"linewidth": 0.6, "alpha": 0.3} if is_long else {"linewidth": 1.2, "label": name}
-    axes.plot(epochs, np.where(measured, losses, np.nan), color=color, **raw_look)
+    look = {"linewidth": 0.6, "alpha": 0.3} if is_long else {"linewidth": 1.2}
+    axes.plot(epochs, np.where(measured, losses, np.nan), color=color, label=f"{name}, every step", **look)
     if is_long:
-        axes.plot(epochs[measured], smooth(losses[measured]), color=color, linewidth=1.6, label=name)
+        smoothed, label = smooth(losses[measured]), f"{name}, smoothed over {SMOOTHING_WINDOW} steps"
+        axes.plot(epochs[measured], smoothed, color=color, linewidth=1.6, label=label)
     return losses[measured]
 
 
@@ -133,7 +137,8 @@ class ScatterPlots:
         axes.set(xlim=(0, width), ylim=(0, depth), zlim=(0, height))
         axes.set_box_aspect((width, depth, height))
         x, z, y = points.T + 0.5
-        look = {"marker": ".", "s": MARKER_SIZE, "cmap": self._colormap, "vmin": 0, "vmax": height}
+        size = MARKER_SIZE * (64 / max(scores.shape)) ** 2  # as large as a voxel; the tutorial's at 64³
+        look = {"marker": ".", "s": size, "cmap": self._colormap, "vmin": 0, "vmax": height}
         self._of_last_plot = [axes.scatter(x, y, z, c=z, **look)]
         if not len(points):
             look = {"transform": axes.transAxes, "ha": "center", "color": FAINT}

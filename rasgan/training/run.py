@@ -25,6 +25,7 @@ from rasgan.training.schedules import ScheduleState
 from rasgan.training.state import GanState, build_gan
 from rasgan.training.step import Batch, StepResult, train_step, validate_discriminator
 from rasgan.voxel_io import write_npy
+from rasgan.voxels import is_occupied
 
 SCORED = 64  # generated shapes
 
@@ -164,8 +165,11 @@ class TrainingRun:
         return found
 
     def save_grid(self, grid: np.ndarray) -> None:
-        """Write one generated grid."""
-        write_npy(self.folder.grid(self.position.epoch), grid)
+        """Write one generated grid and, for the film, the shape of one latent vector that stays the same."""
+        epoch = self.position.epoch
+        write_npy(self.folder.grid(epoch), grid)
+        fixed = generate(self.gan.best_generator, seed=0, count=1)[0]
+        write_npy(self.folder.film / f"{epoch}.npy", is_occupied(fixed))
 
     def draw_losses(self) -> None:
         """Draw the loss curves so far and write the tracked values beside them."""
@@ -178,7 +182,7 @@ class TrainingRun:
             columns["loss_d"],
             columns["loss_g"],
             columns["loss_validation"] if self.validation is not None else None,
-            self.schedule_state.rates,
+            np.stack([columns["generator_learning_rate"], columns["discriminator_learning_rate"]], axis=1),
         )
 
 

@@ -1,5 +1,7 @@
 """python -m rasgan.demo, with fewer chairs and a smaller network."""
 
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -19,7 +21,7 @@ def few_chairs(tmp_path, monkeypatch):
 
 
 def test_the_demo_ends_with_chairs_pictures_and_a_mesh_and_typed_again_goes_on(few_chairs, capsys):
-    assert demo.main([*SMALL, "--epochs", "1"]) == 0
+    assert train_rasgan.main(["--demo", *SMALL, "--epochs", "1"]) == 0
     assert "python -m rasgan.generate -n demo" in capsys.readouterr().out
     made = {path: path.stat().st_mtime_ns for path in (few_chairs / "SampleChairs").rglob("*.*")}
     assert len([path for path in made if path.suffix == ".raw"]) == 14
@@ -40,13 +42,22 @@ def test_a_chair_that_cannot_be_converted_is_told(few_chairs, capsys):
     broken = few_chairs / "SampleChairs" / "chair" / "train" / "chair_0001.off"
     broken.parent.mkdir(parents=True)
     broken.write_text("OFF\n1 1 0\n", encoding="ascii")
-    assert demo.main([*SMALL, "--epochs", "1"]) == 1
+    assert train_rasgan.main(["--demo", *SMALL, "--epochs", "1"]) == 1
     assert "chair_0001.off" in capsys.readouterr().err
 
 
-def test_without_the_scripts_the_demo_tells_where_to_type_it(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "train_rasgan", None)  # as where only the package is installed
+def test_the_command_runs_the_script_and_ends_as_it_does(monkeypatch):
+    started = []
+    ended = subprocess.CompletedProcess([], 1)
+    monkeypatch.setattr(subprocess, "run", lambda command, check: started.append(command) or ended)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert demo.main(["--width", "8"]) == 1
+    assert started == [[sys.executable, train_rasgan.__file__, "--demo", "--width", "8"]]
+
+
+def test_without_the_script_the_command_tells_where_to_run_it(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(demo, "__file__", str(tmp_path / "rasgan" / "demo.py"))
     assert demo.main([]) == 1
     err = capsys.readouterr().err
-    assert "type this in the folder of the project" in err
+    assert "in a clone of the project" in err
     assert err.count("\n") == 1

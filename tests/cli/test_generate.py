@@ -94,7 +94,7 @@ def test_truncation_scales_z_and_names_the_files(run):
     assert np.array_equal(np.load(folder / "seed5-truncation0.5-01.npy"), shape)
 
 
-def test_an_interpolation_is_a_batch_and_a_film_of_as_many_frames(run, half_full, capsys):
+def test_an_interpolation_is_a_batch_and_a_film_that_swings(run, half_full, capsys):
     assert generate.main(["-n", "run", "--interpolate", "3", "8", "--steps", "5", "--truncation", "0.9"]) == 0
     folder, name = run.generated(Position(1)), "seed3-to-8-truncation0.9"
     assert names(folder) == [f"{name}.gif", f"{name}.npy"]
@@ -102,7 +102,7 @@ def test_an_interpolation_is_a_batch_and_a_film_of_as_many_frames(run, half_full
     frames = sampling.interpolate(generator, 3, 8, 5, 0.9)
     assert np.array_equal(np.load(folder / f"{name}.npy"), frames)
     with Image.open(folder / f"{name}.gif") as film:
-        assert (film.n_frames, film.info["loop"]) == (5, 0)
+        assert (film.n_frames, film.info["loop"]) == (8, 0)  # there and back
     out = capsys.readouterr().out
     assert "Generating 5 shapes" in out
     assert f"{name}.gif" in out

@@ -46,5 +46,5 @@ def test_everything_works_from_an_empty_folder(installed, tmp_path, rng):
     assert "1-NNA" in run("rasgan.evaluate", "--pretrained", "chairs", "--reference", "real")[1]
     code, _, err = run("rasgan.demo")
     assert (code, err.count("\n")) == (1, 1)
-    assert "in the folder of the project" in err
+    assert "in a clone of the project" in err
     assert np.load(next(tmp_path.rglob("seed0-00.npy"))).shape == (64, 64, 64)

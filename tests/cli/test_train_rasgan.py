@@ -72,7 +72,7 @@ def test_two_epochs_leave_every_promised_file(here, capsys):
     }  # fmt: skip
     tracked = {"epochs", "track_d_loss", "track_g_loss", "track_d_validation_loss", "track_d_trained"}
     assert files_of(here / "savepoint/run") == {
-        "options.json", "history.csv", "1.npy", "2.npy",
+        "options.json", "history.csv", "1.npy", "2.npy", "film/1.npy", "film/2.npy",
         "3D_graphs/1.png", "3D_graphs/2.png", "plots/1.png", "plots/2.png",
         *(f"plots/{name}.npy" for name in tracked),
     }  # fmt: skip

@@ -91,6 +91,7 @@ def assert_told(ended, words):
 
 
 @pytest.mark.slow
+@pytest.mark.system
 @pytest.mark.parametrize("name", WORK)
 def test_a_full_disk_is_told_and_the_same_command_goes_on(name, system, expected, tmp_path):
     work = WORK[name]
@@ -109,6 +110,7 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(name, system, expected
 
 
 @pytest.mark.slow
+@pytest.mark.system
 @pytest.mark.parametrize("name", ONE_EACH)
 def test_a_folder_that_may_not_be_written_is_told(name, unprivileged, tmp_path):
     work = WORK[name]
@@ -125,6 +127,7 @@ def test_a_folder_that_may_not_be_written_is_told(name, unprivileged, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.system
 @pytest.mark.parametrize("name", ONE_EACH)
 def test_a_file_that_may_not_be_read_is_told_and_the_others_are_converted(name, unprivileged, tmp_path):
     work = WORK[name]
@@ -140,6 +143,7 @@ def test_a_file_that_may_not_be_read_is_told_and_the_others_are_converted(name, 
 
 
 @pytest.mark.slow
+@pytest.mark.system
 @pytest.mark.parametrize("name", [name for name in WORK if name != "meshes to voxels"])
 def test_two_runs_at_once_in_one_folder_both_leave_whole_files(name, tmp_path, expected):
     work = WORK[name]
@@ -151,6 +155,7 @@ def test_two_runs_at_once_in_one_folder_both_leave_whole_files(name, tmp_path, e
 
 
 @pytest.mark.slow
+@pytest.mark.system
 @pytest.mark.parametrize("name", ["meshes to voxels", "shapes to meshes"])
 def test_a_clock_that_goes_backwards_and_files_of_the_future_change_nothing(name, system, tmp_path, expected):
     work = WORK[name]

@@ -142,6 +142,7 @@ def is_in_place(place: Path) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.system
 @pytest.mark.parametrize("moment", [is_downloading, is_unpacking, is_in_place])
 def test_killed_at_a_chosen_moment(slow_server, tmp_path, moment: Callable[[Path], bool]):
     for attempt in range(5):  # the moment may pass before the kill comes
@@ -166,6 +167,7 @@ def test_killed_at_a_chosen_moment(slow_server, tmp_path, moment: Callable[[Path
 
 
 @pytest.mark.slow
+@pytest.mark.system
 def test_killed_at_random_moments(slow_server, tmp_path):
     started = time.monotonic()
     complete(slow_server, tmp_path / "timed")

@@ -14,6 +14,7 @@ KILLS = 10
 
 
 @pytest.mark.slow
+@pytest.mark.system
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 @pytest.mark.parametrize("name", WORK)
 def test_killed_commands_complete_when_typed_again(name, tmp_path):

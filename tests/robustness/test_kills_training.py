@@ -16,6 +16,7 @@ from rasgan.voxel_io import write_raw
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.system,
     pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX's"),
 ]
 

@@ -14,7 +14,7 @@ from rasgan.training import run as training_run
 from rasgan.training.config import new_config
 from rasgan.training.dataset import Shapes
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.system]
 
 STEPS = 20
 METHODS = {

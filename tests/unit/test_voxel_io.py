@@ -1,13 +1,15 @@
 """Voxel files in and out."""
 
+import errno
 import os
+import signal
 
 import numpy as np
 import pytest
 import trimesh
 
 from rasgan.errors import UserError
-from rasgan.voxel_io import LARGEST_SIDE, count_shapes, read_raw, read_voxels, write_raw
+from rasgan.voxel_io import LARGEST_SIDE, count_shapes, read_raw, read_voxels, write_npy, write_raw
 
 SUFFIXES = (".raw", ".npy", ".binvox")
 
@@ -232,3 +234,17 @@ def test_missing_files_stay_os_errors_that_name_them(tmp_path, suffix):
     with pytest.raises(FileNotFoundError) as error:
         read_voxels(tmp_path / f"a{suffix}")
     assert str(error.value.filename) == str(tmp_path / f"a{suffix}")
+
+
+def test_an_npy_that_finds_no_room_names_the_file_and_the_systems_reason(tmp_path):
+    resource = pytest.importorskip("resource", reason="needs POSIX")
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large") as caught:
+            write_npy(tmp_path / "a.npy", np.zeros((8, 8, 8)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(tmp_path / "a.npy"))
+    assert list(tmp_path.iterdir()) == []

@@ -59,20 +59,24 @@ def test_losses_are_smoothed_from_51_steps_on(tmp_path, shown, steps, rng):
     draw_losses(tmp_path / "plots" / "1.png", np.arange(steps) / 10, losses, losses + 1)
     (axes,) = shown[0].axes
     assert len(axes.lines) == (4 if steps >= 51 else 2)
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["discriminator", "generator"]
+    looks = ("every step", "smoothed over 51 steps")[: 2 if steps >= 51 else 1]
+    named = [f"{network}, {look}" for network in ("discriminator", "generator") for look in looks]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == named
     assert pixels(tmp_path / "plots" / "1.png").shape == (540, 960, 3)
 
 
 def test_losses_follow_the_original(tmp_path, shown, rng):
     epochs, losses_d, losses_g = np.arange(300) / 37, rng.random(300), 3 * rng.random(300)
     losses_validation = rng.random(300) + 1
-    draw_losses(tmp_path / "1.png", epochs, losses_d, losses_g, losses_validation, (0.0025, 0.00005))
+    rates = np.repeat([[0.005, 0.00005], [0.0025, 0.00005]], 150, axis=0)
+    draw_losses(tmp_path / "1.png", epochs, losses_d, losses_g, losses_validation, rates)
     (axes,) = shown[0].axes
     seen = np.concatenate([losses_d, losses_g, losses_validation])
     assert axes.get_ylim() == pytest.approx((0, 1.6 * np.percentile(seen, 99)))
     assert "0.0025" in axes.get_title()
     assert "5e-05" in axes.get_title()
-    assert len(axes.lines) == 6
+    assert len(axes.lines) == 7
+    assert set(axes.lines[6].get_xdata()) == {epochs[150]}  # where the rates change
     raw = axes.lines[0]
     assert np.array_equal(raw.get_xdata(), epochs)
     assert np.array_equal(raw.get_ydata(), losses_d)
