@@ -224,7 +224,7 @@ def smooth_mesh(
     if not occupied.any():
         return np.zeros((0, 3)), np.zeros((0, 3), int)
     if scores.dtype == bool:
-        threshold = 0.5
+        threshold = 0.499  # at 0.5, scores tie where voxels touch along an edge: the surface may pinch
     field = np.nan_to_num(scores.astype(np.float32) - np.float32(threshold), nan=-FARTHEST)
     field = np.where(occupied, np.clip(field, NEAREST, FARTHEST), np.clip(field, -FARTHEST, -NEAREST))
     # One layer of empty voxels closes the surface; with the border's scores, negated where they are

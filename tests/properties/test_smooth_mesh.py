@@ -63,6 +63,7 @@ def check(scores, occupied=None):
 
 @given(st.one_of(any_scores, arrays(bool, shapes)))
 @example(CHECKERBOARD)
+@example(np.array([[[0, 1], [1, 0], [0, 1]], [[0, 0], [0, 1], [0, 0]]], bool))  # touch along edges
 @example(np.zeros((3, 3, 3), np.float32))
 @example(np.full((1, 1, 1), 0.31, np.float32))
 @settings(max_examples=200, deadline=None)
@@ -83,7 +84,7 @@ def test_a_full_grid_fills_its_box(full):
     assert 0.9 * 125 < mesh.volume < 125  # beveled
 
 
-@pytest.mark.parametrize(("one", "reach"), [(1.0, 0.7), (True, 0.5)])
+@pytest.mark.parametrize(("one", "reach"), [(1.0, 0.7), (True, 0.501)])
 def test_one_voxel_is_an_octahedron(one, reach):
     """Scores fall from 1 to 0 within a voxel: 0.3 lies at 0.7, and plain voxels end halfway."""
     scores = np.zeros((3, 3, 3), type(one))
