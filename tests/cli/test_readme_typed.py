@@ -20,6 +20,7 @@ SKIPPED = {
     "python3 -m venv": "this Python's own environment serves",
     ". .venv/bin/activate": "this Python's own environment serves",
     "python -m pip": "downloads",
+    "python -m pytest": "would test itself",
 }
 NEEDS_BLENDER = "render_class_view.py"
 SHORT = {  # added to what the page has: small networks, one epoch
