@@ -139,8 +139,9 @@ def draw_plots(args: argparse.Namespace, shapes: list[Shape]) -> int:
     if args.file is not None and not args.file.is_dir():
         for shape in shapes:
             target = GRAPHS / f"{shape.stem}.png"
+            done = "replaced" if target.exists() else "wrote"
             export(shape, target)
-            print(f"wrote {target}")
+            print(f"{done} {target}")
         if len(shapes) == 1:
             show(target)
         return 0

@@ -98,9 +98,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if args.file is not None:
         target = MODELS / f"{args.file.stem}{suffix}"
+        done = "replaced" if target.exists() else "wrote"
         with cli.advising({EMPTY: "Take a later epoch or a lower --threshold."}):
             export(Shape(args.file), target)
-        print(f"wrote {target}")
+        print(f"{done} {target}")
         if args.largest:
             print(describe_specks(specks))
         return 0

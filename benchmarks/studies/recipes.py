@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.studies import cells as studies
@@ -125,7 +126,10 @@ def _cells(scores: Sequence[dict]) -> str:
 
 
 def draw(path: Path, groups: dict[str, Sequence[dict]]) -> None:
-    """Draw diversity and distinct nearest training shapes over compute: a row a group, a line a run."""
+    """Draw diversity and distinct nearest training shapes over compute: a row a group, a line a method.
+
+    The line is the mean over the seeds, the band reaches from the lowest to the highest.
+    """
     figure = Figure((11, 3.8 * len(groups)), dpi=72, layout="constrained")
     handles = {}
     for panels, (title, rows) in zip(
@@ -133,9 +137,13 @@ def draw(path: Path, groups: dict[str, Sequence[dict]]) -> None:
     ):
         for column, what in enumerate(("diversity", "distinct neighbors, share of 64")):
             panel = panels[column]
-            for run in rows:
-                xs, ys = ([point[index] for point in run["curve"]] for index in (0, 1 + column))
-                (handles[run["method"]],) = panel.plot(xs, ys, color=COLORS[run["method"]], linewidth=1.2)
+            for method, runs in studies.grouped([row for row in rows if row["curve"]], "method").items():
+                curves = [np.array(run["curve"])[:, [0, 1 + column]].T for run in runs]
+                xs = curves[0][0]
+                ys = np.stack([np.interp(xs, *curve) for curve in curves])
+                look = {"color": COLORS[method], "linewidth": 1.4}
+                (handles[method],) = panel.plot(xs, ys.mean(axis=0), **look)
+                panel.fill_between(xs, ys.min(axis=0), ys.max(axis=0), color=COLORS[method], alpha=0.15, lw=0)
             panel.set_title(title)
             panel.set_ylabel(what)
             panel.set_xlabel("compute, TFLOP")

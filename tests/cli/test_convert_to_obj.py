@@ -57,9 +57,10 @@ def test_threshold_decides_what_is_occupied(run):
 
 @pytest.mark.parametrize("file_format", ["obj", "stl", "ply", "glb"])
 def test_a_file_becomes_the_format_that_is_asked_for(run, file_format, capsys):
-    assert convert_to_obj.main(["-f", str(run / "10.npy"), "--format", file_format, "--size", "50"]) == 0
     target = Path("models") / f"10.{file_format}"
-    assert capsys.readouterr().out == f"wrote {target}\n"
+    for done in ("wrote", "replaced"):
+        assert convert_to_obj.main(["-f", str(run / "10.npy"), "--format", file_format, "--size", "50"]) == 0
+        assert capsys.readouterr().out == f"{done} {target}\n"
     assert [path.name for path in Path("models").iterdir()] == [target.name]
     mesh = trimesh.load(target, force="mesh", process=file_format == "stl")
     assert mesh.is_watertight
