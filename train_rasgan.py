@@ -160,28 +160,29 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
 
     device = distributed.own_device(devices.choose_device(args.device))
     devices.configure(device)
-    refusal = f"another process trains {folder.name} now; wait until it ends, or choose another --name."
-    with distributed.joined(device), contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as held:
+        held.enter_context(distributed.joined(device))
         if distributed.is_rank_0():
+            refusal = (
+                f"another process trains {folder.name} now; wait until it ends, or choose another --name."
+            )
             held.enter_context(files.exclusive(folder.lock, refusal))
         checkpoint = find_checkpoint(folder, args)
         config = choose_config(args, checkpoint)
         shapes, validation = read_data(args, config, device)
-        with devices.memory_guarded(config.batchsize):
-            run = begin(folder, config, shapes, validation, checkpoint, args.precision)
-            if args.compile:
-                run.gan.compile()
-            intervals = Intervals(**{name: getattr(args, name) for name in INTERVALS})
-            with contextlib.closing(open_reporter(args, run)) as reporter:
-                reporter.say(progress.describe(run, intervals))
-                if checkpoint and checkpoint.optimizers is None:
-                    reporter.say(
-                        f"Epoch {run.position} was kept without Adam's state: it starts afresh (--keep)."
-                    )
-                if run.is_over:
-                    reporter.say(describe_end(run))
-                with signals.stop_requests(functools.partial(reporter.say, STOPPING)) as stop:
-                    return run, loop.fit(run, intervals, reporter, stop)
+        held.enter_context(devices.memory_guarded(config.batchsize))
+        run = begin(folder, config, shapes, validation, checkpoint, args.precision)
+        if args.compile:
+            run.gan.compile()
+        intervals = Intervals(**{name: getattr(args, name) for name in INTERVALS})
+        reporter = held.enter_context(contextlib.closing(open_reporter(args, run)))
+        reporter.say(progress.describe(run, intervals))
+        if checkpoint and checkpoint.optimizers is None:
+            reporter.say(f"Epoch {run.position} was kept without Adam's state (--keep): it starts afresh.")
+        if run.is_over:
+            reporter.say(describe_end(run))
+        stop = held.enter_context(signals.stop_requests(functools.partial(reporter.say, STOPPING)))
+        return run, loop.fit(run, intervals, reporter, stop)
 
 
 @contextlib.contextmanager
@@ -300,7 +301,7 @@ def describe_end(run: "TrainingRun") -> str:
     """Return why there is nothing left to train."""
     epochs, name = run.config.epochs, run.folder.name
     if run.position.epoch >= epochs:
-        return f"{name} has its {epochs} epoch{'s' * (epochs != 1)}; --epochs asks for more."
+        return f"{name} has its {cli.counted(epochs, 'epoch')}; --epochs asks for more."
     return f"{name} ended by --stop-ratio; a higher one, or 0, goes on."
 
 

@@ -114,6 +114,11 @@ def _leave_broken_stdout() -> None:
         return
 
 
+def counted(number: int, thing: str) -> str:
+    """Return "1 shape" or "2 shapes"."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def say(sentence: str) -> None:
     """Print a line on stdout at once, also where stdout is a file."""
     print(sentence, flush=True)

@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--steps goes with --interpolate; --count says how many shapes")
     run, generator, position = open_run(args.name, args.pretrained, args.load_epoch)
     count = (args.steps or STEPS) if args.interpolate else (args.count or COUNT)
-    cli.say(f"Generating {count} shape{'s' * (count > 1)} of {run.title(position)} ...")
+    cli.say(f"Generating {cli.counted(count, 'shape')} of {run.title(position)} ...")
     seeds = args.interpolate or [args.seed or SEED]
     truncated = "" if args.truncation == 1 else f"-truncation{args.truncation:g}"
     stem = run.generated(position) / f"seed{'-to-'.join(map(str, seeds))}{truncated}"

@@ -61,7 +61,7 @@ def _draw_row(
         else:
             _draw_block(axes, left, middle - size / 2, size, color)
             channels, edge = stage
-            caption = f"{channels} channel{'s' * (channels > 1)}\n{edge} × {edge} × {edge}"
+            caption = f"{channels} {'channels' if channels > 1 else 'channel'}\n{edge} × {edge} × {edge}"
             axes.text(center, middle - 9.4, caption, ha="center", va="top", fontsize=9.5, color=INK)
         if number < len(steps):
             look = {

@@ -34,8 +34,8 @@ def describe(run: TrainingRun, intervals: Intervals) -> str:
     processes = distributed.world_size()
     shared = f", {processes} processes" if processes > 1 else ""
     lines = [
-        f"{folder.name}: {len(run.shapes)} shapes at {config.resolution}³, {run.steps_per_epoch} "
-        f"step{'s' * (run.steps_per_epoch != 1)} an epoch, loss {config.loss}, seed {config.seed}; "
+        f"{folder.name}: {len(run.shapes)} shapes at {config.resolution}³, "
+        f"steps an epoch: {run.steps_per_epoch}, loss {config.loss}, seed {config.seed}; "
         f"device {run.shapes.device}{shared}, {gan.precision}; "
         f"generator {generator:,} and discriminator {discriminator:,} parameters.",
         f"Checkpoints go to {folder.checkpoints}: {megabytes(weights + optimizers)} each, "
