@@ -84,7 +84,7 @@ def measure(value: int, args: argparse.Namespace) -> tuple[np.ndarray, dict[str,
 def draw(path: Path, results: dict[int, tuple], data: tuple[float, float]) -> None:
     """Draw losses, occupied voxels and diversity of both runs."""
     figure = Figure((12, 6.4), dpi=100, layout="constrained")
-    axes = figure.subplots(2, 3)
+    axes = figure.subplots(2, 3, sharey="col")  # both runs on one scale
     for row, (value, (measured, history)) in enumerate(results.items()):
         for name, label, color in LOSSES:
             axes[row, 0].plot(history["epoch"], smooth(history[name]), color=color, label=label)
