@@ -120,8 +120,10 @@ def find_shapes(args: argparse.Namespace) -> list[Shape]:
     """List the shapes to draw, in order."""
     if args.file is None:
         run = RunFolder(args.name).existing()
-        is_film = args.gif and run.film.is_dir()  # one latent vector throughout; older runs have none
-        grids = folder_grids(run.film) if is_film else run_grids(run)
+        grids = run_grids(run)
+        film = [run.film / path.name for path in grids]  # of one latent vector; older runs have none
+        if args.gif and all(path.is_file() for path in film):
+            grids = film
     else:
         grids = folder_grids(args.file) if args.file.is_dir() else [args.file]
     shapes = shapes_in(grids)

@@ -221,6 +221,17 @@ def test_the_film_shows_all_epochs_in_order(long_run, overviews, options, name, 
     assert overviews == [(f"savepoint/chair-1/{name}", list(shown), labels, frame_ms)]
 
 
+def test_the_film_is_of_one_latent_vector_where_the_run_has_its_shapes_at_every_epoch(overviews):
+    run = make_run({1: 10, 2: 20})
+    (run / "film").mkdir()
+    for epoch, expected in ((1, [10, 20]), (2, [3, 3])):  # at first the second one is missing
+        grid = np.zeros((8, 8, 8), bool)
+        grid.ravel()[:3] = True
+        np.save(run / "film" / f"{epoch}.npy", grid)
+        assert main(["-n", "chair-1", "--gif"]) == 0
+        assert overviews[-1][1] == expected
+
+
 def test_a_long_film_is_thinned_out_evenly_to_120_frames(overviews):
     make_run({epoch: epoch for epoch in range(239)})
     assert main(["-n", "chair-1", "--gif"]) == 0
