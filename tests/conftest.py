@@ -14,7 +14,7 @@ SHARED_DATA = Path(os.environ.get("RASGAN_SHARED_DATA", Path(__file__).parents[2
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Give the folder of real meshes and golden voxels, which are not ours to ship."""
+    """Return the folder of real meshes and golden voxels, which are not ours to ship."""
     if not SHARED_DATA.is_dir():
         pytest.skip("the real ModelNet meshes are not here (set RASGAN_SHARED_DATA to their folder)")
     return SHARED_DATA
@@ -22,5 +22,5 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def rng() -> np.random.Generator:
-    """Give a random generator that starts the same in every test."""
+    """Return a random generator that starts the same in every test."""
     return np.random.default_rng(20180701)

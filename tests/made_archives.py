@@ -76,7 +76,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 
 def make_small(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
-    """Let download_data.py expect a small ModelNet10, but for `changes`, and have little patience."""
+    """Make download_data.py expect a small ModelNet10, but for `changes`, and have little patience."""
     small = {"packed_bytes": 1, "is_exact": False, "unpacked_bytes": 1} | changes
     dataset = dataclasses.replace(download_data.MODELNET10, **small)
     monkeypatch.setattr(download_data, "DATASETS", download_data.DATASETS | {"modelnet10": dataset})

@@ -134,7 +134,7 @@ def any_process(flag: bool, device: torch.device) -> bool:
 
 
 def convert_batch_norm(module: nn.Module) -> None:
-    """Let the batch norms in `module` use the whole batch's statistics, where several processes share it.
+    """Replace the batch norms in `module` by ones over the whole batch, where several processes share it.
 
     As ``torch.nn.SyncBatchNorm.convert_sync_batchnorm`` does, which knows no CPU.
     """

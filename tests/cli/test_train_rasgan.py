@@ -416,7 +416,7 @@ def test_a_resumed_run_may_take_or_leave_a_schedule(here, capsys):
 
 @pytest.fixture
 def shut_gate(monkeypatch):
-    """Let every step measure losses that shut the gate."""
+    """Make every step measure losses that shut the gate."""
 
     def step_with_such_losses(gan, *args):
         result = replace(train_step(gan, *args), loss_d=0.1, loss_g=9.0)

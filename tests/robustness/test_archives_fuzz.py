@@ -22,7 +22,7 @@ MESHES = meshes(CLASSES) | {f"chair/train/{'long' * 40}.off": b"OFF\n"}
 
 
 def mend_checksums(tar: bytes) -> bytes:
-    """Give every header block its right checksum, so that what was changed in it is read."""
+    """Write every header block its right checksum, so that what was changed in it is read."""
     blocks = bytearray(tar)
     for start in range(0, len(blocks) - 511, 512):
         if blocks[start + 257 : start + 262] == b"ustar":

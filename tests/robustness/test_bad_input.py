@@ -43,7 +43,7 @@ class Row:
 
 
 def maker(put: Callable[..., object]) -> Callable[..., Make]:
-    """Let a function that puts something into a folder wait until there is one."""
+    """Make a function that puts something into a folder wait until there is one."""
     return lambda *args: lambda folder: put(folder, *args)
 
 
@@ -433,7 +433,7 @@ TRAIN_ROWS = [
     resumed("a checkpoint cut off", both(checkpoint(), cut("checkpoint/run/1.pt")), *NOT_WHOLE),
     resumed("a checkpoint that is a folder", both(grids, folder_named("checkpoint/run/1.pt")), *NOT_WHOLE),
     resumed("Adam's state cut off", both(checkpoint(), cut("checkpoint/run/1.optim.pt")), *NOT_WHOLE),
-    resumed("Adam's state of one player", checkpoint(dropped("d"), "1.optim"), *ODD),
+    resumed("Adam's state of one network", checkpoint(dropped("d"), "1.optim"), *ODD),
     resumed("Adam's state of numbers", checkpoint(lambda state: state.update(g=1), "1.optim"), *ODD),
     Row("train, options against the checkpoint", TRAIN, checkpoint(), [*TINY, "-l", "--width", "16", "--loss",
         "sgan"], ["--width 16 (the run has 8)", "--loss sgan", "leave out"]),

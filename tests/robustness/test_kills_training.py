@@ -45,7 +45,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Give four shapes and a schedule."""
+    """Return four shapes and a schedule."""
     return prepare(tmp_path)
 
 
@@ -73,7 +73,7 @@ def start(folder, *more, fsync=None):
 
 
 def end_of(folder):
-    """Give all that a run ended with."""
+    """Return all that a run ended with."""
     run = folder / "checkpoint" / "run"
     position = Position(EPOCHS)
     saved = checkpoints.load_checkpoint(run, position, with_optimizers=True)
@@ -92,7 +92,7 @@ def flat(state, name=""):
 
 @pytest.fixture(scope="module")
 def never_killed(tmp_path_factory):
-    """Give the end of a run that was left alone."""
+    """Return the end of a run that was left alone."""
     alone = prepare(tmp_path_factory.mktemp("alone"))
     process = start(alone)
     _, err = process.communicate(timeout=300)
@@ -124,7 +124,7 @@ def go_on_until_done(folder, moments):
 
 
 def progressed(folder, epoch):
-    """Say whether the run has come past `epoch`."""
+    """Return whether the run has come past `epoch`."""
     positions = checkpoints.saved_positions(folder / "checkpoint" / "run")
     return bool(positions) and positions[-1].epoch >= epoch
 

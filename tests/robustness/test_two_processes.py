@@ -53,7 +53,7 @@ def train(method, steps=STEPS):
 
 
 def as_float64(training):
-    """Let the generator take the session's float32 noise."""
+    """Make the generator take the session's float32 noise."""
     training.gan.generator.register_forward_pre_hook(lambda _, inputs: inputs[0].double())
 
 

@@ -68,7 +68,7 @@ def test_an_unknown_name_is_told(tmp_path):
 
 
 def update_ema(schedule_state, epochs, ratios=None):
-    """Give the row in which each of the next epochs is trained."""
+    """Return the row in which each of the next epochs is trained."""
     rows = []
     for epoch in range(1, epochs + 1):
         rows.append(schedule_state.row)

@@ -156,22 +156,22 @@ def test_between_the_generators_steps_only_the_critic_trains(batch):
     assert trained == [True, False, False, False, False, True]
 
 
-def test_wgans_penalty_draws_slopes_between_real_and_fake_to_1(batch):
-    """A critic so penalized that nothing else counts learns a slope of 1 there."""
+def test_wgans_penalty_draws_gradient_norms_between_real_and_fake_to_1(batch):
+    """A critic so penalized that nothing else counts learns a gradient norm of 1 there."""
     extra = {"penalty": 1e4, "discriminator_learning_rate": 1e-3, "generator_every": 1000}
     gan = gan_for(new_config("tutorial", {"resolution": 32, "width": 8, "loss": "wgan-gp", **extra}))
     mix = torch.full((3,), 0.25)
 
-    def slopes():
+    def norms():
         with torch.no_grad():
             fakes = gan.generate(batch[2])
         between = (0.75 * fakes + 0.25 * blocks_of(batch[0])).requires_grad_()
         return squared_gradient_norm(gan.score(between), between).sqrt()
 
-    before = (slopes() - 1).abs().mean()
+    before = (norms() - 1).abs().mean()
     for step in range(60):
         train_step(gan, batch._replace(mix=mix), step)
-    assert (slopes() - 1).abs().mean() < before / 5
+    assert (norms() - 1).abs().mean() < before / 5
 
 
 def test_bf16_stays_close_to_float32_and_keeps_weights_and_scores_in_float32(batch):
@@ -229,19 +229,19 @@ def test_a_penalized_step_follows_the_papers_objective(batch, loss):
 
     critic, fakes = mine.discriminator, mine.generator(z_d).detach()
 
-    def squared_slopes(x):
+    def squared_norms(x):
         x = x.requires_grad_()
-        (slopes,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-        return (slopes**2).sum((1, 2, 3, 4))
+        (norms,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+        return (norms**2).sum((1, 2, 3, 4))
 
     c_real, c_fake = critic(reals), critic(fakes)
     if loss == "rsgan":
         objective = -torch.sigmoid(c_real - c_fake).log().mean()
-        objective = objective + 4 * 3.0 / 2 * (squared_slopes(reals).mean() + squared_slopes(fakes).mean())
+        objective = objective + 4 * 3.0 / 2 * (squared_norms(reals).mean() + squared_norms(fakes).mean())
     else:
         share = mix.view(-1, 1, 1, 1, 1)
-        slopes = squared_slopes(share * reals + (1 - share) * fakes).sqrt()
-        objective = c_fake.mean() - c_real.mean() + 4 * 3.0 * ((slopes - 1) ** 2).mean()
+        norms = squared_norms(share * reals + (1 - share) * fakes).sqrt()
+        objective = c_fake.mean() - c_real.mean() + 4 * 3.0 * ((norms - 1) ** 2).mean()
     objective.backward()
     for ours, theirs in zip(gan.discriminator.parameters(), critic.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad)
