@@ -92,12 +92,13 @@ def draw(path: Path, results: dict[int, tuple], data: tuple[float, float]) -> No
             axes[row, column].plot(measured[:, 0], measured[:, index], color="#4c9a6a", label="generated")
             axes[row, column].axhline(data[index - 1], color="#8a8a94", linestyle="--", label="data")
             axes[row, column].set_title(f"occupied = {value}: {title}")
-            axes[row, column].set_ylim(bottom=0)
         axes[row, 0].set_title(f"occupied = {value}: losses, smoothed")
         for panel in axes[row]:
             panel.set_xlabel("epoch")
             panel.grid(alpha=0.3)
             panel.legend(frameon=False)
+    for panel in axes[0, 1:]:
+        panel.set_ylim(bottom=0)  # now that both rows are drawn
     with atomic_path(path) as temporary:
         figure.savefig(temporary)
 

@@ -73,7 +73,7 @@ def draw_losses(
     Notes
     -----
     As in jpjuvo/64-3D-RaSGAN: Savitzky-Golay filter over 51 steps, order 3; the loss axis ends at 1.6 times
-    the 99th percentile. Below 51 steps there are raw curves only.
+    the 99th percentile. A smoothed curve has no end that is made up: it is drawn where a whole window lies.
     """
     epochs = np.asarray(epochs, dtype=float)
     figure = Figure(LOSSES_INCHES, dpi=DPI, layout="constrained")
@@ -108,8 +108,9 @@ def _draw_curve(axes: Axes, epochs: np.ndarray, name: str, losses: np.ndarray, c
     look = {"linewidth": 0.6, "alpha": 0.3} if is_long else {"linewidth": 1.2}
     axes.plot(epochs, np.where(measured, losses, np.nan), color=color, label=f"{name}, every step", **look)
     if is_long:
-        smoothed, label = smooth(losses[measured]), f"{name}, smoothed over {SMOOTHING_WINDOW} steps"
-        axes.plot(epochs[measured], smoothed, color=color, linewidth=1.6, label=label)
+        whole = slice(SMOOTHING_WINDOW // 2, -(SMOOTHING_WINDOW // 2))  # where all of the window is measured
+        smoothed, label = smooth(losses[measured])[whole], f"{name}, smoothed over {SMOOTHING_WINDOW} steps"
+        axes.plot(epochs[measured][whole], smoothed, color=color, linewidth=1.6, label=label)
     return losses[measured]
 
 

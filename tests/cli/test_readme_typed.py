@@ -1,4 +1,4 @@
-"""Every command of the README, typed in its order in a copy of this project, with small data and networks."""
+"""Every command of README and docs, typed in its order in one copy of this project, small and short."""
 
 import os
 import shlex
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rasgan.data.sample_chairs import write_sample_set
-from tests.pages import README, ROOT, shell_lines, text_of
+from tests.pages import PAGES, ROOT, shell_lines, text_of
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +21,9 @@ SKIPPED = {
     ". .venv/bin/activate": "this Python's own environment serves",
     "python -m pip": "downloads",
     "python -m pytest": "would test itself",
+    "python -m benchmarks.studies": "trains for hours what is not in its results",
+    "pre-commit": "is for contributors",
+    "make": "is for contributors",
 }
 NEEDS_BLENDER = "render_class_view.py"
 SHORT = {  # added to what the page has: small networks, one epoch
@@ -31,7 +34,7 @@ SHORT = {  # added to what the page has: small networks, one epoch
 }
 ANSWERS = {"download_data.py": "1\n"}  # ModelNet10, whose folder is put in
 CLONE = "64-3D-RaSGAN-PyTorch"
-LINES = shell_lines(text_of(README))
+LINES = [line for page in PAGES for line in shell_lines(text_of(page))]  # the README first
 
 
 def copy_project(target: Path) -> None:
@@ -39,20 +42,45 @@ def copy_project(target: Path) -> None:
     for path in ROOT.iterdir():
         if path.suffix in (".py", ".toml"):
             shutil.copy(path, target)
-    for room in ("rasgan", "render"):
+    for room in ("rasgan", "render", "benchmarks"):
         shutil.copytree(ROOT / room, target / room, ignore=shutil.ignore_patterns("__pycache__", "renders"))
     write_sample_set(target / "ModelNet10", train=24, test=6)
+    shutil.copytree(target / "ModelNet10" / "chair", target / "Guitars")
 
 
-def run_for_1000_epochs(folder: Path) -> None:
-    """Put in the grid that a run of 1000 epochs would have written."""
-    savepoint = folder / "savepoint" / "chair-1"
-    grid = np.load(savepoint / "1.npy")
+def put_in_longer_runs(clone: Path) -> None:
+    """Put in what longer runs than these of one epoch would have written, where the pages name it."""
+    chair = clone / "savepoint" / "chair-1"
+    grid = np.load(chair / "1.npy")
     grid[20:40, 20:40, 20:40] = 1.0  # after one epoch there may be no voxel yet, and so no mesh
-    np.save(savepoint / "1000.npy", grid)
+    for path in [*(chair / f"{epoch}.npy" for epoch in (1000, 2500, 2600)), *chair.glob("generated/*/*.npy")]:
+        np.save(path, grid)
+    for source, target in (
+        (chair / "generated" / "1", chair / "generated" / "2500"),
+        (clone / "savepoint/demo/generated/1", clone / "savepoint/demo/generated/75"),
+        (clone / "ModelNet10" / "chair", clone / "ModelNet40" / "airplane"),
+    ):
+        if source.is_dir() and not target.exists():
+            shutil.copytree(source, target)
+    demo = clone / "savepoint/demo/generated/75/seed0-06.npy"
+    if demo.is_file():
+        np.save(demo, grid)
 
 
-def test_typed_in_order_the_readme_works(tmp_path):
+def command_of(words: list[str]) -> tuple[str, list[str]]:
+    """Return the program that a line starts, and the line as this Python starts it, with short options."""
+    python, start = [sys.executable], words[1:]
+    if words[0] == "torchrun":
+        python, start = [sys.executable, "-m", "torch.distributed.run"], words[1:]
+        program = Path(words[2]).name
+    else:
+        assert words[0] == "python", words
+        program = words[2] if words[1] == "-m" else Path(words[1]).name
+    short = [] if "--interpolate" in words else SHORT.get(program, [])
+    return program, [*python, *start, *short]
+
+
+def test_typed_in_order_the_pages_work(tmp_path):
     clone = tmp_path / CLONE
     clone.mkdir()
     copy_project(clone)
@@ -65,32 +93,24 @@ def test_typed_in_order_the_readme_works(tmp_path):
         if words[0] == "cd":
             place = (place / words[1]).resolve(strict=True)
             continue
-        assert words[0] == "python", line
-        if NEEDS_BLENDER in words:
-            assert (place / NEEDS_BLENDER).is_file(), line
-            assert (place / words[words.index("-m") + 1]).is_file(), line
+        program, command = command_of(words)
+        if program == NEEDS_BLENDER:
+            assert (place / Path(words[1])).is_file(), line
             if not shutil.which("blender"):
                 continue
-        program = words[2] if words[1] == "-m" else Path(words[1]).name
-        done = subprocess.run(
-            [sys.executable, *words[1:], *SHORT.get(program, [])],
-            cwd=place,
-            env=environment,
-            input=ANSWERS.get(words[1], ""),
-            capture_output=True,
-            encoding="utf-8",
-            timeout=300,
-        )
+        answer = ANSWERS.get(words[1], "")
+        pipes = {"input": answer, "capture_output": True, "encoding": "utf-8", "timeout": 300}
+        done = subprocess.run(command, cwd=place, env=environment, check=False, **pipes)
         assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
         assert "Traceback" not in done.stderr, line
         typed.append(line)
-        if "-n chair-1 " in line and "train_rasgan.py" in words:
-            run_for_1000_epochs(clone)
+        if (clone / "savepoint" / "chair-1" / "1.npy").is_file():
+            put_in_longer_runs(clone)
     assert place == clone
-    assert len(typed) >= 10
+    assert len(typed) >= 30
     assert (clone / "models" / "1000.obj").is_file()
     runs = {path.name for path in (clone / "savepoint").iterdir()}
-    assert runs == {"demo", "pretrained-chairs", "chair-cpu", "chair-gpu", "chair-1"}
+    assert runs >= {"demo", "pretrained-chairs", "chair-cpu", "chair-gpu", "chair-1", "chair-two", "guitar-1"}
 
 
 def test_what_is_skipped_is_on_the_page():
