@@ -280,8 +280,9 @@ def resume_command(argv: Sequence[str]) -> str:
 def describe_conflict(error: ConflictError) -> str:
     """Return which options a resumed run cannot take."""
     if error.recipe is not None:
-        differing = ", ".join(f"{name} {has}, not {wanted}" for name, (wanted, has) in error.clashes.items())
-        return f"the run was not begun with --recipe {error.recipe} (it has {differing}): leave --recipe out."
+        differing = "; ".join(f"{name} {has}, not {wanted}" for name, (wanted, has) in error.clashes.items())
+        kept = f"the run keeps its settings, which are not those of --recipe {error.recipe}: {differing}"
+        return f"{kept}. Leave --recipe out."
     typed = ", ".join(
         f"{describe_option(name, wanted)} (the run has {has})"
         for name, (wanted, has) in error.clashes.items()

@@ -223,6 +223,11 @@ def new_config(recipe: str, given: Mapping[str, object]) -> TrainConfig:
     return _with_given(TrainConfig(**_presets(recipe, given)), given)
 
 
+def _values_of_recipes() -> dict:
+    """Return the defaults of all settings that any recipe presets."""
+    return {name: getattr(TrainConfig(), name) for presets in RECIPES.values() for name in presets}
+
+
 def _presets(recipe: str, given: Mapping[str, object]) -> dict:
     """Return what the recipe presets for what the user chose; its loss may preset something else."""
     presets = recipe_presets(recipe, given.get("resolution", TrainConfig.resolution))
@@ -235,8 +240,8 @@ def resumed_config(old: TrainConfig, recipe: str | None, given: Mapping[str, obj
     ConflictError if the user, or the recipe, asks for something that the run cannot change.
     """
     chosen = {"resolution": old.resolution, **given}
-    presets = {} if recipe is None else _presets(recipe, chosen)
-    for source, wanted in ((None, given), (recipe, {**presets, **given})):
+    named = {} if recipe is None else {**_values_of_recipes(), **_presets(recipe, chosen)}
+    for source, wanted in ((None, given), (recipe, {**named, **given})):
         clashes = {
             name: (value, getattr(old, name))
             for name, value in wanted.items()

@@ -298,7 +298,7 @@ def test_contradicting_a_checkpoint_is_told_option_by_option(here, capsys):
         "--resolution 64 (the run has 32)",
         "--loss sgan",
     )
-    says(capsys, train("-l", "--recipe", "stable"), "not begun with --recipe stable", "leave --recipe out")
+    says(capsys, train("-l", "--recipe", "stable"), "not those of --recipe stable", "Leave --recipe out")
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(here, capsys, monkeypatch):

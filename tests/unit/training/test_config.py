@@ -60,6 +60,10 @@ def test_a_recipe_that_the_run_was_not_begun_with_is_told_apart():
         resumed_config(TrainConfig(), "stable", {})
     assert caught.value.recipe == "stable"
     assert caught.value.clashes["penalty_every"] == (4, 1)
+    with pytest.raises(ConflictError) as caught:
+        resumed_config(new_config("stable", {}), "tutorial", {})
+    assert caught.value.clashes["loss"] == ("rasgan", "rsgan")
+    assert resumed_config(TrainConfig(), "tutorial", {}) == TrainConfig()
 
 
 def test_what_a_loss_presets_may_be_named_again_with_its_recipe():
