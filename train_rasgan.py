@@ -137,6 +137,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = resume_command(sys.argv[1:] if argv is None else argv)
     with advising(args.name, command):
         run, is_over = train(args)
+    if not is_first_process():
+        return int(not is_over)
     if not is_over:
         cli.say(f"Stopped and saved after {run.describe_position()}. To go on, type:\n  {command}")
         return 1
@@ -153,7 +155,7 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
     for data in filter(None, (args.data, args.validation_data)):
         if not data.is_dir():
             raise UserError(f"{data}: no such folder; check the path, or make it with download_data.py.")
-    if os.environ.get("RANK", "0") == "0":  # at once: the imports take seconds
+    if is_first_process():  # at once: the imports take seconds
         cli.say(f"{folder.name}: starting PyTorch, reading {args.data} ...")
     from rasgan.training import devices, distributed, loop, progress, signals
     from rasgan.training.run import begin
@@ -183,6 +185,11 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
             reporter.say(describe_end(run))
         stop = held.enter_context(signals.stop_requests(functools.partial(reporter.say, STOPPING)))
         return run, loop.fit(run, intervals, reporter, stop)
+
+
+def is_first_process() -> bool:
+    """Return whether this is the one process that prints, of those that torchrun started or alone."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextlib.contextmanager
@@ -273,7 +280,9 @@ def resume_command(argv: Sequence[str]) -> str:
             next(words, None)
         elif word not in ("-l", "--load") and not word.startswith(("-le=", "--load_epoch=", "--load-epoch=")):
             kept.append(word)
-    words = ["python", "train_rasgan.py", *kept, "--load"]
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    start = ["python"] if processes == "1" else ["torchrun", f"--nproc_per_node={processes}"]
+    words = [*start, "train_rasgan.py", *kept, "--load"]
     return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 

@@ -168,6 +168,16 @@ def test_after_a_second_ctrl_c_a_run_with_checkpoints_goes_on_with_load(here, ca
     )
 
 
+def test_the_command_that_goes_on_is_the_one_that_was_typed(monkeypatch):
+    typed = ["-n", "a chair", "-d", "data", "-le", "3", "-e", "9", "-l"]
+    assert train_rasgan.resume_command(typed) in (
+        "python train_rasgan.py -n 'a chair' -d data -e 9 --load",
+        'python train_rasgan.py -n "a chair" -d data -e 9 --load',  # Windows
+    )
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert train_rasgan.resume_command([]) == "torchrun --nproc_per_node=2 train_rasgan.py --load"
+
+
 def test_a_resumed_run_says_where_it_goes_on(here, capsys):
     assert train("-e", "1") == 0
     assert train("-e", "2", "-l") == 0
@@ -510,7 +520,7 @@ def test_two_processes_train_one_run_of_which_the_first_alone_writes(here):
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert "device cpu, 2 processes" in out
-    assert out.count("Epoch:") == 2
+    assert [out.count(words) for words in ("Epoch:", "starting PyTorch", "both is trained")] == [2, 1, 1]
     assert files_of(here / "checkpoint") == {"both/2.pt", "both/2.optim.pt", "both/latest"}
     assert train("-e", "2") == 0
     one, both = (
