@@ -22,6 +22,7 @@ from rasgan.errors import UserError
 from rasgan.export.batch import (
     Shape,
     choose,
+    distinct_name,
     export_all,
     folder_grids,
     of_epochs,
@@ -140,7 +141,7 @@ def draw_plots(args: argparse.Namespace, shapes: list[Shape]) -> int:
 
     if args.file is not None and not args.file.is_dir():
         for shape in shapes:
-            target = GRAPHS / f"{shape.stem}.png"
+            target = GRAPHS / f"{distinct_name(shape)}.png"
             done = "replaced" if target.exists() else "wrote"
             export(shape, target)
             print(f"{done} {target}")

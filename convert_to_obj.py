@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from rasgan import cli
 from rasgan.errors import UserError
-from rasgan.export.batch import Shape, export_all, run_grids
+from rasgan.export.batch import Shape, distinct_name, export_all, run_grids
 from rasgan.export.mesh_files import FORMATS, write_model
 from rasgan.export.surface import cubes_mesh, smooth_mesh, surface_mesh
 from rasgan.runs import RunFolder
@@ -97,10 +97,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         specks.append((int(occupied.sum() - kept.sum()), int(occupied.sum())))
 
     if args.file is not None:
-        target = MODELS / f"{args.file.stem}{suffix}"
+        shape = Shape(args.file)
+        target = MODELS / f"{distinct_name(shape)}{suffix}"
         done = "replaced" if target.exists() else "wrote"
         with cli.advising({EMPTY: "Take a later epoch or a lower --threshold."}):
-            export(Shape(args.file), target)
+            export(shape, target)
         print(f"{done} {target}")
         if args.largest:
             print(describe_specks(specks))

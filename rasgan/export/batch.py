@@ -49,6 +49,18 @@ class Shape:
             raise UserError(describe_os_error(error)) from error
 
 
+def distinct_name(shape: Shape) -> str:
+    """Return a name for the result of one shape beside those of other runs, without a suffix.
+
+    Shapes generated after training have the same names in every run, so theirs begin with the run and epoch:
+    ``savepoint/chair-1/generated/120/seed0-00.npy`` becomes ``chair-1-120-seed0-00``.
+    """
+    folder = shape.path.absolute().parent
+    if folder.parent.name != "generated":
+        return shape.stem
+    return f"{folder.parent.parent.name}-{folder.name}-{shape.stem}"
+
+
 class ExportSummary(NamedTuple):
     """Result of `export_all`: how many files it wrote, how many were there, and why others failed."""
 

@@ -1,10 +1,12 @@
 """Lists of shapes: batches, order, choice, spread; tests/cli/test_convert_to_graph.py has epochs."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from rasgan.errors import UserError
-from rasgan.export.batch import Shape, choose, folder_grids, shapes_in, spread
+from rasgan.export.batch import Shape, choose, distinct_name, folder_grids, shapes_in, spread
 
 
 def test_shapes_of_a_batch_are_told_apart(tmp_path):
@@ -41,3 +43,12 @@ def test_every_shape_may_be_chosen_and_a_choice_or_spread_of_too_many_is_all(tmp
     assert counts.min() > 5  # 30 on average: no epoch is left out
     assert spread(run, 100) == run
     assert len({shape.epoch for shape in spread(run, 99)}) == 99
+
+
+def test_only_shapes_generated_after_training_carry_their_run_and_epoch():
+    def named(path, **batch):
+        return distinct_name(Shape(Path(path), **batch))
+
+    assert named("savepoint/chair-1/generated/120/seed0-00.npy") == "chair-1-120-seed0-00"
+    assert named("savepoint/chair-1/generated/1+2/a.npy", index=3, is_alone=False) == "chair-1-1+2-a-03"
+    assert named("savepoint/chair-1/1000.npy") == "1000"  # the tutorial's models/1000.obj
