@@ -141,8 +141,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if is_there:
         print(f"{folder} is already there: nothing to do. (Remove or rename it to get it anew.)")
         return 0
-    print(f"The meshes are in {folder}. Next:")
     classes = archives.classes_in(folder)
+    wanted = sorted(dataset.classes.split())
+    if lacking := [name for name in wanted if name not in classes]:
+        share = f"{len(lacking)} of {dataset.folder}'s {len(wanted)} classes"
+        print(f"The archive lacks {share}: {', '.join(lacking)}.")
+    print(f"The meshes are in {folder}. Next:")
     example = dataset.example if dataset.example in classes else min(classes)
     print(f"  python convert_data.py -m {folder / example}")
     return 0
