@@ -24,3 +24,15 @@ def shared_data() -> Path:
 def rng() -> np.random.Generator:
     """Return a random generator that starts the same in every test."""
     return np.random.default_rng(20180701)
+
+
+@pytest.fixture
+def chair():
+    """A stool with a back: the back at high axis 2, so that the front is in view."""
+    grid = np.zeros((16, 16, 16), bool)
+    grid[3:13, 6:8, 3:13] = True
+    for i in (3, 11):
+        for k in (3, 11):
+            grid[i : i + 2, :6, k : k + 2] = True
+    grid[3:13, 8:15, 11:13] = True
+    return grid
