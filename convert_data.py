@@ -63,9 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if summary.converted or summary.already_there:
         train = args.model_dir / "train"
         data = train if train.is_dir() else args.model_dir
-        resolution = "" if args.resolution == 64 else f" --resolution {args.resolution}"
-        print("The grids are the .raw files beside the meshes. Next:")
-        print(f"  python train_rasgan.py -n NAME -d {data}{resolution}")
+        resolution = [] if args.resolution == 64 else ["--resolution", args.resolution]
+        command = cli.command_line("python", "train_rasgan.py", "-n", "NAME", "-d", data, *resolution)
+        print(f"The grids are the .raw files beside the meshes. Next:\n  {command}")
     return 1 if summary.failed else 0
 
 

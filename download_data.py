@@ -25,7 +25,7 @@ from tqdm import tqdm
 from rasgan import cli
 from rasgan.data import archives, download, sample_chairs
 from rasgan.errors import UserError
-from rasgan.files import exclusive
+from rasgan.files import check_room, exclusive
 
 CLASSES_10 = "bathtub bed chair desk dresser monitor night_stand sofa table toilet"
 CLASSES_30_MORE = (
@@ -148,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"The archive lacks {share}: {', '.join(lacking)}.")
     print(f"The meshes are in {folder}. Next:")
     example = dataset.example if dataset.example in classes else min(classes)
-    print(f"  python convert_data.py -m {folder / example}")
+    print(f"  {cli.command_line('python', 'convert_data.py', '-m', folder / example)}")
     return 0
 
 
@@ -209,7 +209,7 @@ def get(dataset: Dataset, folder: Path, own_archive: Path | None, url: str | Non
     if archive is None:
         has_come = sum(path.stat().st_size for path in workplace(folder).glob("*.part"))
         needed += max(0, dataset.packed_bytes - has_come)
-    archives.check_room(folder.parent, needed, f"get {dataset.folder}")
+    check_room(folder.parent, needed, f"get {dataset.folder}")
     if archive is None:
         archive = fetched
         exact = dataset.packed_bytes if dataset.is_exact and url is None else None
@@ -240,7 +240,7 @@ def make_sample(place: Path) -> int:
     with alone_at(folder), tqdm(total=count, desc="Making chairs", unit="chair", disable=None) as bar:
         written = sample_chairs.write_sample_set(folder, progress=bar.update)
     print(f"{folder}: {written} chairs made, {count - written} were already there. Next:")
-    print(f"  python convert_data.py -m {folder / 'chair'}")
+    print(f"  {cli.command_line('python', 'convert_data.py', '-m', folder / 'chair')}")
     return 0
 
 

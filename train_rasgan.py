@@ -17,8 +17,6 @@ import dataclasses
 import functools
 import json
 import os
-import shlex
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -282,8 +280,7 @@ def resume_command(argv: Sequence[str]) -> str:
             kept.append(word)
     processes = os.environ.get("LOCAL_WORLD_SIZE", "1")
     start = ["python"] if processes == "1" else ["torchrun", f"--nproc_per_node={processes}"]
-    words = [*start, "train_rasgan.py", *kept, "--load"]
-    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
+    return cli.command_line(*start, "train_rasgan.py", *kept, "--load")
 
 
 def describe_conflict(error: ConflictError) -> str:
@@ -321,8 +318,8 @@ def tell_what_was_made(run: "TrainingRun") -> None:
     cli.say(
         f"{folder.name} is trained; epoch {run.position.epoch} was the last. Its networks are in "
         f"{folder.checkpoints}; grids, loss graphs and 3D graphs are in {folder.savepoints}. Next:\n"
-        f"  python -m rasgan.generate -n {folder.name}\n"
-        f"  python convert_to_obj.py -n {folder.name}"
+        f"  {cli.command_line('python', '-m', 'rasgan.generate', '-n', folder.name)}\n"
+        f"  {cli.command_line('python', 'convert_to_obj.py', '-n', folder.name)}"
     )
 
 

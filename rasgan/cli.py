@@ -10,6 +10,8 @@ import math
 import operator
 import os
 import re
+import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -82,7 +84,9 @@ def advising(advice: Mapping[str, str]) -> Iterator[None]:
 
 def advised(error: UserError, advice: Mapping[str, str]) -> str:
     """Return an error's sentence and, where there is one, the advice for it."""
-    return f"{error} {advice[error.about].format(error.value)}" if error.about in advice else str(error)
+    if error.about not in advice:
+        return str(error)
+    return f"{error} {advice[error.about].format(command_line(error.value))}"
 
 
 def fail(sentence: str) -> int:
@@ -117,6 +121,12 @@ def _leave_broken_stdout() -> None:
 def counted(number: int, thing: str) -> str:
     """Return "1 shape" or "2 shapes"."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def command_line(*words: object) -> str:
+    """Return a command to copy, quoted where a path or a name has spaces."""
+    texts = [str(word) for word in words]
+    return subprocess.list2cmdline(texts) if sys.platform == "win32" else shlex.join(texts)
 
 
 def say(sentence: str) -> None:

@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import secrets
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,14 @@ def check_is_file(path: Path) -> None:
     """Raise `UserError` for a folder, which cannot be read, and for a pipe or device, which may never end."""
     if path.exists() and not path.is_file():
         raise UserError(f"{path}: not an ordinary file; give the path of one.")
+
+
+def check_room(place: Path, needed: int, purpose: str) -> None:
+    """Raise UserError if the disk of the folder `place` has less than `needed` bytes free."""
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        need = f"{needed / 1e9:.1f} GB are needed to {purpose}, {free / 1e9:.1f} GB are free"
+        raise UserError(f"{place}: {need}; free some space.", about="room")
 
 
 @contextlib.contextmanager

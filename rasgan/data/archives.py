@@ -41,14 +41,6 @@ class BadArchiveError(UserError):
     """The archive itself is at fault: damaged, hostile, or not a data set."""
 
 
-def check_room(place: Path, needed: int, purpose: str) -> None:
-    """Raise UserError if the disk of the folder `place` has less than `needed` bytes free."""
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        need = f"{needed / 1e9:.1f} GB are needed to {purpose}, {free / 1e9:.1f} GB are free"
-        raise UserError(f"{place}: {need}; free some space.", about="room")
-
-
 def is_litter(name: str) -> bool:
     """Return whether macOS leaves files or folders of this name behind."""
     return _LITTER.fullmatch(name) is not None
@@ -153,7 +145,7 @@ def _extract_zip(archive: Path, staging: Path, progress: Progress) -> None:
             is_plain = stat.S_IFMT(entry.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
             kind = "other" if not is_plain else "folder" if name.endswith(("/", "\\")) else "file"
             entry.filename = guard.check(name, entry.file_size, kind)
-        check_room(staging, guard.total, f"unpack {archive.name}")
+        files.check_room(staging, guard.total, f"unpack {archive.name}")
         done = 0
         for entry in packed.infolist():
             if entry.filename:

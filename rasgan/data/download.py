@@ -12,7 +12,6 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from rasgan import files
-from rasgan.data import archives
 from rasgan.errors import UserError
 
 CHUNK = 1 << 14
@@ -152,7 +151,7 @@ def _receive(response: requests.Response, part: Path, size: int | None, progress
     if start and start == total:
         return
     if total is not None:
-        archives.check_room(part.parent, total - start, f"download {part.name}")
+        files.check_room(part.parent, total - start, f"download {part.name}")
     limit = LARGEST if total is None else total
     with files.naming(part), part.open("ab" if start else "wb") as file:
         for chunk in response.raw.stream(CHUNK, decode_content=False):

@@ -1,5 +1,6 @@
 import argparse
 import errno
+import shlex
 
 import pytest
 
@@ -76,3 +77,11 @@ def test_numbers_out_of_range_are_usage_errors(kind, good, bad):
     for text in bad:
         with pytest.raises((argparse.ArgumentTypeError, ValueError)):
             kind(text)
+
+
+def test_a_command_to_copy_has_quotes_where_a_path_has_spaces():
+    quoted = cli.command_line("python", "convert_data.py", "-m", "My chairs/chair")
+    assert shlex.split(quoted.replace('"', "'")) == ["python", "convert_data.py", "-m", "My chairs/chair"]
+    error = UserError("no grids here.", about="no grids", value="My chairs")
+    told = cli.advised(error, {"no grids": "Type: python convert_data.py -m {}"})
+    assert told.replace('"', "'") == "no grids here. Type: python convert_data.py -m 'My chairs'"
