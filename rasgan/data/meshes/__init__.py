@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from rasgan.data.meshes.obj import parse_obj
 from rasgan.data.meshes.off import parse_off, write_off
+from rasgan.data.meshes.ply import parse_ply
 from rasgan.data.meshes.with_trimesh import read_with_trimesh
 from rasgan.errors import UserError
 from rasgan.files import check_is_file
@@ -13,6 +15,8 @@ __all__ = ["LARGEST_FILE", "SUFFIXES", "UP_AXES", "read_mesh", "write_off"]
 
 SUFFIXES = (".off", ".obj", ".stl", ".ply", ".glb", ".gltf")
 UP_AXES = ("z", "y")
+
+PARSERS = {".off": parse_off, ".obj": parse_obj, ".ply": parse_ply}
 
 LARGEST_FILE = 1 << 30  # bytes, some 10**7 faces: reading takes a few times as much memory
 
@@ -37,8 +41,8 @@ def read_mesh(path: Path, up: str = "z") -> tuple[np.ndarray, np.ndarray]:
     if path.stat().st_size > LARGEST_FILE:
         raise UserError(f"{path}: larger than {LARGEST_FILE >> 20} MB; reduce its number of faces first.")
     try:
-        if suffix == ".off":
-            vertices, faces = parse_off(path.read_bytes())
+        if suffix in PARSERS:
+            vertices, faces = PARSERS[suffix](path.read_bytes())
         else:
             vertices, faces = read_with_trimesh(path, LARGEST_FILE)
         _check(vertices, faces)

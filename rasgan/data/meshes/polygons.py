@@ -1,10 +1,10 @@
-"""Polygons to triangles: fans where they are right, ears clipped off one by one where they are not.
+r"""Polygons to triangles: fans where they are right, ears clipped off one by one where they are not.
 
 A fan from the first corner a of a, b, c, d, e covers a convex polygon, and any other in which a sees all
 corners. In the rest it covers what is outside, as here the notch at e::
 
     d-------c        fan: (a, b, c), (a, c, d), (a, d, e)
-     \\      |        clipped: (b, c, e), (c, d, e), (a, b, e), say
+     \      |        clipped: (b, c, e), (c, d, e), (a, b, e), say
        e    |
      /      |
     a-------b
@@ -19,8 +19,9 @@ MOST_CORNERS = 20_000  # of a polygon that is no fan: the time grows with their 
 CHUNK = 1 << 17  # corners in work at a time
 ROUNDING = 1e-9  # twice the area that a fan's triangle may lie on the wrong side, of a polygon of size 1
 FLAT = 1e-15  # twice the area of a corner that is straight, a spike or repeated, in the same unit
-# What blocks an ear, as twice the area that a corner spans with each of its sides: first corners inside and on
-# the rim; if no ear is left (the polygon touches itself), those inside; at last (it crosses itself) none.
+SAME = 1e-12  # the distance of corners that are one place
+# What blocks an ear, as twice the area that a corner spans with each of its sides: first corners inside and
+# on the rim; if no ear is left (the polygon touches itself), those inside; at last (it crosses itself) none.
 BLOCKING = np.array([0.0, 1e-12, np.inf, np.inf])
 
 
@@ -151,7 +152,7 @@ def _ears(plane: np.ndarray, turns: np.ndarray, level: np.ndarray, at: np.ndarra
             axis[rows, (at + end) % turns.shape[1], None] for end in (one, other) for axis in (x, y)
         )
         spans.append((bx - ax) * (y - ay) - (by - ay) * (x - ax))
-        same.append((x == ax) & (y == ay))
+        same.append(np.abs(x - ax) + np.abs(y - ay) < SAME)
     inside = np.minimum(np.minimum(*spans[:2]), spans[2]) >= BLOCKING[level, None]
     # If any corner lies in the triangle, one that does not turn left does.
     blocked = (inside & (turns <= 0) & ~(same[0] | same[1] | same[2])).any(axis=1)

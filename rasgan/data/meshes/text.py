@@ -1,0 +1,53 @@
+"""Numbers and lines of mesh files that are text."""
+
+import codecs
+import re
+import warnings
+
+import numpy as np
+
+BLANK = ord(" ")  # this and all characters below part words
+
+
+def plain_lines(text: bytes) -> bytes:
+    """Return a text without byte order mark and blank lines, every line ended by a line feed."""
+    text = text.removeprefix(codecs.BOM_UTF8)
+    if b"\r" in text:
+        text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if re.search(rb"\A\s|\n[ \t]*\n", text):
+        text = re.sub(rb"\n\s+", b"\n", text).lstrip()
+    return text if text.endswith(b"\n") or not text else text + b"\n"
+
+
+def parse_numbers(text: bytes) -> np.ndarray:
+    """Read all numbers of a text, (n,) float64; ValueError if anything else stands there."""
+    if not text.strip():
+        return np.zeros(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # how numpy reports the first odd word
+        try:
+            # Takes a third of the memory of text.split(), which matters for a million faces.
+            return np.fromstring(text, dtype=np.float64, sep=" ")
+        except (ValueError, DeprecationWarning):
+            raise ValueError("it holds something else where numbers belong") from None
+
+
+def word_starts(text: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Find where the words of a text begin, (w,), and how many words there are in each line, (lines,).
+
+    The text ends with a line feed.
+    """
+    characters = np.frombuffer(text, dtype=np.uint8)
+    blank = characters <= BLANK
+    begins = ~blank
+    begins[1:] &= blank[:-1]
+    starts = np.flatnonzero(begins)
+    ends = np.flatnonzero(characters == ord("\n"))
+    return starts, np.diff(np.searchsorted(starts, ends), prepend=0)
+
+
+def as_indices(numbers: np.ndarray) -> np.ndarray:
+    """Turn numbers into int64; ValueError if one is not a whole number of reasonable size."""
+    if numbers.dtype.kind == "f" and (not (np.abs(numbers) < 2**53).all() or (numbers % 1).any()):
+        raise ValueError("a face holds something else than whole numbers")
+    return numbers.astype(np.int64)
