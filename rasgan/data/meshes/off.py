@@ -14,7 +14,7 @@ from rasgan.files import atomic_path
 # The letters announce texture coordinates, colors, normals, a fourth coordinate to divide by, any dimension.
 _KEYWORD = re.compile(rb"\s*(ST)?(C)?(N)?(4)?(n)?OFF")
 _BINARY = re.compile(rb"[ \t]*BINARY[ \t]*\r?\n", re.IGNORECASE)
-# ModelNet40 has files without the line break before the counts. The edges may lack or have a line of their own.
+# ModelNet40 has files without the line break before the counts. The edges may lack or have their own line.
 _COUNTS = re.compile(
     rb"\s*(\d{1,18})\s+(\d{1,18})(?!\S)(?:[ \t]+\d+(?!\S)|[ \t\r]*\n\s*\d+[ \t\r]*(?=\n|\Z))?([^\n]*)\n?"
 )
@@ -111,9 +111,10 @@ def _parse_lines(body: bytes, numbers: np.ndarray, counts: tuple[int, int], widt
         raise ValueError("it holds something else where numbers belong")
     lengths = lengths[lengths > 0]
     starts = np.cumsum(lengths) - lengths
-    announced = f"it announces {vertex_count} vertices and {face_count} faces but holds {lengths.size} lines"
-    if lengths.size < vertex_count + face_count:
-        raise ValueError(announced)
+    if lengths.size != vertex_count + face_count:
+        raise ValueError(
+            f"it announces {vertex_count} vertices and {face_count} faces but holds {lengths.size} lines"
+        )
     if (lengths[:vertex_count] < width).any():
         raise ValueError(f"a vertex has fewer than {'three' if width == 3 else 'four'} coordinates")
     vertices = numbers[starts[:vertex_count, None] + np.arange(width)]
@@ -123,8 +124,6 @@ def _parse_lines(body: bytes, numbers: np.ndarray, counts: tuple[int, int], widt
         raise ValueError("a face announces fewer than no corners")
     if (sizes >= lengths[rows]).any():
         raise ValueError("a face is shorter than it announces")
-    if lengths.size > vertex_count + face_count:
-        raise ValueError(announced)
     first = np.repeat(starts[rows] + 1 - (np.cumsum(sizes) - sizes), sizes)
     return vertices, as_indices(numbers[first + np.arange(first.size)]), sizes
 
@@ -136,11 +135,11 @@ def _parse_rows(
     whole = real[0] + "i4"
     more = sum(width for name, width in _WIDTHS.items() if name in prefixes)
     columns = [Property(str(column), real) for column in range(3 + more)]
-    vertices = Rows(source, start, counts[0], columns, "vertices")
+    vertices = Rows(source, start, counts[0], columns, "vertex")
     faces = [Property("corners", whole, whole)]
     if isinstance(source, Bytes):
         faces.append(Property("color", real, whole))  # in text its length is that of the line
-    faces = Rows(source, vertices.end, counts[1], faces, "faces")
+    faces = Rows(source, vertices.end, counts[1], faces, "face")
     corners, sizes = faces.list("corners")
     read = [vertices.scalar(str(column)) for column in range(3 + ("w" in prefixes))]
     return np.stack(read, axis=1).astype(np.float64), as_indices(corners), sizes, faces.end
@@ -148,16 +147,14 @@ def _parse_rows(
 
 def _parse_binary(data: bytes, start: int, prefixes: set[str]) -> Polygons:
     """Read what follows the line OFF BINARY: int32 and float32, the most significant byte first."""
-    head = [
-        Property(name, ">i4") for name in ("n" in prefixes) * ["dimension"] + ["vertices", "faces", "edges"]
-    ]
-    header = Rows(Bytes(data), start, 1, head, "counts")
+    end = start + 4 * (3 + ("n" in prefixes))
+    head = np.frombuffer(data[start:end], ">i4").tolist() if len(data) >= end else [-1] * 4
     if "n" in prefixes:
-        _check_dimension(int(header.scalar("dimension")[0]))
-    counts = int(header.scalar("vertices")[0]), int(header.scalar("faces")[0])
+        _check_dimension(head.pop(0))
+    counts = head[0], head[1]
     if min(counts) < 0:
-        raise ValueError(f"it announces {counts[0]} vertices and {counts[1]} faces")
-    vertices, corners, sizes, end = _parse_rows(Bytes(data), header.end, counts, prefixes, ">f4")
+        raise ValueError("after OFF BINARY it does not go on with the counts")
+    vertices, corners, sizes, end = _parse_rows(Bytes(data), end, counts, prefixes, ">f4")
     if data[end:].strip():
         raise ValueError(f"{len(data) - end} bytes follow the {counts[1]} faces that it announces")
     return vertices, corners, sizes

@@ -22,7 +22,7 @@ FLAT = 1e-15  # twice the area of a corner that is straight, a spike or repeated
 SAME = 1e-12  # the distance of corners that are one place
 # What blocks an ear, as twice the area that a corner spans with each of its sides: first corners inside and
 # on the rim; if no ear is left (the polygon touches itself), those inside; at last (it crosses itself) none.
-BLOCKING = np.array([0.0, 1e-12, np.inf, np.inf])
+BLOCKING = np.array([-1e-12, 1e-12, np.inf, np.inf])
 
 
 def triangulate(vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) -> np.ndarray:

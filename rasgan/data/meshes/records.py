@@ -99,7 +99,7 @@ class Rows:
         self.starts = self.lists[:, 0] - self.steps[0][0]
 
     def _cut(self, row: int) -> ValueError:
-        return ValueError(f"it announces {self.count} rows of {self.name} but ends within row {row + 1}")
+        return ValueError(f"of {self.count} {self.name} rows only {row} are whole")
 
     def _walk(self, start: int, count: int) -> tuple[np.ndarray, int]:
         """Find the lists (count, lists) of each row in turn, and where the last row ends."""
@@ -117,7 +117,7 @@ class Rows:
                 places.append(at)
                 length = read(at)
                 if not 0 <= length < 2**53 or length % 1:
-                    raise ValueError(f"row {row + 1} of {self.name} announces {length:g} numbers in a list")
+                    raise ValueError(f"{self.name} row {row + 1} announces {length:g} numbers in a list")
                 at += base + int(length) * item
             at += self.tail
             if at > end:

@@ -9,7 +9,7 @@ import trimesh
 
 from rasgan.data.meshes import SUFFIXES, read_mesh, write_off
 from rasgan.errors import UserError
-from tests.made_meshes import OBJ, POINTS, TRIANGLES, glb, gltf, ply_head
+from tests.made_meshes import OBJ, POINTS, TRIANGLES, glb, gltf, off_binary, ply_head
 from tests.made_meshes import OFF as PLAIN
 
 VERTICES = np.array([[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3.5]])
@@ -50,7 +50,20 @@ def write(tmp_path):
         "vertex colors": "COFF\n4 4 6\n" + POINTS.replace("\n", " 255 255 255 255\n") + TRIANGLES,
         "exponents": PLAIN.replace("3.5", "35.0e-1"),
         "edges and points among the faces": PLAIN.replace("4 4 6", "4 6 6") + "2 0 1\n1 3\n",
-        "lines after the last face": PLAIN.replace("3 0 2 1", "3 0 2 1 9") + "2 0 1\n",
+        "binary": off_binary(),
+        "normals, color, texture": "STCNOFF\n4 4 6\n"
+        + POINTS.replace("\n", " 0 0 1 9 9 9 1 0 0\n")
+        + TRIANGLES,
+        "small letters": PLAIN.replace("OFF", "off"),
+        "counts on three lines": PLAIN.replace("4 4 6", "4\n4\n6"),
+        "edges on their own line": PLAIN.replace("4 4 6", "4 4\n\n 6 "),
+        "really all on one line": "OFF " + PLAIN[4:].replace("\n", " "),
+        "a number a line": PLAIN.replace(" ", "\n"),
+        "rows in pairs": PLAIN.replace("0\n1", "0 1").replace("1\n3", "1 3"),
+        "divided by w": "4OFF\n4 4 6\n0 0 0 2\n2 0 0 2\n0 1 0 .5\n0 0 7 2\n" + TRIANGLES,
+        "divided by w, colors": "C4OFF\n4 4 6\n0 0 0 2 9\n2 0 0 2 9\n0 1 0 .5 9\n0 0 7 2 9\n" + TRIANGLES,
+        "three dimensions": PLAIN.replace("OFF\n", "nOFF\n3\n"),
+        "three dimensions and w": "4nOFF 3\n4 4 6\n0 0 0 2\n2 0 0 2\n0 1 0 .5\n0 0 7 2\n" + TRIANGLES,
     }.items(),
     ids=lambda item: item[0],
 )
@@ -96,7 +109,23 @@ NUMBERS, WHOLE = "where numbers belong", "whole numbers"
         "zip archive": (b"PK\x03\x04" + bytes(200), START),
         "UTF-16": (PLAIN.encode("utf-16"), START),
         "binary": (bytes(range(256)) * 9, START),
-        "binary OFF": (b"OFF BINARY\n\0\0\0\4", START),
+        "binary, cut in the counts": (off_binary()[:20], "does not go on with the counts"),
+        "binary, cut in a vertex": (off_binary()[:70], "of 4 vertex rows only 3 are whole"),
+        "binary, cut in a face": (off_binary()[:-9], "of 4 face rows only 3 are whole"),
+        "binary, surplus": (off_binary() + b"more", "4 bytes follow the 4 faces"),
+        "binary, negative count": (b"OFF BINARY\n" + b"\xff" * 12, "does not go on with the counts"),
+        "surplus face": (PLAIN + "3 0 2 1\n", "4 vertices and 4 faces but holds 9 lines"),
+        "surplus vertex": (PLAIN.replace("3 0 2 1", "9 9 9\n3 0 2 1"), "holds 9 lines"),
+        "surplus, as long as broken rows": (
+            PLAIN.replace("3 0 2 1", "3 0 2 1 9") + "2 0 1\n",
+            "but holds 9 lines",
+        ),
+        "surplus numbers on one line": ("OFF " + PLAIN[4:].replace("\n", " ") + "3 0 2 1", "holds 1 lines"),
+        "numbers without blanks": (PLAIN.replace("1 0 0", "1 0-1 0 9"), NUMBERS),
+        "two dimensions": ("nOFF\n2\n3 1 0\n0 0\n1 0\n0 1\n3 0 1 2\n", "2 dimensions, not three"),
+        "no dimension": ("nOFF\nx", "0 dimensions, not three"),
+        "w is 0": ("4OFF\n3 1 0\n0 0 0 0\n1 0 0 1\n0 1 0 1\n3 0 1 2\n", "vertex 0 .* no finite number"),
+        "w is missing": (PLAIN.replace("OFF", "4OFF"), "fewer than four"),
         "keyword alone": ("OFF\n", START),
         "cut in the keyword": ("OF", START),
         "cut in the counts": ("OFF\n4 ", START),
@@ -198,7 +227,7 @@ FAULTS = {
     ".ply, header only": (ply_head(4, 4), ""),
     ".ply, header cut": (PLY[:60], ""),
     ".ply, points without faces": (ply_head(4, 0) + POINTS, ""),
-    ".ply, cut between faces": (PLY[:-8], "of 4 face lines only 3 are whole"),
+    ".ply, cut between faces": (PLY[:-8], "of 4 face rows only 3 are whole"),
     ".ply, cut in a face": (PLY[:-3], ""),
     ".ply, negative counts": (ply_head(-4, -4, "binary_little_endian") + "\0" * 99, ""),
     ".ply, index too high": (PLY.replace("3 1 2 3", "3 1 2 9"), "face 3 .* vertex that is not there"),
