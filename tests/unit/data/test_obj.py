@@ -1,0 +1,161 @@
+"""Wavefront .obj: every way to write a statement, against a reader that takes line after line."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rasgan.data.meshes.obj import parse_obj
+from rasgan.data.meshes.polygons import triangulate
+
+PLAIN = "v 0 0 0\nv 1 0 0\nv 0 2 0\nv 0 0 3.5\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
+VERTICES = [[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3.5]]
+FACES = [[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]
+POINTS = PLAIN[: PLAIN.index("f")]
+TRIANGLES = PLAIN[PLAIN.index("f") :]
+TEXTURE = "vt 0 0\nvt 1 0\nvt 0 1\nvn 0 0 1\n"
+
+
+def corners_as(form):
+    """Write every corner of PLAIN in another form."""
+    lines = [line.split()[1:] for line in TRIANGLES.splitlines()]
+    return POINTS + TEXTURE + "".join("f " + " ".join(map(form, line)) + "\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    "text",
+    {
+        "plain": PLAIN,
+        "CRLF": PLAIN.replace("\n", "\r\n"),
+        "CR": PLAIN.replace("\n", "\r"),
+        "mixed line ends": PLAIN.replace("\nv", "\r\nv").replace("\nf", "\rf"),
+        "no last line end": PLAIN.rstrip(),
+        "byte order mark": "\N{ZERO WIDTH NO-BREAK SPACE}" + PLAIN,
+        "tabs": PLAIN.replace(" ", "\t"),
+        "many blanks": PLAIN.replace(" ", " \t  "),
+        "blanks at line ends": PLAIN.replace("\n", " \t\n"),
+        "indentation": "  " + PLAIN.replace("\n", "\n \t "),
+        "blank lines": "\n\n" + PLAIN.replace("\n", "\n\n   \n"),
+        "comments": "# a\n" + PLAIN.replace("\n", " # f 1 2 3\n").replace("v 1 0 0 ", "v 1 0 0"),
+        "comments that end in a backslash": PLAIN.replace("\n", "#C:\\\n"),
+        "names that end in a backslash": "mtllib C:\\\n" + PLAIN.replace("f 1 3", "g a\\\nf 1 3"),
+        "statements that go on": PLAIN.replace(" 2 4", " \\\n2 \\\r\n 4").replace("v 1 0", "v 1\\\n0"),
+        "statements that go on, indented": "\n  " + PLAIN.replace("2 4", "2\\ \n4").replace("\n", "\n  "),
+        "capitals": PLAIN.replace("v", "V").replace("f", "F"),
+        "faces of old files": PLAIN.replace("f", "fo"),
+        "w": PLAIN.replace("\nf", " 1\nf", 1).replace("\nv", " 1.0\nv"),
+        "colors of some": PLAIN.replace("v 1 0 0", "v 1 0 0 0.5 0.5 0.5").replace("v 0 2 0", "v 0 2 0 1"),
+        "exponents and signs": PLAIN.replace("3.5", "+35.E-1").replace("v 1 0", "v 1e0 -0"),
+        "zeros before": PLAIN.replace("f 1 ", "f +001 "),
+        "v/vt": corners_as(lambda v: f"{v}/1"),
+        "v//vn": corners_as(lambda v: f"{v}//1"),
+        "v/vt/vn": corners_as(lambda v: f"{v}/3/1"),
+        "v/": corners_as(lambda v: f"{v}/"),
+        "v//": corners_as(lambda v: f"{v}//"),
+        "mixed": PLAIN.replace("f 1 3 2", "f 1/1 3//1 2/2/1"),
+        "negative": corners_as(lambda v: str(int(v) - 5)),
+        "negative v//vn": corners_as(lambda v: f"{int(v) - 5}//-1"),
+        "negative v/vt/vn": corners_as(lambda v: f"{int(v) - 5}/-3/-1"),
+        "negative in part": PLAIN.replace("f 1 3 2", "f 1 -2 2"),
+        "faces before vertices": TRIANGLES + POINTS,
+        "groups and materials": "mtllib a\no a b\n" + PLAIN.replace("f 1", "usemtl #1\ns off\ng f 1\nf 1"),
+        "points and lines": PLAIN.replace("f 1 3 2", "p 1 2\nl 1 2 3\nl 1/1 2/2\nf 1 3 2"),
+        "a curve": PLAIN + "cstype bezier\ndeg 3\ncurv 0 1 1 2 3 4\nparm u 0 1\nend\n",
+        "faces of one and two corners": PLAIN + "f 1 2\nf 3\nf\n",
+        "normals and texture": "vn 0 0 1\nvt 1 1\nvp 1 1\n" + PLAIN,
+        "names in other letters": "o \N{CJK UNIFIED IDEOGRAPH-6905}\n" + PLAIN,
+    }.items(),
+    ids=lambda item: item[0],
+)  # fmt: skip
+def test_ways_to_write_the_same(text):
+    vertices, faces = parse_obj(text[1].encode())
+    np.testing.assert_array_equal(vertices, VERTICES)
+    np.testing.assert_array_equal(faces, FACES)
+    assert vertices.dtype == np.float64
+    assert faces.dtype == np.int64
+
+
+def test_negative_indices_count_from_their_own_line():
+    text = "v 9 9 9\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf -3 -2 -1\nv 0 0 5\nf -1 -4 -3\nv 7 7 7\n"
+    np.testing.assert_array_equal(parse_obj(text.encode())[1], [[1, 2, 3], [4, 1, 2]])
+
+
+def test_concave_polygons_are_cut():
+    text = "v 0 0 0\nv 2 1 0\nv 0 2 0\nv 1 1 0\nf 1 2 3 4\n"
+    assert not any({0, 2} <= set(triangle) for triangle in parse_obj(text.encode())[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    {
+        "counted from 0": (PLAIN.replace("f 1 3 2", "f 0 3 2"), "line 5: .* vertex 0, but .* counts from 1"),
+        "0 after a slash is not read": (PLAIN.replace("f 1 4 3", "f 1/1 0/1 3/1"), "line 7: .* vertex 0"),
+        "too high": (PLAIN.replace("f 2 3 4", "f 2 3 5"), r"line 8: .* vertex 5, .* not there \(4 are\)"),
+        "too low": (PLAIN.replace("f 2 3 4", "f 2 3 -5"), "line 8: .* vertex -5, which is not there"),
+        "too low on its line": ("f -1 1 2\n" + PLAIN, "line 1: .* vertex -1, which is not there"),
+        "joined lines": (PLAIN.replace("1 2", "1\\\n2").replace("2 3 4", "2 3 9"), "line 9: .* vertex 9"),
+        "after comments": ("# a\n\n" + PLAIN.replace("2 3 4", "2 3 9"), "line 10: .* vertex 9"),
+        "huge": (PLAIN + "f 1 2 99999999999999999999\n", "line 9: a face names something else"),
+        "not whole": (PLAIN + "f 1 2 3.0\n", "line 9: a face names something else"),
+        "a word": (PLAIN + "f 1 2 x\n", "line 9: a face names something else"),
+        "a sign": (PLAIN + "f 1 2 -\n", "line 9: a face names something else"),
+        "a slash": (PLAIN + "f 1 2 /3\n", "line 9: a face names something else"),
+        "commas": (PLAIN + "f 1,2,3\n", "line 9: a face names something else"),
+        "two signs": (PLAIN + "f 1 2 --3\n", "line 9: a face names something else"),
+        "a short vertex": (PLAIN.replace("v 1 0 0", "v 1 0"), "line 2: a vertex has fewer than three"),
+        "an empty vertex": (PLAIN.replace("v 1 0 0", "v"), "line 2: a vertex has fewer than three"),
+        "a vertex of words": (PLAIN.replace("v 1 0 0", "v 1 a 0"), "line 2: a vertex holds something"),
+        "a decimal comma": (PLAIN.replace("3.5", "3,5"), "line 4: a vertex holds something else"),
+        "numbers without blanks": (PLAIN.replace("v 1 0 0", "v 1-1 0 0"), "line 2: a vertex holds something"),
+        "points": (POINTS, "it holds 4 points without faces"),
+        "lines": (PLAIN.replace("f", "l"), "it holds 4 points without faces"),
+        "only curves": (POINTS + "cstype bezier\ncurv 0 1 1 2\n", "free-form curves without"),
+        "surfaces": (PLAIN + "cstype bezier\nsurf 0 1 0 1 1 2 3 4\n", r"line 10: .* free-form .* \(surf\)"),
+        "old surfaces": (PLAIN + "  bzp 1 2 3 4\n", r"line 9: it has free-form surfaces.* \(bzp\)"),
+        "another file": (PLAIN + "call more.obj\n", "line 9: it has surfaces in another file"),
+        "nothing": ("", "0 points without faces"),
+        "comments only": ("# a\n#b", "0 points without faces"),
+        "two bytes a letter": (PLAIN.encode("utf-16"), "no text"),
+        "zero bytes": (PLAIN.encode() + bytes(9), "no text"),
+    }.values(),
+)  # fmt: skip
+def test_faults_are_told_with_the_line(text, fault):
+    with pytest.raises(ValueError, match=fault):
+        parse_obj(text if isinstance(text, bytes) else text.encode())
+
+
+def line_by_line(text):
+    """Read v and f as the format's description says, slowly."""
+    vertices, corners, sizes = [], [], []
+    for line in text.splitlines():
+        word, *rest = line.split("#")[0].split() or [""]
+        if word == "v":
+            vertices.append([float(number) for number in rest[:3]])
+        if word == "f":
+            indices = [int(corner.split("/")[0]) for corner in rest]
+            corners += [index - 1 if index > 0 else len(vertices) + index for index in indices]
+            sizes.append(len(rest))
+    return np.array(vertices), triangulate(np.array(vertices), np.array(corners), np.array(sizes))
+
+
+numbers = st.integers(-9, 9).map(str) | st.floats(-1e6, 1e6, width=32).map(repr)
+points = st.lists(numbers, min_size=3, max_size=7).map(lambda row: "v " + " ".join(row))
+corner = st.tuples(
+    st.integers(-3, 4).filter(bool).map(str), st.sampled_from(["", "/1", "//1", "/1/1", "/-1"])
+).map("".join)
+other_lines = st.sampled_from(["", "vn 0 0 1", "vt 0 0", "# v 1 2 3", "s 1", "g f", "usemtl v", "l 1 2"])
+face_lines = st.lists(corner, min_size=1, max_size=6).map(lambda row: "f " + "  ".join(row))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(points, min_size=4, max_size=6),
+    st.lists(st.one_of(points, face_lines, face_lines, other_lines), min_size=1, max_size=12),
+    st.sampled_from(["\n", "\r\n", " # x\n", "\n\t", "\\\n\n"]),
+)
+def test_the_same_as_line_by_line(first, lines, end):
+    lines = [*first, "f 1 2 3", *lines]
+    expected = line_by_line("\n".join(lines))
+    vertices, faces = parse_obj(end.join(lines).encode())
+    np.testing.assert_array_equal(vertices, expected[0])
+    np.testing.assert_array_equal(faces, expected[1])

@@ -1,0 +1,240 @@
+"""The .ply format: the same mesh in text and both byte orders, with whatever else the header announces."""
+
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rasgan.data.meshes.ply import parse_ply
+
+VERTICES = [(0, 0, 0), (1, 0, 0), (0, 2, 0), (0, 0, 3.5)]
+FACES = [(0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3)]
+LETTERS = {
+    "char": "b", "uchar": "B", "short": "h", "ushort": "H", "int": "i", "uint": "I", "float": "f",
+    "int8": "b", "uint8": "B", "int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "float32": "f",
+    "double": "d", "float64": "d",
+}  # fmt: skip
+FORMS = ["ascii", "binary_little_endian", "binary_big_endian"]
+XYZ = ["float x", "float y", "float z"]
+LIST = ["list uchar int vertex_indices"]
+
+
+def ply(form, *elements, end="\n", after=b""):
+    """Write elements (name, properties, rows); a list in a row is a tuple."""
+    head = ["ply", "comment first", f"format {form} 1.0", "obj_info by hand"]
+    body = b""
+    for name, properties, rows in elements:
+        head += [f"element {name} {len(rows)}", "comment in between", *(f"property {p}" for p in properties)]
+        for row in rows:
+            body += written(form, properties, row) + (end.encode() if form == "ascii" else b"")
+    return (end.join([*head, "end_header"]) + end).encode() + body + after
+
+
+def written(form, properties, row):
+    """Write the numbers of one row."""
+    kinds, flat = [], []
+    for each, value in zip(properties, row, strict=True):
+        words = each.split()
+        if words[0] == "list":
+            kinds += [words[1]] + [words[2]] * len(value)
+            flat += [len(value), *value]
+        else:
+            kinds.append(words[0])
+            flat.append(value)
+    if form == "ascii":
+        return " ".join(f"{value:.9g}" for value in flat).encode()
+    order = "<" if "little" in form else ">"
+    return struct.pack(order + "".join(LETTERS[kind] for kind in kinds), *flat)
+
+
+def faces_of(rows):
+    return [(row,) for row in rows]
+
+
+PLAIN = [("vertex", XYZ, VERTICES), ("face", LIST, faces_of(FACES))]
+
+
+def with_more(rows, *more):
+    return [(*row, *more) for row in rows]
+
+
+SAME = {
+    "plain": PLAIN,
+    "double": [("vertex", ["double x", "float64 y", "double z"], VERTICES), PLAIN[1]],
+    "whole numbers": [("vertex", ["uchar x", "short y", "float z"], VERTICES), PLAIN[1]],
+    "vertex_index": [PLAIN[0], ("face", ["list uint8 uint32 vertex_index"], faces_of(FACES))],
+    "int int": [PLAIN[0], ("face", ["list int int vertex_indices"], faces_of(FACES))],
+    "ushort char": [PLAIN[0], ("face", ["list ushort char vertex_indices"], faces_of(FACES))],
+    "normals and colors": [
+        ("vertex", [*XYZ, "float nx", "uchar red", "uchar green"], with_more(VERTICES, 0.5, 255, 0)),
+        PLAIN[1],
+    ],
+    "properties before x, and x last": [
+        ("vertex", ["uchar a", "float z", "double b", "float y", "float x"],
+         [(7, z, 1e9, y, x) for x, y, z in VERTICES]),
+        PLAIN[1],
+    ],
+    "lists among the coordinates": [
+        ("vertex", ["list uchar short a", "float x", "list int float b", "float y", "float z"],
+         [((1,) * k, x, (2, 3) * k, y, z) for k, (x, y, z) in enumerate(VERTICES)]),
+        PLAIN[1],
+    ],
+    "texture lists": [
+        PLAIN[0], ("face", [*LIST, "list uchar float texcoord"], [(row, (0.5,) * 6) for row in FACES])],
+    "texture lists of any length, before": [
+        PLAIN[0],
+        ("face", ["uchar flags", "list uchar float texcoord", *LIST, "int material"],
+         [(1, (0.25,) * k, row, 9) for k, row in enumerate(FACES)]),
+    ],
+    "faces first": PLAIN[::-1],
+    "edges and more in between": [
+        ("camera", ["float f", "list uchar int views"], [(1, (1, 2)), (2, ())]),
+        PLAIN[0],
+        ("edge", ["int vertex1", "int vertex2", "uchar red"], [(0, 1, 2)] * 3),
+        PLAIN[1],
+        ("material", ["double k"], [(1,)]),
+    ],
+    "elements without rows or properties": [("edge", ["int a"], []), PLAIN[0], ("a", [], []), PLAIN[1]],
+    "faces of two corners": [PLAIN[0], ("face", LIST, faces_of([(0, 1), *FACES, (), (2,)]))],
+    "a strip": [PLAIN[0], ("tristrips", ["list int int vertex_indices"],
+                           [((0, 2, 1, -1, 0, 1, 3, -1, -1, 0, 3, 2, -1, 1, 2, 3),)])],
+    "strips": [PLAIN[0], ("tristrips", LIST,
+                          faces_of([(0, 2, 1), (0, 1, 3), (), (0, 3), (0, 3, 2), (1, 2, 3, -1)]))],
+    "faces and strips": [
+        PLAIN[0], ("face", LIST, faces_of(FACES[:2])), ("tristrips", LIST, faces_of(FACES[2:]))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", SAME)
+def test_whatever_is_announced_besides(name, form):
+    check(ply(form, *SAME[name]))
+
+
+def check(data):
+    vertices, faces = parse_ply(data)
+    np.testing.assert_array_equal(vertices, VERTICES)
+    np.testing.assert_array_equal(faces, FACES)
+    assert vertices.dtype == np.float64
+    assert faces.dtype == np.int64
+
+
+TEXT = ply("ascii", *PLAIN).decode()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_of_the_header(form, end):
+    check(ply(form, *PLAIN, end=end))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("after", [b"\n", b"\r\n", b"\0\0\0", b"more and more\n", b"3 0 1 2\n"])
+def test_what_follows_the_last_row_is_left_out(form, after):
+    check(ply(form, *PLAIN, after=after))
+
+
+@pytest.mark.parametrize(
+    "text",
+    {
+        "byte order mark": "\N{ZERO WIDTH NO-BREAK SPACE}" + TEXT,
+        "blank lines": TEXT.replace("\n", "\n\n").replace("ply\n\n", "ply\n", 1),
+        "rows broken over lines": TEXT.replace("0 2 0\n", "0\n2\n0\n").replace("3 1 2 3", "3 1\n2 3"),
+        "no last line end": TEXT.rstrip(),
+        "tabs": TEXT.replace(" ", "\t"),
+        "blanks at line ends": TEXT.replace("\n", "  \n"),
+        "indentation": TEXT.replace("\nelement", "\n element").replace("\n3", "\n  3"),
+        "the last word in a comment": TEXT.replace("by hand", "end_header"),
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_quirks_of_text(text):
+    check(text[1].encode())
+
+
+def test_strips_turn_every_other_triangle():
+    rows = [((0, 1, 2, 3, -1, 3, 2, 1, 0),)]
+    _, faces = parse_ply(ply("ascii", PLAIN[0], ("tristrips", ["list int int vertex_indices"], rows)))
+    np.testing.assert_array_equal(faces, [[0, 1, 2], [2, 1, 3], [3, 2, 1], [1, 2, 0]])
+
+
+values = st.integers(0, 3)
+rows_of_faces = st.lists(
+    st.tuples(st.lists(values, max_size=6).map(tuple), values, st.lists(values, max_size=3).map(tuple)),
+    min_size=1,
+    max_size=9,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows_of_faces, st.sampled_from(["uchar", "ushort", "int", "float"]), st.sampled_from(["uchar", "int"]))
+def test_any_lists_are_the_same_in_every_form(rows, counts, kind):
+    rows.append(((0, 1, 2), 0, ()))
+    properties = [f"list {counts} {kind} vertex_index", "short flag", "list uchar double texcoord"]
+    read = [parse_ply(ply(form, PLAIN[0], ("face", properties, rows))) for form in FORMS]
+    fans = [
+        [row[0], row[k], row[k + 1]]
+        for row, _, _ in rows
+        for k in range(1, len(row) - 1)
+        if len(row) < 4  # longer ones may be cut otherwise
+    ]
+    for vertices, faces in read:
+        np.testing.assert_array_equal(vertices, VERTICES)
+        np.testing.assert_array_equal(faces, read[0][1])
+        assert len(faces) == sum(max(len(row) - 2, 0) for row, _, _ in rows)
+        assert {tuple(fan) for fan in fans} <= set(map(tuple, faces))
+
+
+LITTLE = ply("binary_little_endian", *PLAIN)
+BODY = LITTLE.index(b"header\n") + 7
+LONG = [PLAIN[0], ("face", LIST, faces_of([(0, 1, 2), (0, 1, 2, 3)]))]
+HEAD = "it does not begin as a .ply file does"
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    {
+        "other text": (b"<html>", HEAD),
+        "nothing": (b"", HEAD),
+        "the first word alone": (b"ply", HEAD),
+        "another first word": (b"plyx\n" + LITTLE, HEAD),
+        "no end of header": (LITTLE[:100], "header has no end"),
+        "no format": (LITTLE.replace(b"format", b"comment"), "names no format"),
+        "another format": (LITTLE.replace(b"little", b"middle"), "line 3 of its header is not understood"),
+        "another kind": (LITTLE.replace(b"float y", b"half y"), "line 8 .* not understood .property half y"),
+        "no count": (LITTLE.replace(b"vertex 4", b"vertex"), "line 5 of its header"),
+        "negative count": (LITTLE.replace(b"vertex 4", b"vertex -4"), "line 5 of its header"),
+        "a property of nothing": (LITTLE.replace(b"element vertex 4", b"comment"), "not understood"),
+        "points": (ply("binary_little_endian", PLAIN[0]), "4 points without faces"),
+        "points, and faces announced": (ply("ascii", PLAIN[0], ("face", LIST, [])), "4 points without faces"),
+        "faces alone": (ply("ascii", PLAIN[1]), "no vertices"),
+        "no z": (ply("ascii", ("vertex", XYZ[:2], [(0, 1)]), PLAIN[1]), "three coordinates each, x, y and z"),
+        "no corners": (LITTLE.replace(b"vertex_indices", b"vertices"), "no list vertex_indices"),
+        "twice": (ply("ascii", *PLAIN, PLAIN[1]), "announces face twice"),
+        "cut in a vertex": (LITTLE[: BODY + 23], "of 4 vertex rows only 1 are whole"),
+        "cut in a face": (LITTLE[:-1], "of 4 face rows only 3 are whole"),
+        "cut in a count": (LITTLE[:-13], "of 4 face rows only 3 are whole"),
+        "cut after the header": (LITTLE[:BODY], "of 4 vertex rows only 0 are whole"),
+        "cut in lists of any length": (ply("binary_big_endian", *LONG)[:-1], "of 2 face rows only 1"),
+        "text cut in a vertex": (TEXT[: TEXT.index("0 2 0") + 3].encode(), "of 4 vertex rows only 2"),
+        "text cut in a face": (TEXT.rstrip()[:-2].encode(), "of 4 face rows only 3 are whole"),
+        "too many": (LITTLE.replace(b"vertex 4", b"vertex 99999999999999999"), "rows only 8 are whole"),
+        "too many faces": (LITTLE.replace(b"face 4", b"face 99999999999999999"), "rows only 4 are whole"),
+        "list too long": (TEXT.replace("3 1 2 3", "99999999 1 2 3").encode(), "of 4 face rows only 3"),
+        "list of -1": (TEXT.replace("3 1 2 3", "-1 1 2 3").encode(), "face row 4 announces -1 numbers"),
+        "list of nan": (TEXT.replace("3 1 2 3", "nan 1 2 3").encode(), "face row 4 announces nan numbers"),
+        "list of 1.5": (TEXT.replace("3 1 2 3", "1.5 1 2 3").encode(), "face row 4 announces 1.5 numbers"),
+        "a number too many": (TEXT.replace("3 1 2 3", "3 1 2 3 7").encode(), "more numbers than its header"),
+        "a coordinate too many": (TEXT.replace("0 2 0", "0 2 0 7").encode(), "face row 1 announces 3.5"),
+        "words": (TEXT.replace("0 2 0", "0 two 0").encode(), "where numbers belong"),
+        "index too high": (TEXT.replace("3 1 2 3", "3 1 2 4").encode(), "face 3 .* vertex that is not there"),
+        "index not whole": (TEXT.replace("3 1 2 3", "3 1 2 .5").encode(), "whole numbers"),
+        "index too high in a strip": (
+            ply("ascii", PLAIN[0], ("tristrips", LIST, faces_of([(0, 1, 9)]))), "vertex that is not there"),
+    }.values(),
+)  # fmt: skip
+def test_faults_say_what_is_missing(data, fault):
+    with pytest.raises(ValueError, match=fault):
+        parse_ply(data)
