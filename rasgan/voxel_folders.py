@@ -61,7 +61,7 @@ def find_grids(folder: Path, split: str = "train") -> FoundGrids:
     left_out = [f"{len(others)} in {_place(others)}"] if others else []
     if len(paths) < len(chosen):
         twins = sorted(set(chosen) - set(paths))
-        left_out.append(f"{len(twins)} beside a file of the same name ({twins[0].name})")
+        left_out.append(f"{len(twins)} of shapes that another file has too ({twins[0].name})")
     if unconverted := _unconverted(meshes, paths):
         are = "mesh that is" if len(unconverted) == 1 else "meshes that are"
         left_out.append(f"{len(unconverted)} {are} not converted ({unconverted[0].name})")

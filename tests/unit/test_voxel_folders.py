@@ -112,8 +112,8 @@ def test_what_is_read_is_said_in_one_line(here):
     np.savez(train / "batch.npz", x=np.stack([grid(0, 16), grid(1, 16)]), labels=np.arange(2))
     assert told(resolution=16) == (
         "11 shapes from data/chair/train (.raw, .npy, .npz, .mat, 15³ padded to 16³, 32³ pooled to 16³), "
-        "4 of them empty: e0.raw, e1.raw, e2.raw, ...; left out: 1 in data/chair/test, 1 beside a file of "
-        "the same name (0.mat), 1 mesh that is not converted (b.off), labels of batch.npz"
+        "4 of them empty: e0.raw, e1.raw, e2.raw, ...; left out: 1 in data/chair/test, 1 of shapes that "
+        "another file has too (0.mat), 1 mesh that is not converted (b.off), labels of batch.npz"
     )
     kept_back = told("data/chair", resolution=16, split="test")
     assert kept_back == "1 shape from data/chair/test (.raw); left out: 11 in data/chair/train"
