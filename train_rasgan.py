@@ -38,6 +38,7 @@ from rasgan.training.config import (
     resumed_config,
 )
 from rasgan.training.schedules import choose_schedule
+from rasgan.voxel_folders import read_grids
 
 if TYPE_CHECKING:  # torch is imported where it is needed: not for --help, nor in the demo's workers
     import torch
@@ -57,16 +58,26 @@ ADVICE = {
     "batch larger than data": "Type --batchsize {}, or add shapes.",
     "batch too large": "Try --batchsize {}.",
     "width too large": "Try a smaller --width.",
-    "diverged": "Take lower learning rates (-glr, -dlr, --schedule): start anew under another --name, or, if "
-    "there is a checkpoint, go on from it by --load.",
+    "all empty": "Convert the meshes again with --mode solid --overwrite, which keeps thin parts.",
+    "diverged": "Take lower learning rates (-glr, -dlr, --schedule): start anew under another --name, or go "
+    "on from a checkpoint by --load.",
+    "diverged early": "It has no checkpoint yet: start again with lower learning rates (-glr, -dlr, "
+    "--schedule).",
     "device": "Choose another --device, or leave it out.",
-    "no checkpoints": "Check --name, or leave --load out to start the run.",
+    "grids elsewhere": "Perhaps -d {} is meant.",
+    "no checkpoints": "Check --name and the folder that you are in, or leave --load out to start the run.",
+    "no data": "Give -d a folder of voxel grids; convert_data.py makes them of meshes.",
     "no grids": "Convert its meshes: python convert_data.py -m {}",
+    "odd resolution": "Grids of 32³, 64³ and 128³ fit, and those up to 1/8 smaller; convert the meshes again "
+    "with --resolution.",
+    "other data": "Give the -d of before; or add --new-data: then the epochs are counted on, and the order "
+    "of the shapes begins anew.",
     "odd checkpoint": "Resume from another epoch with -le EPOCH, or start anew under another --name.",
     "process ended": "Start all processes again with --load.",
+    "processes differ": "Start all of them with the same options, data and checkpoints.",
     "processes": "Start torchrun with --nproc_per_node={}.",
     "rates": "Leave out -glr and -dlr, or leave the schedule by --schedule none.",
-    "resolution": "Convert the meshes again with --resolution, or train with the --resolution of the grids.",
+    "resolution": "Train with --resolution {}, or convert the meshes again with another --resolution.",
     "stop_ratio": "Leave --stop-ratio out, or add --gate.",
     "tensorboard": 'For --tensorboard, type: python -m pip install -e ".[tensorboard]"',
 }
@@ -80,9 +91,10 @@ def build_parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("the tutorial's options")
     add = group.add_argument
     add("-n", "--name", help="name of the run; its files go to checkpoint/NAME and savepoint/NAME")
-    add("-d", "--data", type=Path, metavar="FOLDER", help="folder of .raw voxel grids to train on")
+    add("-d", "--data", type=Path, metavar="FOLDER",
+        help="folder of voxel grids to train on (.raw .binvox .npy .npz .mat)")  # fmt: skip
     add("-v", "--validation_data", "--validation-data", type=Path, metavar="FOLDER",
-        help="folder of .raw grids to measure the discriminator's loss on")  # fmt: skip
+        help="folder of voxel grids to measure the discriminator's loss on")  # fmt: skip
     cli.add_setting(group, SETTINGS["epochs"])
     cli.add_setting(group, SETTINGS["batchsize"])
     for name in ("sample", "save", "graph", "graph3d"):
@@ -104,6 +116,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="what networks compute in (default float32)")  # fmt: skip
     add("--compile", action="store_true", help="compile the networks first, which takes a minute (GPUs)")
     cli.add_setting(group, SETTINGS["seed"])
+    add("--new-data", action="store_true", help="go on with a run on other data than before (with --load)")
     for name in ("keep", "score"):
         cli.add_setting(group, INTERVALS[name], default=INTERVALS[name].default)
     add("--tensorboard", action="store_true", help="write for TensorBoard to savepoint/NAME/tensorboard")
@@ -131,6 +144,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = "python train_rasgan.py --demo"
     elif args.name is None or args.data is None:
         parser.error("-n/--name and -d/--data are required (or try --demo)")
+    elif args.new_data and not args.load and args.load_epoch is None:
+        parser.error("--new-data goes with --load")
     else:
         command = resume_command(sys.argv[1:] if argv is None else argv)
     with advising(args.name, command):
@@ -151,12 +166,13 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
     """Train as the options say; return the run, and whether it is over or was stopped before."""
     folder = RunFolder(args.name)
     for data in filter(None, (args.data, args.validation_data)):
+        files.check_is_folder(data)
         if not data.is_dir():
             raise UserError(f"{data}: no such folder; check the path, or make it with download_data.py.")
     if is_first_process():  # at once: the imports take seconds
         cli.say(f"{folder.name}: starting PyTorch, reading {args.data} ...")
     from rasgan.training import devices, distributed, loop, progress, signals
-    from rasgan.training.run import begin
+    from rasgan.training.run import begin, check_same_data
 
     device = distributed.own_device(devices.choose_device(args.device))
     devices.configure(device)
@@ -170,6 +186,11 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
         checkpoint = find_checkpoint(folder, args)
         config = choose_config(args, checkpoint)
         shapes, validation = read_data(args, config, device)
+        position = str(checkpoint.position) if checkpoint else "none"
+        data = {"shapes": shapes.mark.count, "digest of the data": shapes.mark.digest}
+        distributed.check_agreement({"checkpoint": position, **data, **config.state_dict()})
+        if checkpoint and not args.new_data:
+            check_same_data(folder, checkpoint, shapes)
         held.enter_context(devices.memory_guarded(config.batchsize))
         run = begin(folder, config, shapes, validation, checkpoint, args.precision)
         if args.compile:
@@ -177,8 +198,8 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
         intervals = Intervals(**{name: getattr(args, name) for name in INTERVALS})
         reporter = held.enter_context(contextlib.closing(open_reporter(args, run)))
         reporter.say(progress.describe(run, intervals))
-        if checkpoint and checkpoint.optimizers is None:
-            reporter.say(f"Epoch {run.position} was kept without Adam's state (--keep): it starts afresh.")
+        for sentence in describe_resume(run, checkpoint) if checkpoint else ():
+            reporter.say(sentence)
         if run.is_over:
             reporter.say(describe_end(run))
         stop = held.enter_context(signals.stop_requests(functools.partial(reporter.say, STOPPING)))
@@ -245,13 +266,18 @@ def choose_config(args: argparse.Namespace, checkpoint: "Checkpoint | None") -> 
 
 def read_data(args: argparse.Namespace, config: TrainConfig, device: "torch.device") -> tuple:
     """Read what is trained on, and what is validated on or None."""
-    from rasgan.training.dataset import load_shapes
+    from rasgan.training.dataset import Shapes
 
-    bar = functools.partial(tqdm, desc="reading shapes", unit="file", leave=False, disable=None)
-    shapes = load_shapes(args.data, config.resolution, device, bar, config.occupied)
-    if args.validation_data is None:
-        return shapes, None
-    return shapes, load_shapes(args.validation_data, config.resolution, device, value=config.occupied)
+    bar = functools.partial(tqdm, desc="reading shapes", unit="shape", leave=False, disable=None)
+
+    def read(folder: Path, split: str, start: str) -> Shapes:
+        occupied, told = read_grids(folder, config.resolution, split, bar)
+        if is_first_process():
+            cli.say(f"{start}: {told}.")
+        return Shapes(occupied, device, config.occupied)
+
+    shapes = read(args.data, "train", args.name)
+    return shapes, args.validation_data and read(args.validation_data, "test", "validation")
 
 
 def open_reporter(args: argparse.Namespace, run: "TrainingRun") -> "Reporter":
@@ -304,11 +330,30 @@ def describe_option(name: str, value: object) -> str:
     return f"--{flag} {value}"
 
 
+def describe_resume(run: "TrainingRun", checkpoint: "Checkpoint") -> Iterator[str]:
+    """Yield what is to be said where a run goes on otherwise than if it had never stopped."""
+    if checkpoint.optimizers is None:
+        yield f"Epoch {checkpoint.position} was kept without Adam's state (--keep): it starts afresh."
+    if checkpoint.data is None:
+        yield "An earlier version saved this checkpoint: whether the data are the same could not be checked."
+    elif checkpoint.data != run.shapes.mark:
+        yield (
+            f"Other data from here on, {len(run.shapes)} shapes after {checkpoint.data.count}: the epochs "
+            "are counted on, the order of the shapes begins anew."
+        )
+    if checkpoint.config.batchsize != run.config.batchsize:
+        yield f"Batches of {run.config.batchsize} shapes from here on, after {checkpoint.config.batchsize}."
+    if checkpoint.position != run.position:
+        steps = cli.counted(checkpoint.position.step, "step")
+        yield f"Epoch {run.position.epoch + 1} begins anew: {steps} of it before the stop had other batches."
+
+
 def describe_end(run: "TrainingRun") -> str:
     """Return why there is nothing left to train."""
-    epochs, name = run.config.epochs, run.folder.name
-    if run.position.epoch >= epochs:
-        return f"{name} has its {cli.counted(epochs, 'epoch')}; --epochs asks for more."
+    done, epochs, name = run.position.epoch, run.config.epochs, run.folder.name
+    if done >= epochs:
+        there = "its" if done == epochs else f"more than --epochs {epochs} asks for:"
+        return f"{name} has {there} {cli.counted(done, 'epoch')}; a higher --epochs asks for more."
     return f"{name} ended by --stop-ratio; a higher one, or 0, goes on."
 
 

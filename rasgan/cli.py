@@ -182,7 +182,10 @@ def number(kind: type, **bounds: float) -> Callable[[str], float]:
     bounds = {name.replace("_", " "): bound for name, bound in bounds.items()}
 
     def parse(text: str) -> float:
-        value = kind(text)
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be a {parse.__name__}: {text}") from None
         if not math.isfinite(value):
             raise argparse.ArgumentTypeError(f"must be a finite number: {text}")
         if not all(BOUNDS[name](value, bound) for name, bound in bounds.items()):
@@ -190,7 +193,7 @@ def number(kind: type, **bounds: float) -> Callable[[str], float]:
             raise argparse.ArgumentTypeError(f"must be {words}: {text}")
         return value
 
-    parse.__name__ = {int: "whole number", float: "number"}[kind]  # "invalid whole number value: 'x'"
+    parse.__name__ = {int: "whole number", float: "number"}[kind]
     return parse
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from rasgan import cli, metrics
 from rasgan.errors import UserError
-from rasgan.export.batch import Shape, folder_grids, shapes_in
+from rasgan.export.batch import Shape
 from rasgan.files import atomic_path
 from rasgan.generate import bar, open_run
 from rasgan.metrics import GENERATED, REFERENCE, TRAINING
@@ -26,10 +26,12 @@ from rasgan.networks import Generator
 from rasgan.runs import pretrained_names
 from rasgan.sampling import decode, latents
 from rasgan.seeding import STATIC, choose, rng_for
+from rasgan.voxel_folders import find_grids
 from rasgan.voxel_io import fit
 from rasgan.voxels import OCCUPIED_ABOVE, is_occupied
 
 SEED = 0
+ADVICE = "To be scored with the others, a grid must be as fine as they are, or a multiple of it."
 AGAINST_REFERENCE = (
     ("COV IoU", "coverage_iou", "{:.3f}"),
     ("COV CD", "coverage_chamfer", "{:.3f}"),
@@ -71,9 +73,12 @@ piece              mean share of voxels in the largest piece
 empty, voxels      share of empty grids; mean number of occupied voxels"""
 
 
-def shapes_of(folder: Path) -> list[Shape]:
-    """List the shapes of a folder's voxel files; UserError if there are not two: one has no neighbors."""
-    shapes = shapes_in(folder_grids(folder))
+def shapes_of(folder: Path, split: str) -> list[Shape]:
+    """List the shapes that training would find; UserError if there are not two: one has no neighbors."""
+    found = find_grids(folder, split)
+    if found.left_out:
+        cli.say(f"{folder}: left out: {', '.join(found.left_out)}")
+    shapes = [Shape(path, index) for path, index in found.entries()]
     if len(shapes) < 2:
         raise UserError(f"{folder}: holds a single shape; give a folder of at least two.")
     return shapes
@@ -82,7 +87,7 @@ def shapes_of(folder: Path) -> list[Shape]:
 def read_occupied(shapes: Sequence[Shape], resolution: int | None = None) -> np.ndarray:
     """Read shapes and max-pool them to `resolution`, by default that of the first: (N, n, n, n) bool.
 
-    UserError if a file holds no grid, or one whose edge is no multiple of `resolution`.
+    UserError if a file holds no grid, or one that does not fit `resolution`.
     """
     edge = resolution or len(shapes[0].read())
     grids = (fit(is_occupied(shape.read()), edge, shape.path) for shape in shapes)
@@ -113,7 +118,10 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "generated", nargs="?", type=Path, help="folder of .npy, .raw or .binvox grids to score; or -n RUN"
+        "generated",
+        nargs="?",
+        type=Path,
+        help="folder of voxel grids to score (.raw .binvox .npy .npz .mat); or -n RUN",
     )
     parser.add_argument(
         "--pretrained", choices=pretrained_names(), help="or a model that comes with the project"
@@ -164,7 +172,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.load_epoch is not None and args.name is None:
         parser.error("-le goes with -n RUN")
     folders = {GENERATED: args.generated, REFERENCE: args.reference, TRAINING: args.train}
-    shapes = {name: shapes_of(folder) for name, folder in folders.items() if folder is not None}
+    shapes = {
+        name: shapes_of(folder, "test" if name == REFERENCE else "train")
+        for name, folder in folders.items()
+        if folder is not None
+    }
     available = {name: len(found) for name, found in shapes.items()}
     count = min(*available.values(), args.count or sys.maxsize)
     source, target, generator = str(args.generated), args.json, None
@@ -172,7 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         run, generator, position = open_run(args.name, args.pretrained, args.load_epoch)
         source, target = f"run {run.title(position)}", args.json or run.evaluation(position)
     cli.say(f"Scoring {count} shapes of {source} ...")
-    with cli.advising({"resolution": "To be scored with the others, a grid is {0}³, or a multiple of it."}):
+    with cli.advising(dict.fromkeys(("resolution", "odd resolution"), ADVICE)):
         resolution, rows = score(shapes, count, args.seed, generator)
     told = {
         "generated": source,

@@ -62,6 +62,12 @@ def check_is_file(path: Path) -> None:
         raise UserError(f"{path}: not an ordinary file; give the path of one.")
 
 
+def check_is_folder(path: Path) -> None:
+    """Raise `UserError` for a file."""
+    if path.is_file():
+        raise UserError(f"{path}: a file, not a folder; give the folder that holds it, {path.parent}.")
+
+
 def check_room(place: Path, needed: int, purpose: str) -> None:
     """Raise UserError if the disk of the folder `place` has less than `needed` bytes free."""
     free = shutil.disk_usage(place).free

@@ -10,6 +10,9 @@ CHECKPOINTS = Path("checkpoint")
 SAVEPOINTS = Path("savepoint")
 PRETRAINED = Path(__file__).parent / "pretrained"
 """A folder for each model that comes with the project, in it one checkpoint with the generator only."""
+LONGEST_NAME = 100
+DEVICE_NAME = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³]|conin\$|conout\$)\s*(\..*)?", re.IGNORECASE)
+"""What Windows takes for a device, with any suffix; a run's folders are to be copied to any system."""
 
 
 class RunFolder:
@@ -19,8 +22,13 @@ class RunFolder:
     """
 
     def __init__(self, name: str, base: Path = Path()) -> None:
-        if not re.fullmatch(r"[^<>:\"/\\|?*\x00-\x1f]{1,100}", name) or name.strip(" .") != name:
+        if len(name) > LONGEST_NAME:
+            fault = f"cannot be a folder's name: it has {len(name)} characters; use at most {LONGEST_NAME}"
+            raise UserError(f"run name {name[:20]!r}... {fault}.")
+        if not re.fullmatch(r"[^<>:\"/\\|?*\x00-\x1f]+", name) or name.strip(" .") != name:
             raise UserError(f"run name {name!r} cannot be a folder's name; use letters, digits, '-' and '_'.")
+        if DEVICE_NAME.fullmatch(name):
+            raise UserError(f"run name {name!r} cannot be a folder's name on Windows; choose another.")
         self.name = name
         self.checkpoints = base / CHECKPOINTS / name
         self.savepoints = base / SAVEPOINTS / name
@@ -56,14 +64,14 @@ class RunFolder:
         if self.savepoints.is_dir():
             return self
         found = [path for path in self.savepoints.parent.glob("*") if path.is_dir()]
-        raise UserError(f"{self.savepoints}: no run of this name; {_known(found)}")
+        raise UserError(f"{self.savepoints.absolute()}: no run of this name; {_known(found)}")
 
     def trained(self) -> "RunFolder":
         """Return this run, whose checkpoints are wanted; UserError, naming the others, if it has none."""
         if any(self.checkpoints.glob("*.pt")):
             return self
         found = [path.parent for path in self.checkpoints.parent.glob("*/*.pt")]
-        raise UserError(f"{self.checkpoints}: no checkpoints of this run; {_known(found)}")
+        raise UserError(f"{self.checkpoints.absolute()}: no checkpoints of this run; {_known(found)}")
 
 
 def _known(folders: Iterable[Path]) -> str:

@@ -1,4 +1,4 @@
-"""Voxel grids in files: Binvox's .raw and .binvox, and .npy."""
+"""Voxel grids in files: Binvox's .raw and .binvox, and arrays (`rasgan.voxel_arrays`)."""
 
 import itertools
 import math
@@ -10,29 +10,28 @@ import numpy as np
 
 from rasgan.errors import UserError
 from rasgan.files import atomic_path, check_is_file
-from rasgan.voxels import max_pool
+from rasgan.voxel_arrays import ARRAY_SUFFIXES, LARGEST_SIDE, open_arrays, read_grid
+from rasgan.voxels import RESOLUTIONS, max_pool
 
-LARGEST_SIDE = 512  # in voxels: nothing here makes larger grids, and they would fill the memory
-LARGEST_BATCH = 100_000  # grids: a damaged header can announce any number of the smallest ones
-VOXEL_SUFFIXES = (".raw", ".npy", ".binvox")
+VOXEL_SUFFIXES = (".raw", ".binvox", *ARRAY_SUFFIXES)
 
 
 def read_voxels(path: Path, index: int = 0) -> np.ndarray:
-    """Read a voxel grid from a .raw, .npy or .binvox file; UserError if it holds none.
+    """Read a voxel grid from a file of one of the `VOXEL_SUFFIXES`; UserError if it holds none.
 
-    `index`, less than `count_shapes`, is for an .npy file that holds a batch (more than three axes).
+    `index`, less than `count_shapes`, is for arrays, which may hold batches (more than three axes).
 
     Returns
     -------
     grid : (n, n, n) bool or float array
-        Bools: occupied or not. Floats: the scores of an .npy file of floats, unchanged. Axes as sketched in
-        `rasgan.voxels`.
+        Bools: occupied or not; integers are above 0. Floats: the scores of an array of floats, unchanged.
+        Axes as sketched in `rasgan.voxels`.
     """
     path = Path(path)
     check_is_file(path)
     suffix = path.suffix.lower()
-    if suffix == ".npy":
-        return _read_npy(path, index)
+    if suffix in ARRAY_SUFFIXES:
+        return read_grid(path, index)
     readers = {".raw": read_raw, ".binvox": _read_binvox}
     if suffix not in readers:
         raise UserError(f"{path}: not a voxel file; give one that ends in {', '.join(VOXEL_SUFFIXES)}.")
@@ -40,9 +39,11 @@ def read_voxels(path: Path, index: int = 0) -> np.ndarray:
 
 
 def count_shapes(path: Path) -> int:
-    """Count the grids that `read_voxels` finds in a file: those of an .npy file's batch, 1 in others."""
+    """Count the grids that `read_voxels` finds in a file: those of arrays and batches, 1 in others."""
     check_is_file(path)
-    return math.prod(_open_npy(path).shape[:-3]) if path.suffix.lower() == ".npy" else 1
+    if path.suffix.lower() not in ARRAY_SUFFIXES:
+        return 1
+    return sum(math.prod(grids.shape[:-3]) for grids in open_arrays(path).grids)
 
 
 def read_raw(path: Path) -> np.ndarray:
@@ -78,46 +79,28 @@ def write_npy(path: Path, array: np.ndarray) -> None:
 
 
 def fit(occupied: np.ndarray, resolution: int, path: Path) -> np.ndarray:
-    """Max-pool the (m, m, m) bools of `path` to `resolution`; UserError if that does not divide m."""
-    edge = len(occupied)
-    if edge % resolution:
-        reason = f"{path}: this grid is {edge}³, which does not fit the resolution {resolution}."
-        raise UserError(reason, about="resolution", value=resolution)
-    return max_pool(occupied, edge // resolution)
+    """Bring the (m, m, m) bools of `path` to `resolution`: pad evenly, by at most m / 8, then max-pool.
+
+    30³ becomes 32³ by a voxel all around; an odd number has one more at the ends of the axes. 60³ becomes 64³
+    and, for a resolution of 32, is then pooled. UserError for other sizes, and for coarser grids.
+    """
+    padded = padded_edge(len(occupied), resolution)
+    if padded is None:
+        reason = f"{path}: this grid is {len(occupied)}³, which does not fit the resolution {resolution}."
+        suitable = [other for other in RESOLUTIONS if padded_edge(len(occupied), other)]
+        if suitable:
+            raise UserError(reason, about="resolution", value=suitable[-1])
+        raise UserError(reason, about="odd resolution")
+    missing = padded - len(occupied)
+    if missing:
+        occupied = np.pad(occupied, (missing // 2, missing - missing // 2))
+    return max_pool(occupied, padded // resolution)
 
 
-def _read_npy(path: Path, index: int) -> np.ndarray:
-    """Read one grid of an .npy file; a batch may have any axes before the last three."""
-    array = _open_npy(path)
-    array = array[np.unravel_index(index, array.shape[:-3])]
-    if array.dtype.kind == "f":
-        return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
-    return np.array(array > 0, order="C")
-
-
-def _open_npy(path: Path) -> np.ndarray:
-    """Map an .npy file of one or more grids, (..., n, n, n), into memory."""
-    try:
-        # Mapped, so that no header, true or false, makes us allocate memory; pickles cannot be mapped at all.
-        array = np.lib.format.open_memmap(path, mode="r")
-    except OSError as error:
-        error.filename = str(path)  # a map that is too large does not say of what
-        raise
-    except MemoryError:
-        raise
-    except Exception as error:  # numpy hands a damaged header to Python's parser, which fails in many ways
-        fault = "not a whole .npy file of plain numbers; save or download it again."
-        raise UserError(f"{path}: {fault}") from error
-    if array.dtype.kind not in "biuf":
-        raise UserError(f"{path}: holds {array.dtype} values; a voxel grid is bool, integer or float.")
-    sides = array.shape[-3:]
-    is_cube = len(sides) == 3 and len(set(sides)) == 1 and 0 < sides[0] <= LARGEST_SIDE
-    if not is_cube or not 0 < math.prod(array.shape[:-3]) <= LARGEST_BATCH:
-        raise UserError(
-            f"{path}: has shape {array.shape}; a voxel grid is n x n x n (n at most {LARGEST_SIDE}), "
-            f"or a batch of them (at most {LARGEST_BATCH})."
-        )
-    return array
+def padded_edge(edge: int, resolution: int) -> int | None:
+    """Return the first multiple of `resolution` from `edge` on; None if it is more than 1/8 larger."""
+    padded = -(-edge // resolution) * resolution
+    return padded if 8 * (padded - edge) <= edge else None
 
 
 def _read_binvox(path: Path) -> np.ndarray:

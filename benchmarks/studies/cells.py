@@ -34,7 +34,8 @@ from rasgan.sampling import generate
 from rasgan.seeding import choose
 from rasgan.training import run as training_run
 from rasgan.training.config import TrainConfig, new_config
-from rasgan.training.dataset import Shapes, load_shapes
+from rasgan.training.dataset import Shapes
+from rasgan.voxel_folders import read_grids
 from rasgan.voxel_io import fit
 from rasgan.voxels import is_occupied
 
@@ -98,12 +99,12 @@ class FlopCounter(TorchDispatchMode):
 
 
 def load_pool(path: Path, resolution: int) -> np.ndarray:
-    """Read a folder of .raw files, or an .npz with a shape's bits in each row of ``packed``, and ``shape``.
+    """Read a folder of voxel files, or an .npz with a shape's bits in each row of ``packed``, and ``shape``.
 
     Returns (N, n, n, n) bools; UserError if the grids are no multiple of `resolution`.
     """
     if path.suffix != ".npz":
-        return load_shapes(path, resolution).occupied()
+        return read_grids(path, resolution)[0]
     with np.load(path) as file:
         bits, edges = file["packed"], tuple(file["shape"])
     grids = np.unpackbits(bits, axis=1).reshape(-1, *edges).view(bool)

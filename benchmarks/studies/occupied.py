@@ -25,8 +25,9 @@ from rasgan.files import atomic_path
 from rasgan.metrics import ShapeSet
 from rasgan.runs import RunFolder
 from rasgan.training import checkpoints
-from rasgan.training.dataset import load_shapes
+from rasgan.training.dataset import Shapes
 from rasgan.training.history import History
+from rasgan.voxel_folders import read_grids
 from rasgan.voxels import is_occupied
 
 VALUES = (1, 255)
@@ -109,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for value in VALUES:
         if train(value, args):
             return 1
-    shapes = load_shapes(args.data, args.resolution)
+    shapes = Shapes(read_grids(args.data, args.resolution)[0])
     reals = shapes.batch(np.random.default_rng(1).permutation(len(shapes))[:SAMPLES])[:, 0].numpy() > 0
     data = reals.sum() / SAMPLES, ShapeSet(reals).diversity
     results = {value: measure(value, args) for value in VALUES}

@@ -24,6 +24,7 @@ from torch import Tensor
 from rasgan.errors import UserError
 from rasgan.files import atomic_path
 from rasgan.training.config import TrainConfig
+from rasgan.training.dataset import DataMark
 from rasgan.training.devices import is_out_of_memory
 
 FORMAT = 2
@@ -36,6 +37,7 @@ KEYS = {  # of EPOCH.pt, by field of `Checkpoint`
     "gate": "gate",
     "schedule_state": "pace",
     "history": "history",
+    "data": "data",
 }
 OPTIMIZER_KEYS = ("g", "d")  # of EPOCH.optim.pt
 
@@ -68,6 +70,7 @@ class Checkpoint:
     gate: dict | None = None  # state of the Gate
     schedule_state: dict | None = None  # state of the ScheduleState
     history: Tensor | None = None  # (steps, columns) float64: `History.rows`
+    data: DataMark | None = None  # what was trained on; None where an earlier version saved it
     optimizers: tuple[dict, dict] | None = None  # of G and D; None where dropped or not asked for
 
 
@@ -118,7 +121,7 @@ def choose_position(folder: Path, epoch: int | None) -> Position:
     """
     positions = saved_positions(folder)
     if not positions:
-        raise UserError(f"{folder}: no checkpoints of this run.", about="no checkpoints")
+        raise UserError(f"{Path(folder).absolute()}: no checkpoints of this run.", about="no checkpoints")
     if epoch is None:
         latest = _read_latest(Path(folder) / LATEST)
         return latest if latest in positions else positions[-1]
@@ -141,7 +144,10 @@ def load_checkpoint(folder: Path, position: Position, with_optimizers: bool = Fa
         )
     with understood(path):
         fields = {name: state[key] for name, key in KEYS.items() if key in state}
-        checkpoint = Checkpoint(position, **{**fields, "config": TrainConfig(**fields["config"])})
+        fields["config"] = TrainConfig(**fields["config"])
+        if "data" in fields:
+            fields["data"] = DataMark(**fields["data"])
+        checkpoint = Checkpoint(position, **fields)
     path = optimizers_path(folder, position)
     if with_optimizers and path.exists():
         with understood(path):
@@ -173,7 +179,8 @@ def optimizers_path(folder: Path, position: Position) -> Path:
 
 def _save_weights(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write all but the optimizers' state."""
-    fields = {**vars(checkpoint), "config": checkpoint.config.state_dict()}
+    data = None if checkpoint.data is None else checkpoint.data._asdict()
+    fields = {**vars(checkpoint), "config": checkpoint.config.state_dict(), "data": data}
     state = {key: fields[name] for name, key in KEYS.items() if fields[name] is not None}
     path = weights_path(folder, checkpoint.position)
     _save(path, {"format": FORMAT, **state})

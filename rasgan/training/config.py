@@ -176,7 +176,7 @@ LOSS_PRESETS: dict[str, dict] = {
     },
 }
 RATES = frozenset({"generator_learning_rate", "discriminator_learning_rate"})
-CHANGEABLE = RATES | {"epochs", "schedule", "stop_ratio"}
+CHANGEABLE = RATES | {"epochs", "schedule", "stop_ratio", "batchsize"}
 """What a resumed run may set anew; everything else belongs to the run."""
 
 

@@ -1,7 +1,8 @@
-"""A folder of voxel files becomes batches: every shape is read once and kept in memory, a bit a voxel."""
+"""Shapes become batches: all of them are kept in memory, a bit a voxel."""
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
+import functools
+import hashlib
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,12 +10,17 @@ from torch import Tensor
 from torch.nn.functional import embedding
 
 from rasgan.blocks import voxels_of
-from rasgan.errors import UserError
-from rasgan.voxel_io import fit, read_raw
+
+
+class DataMark(NamedTuple):
+    """What tells shapes from others: a checkpoint keeps it."""
+
+    count: int
+    digest: str  # of the voxels, in the order of the shapes
 
 
 class Shapes:
-    """All shapes of a folder, a byte for each block of 2x2x2 voxels (36 KB a shape at 64³).
+    """All shapes that are trained on, a byte for each block of 2x2x2 voxels (36 KB a shape at 64³).
 
     Made from (N, n, n, n) bools. The bytes lie on `device`, where the batches are made; `value` is that of an
     occupied voxel in a batch, an empty one is 0.
@@ -33,6 +39,12 @@ class Shapes:
     def device(self) -> torch.device:
         """Where the bytes lie."""
         return self.packed.device
+
+    @functools.cached_property
+    def mark(self) -> DataMark:
+        """Their number and the BLAKE2 digest of their bytes."""
+        content = np.ascontiguousarray(self.packed.cpu().numpy())
+        return DataMark(len(self), hashlib.blake2b(content, digest_size=16).hexdigest())
 
     def occupied(self) -> np.ndarray:
         """Unpack all shapes to (N, n, n, n) bools, in the memory of the processor."""
@@ -60,27 +72,3 @@ def unpack(packed: np.ndarray) -> np.ndarray:
     m = packed.shape[0]
     bits = np.unpackbits(packed[..., None], axis=3).view(bool).reshape(m, m, m, 2, 2, 2)
     return bits.transpose(0, 3, 1, 4, 2, 5).reshape(2 * m, 2 * m, 2 * m)[1:-1, 1:-1, 1:-1]
-
-
-def load_shapes(
-    folder: Path,
-    resolution: int,
-    device: torch.device | str = "cpu",
-    progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
-    value: float = 1.0,
-) -> Shapes:
-    """Read every .raw file of `folder`, as `rasgan.voxel_io.read_raw` does.
-
-    Grids whose edge is a multiple of `resolution` are max-pooled: a coarse voxel is occupied where any of
-    its fine ones is.
-
-    UserError if the folder holds no .raw file, or a file has an unsuitable size.
-    """
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".raw")
-    paths = [path for path in paths if not path.name.startswith(".")]
-    if not paths:
-        raise UserError(f"{folder}: no .raw voxel files here.", about="no grids", value=folder)
-    occupied = np.empty((len(paths), *(resolution,) * 3), dtype=bool)
-    for slot, path in zip(occupied, progress(paths), strict=True):
-        slot[...] = fit(read_raw(path), resolution, path)
-    return Shapes(occupied, device, value)

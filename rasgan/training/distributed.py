@@ -6,7 +6,7 @@ computes with batches of B. In a single process every function gives back what i
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -122,6 +122,28 @@ def broadcast(value: T) -> T:
     held = [value]
     dist.broadcast_object_list(held, src=0)
     return held[0]
+
+
+def check_agreement(own: Mapping[str, object]) -> None:
+    """Raise UserError, in every process, if one of them holds other values than another.
+
+    Parameters
+    ----------
+    own : dict
+        What this process has, by what it is called: small objects that can be pickled.
+    """
+    if world_size() == 1:
+        return
+    held: list = [None] * world_size()
+    dist.all_gather_object(held, dict(own))
+    for name, value in held[0].items():
+        others = [(number, other[name]) for number, other in enumerate(held) if other[name] != value]
+        if others:
+            number, other = others[0]
+            differ = f"process 0 has {value}, process {number} {other}"
+            raise UserError(
+                f"the processes of this run differ in {name}: {differ}.", about="processes differ"
+            )
 
 
 def any_process(flag: bool, device: torch.device) -> bool:

@@ -50,6 +50,11 @@ class History:
         """Add the measurements of one step."""
         self._values.extend(measured)
 
+    def cut(self, epoch: int) -> None:
+        """Forget the steps from the beginning of an epoch on, counted from 0: it is trained anew."""
+        rows = self.rows()
+        self._values = array("d", rows[rows[:, 0] < epoch].tobytes())
+
     def last(self) -> Measurement:
         """Return the newest measurements."""
         return Measurement(*self._values[-len(COLUMNS) :])

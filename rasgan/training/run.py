@@ -73,8 +73,10 @@ class TrainingRun:
         number = self.steps_taken
         result = train_step(self.gan, self.batch(number), number)
         if not (math.isfinite(result.loss_d) and math.isfinite(result.loss_g)):
+            there = checkpoints.saved_positions(self.folder.checkpoints)
             raise UserError(
-                f"a loss of {self.folder.name} is not a number any more: training diverged.", about="diverged"
+                f"a loss of {self.folder.name} is not a number any more: training diverged.",
+                about="diverged" if there else "diverged early",
             )
         measured = Measurement(
             number / self.steps_per_epoch,
@@ -143,6 +145,7 @@ class TrainingRun:
             gan.gate.state_dict(),
             self.schedule_state.state_dict(),
             torch.from_numpy(self.history.rows()),
+            self.shapes.mark,
             (gan.optimizer_g.state_dict(), gan.optimizer_d.state_dict()),
         )
 
@@ -204,17 +207,39 @@ def begin(
         gan, state = build_gan(config, shapes.device, precision), config.schedule_state()
         gan.set_learning_rates(*state.rates)
         return TrainingRun(folder, gan, state, History(), shapes, validation)
-    position = checkpoint.position
-    with checkpoints.understood(checkpoints.weights_path(folder.checkpoints, position)):
+    with checkpoints.understood(checkpoints.weights_path(folder.checkpoints, checkpoint.position)):
         gan = build_gan(config, shapes.device, precision)
         load_networks(gan, checkpoint)
         state = resumed_schedule_state(config, checkpoint)
         history = History(checkpoint.history.numpy())
     if checkpoint.optimizers is not None:
-        with checkpoints.understood(checkpoints.optimizers_path(folder.checkpoints, position)):
+        with checkpoints.understood(checkpoints.optimizers_path(folder.checkpoints, checkpoint.position)):
             gan.load_moments(*checkpoint.optimizers)
     gan.set_learning_rates(*state.rates)
+    position = resumed_position(checkpoint, config, shapes)
+    if position != checkpoint.position:
+        history.cut(position.epoch)
     return TrainingRun(folder, gan, state, history, shapes, validation, position)
+
+
+def check_same_data(folder: RunFolder, checkpoint: Checkpoint, shapes: Shapes) -> None:
+    """Raise UserError if the shapes are not those that the checkpoint was trained on, as far as it knows."""
+    before, now = checkpoint.data, shapes.mark
+    if before in (None, now):
+        return
+    differ = f"{now.count} shapes, not {before.count}" if now.count != before.count else "other shapes"
+    reason = f"the data are not those that {folder.name} was trained on: {differ}."
+    raise UserError(reason, about="other data")
+
+
+def resumed_position(checkpoint: Checkpoint, config: TrainConfig, shapes: Shapes) -> Position:
+    """Return where the run goes on: where the checkpoint stands, or at the beginning of that epoch.
+
+    A step within an epoch has a meaning only for the same shapes in batches of the same size.
+    """
+    epoch, step = checkpoint.position
+    is_same = checkpoint.data in (None, shapes.mark) and checkpoint.config.batchsize == config.batchsize
+    return checkpoint.position if is_same and step < len(shapes) // config.batchsize else Position(epoch)
 
 
 def load_networks(gan: GanState, checkpoint: Checkpoint) -> None:

@@ -23,7 +23,7 @@ from rasgan.training import checkpoints
 from rasgan.training import run as training_run
 from rasgan.training.checkpoints import Position
 from rasgan.training.step import StepResult, train_step
-from rasgan.voxel_io import write_raw
+from rasgan.voxel_io import read_voxels, write_raw
 
 SCRIPT = Path(train_rasgan.__file__)
 TINY = ["--width", "8", "--resolution", "32", "-b", "2", "--seed", "3", "--device", "cpu"]
@@ -168,6 +168,126 @@ def test_after_a_second_ctrl_c_a_run_with_checkpoints_goes_on_with_load(here, ca
     )
 
 
+def stop_in_epoch_2(monkeypatch, *argv):
+    """Train until the first step of epoch 2, where Ctrl-C is pressed."""
+
+    def interrupted_step(gan, batch, number):
+        if number == 2:
+            signal.raise_signal(signal.SIGINT)
+        return train_step(gan, batch, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training_run, "train_step", interrupted_step)
+        assert train(*argv) == 1
+    assert checkpoints.choose_position(Path("checkpoint/run"), None) == (1, 1)
+
+
+def epochs_measured():
+    return np.load("savepoint/run/plots/epochs.npy").tolist()
+
+
+def box(path, low, high):
+    grid = np.zeros((32, 32, 32), dtype=bool)
+    grid[low:high, low:high, low:high] = True
+    write_raw(path, grid)
+
+
+@pytest.mark.parametrize("change", ["fewer", "more", "others"])
+def test_other_data_are_refused_unless_asked_for(here, capsys, monkeypatch, change):
+    stop_in_epoch_2(monkeypatch, "-e", "3", "-save", "1")
+    if change == "fewer":
+        (here / "data/3.raw").unlink()
+        (here / "data/2.raw").unlink()
+    else:
+        box(here / "data" / ("8.raw" if change == "more" else "3.raw"), 3, 9)
+    capsys.readouterr()
+    said = {"fewer": "2 shapes, not 4", "more": "5 shapes, not 4", "others": "other shapes"}[change]
+    says(
+        capsys, train("-l"), "not those that run was trained on", said, "--new-data", "epochs are counted on"
+    )
+    assert train("-l", "--new-data") == 0
+    out = capsys.readouterr().out
+    count = {"fewer": 2, "more": 5, "others": 4}[change]
+    assert f"Other data from here on, {count} shapes after 4: the epochs are counted on" in out
+    assert "Epoch 2 begins anew: 1 step of it before the stop had other batches." in out
+    assert "Going on after epoch 1." in out
+    steps = 1 if change == "fewer" else 2
+    assert epochs_measured() == [0, 0.5, *(1 + number / steps for number in range(2 * steps))]
+    assert load(3).data == (count, load(3).data.digest)
+    assert train("-l", "-e", "4") == 0  # these are its data now
+    assert "Other data" not in capsys.readouterr().out
+
+
+def test_data_that_are_the_same_go_on_wherever_they_lie(here, capsys, monkeypatch):
+    assert train("-e", "3", "-save", "1") == 0
+    whole = weights_of(3)
+    (here / "checkpoint/run").rename(here / "whole")
+    stop_in_epoch_2(monkeypatch, "-e", "3", "-save", "1")
+    (here / "moved").mkdir()
+    (here / "data").rename(here / "moved/train")
+    np.savez_compressed(here / "moved/train/b.npz", read_voxels(here / "moved/train/3.raw"))
+    (here / "moved/train/3.raw").unlink()
+    assert train("-d", "moved", "-l", "--new-data") == 0
+    assert "begins anew" not in capsys.readouterr().out
+    assert_same(weights_of(3), whole)
+
+
+def test_a_checkpoint_that_knows_no_data_goes_on_and_says_so(here, capsys, monkeypatch):
+    stop_in_epoch_2(monkeypatch, "-e", "3")
+    path = here / "checkpoint/run/1+1.pt"
+    state = torch.load(path, weights_only=True)
+    assert state.pop("data")["count"] == 4
+    torch.save(state, path)
+    for name in ("3", "2"):
+        (here / f"data/{name}.raw").unlink()
+    capsys.readouterr()
+    assert train("-l") == 0  # where a step has no place in the epoch any more
+    out = capsys.readouterr().out
+    assert "whether the data are the same could not be checked" in out
+    assert "Epoch 2 begins anew" in out
+    assert epochs_measured() == [0, 0.5, 1, 2]
+
+
+def test_the_batch_may_change_and_the_epochs_are_kept(here, capsys, monkeypatch):
+    stop_in_epoch_2(monkeypatch, "-e", "3", "-save", "1")
+    capsys.readouterr()
+    assert train("-l", "-b", "4") == 0
+    out = capsys.readouterr().out
+    assert "Batches of 4 shapes from here on, after 2." in out
+    assert "Epoch 2 begins anew" in out
+    assert epochs_measured() == [0, 0.5, 1, 2]
+    assert load(3).config.batchsize == 4
+    assert train("-l", "-e", "4", "-b", "2") == 0
+    assert "begins anew" not in capsys.readouterr().out
+    assert epochs_measured() == [0, 0.5, 1, 2, 3, 3.5]
+
+
+def test_new_data_goes_with_load(capsys):
+    with pytest.raises(SystemExit):
+        train("--new-data")
+    assert "--new-data goes with --load" in capsys.readouterr().err
+
+
+def test_a_run_that_diverges_before_its_first_checkpoint_is_not_sent_to_one(here, capsys, monkeypatch):
+    diverged = StepResult(float("nan"), 1.0, True, torch.zeros(1))
+    monkeypatch.setattr(training_run, "train_step", lambda *_: diverged)
+    assert train("-e", "3") == 1
+    err = capsys.readouterr().err
+    assert "It has no checkpoint yet: start again with lower learning rates" in err
+    assert "--load" not in err
+
+
+def test_fewer_epochs_than_a_run_has_are_told(here, capsys):
+    assert train("-e", "2") == 0
+    capsys.readouterr()
+    assert train("-l", "-e", "1") == 0
+    assert "run has more than --epochs 1 asks for: 2 epochs; a higher --epochs" in capsys.readouterr().out
+
+
+def test_without_a_checkpoint_the_whole_path_is_named(here, capsys):
+    says(capsys, train("-l"), f"{here / 'checkpoint' / 'run'}: no checkpoints", "the folder that you are in")
+
+
 def test_the_command_that_goes_on_is_the_one_that_was_typed(monkeypatch):
     typed = ["-n", "a chair", "-d", "data", "-le", "3", "-e", "9", "-l"]
     assert train_rasgan.resume_command(typed) in (
@@ -187,7 +307,7 @@ def test_a_resumed_run_says_where_it_goes_on(here, capsys):
 def test_a_finished_run_says_so(here, capsys):
     assert train("-e", "1") == 0
     assert train("-l") == 0
-    assert "--epochs asks for more" in capsys.readouterr().out
+    assert "run has its 1 epoch; a higher --epochs asks for more" in capsys.readouterr().out
 
 
 def test_le_goes_on_from_that_epoch_also_with_one_digit(here, capsys):
@@ -265,15 +385,19 @@ def says(capsys, code, *words):
 
 
 def test_bad_input_gets_one_sentence_and_leaves_nothing_behind(here, capsys):
-    before = files_of(here)
     (here / "empty").mkdir()
+    write_raw(here / "void" / "a.raw", np.zeros((32, 32, 32), dtype=bool))
+    before = files_of(here)
     write_raw(here / "big" / "a.raw", np.ones((48, 48, 48), dtype=bool))
     for argv, words in (
         (["-d", "nowhere"], ["nowhere", "no such folder"]),
-        (["-d", "empty"], ["empty", "convert_data.py"]),
+        (["-d", "empty"], ["empty", "there are some in", "-d"]),
+        (["-d", "data/0.raw"], ["data/0.raw: a file", "the folder that holds it, data."]),
+        (["-d", "void"], ["void: no voxel is occupied", "--mode solid --overwrite"]),
         (["-d", "big"], ["a.raw", "48³", "--resolution"]),
         (["-b", "5"], ["data folder", "4 shapes", "--batchsize 4"]),
         (["-v", "nowhere"], ["nowhere"]),
+        (["--resolution", "64"], ["0.raw", "32³", "Train with --resolution 32"]),
         (["--width", "6"], ["--width 6", "multiple of 4"]),
         (["-l"], ["no checkpoints", "--load"]),
         (["-le", "3"], ["no checkpoints"]),

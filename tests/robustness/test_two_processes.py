@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 
+from rasgan.errors import UserError
 from rasgan.runs import RunFolder
 from rasgan.training import distributed
 from rasgan.training import run as training_run
@@ -70,6 +71,9 @@ def work(rank, processes, port, folder):
             rank == 0,
         )
         assert distributed.broadcast({"seed": rank}) == {"seed": 0}
+        distributed.check_agreement({"epochs": 3, "digest": "ab"})
+        with pytest.raises(UserError, match="differ in epochs: process 0 has 0, process 1 1"):
+            distributed.check_agreement({"digest": "ab", "epochs": rank})
         assert distributed.any_process(rank == 1, torch.device("cpu"))
         assert not distributed.any_process(False, torch.device("cpu"))
         ended = {method: train(method) for method in METHODS}

@@ -14,7 +14,21 @@ def test_names_are_the_tutorials():
     assert run.checkpoints.as_posix() == "checkpoint/chair-1"
 
 
-@pytest.mark.parametrize("name", ["", "..", ".", "a/b", "a\\b", "../x", "a:b", "x" * 101, "tail ", "a\nb"])
+def test_a_long_name_is_told_how_long_it_may_be():
+    assert RunFolder("x" * 100)
+    with pytest.raises(UserError, match="it has 101 characters; use at most 100"):
+        RunFolder("x" * 101)
+
+
+@pytest.mark.parametrize("name", ["aux", "CON", "nul", "com1", "con.txt", "LPT9.a.b", "prn .x", "com²"])
+def test_names_of_windows_devices_are_refused(name):
+    with pytest.raises(UserError, match="on Windows"):
+        RunFolder(name)
+    for longer in (f"{name[:3]}x", f"x{name}", f"{name[:3]}-1"):
+        assert RunFolder(longer)
+
+
+@pytest.mark.parametrize("name", ["", "..", ".", "a/b", "a\\b", "../x", "a:b", "tail ", "a\nb"])
 def test_names_that_are_no_folders_are_refused(name):
     with pytest.raises(UserError, match="folder's name"):
         RunFolder(name)

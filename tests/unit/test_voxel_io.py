@@ -9,9 +9,9 @@ import pytest
 import trimesh
 
 from rasgan.errors import UserError
-from rasgan.voxel_io import LARGEST_SIDE, count_shapes, read_raw, read_voxels, write_npy, write_raw
+from rasgan.voxel_io import LARGEST_SIDE, count_shapes, fit, read_raw, read_voxels, write_npy, write_raw
 
-SUFFIXES = (".raw", ".npy", ".binvox")
+SUFFIXES = (".raw", ".binvox", ".npy", ".npz", ".mat")
 
 
 @pytest.fixture
@@ -112,7 +112,8 @@ def test_a_batch_is_read_grid_by_grid_the_first_unless_asked(tmp_path, rng, axes
         (np.zeros((4, 4)), r"shape \(4, 4\)"),
         (np.zeros((4, 4, 5)), r"shape \(4, 4, 5\)"),
         (np.zeros((3, 8, 8, 9)), r"shape \(3, 8, 8, 9\)"),
-        (np.zeros((2, 4, 4, 4, 1)), r"shape \(2, 4, 4, 4, 1\)"),
+        (np.zeros((2, 4, 4, 4, 2)), r"shape \(2, 4, 4, 4, 2\)"),
+        (np.zeros((2, 4, 4, 1)), r"shape \(2, 4, 4, 1\)"),
         (np.zeros((LARGEST_SIDE + 1, 1, 1)), "n at most"),
         (np.zeros((0, 4, 4, 4)), "shape|plain numbers"),
         (np.zeros((2, 0, 8, 8, 8)), "shape|plain numbers"),
@@ -220,7 +221,7 @@ def test_binvox_faults(tmp_path, refused, occupied, damage, fault):
 
 
 def test_other_suffixes_are_refused(refused):
-    refused("a.vox", r"not a voxel file; .*\.raw, \.npy, \.binvox")
+    refused("a.vox", r"not a voxel file; .*\.raw, \.binvox, \.npy, \.npz, \.mat")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -248,3 +249,42 @@ def test_an_npy_that_finds_no_room_names_the_file_and_the_systems_reason(tmp_pat
         signal.signal(signal.SIGXFSZ, handler)
     assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(tmp_path / "a.npy"))
     assert list(tmp_path.iterdir()) == []
+
+
+# --- fitting
+
+
+@pytest.mark.parametrize(
+    ("edge", "resolution", "first"),
+    [(30, 32, 1), (31, 32, 0), (29, 32, 1), (60, 64, 2), (57, 64, 3), (32, 32, 0)],
+)
+def test_grids_up_to_an_eighth_smaller_are_padded_evenly(rng, edge, resolution, first):
+    occupied = rng.random((edge,) * 3) > 0.5
+    fitted = fit(occupied, resolution, "a.mat")
+    assert fitted.shape == (resolution,) * 3
+    inside = (slice(first, first + edge),) * 3
+    np.testing.assert_array_equal(fitted[inside], occupied)
+    assert fitted.sum() == occupied.sum()
+
+
+def test_a_grid_that_is_padded_may_be_pooled_then(rng):
+    occupied = rng.random((60, 60, 60)) > 0.9
+    blocks = np.pad(occupied, 2).reshape(32, 2, 32, 2, 32, 2)
+    np.testing.assert_array_equal(fit(occupied, 32, "a.npy"), blocks.any(axis=(1, 3, 5)))
+
+
+@pytest.mark.parametrize(
+    ("edge", "resolution", "about", "value"),
+    [
+        (32, 64, "resolution", 32),
+        (30, 64, "resolution", 32),
+        (64, 128, "resolution", 64),
+        (28, 32, "odd resolution", None),
+        (48, 32, "odd resolution", None),
+        (20, 64, "odd resolution", None),
+    ],
+)
+def test_other_sizes_are_refused_with_the_resolution_that_fits(edge, resolution, about, value):
+    with pytest.raises(UserError, match=rf"^a\.npy: this grid is {edge}³.* {resolution}\.") as error:
+        fit(np.zeros((edge,) * 3, bool), resolution, "a.npy")
+    assert (error.value.about, error.value.value) == (about, value)

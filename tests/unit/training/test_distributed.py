@@ -1,7 +1,9 @@
 """Over processes; what takes two of them is in tests/robustness/test_two_processes.py."""
 
+import pytest
 import torch
 
+from rasgan.errors import UserError
 from rasgan.training import distributed
 
 
@@ -14,3 +16,22 @@ def test_alone_every_function_gives_back_what_it_was_given():
     assert distributed.broadcast(x) is x
     assert torch.equal(distributed.share(x), x)
     assert distributed.any_process(True, x.device)
+    distributed.check_agreement({"shapes": 4})
+
+
+def gathered(monkeypatch, *held):
+    """Let this be the first process of as many as hold something."""
+    monkeypatch.setattr(distributed, "world_size", lambda: len(held))
+    monkeypatch.setattr(
+        distributed.dist, "all_gather_object", lambda into, own: into.__setitem__(slice(None), held)
+    )
+
+
+def test_processes_that_differ_are_refused_with_what_they_have(monkeypatch):
+    own = {"checkpoint": "3", "shapes": 4}
+    gathered(monkeypatch, own, dict(own), dict(own))
+    distributed.check_agreement(own)
+    gathered(monkeypatch, own, dict(own), {"checkpoint": "3", "shapes": 5})
+    with pytest.raises(UserError, match=r"differ in shapes: process 0 has 4, process 2 5\.") as error:
+        distributed.check_agreement(own)
+    assert error.value.about == "processes differ"

@@ -1,0 +1,198 @@
+"""Folders of voxel grids: every layout that people have, and what is said about it."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from rasgan.errors import UserError
+from rasgan.voxel_folders import find_grids, read_grids
+from rasgan.voxel_io import write_raw
+
+
+def grid(number=0, edge=8):
+    """Make a grid that is told by the number of its voxels."""
+    occupied = np.zeros((edge,) * 3, bool)
+    occupied.ravel()[: number + 1] = True
+    return occupied
+
+
+def put(path, number=0, edge=8):
+    """Write the grid of that number as the suffix says."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    occupied = grid(number, edge)
+    if path.suffix == ".raw":
+        write_raw(path, occupied)
+    elif path.suffix == ".npy":
+        np.save(path, occupied.astype(np.float32))
+    elif path.suffix == ".npz":
+        np.savez_compressed(path, occupied)
+    elif path.suffix == ".mat":
+        savemat(path, {"instance": occupied.astype(np.uint8)})
+    elif path.suffix == ".binvox":
+        runs = b"".join(bytes([int(voxel), 1]) for voxel in occupied.ravel())
+        path.write_bytes(b"#binvox 1\ndim %d %d %d\ndata\n" % occupied.shape + runs)
+    else:
+        path.write_text("OFF", encoding="ascii")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Work in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def found(*names, folder="data", **options):
+    """Put files below a folder and return the names of those that are read."""
+    for number, name in enumerate(names):
+        put(Path(folder, name), number)
+    paths = find_grids(Path(folder), **options).paths
+    assert paths == sorted(paths)
+    return [path.relative_to(folder).as_posix() for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("there", "read"),
+    {
+        "flat, as ever": (["b.raw", "a.raw", "10.raw", "9.raw"], ["10.raw", "9.raw", "a.raw", "b.raw"]),
+        "every format": (["a.raw", "b.binvox", "c.npy", "d.npz", "e.mat"], None),
+        "CLASS": (["test/b.raw", "train/a.raw"], ["train/a.raw"]),
+        "ModelNet": (["chair/test/c.raw", "chair/train/c.raw", "sofa/train/s.raw"], [1, 2]),
+        "3D ShapeNets": (["30/test/a_1.mat", "30/train/b_1.mat", "30/train/b_2.mat"], [1, 2]),
+        "3D-R2N2": (["0a1/model.binvox", "0b2/model.binvox"], None),
+        "ShapeNet": (
+            ["0a/models/model_normalized.solid.binvox", "0a/models/model_normalized.surface.binvox"],
+            [0],
+        ),
+        "ShapeNet, surfaces only": (["0a/models/model_normalized.surface.binvox"], None),
+        "ShapeNet with meshes": (
+            ["0a/models/model_normalized.solid.binvox", "0a/models/model_normalized.obj"],
+            [0],
+        ),
+        "beside their meshes": (["train/a.raw", "train/a.off"], [0]),
+        "one shape in two formats": (["a.npy", "a.binvox", "a.raw", "b.mat", "b.npz"], ["a.raw", "b.npz"]),
+        "one name in two folders": (["x/a.raw", "y/a.npy"], None),
+        "hidden": ([".x.raw", ".git/y.raw", "__MACOSX/._a.raw", "__MACOSX/a.raw", "a/a.raw"], [4]),
+        "files before subfolders": (["a.raw", "old/b.raw", "train/c.raw"], [0]),
+        "capital letters": (["Train/A.RAW", "Test/b.raw"], ["Train/A.RAW"]),
+    }.values(),
+)
+def test_every_layout(here, there, read):
+    if read is None:
+        read = range(len(there))
+    names = [name if isinstance(name, str) else there[name] for name in read]
+    there = [name.replace("A.RAW", "a.raw") for name in there]
+    names = [name.replace("A.RAW", "a.raw") for name in names]
+    assert found(*there) == names
+
+
+def test_shapes_kept_back_are_found_by_their_split(here):
+    assert found("train/a.raw", "test/b.raw", split="test") == ["test/b.raw"]
+    assert found("a.raw", folder="flat", split="test") == ["a.raw"]
+
+
+def told(folder="data", resolution=8, **options):
+    return read_grids(Path(folder), resolution, **options)[1].replace("\\", "/")
+
+
+def test_what_is_read_is_said_in_one_line(here):
+    train = Path("data/chair/train")
+    put(train / "a.raw", edge=16)
+    assert told(resolution=16) == "1 shape from data/chair/train (.raw)"
+    for number in range(4):
+        put(train / f"{number}.mat", number, edge=15 if number else 16)
+        write_raw(train / f"e{number}.raw", np.zeros((32,) * 3, bool))
+    put(train / "0.npy", edge=16)
+    put(Path("data/chair/test/t.raw"), edge=16)
+    for mesh in ("a", "b"):
+        put(train / f"{mesh}.off")
+    np.savez(train / "batch.npz", x=np.stack([grid(0, 16), grid(1, 16)]), labels=np.arange(2))
+    assert told(resolution=16) == (
+        "11 shapes from data/chair/train (.raw, .npy, .npz, .mat, 15³ padded to 16³, 32³ pooled to 16³), "
+        "4 of them empty: e0.raw, e1.raw, e2.raw, ...; left out: 1 in data/chair/test, 1 of shapes that "
+        "another file has too (0.mat), 1 mesh that is not converted (b.off), labels of batch.npz"
+    )
+    kept_back = told("data/chair", resolution=16, split="test")
+    assert kept_back == "1 shape from data/chair/test (.raw); left out: 11 in data/chair/train"
+
+
+def test_the_shapes_come_in_the_order_of_their_paths_and_numbers(here):
+    for number, name in enumerate(("a/x.raw", "b/m.mat", "c/y.npy", "d/z.binvox")):
+        put(Path("data", name), number)
+    np.save("data/b/batch.npy", np.stack([grid(8), grid(9)]).astype(np.uint8))
+    seen = []
+    occupied, sentence = read_grids(Path("data"), 8, progress=lambda entries: seen.append(entries) or entries)
+    assert occupied.sum((1, 2, 3)).tolist() == [1, 9, 10, 2, 3, 4]
+    assert sentence == "6 shapes from data (.raw, .binvox, .npy, .mat, 4 subfolders)"
+    assert len(seen[0]) == 6
+
+
+def test_floats_count_above_the_threshold_of_all_scores(here):
+    Path("data").mkdir()
+    np.save("data/a.npy", np.array([0.2, 0.31, np.nan, -1, 0, 1, 0.3, 2]).reshape(2, 2, 2))
+    assert read_grids(Path("data"), 2)[0].ravel().tolist() == [
+        False,
+        True,
+        False,
+        False,
+        False,
+        True,
+        False,
+        True,
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_linked_folders_are_read_once_and_circles_end(here):
+    put(Path("elsewhere/chair/a.raw"))
+    put(Path("data/own/b.raw"))
+    for link, target in (("linked", "../elsewhere/chair"), ("linked-too", "linked"), ("own/circle", "..")):
+        Path("data", link).symlink_to(target)
+    assert found() == ["linked/a.raw", "own/b.raw"]
+
+
+def refused(folder, about, *words):
+    with pytest.raises(UserError) as error:
+        read_grids(Path(folder), 8)
+    assert error.value.about == about
+    message = str(error.value).replace("\\", "/")
+    assert "\n" not in message
+    for word in (folder, *words):
+        assert word in message
+    return error.value.value
+
+
+def test_where_there_is_nothing_the_error_says_what_there_is(here):
+    Path("void").mkdir()
+    refused("void", "no data", "holds no .raw, .binvox, .npy, .npz, .mat file, nor do its subfolders.")
+    for name in ("other/a.h5", "other/sub/b.h5", "other/README"):
+        put(Path(name))
+    refused("other", "no data", "its files: 2 .h5, 1 README.")
+    for name in ("meshes/test/b.off", "meshes/test/a.obj"):
+        put(Path(name))
+    assert refused("meshes", "no grids", "but meshes: meshes/test/a.obj and 1 more.") == Path("meshes")
+    put(Path("chair/train/a.raw"))
+    Path("chair/val").mkdir()
+    assert refused("chair/val", "grids elsewhere", "there are some in") == here / "chair/train"
+    refused("chair/train/a.raw", None, "a file, not a folder; give the folder that holds it, chair/train.")
+
+
+def test_the_test_set_is_not_trained_on_where_the_training_set_is_not_converted(here):
+    put(Path("chair/test/a.raw"))
+    put(Path("chair/train/b.off"))
+    refused("chair", "no grids", "the grids here are those of chair/test; the meshes of train have none")
+
+
+def test_a_folder_whose_grids_are_all_empty_is_refused(here):
+    for number in range(2):
+        write_raw(Path(f"data/{number}.raw"), np.zeros((8,) * 3, bool))
+    refused("data", "all empty", "no voxel is occupied in any grid here")
+
+
+def test_a_file_that_is_no_grid_is_named(here):
+    put(Path("data/a.raw"))
+    np.save("data/labels.npy", np.arange(9))
+    refused("data", None, "data/labels.npy: has shape (9,)")
