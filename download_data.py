@@ -86,6 +86,7 @@ MODELNET40 = Dataset(
 )
 DATASETS = {"modelnet10": MODELNET10, "modelnet40": MODELNET40}
 SAMPLE = "sample"
+MOST_CHAIRS = 9000  # numbers of four digits
 PATIENCE = download.Patience()
 ADVICE = {
     "room": "Or choose another place with --dir.",
@@ -104,6 +105,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--yes", action="store_true", help="download without asking")
     place_help = "where the data set's folder goes (default: here)"
     parser.add_argument("--dir", type=Path, default=Path(), metavar="FOLDER", help=place_help)
+    parser.add_argument(
+        "--count",
+        type=cli.number(int, at_least=sample_chairs.TRAIN, at_most=MOST_CHAIRS),
+        metavar="N",
+        help=f"sample chairs to train on, at most {MOST_CHAIRS} (default {sample_chairs.TRAIN})",
+    )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--url", metavar="ADDRESS", help="download from this http or https address instead")
     own_help = "unpack this archive, which is kept, instead of downloading"
@@ -120,12 +127,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--url must begin with http:// or https://")
     if args.dataset == SAMPLE and (args.url or args.archive):
         parser.error("the sample chairs are made here: they take neither --url nor --archive")
+    if args.count is not None and args.dataset != SAMPLE:
+        parser.error("--count goes with --dataset sample: no other is made here")
     if args.archive is not None and not args.archive.is_file():
         raise UserError(f"{args.archive}: no such file; check the path given with --archive.")
 
     name = args.dataset or ask_dataset(with_sample=not (args.url or args.archive))
     if name == SAMPLE:
-        return make_sample(args.dir)
+        return make_sample(args.dir, args.count or sample_chairs.TRAIN)
     dataset = DATASETS[name]
     folder = args.dir / dataset.folder
     is_there = is_filled(folder, dataset)
@@ -233,12 +242,12 @@ def check_classes(dataset: Dataset, archive: Path, found: Set[str]) -> None:
         raise archives.BadArchiveError(f"{archive}: not {dataset.folder}: {fault}.", about="other data set")
 
 
-def make_sample(place: Path) -> int:
-    """Write the sample chairs, or those that are missing."""
+def make_sample(place: Path, train: int) -> int:
+    """Write so many sample chairs to train on and those to test on, or those that are missing."""
     folder = place / "SampleChairs"
-    count = sample_chairs.TRAIN + sample_chairs.TEST
+    count = train + sample_chairs.TEST
     with alone_at(folder), tqdm(total=count, desc="Making chairs", unit="chair", disable=None) as bar:
-        written = sample_chairs.write_sample_set(folder, progress=bar.update)
+        written = sample_chairs.write_sample_set(folder, train=train, progress=bar.update)
     print(f"{folder}: {written} chairs made, {count - written} were already there. Next:")
     print(f"  {cli.command_line('python', 'convert_data.py', '-m', folder / 'chair')}")
     return 0

@@ -52,11 +52,12 @@ INTERVALS = {field.name: field for field in dataclasses.fields(Intervals)}
 STOPPING = "\nStopping after this step, then saving; once more ends at once."
 METHOD = (
     *("loss", "penalty", "penalty_every", "generator_every", "occupied", "norm", "init", "output"),
-    *("gate", "ema", "beta1", "beta2"),
+    *("gate", "ema", "beta1", "beta2", "mirror", "min_width", "cooldown", "shift"),
 )
 ADVICE = {
     "batch larger than data": "Type --batchsize {}, or add shapes.",
     "batch too large": "Try --batchsize {}.",
+    "too narrow": "Take a larger --width, or --min-width 2 for both runs.",
     "width too large": "Try a smaller --width.",
     "all empty": "Convert the meshes again with --mode solid --overwrite, which keeps thin parts.",
     "diverged": "Take lower learning rates (-glr, -dlr, --schedule): start anew under another --name, or go "
@@ -67,6 +68,9 @@ ADVICE = {
     "grids elsewhere": "Perhaps -d {} is meant.",
     "no checkpoints": "Check --name and the folder that you are in, or leave --load out to start the run.",
     "no data": "Give -d a folder of voxel grids; convert_data.py makes them of meshes.",
+    "grow": "Give both runs the same settings, and this one twice the --resolution.",
+    "not mirrored": "Leave --mirror out, or put the shapes in the middle of the grid: "
+    "python convert_data.py -m FOLDER --center --overwrite",
     "no grids": "Convert its meshes: python convert_data.py -m {}",
     "odd resolution": "Grids of 32³, 64³ and 128³ fit, and those up to 1/8 smaller; convert the meshes again "
     "with --resolution.",
@@ -120,6 +124,8 @@ def build_parser() -> argparse.ArgumentParser:
     for name in ("keep", "score"):
         cli.add_setting(group, INTERVALS[name], default=INTERVALS[name].default)
     add("--tensorboard", action="store_true", help="write for TensorBoard to savepoint/NAME/tensorboard")
+    add("--grow", metavar="RUN",
+        help="begin with the networks of this run on a grid half as fine (32 for 64)")  # fmt: skip
     add("--recipe", choices=sorted(RECIPES), help="presets of the options below (default tutorial)")
 
     group = parser.add_argument_group("the method (defaults: the tutorial's)")
@@ -172,6 +178,7 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
     if is_first_process():  # at once: the imports take seconds
         cli.say(f"{folder.name}: starting PyTorch, reading {args.data} ...")
     from rasgan.training import devices, distributed, loop, progress, signals
+    from rasgan.training.dataset import check_mirror
     from rasgan.training.run import begin, check_same_data
 
     device = distributed.own_device(devices.choose_device(args.device))
@@ -192,7 +199,10 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
         if checkpoint and not args.new_data:
             check_same_data(folder, checkpoint, shapes)
         held.enter_context(devices.memory_guarded(config.batchsize))
+        check_mirror(config, shapes)
         run = begin(folder, config, shapes, validation, checkpoint, args.precision)
+        if args.grow and checkpoint is None:
+            grow_from(run, args.grow)
         if args.compile:
             run.gan.compile()
         intervals = Intervals(**{name: getattr(args, name) for name in INTERVALS})
@@ -278,6 +288,16 @@ def read_data(args: argparse.Namespace, config: TrainConfig, device: "torch.devi
 
     shapes = read(args.data, "train", args.name)
     return shapes, args.validation_data and read(args.validation_data, "test", "validation")
+
+
+def grow_from(run: "TrainingRun", name: str) -> None:
+    """Let the networks of a new run begin as those of the run `name` ended, on a grid half as fine."""
+    from rasgan.training import checkpoints, growing
+
+    folder = RunFolder(name).trained().checkpoints
+    coarse = checkpoints.load_checkpoint(folder, checkpoints.choose_position(folder, None))
+    growing.check_suits(run.config, coarse.config)
+    growing.grow(run.gan, coarse)
 
 
 def open_reporter(args: argparse.Namespace, run: "TrainingRun") -> "Reporter":

@@ -49,6 +49,29 @@ def unfold(blocks: Tensor) -> Tensor:
     return x.reshape(-1, 1, 2 * m, 2 * m, 2 * m)
 
 
+def mirrored(blocks: Tensor) -> Tensor:
+    """Return the blocks of the voxels' mirror image along axis 0 (left and right), (N, 8, m, m, m).
+
+    Counted with its padding, voxel 2j + b of n + 2 goes to n + 1 - (2j + b): block j to m - 1 - j, and the
+    four voxels of its one side to the other.
+    """
+    return blocks.unflatten(1, (2, 4)).flip(1, 3).flatten(1, 2)
+
+
+def shifted(blocks: Tensor, offsets: Tensor, most: int) -> Tensor:
+    """Move the voxels of each grid by its (N, 3) whole `offsets`, 0 to 2 * `most`; `most` leaves it in place.
+
+    What leaves the grid is lost; empty voxels come in.
+    """
+    padded = functional.pad(voxels_of(blocks), (most,) * 6)
+    n = padded.shape[-1] - 2 * most
+    moved = [
+        grid[:, i : i + n, j : j + n, k : k + n]
+        for grid, (i, j, k) in zip(padded, offsets.tolist(), strict=True)
+    ]
+    return blocks_of(torch.stack(moved))
+
+
 class ConvFromOneChannel(nn.Module):
     """``Conv3d(1, channels, kernel_size=4, stride=2, padding=1)``, computed on the input's blocks.
 

@@ -149,7 +149,7 @@ def add_setting(
         parser.add_argument(*flags, action=argparse.BooleanOptionalAction, **options)
         return
     kind = str if isinstance(setting.default, tuple) else type(setting.default)
-    bounds = {name: about[name] for name in ("at_least", "above", "under") if name in about}
+    bounds = {name: about[name] for name in ("at_least", "above", "at_most", "under") if name in about}
     parser.add_argument(
         *flags,
         type=number(kind, **bounds) if bounds and "choices" not in about else kind,

@@ -53,7 +53,15 @@ BY_THEMSELVES = (
     ("minimum", "nearest_min", "{:.3f}"),
     ("copies", "copies", "{:.3f}"),
     ("near", "near_copies", "{:.3f}"),
-    ("piece", "largest_piece", "{:.3f}"),
+)
+FORM = (
+    ("one piece", "one_piece", "{:.2f}"),
+    ("nearly", "nearly_one_piece", "{:.2f}"),
+    ("pieces", "pieces_median", "{:g}"),
+    ("largest", "largest_piece", "{:.3f}"),
+    ("grounded", "grounded", "{:.3f}"),
+    ("mirror", "mirror_iou", "{:.3f}"),
+    ("faces", "faces_per_voxel", "{:.3f}"),
     ("empty", "empty", "{:.3f}"),
     ("voxels", "voxels", "{:,.0f}"),
 )
@@ -68,8 +76,13 @@ KEY_BY_THEMSELVES = """\
 diversity          mean IoU distance of all pairs; near 0 means that all shapes are one
 distinct, share    how many {training} shapes are nearest to some shape; few mean collapse
 nearest, minimum   IoU distance to the nearest {training} shape, mean and least
-copies, near       share of shapes at 0 and at most {near} from a {training} shape; many mean copying
-piece              mean share of voxels in the largest piece
+copies, near       share of shapes at 0 and at most {near} from a {training} shape; many mean copying"""
+KEY_FORM = """\
+one piece, nearly  share of shapes that are one piece, face to face; with at least {nearly:.0%} in the largest
+pieces, largest    median number of pieces; mean share of voxels in the largest
+grounded           mean share of voxels in pieces that reach the lowest layer of the largest
+mirror             mean intersection / union with the mirror image, left and right
+faces              exposed faces a voxel: many mean rough or thin shapes
 empty, voxels      share of empty grids; mean number of occupied voxels"""
 
 
@@ -252,6 +265,9 @@ def report(told: dict) -> str:
         f"By themselves and beside {training or told['reference']}",
         table(told["rows"], BY_THEMSELVES),
         KEY_BY_THEMSELVES.format(training="training" if training else "reference", near=told["near_copy"]),
+        "Whether they hold together, stand and match left to right",
+        table(told["rows"], FORM),
+        KEY_FORM.format(nearly=metrics.NEARLY_ALL),
     ]
     return "\n\n".join(blocks)
 

@@ -25,7 +25,7 @@ from rasgan.runs import RunFolder, pretrained_names, pretrained_run
 from rasgan.sampling import generate, interpolate, load_generator
 from rasgan.training.checkpoints import Position
 from rasgan.voxel_io import write_npy
-from rasgan.voxels import is_occupied
+from rasgan.voxels import is_occupied, largest_piece
 
 COUNT, SEED, STEPS = 10, 0, 24
 FRAME_MS = 100
@@ -110,6 +110,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="scale the generator's random input by T, above 0 and at most 1: the lower, the more alike the "
         "shapes (default 1)",
     )
+    parser.add_argument(
+        "--largest",
+        action="store_true",
+        help="keep only the largest connected piece of each shape, and tell how many voxels went",
+    )
     parser.add_argument("--no-obj", dest="obj", action="store_false", help="write no meshes")
     return parser
 
@@ -130,7 +135,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     cli.say(f"Generating {cli.counted(count, 'shape')} of {run.title(position)} ...")
     seeds = args.interpolate or [args.seed or SEED]
     truncated = "" if args.truncation == 1 else f"-truncation{args.truncation:g}"
-    stem = run.generated(position) / f"seed{'-to-'.join(map(str, seeds))}{truncated}"
+    largest = "-largest" if args.largest else ""
+    stem = run.generated(position) / f"seed{'-to-'.join(map(str, seeds))}{truncated}{largest}"
     write = write_film if args.interpolate else write_shapes
     write(args, generator, count, stem)
     return 0
@@ -139,6 +145,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def write_shapes(args: argparse.Namespace, generator: Generator, count: int, stem: Path) -> None:
     """Generate independent shapes: a grid and a mesh of each, and a sheet of all."""
     grids = generate(generator, args.seed or SEED, count, args.truncation, bar)
+    if args.largest:
+        grids = tell_dropped(grids)
     paths, sheet = save_shapes(stem, grids), Path(f"{stem}.png")
     save_sheet(sheet, grids[:MOST_ON_SHEET])
     empty = save_meshes(paths, grids) if args.obj else 0
@@ -148,10 +156,30 @@ def write_shapes(args: argparse.Namespace, generator: Generator, count: int, ste
         cli.say(f"{empty} of them empty: no voxel is occupied, so there is no mesh; train longer.")
 
 
+def tell_dropped(grids: np.ndarray) -> np.ndarray:
+    """Return the largest piece of each shape and print how much was dropped."""
+    kept = keep_largest(grids)
+    before, after = (np.count_nonzero(is_occupied(each), axis=(1, 2, 3)) for each in (grids, kept))
+    cli.say(
+        f"--largest dropped {(before - after).sum():,} of {before.sum():,} voxels, from "
+        f"{np.count_nonzero(before > after)} of {cli.counted(len(grids), 'shape')}."
+    )
+    return kept
+
+
+def keep_largest(grids: np.ndarray) -> np.ndarray:
+    """Empty every occupied voxel that is not of its shape's largest piece: (N, n, n, n) scores."""
+    occupied = is_occupied(grids)
+    loose = occupied & ~np.stack([largest_piece(shape) for shape in occupied])
+    return np.where(loose, np.float32(0), grids)
+
+
 def write_film(args: argparse.Namespace, generator: Generator, count: int, stem: Path) -> None:
     """Generate the shapes between two seeds: a batch of all of them and a film."""
     first, last = args.interpolate
     grids = interpolate(generator, first, last, count, args.truncation, bar)
+    if args.largest:
+        grids = tell_dropped(grids)
     batch, film = Path(f"{stem}.npy"), Path(f"{stem}.gif")
     write_npy(batch, grids)
     there_and_back = [*range(count), *range(count - 2, 0, -1)]

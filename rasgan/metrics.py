@@ -19,13 +19,16 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, label
 from scipy.spatial.distance import jensenshannon
 
-from rasgan.voxels import is_occupied, largest_piece, surface_mask
+from rasgan.voxels import is_occupied, surface_mask
 
 NEAR_COPY = 0.05
 """A shape at most this IoU distance from another, 95 % of all their voxels in common, nearly repeats it."""
+
+NEARLY_ALL = 0.99
+"""A shape with this share of its voxels in its largest piece has no more than specks beside it."""
 
 GENERATED, TRAINING, NOISE, REFERENCE = "generated", "training set", "noise", "reference"
 """The sets that `score_sets` scores."""
@@ -262,17 +265,59 @@ def distinct_nearest(distances: np.ndarray) -> dict[str, float]:
 
 
 def shape_statistics(shapes: np.ndarray) -> dict[str, float]:
-    """Describe shapes, (N, n, n, n) bool, one by one.
+    """Measure whether shapes, (N, n, n, n) bool, hold together, stand, and match left to right.
+
+    Voxels belong to one piece where they touch face to face, as in `rasgan.voxels.largest_piece`.
 
     Returns
     -------
     found : dict
-        ``largest_piece``, the mean share of a shape's voxels in its largest piece (face to face, as in
-        `rasgan.voxels.largest_piece`) over the shapes that are not empty, 0 where all are, and what
-        `fullness` finds.
+        ``one_piece``, the share of shapes that are a single piece, and ``nearly_one_piece``, that have at
+        least `NEARLY_ALL` of their voxels in the largest one. Over the shapes that are not empty (0 where all
+        are): ``pieces_median``; the means of ``largest_piece``, the share of a shape's voxels in its largest
+        piece, and of ``grounded``, the share in pieces that reach down to the lowest layer of the largest;
+        and the mean of `mirror_iou`. ``faces_per_voxel``: faces between an occupied voxel and an empty one or
+        the grid's border, over all occupied voxels. And what `fullness` finds.
     """
-    shares = [largest_piece(shape).sum() / shape.sum() for shape in shapes if shape.any()]
-    return {"largest_piece": float(np.mean(shares)) if shares else 0.0, **fullness(shapes)}
+    full = [shape for shape in shapes if shape.any()]
+    found = [_pieces(shape) for shape in full] or [(0, 0.0, 0.0)]
+    pieces, largest, grounded = (np.array(column) for column in zip(*found, strict=True))
+    voxels = sum(np.count_nonzero(shape) for shape in full)
+    return {
+        "one_piece": float((pieces == 1).sum() / len(shapes)),
+        "nearly_one_piece": float((largest >= NEARLY_ALL).sum() / len(shapes)),
+        "pieces_median": float(np.median(pieces)),
+        "largest_piece": float(largest.mean()),
+        "grounded": float(grounded.mean()),
+        "mirror_iou": float(np.mean([mirror_iou(shape) for shape in full])) if full else 0.0,
+        "faces_per_voxel": float(sum(map(exposed_faces, full)) / voxels) if full else 0.0,
+        **fullness(shapes),
+    }
+
+
+def _pieces(shape: np.ndarray) -> tuple[int, float, float]:
+    """Count the pieces of a shape that is not empty, and measure its largest and its grounded share."""
+    piece, count = label(shape)
+    sizes = np.bincount(piece.ravel())
+    sizes[0] = 0  # empty space
+    lowest = (piece == sizes.argmax()).any(axis=(0, 2)).argmax()
+    standing = np.unique(piece[:, lowest])
+    return count, sizes.max() / sizes.sum(), sizes[standing].sum() / sizes.sum()
+
+
+def mirror_iou(shape: np.ndarray) -> float:
+    """Measure intersection / union of an (n, n, n) bool shape and its mirror image along axis 0.
+
+    1 where left is like right. The mirror stands in the middle of the grid. An empty grid is its own image.
+    """
+    union = np.count_nonzero(shape | shape[::-1])
+    return np.count_nonzero(shape & shape[::-1]) / union if union else 1.0
+
+
+def exposed_faces(shape: np.ndarray) -> int:
+    """Count the faces between an occupied voxel and an empty one, or the border of the grid."""
+    around = np.pad(shape, 1)
+    return sum(np.count_nonzero(np.diff(around, axis=axis)) for axis in range(3))
 
 
 def fullness(shapes: np.ndarray) -> dict[str, float]:
@@ -293,13 +338,13 @@ def quick_scores(grids: np.ndarray, training_shapes: np.ndarray) -> dict[str, fl
     Returns
     -------
     found : dict
-        ``diversity`` and what `distinct_nearest` and `fullness` find.
+        ``diversity`` and what `distinct_nearest` and `shape_statistics` find.
     """
     occupied = is_occupied(grids)
     return {
         "diversity": ShapeSet(occupied).diversity,
         **distinct_nearest(iou_distances(occupied, training_shapes)),
-        **fullness(occupied),
+        **shape_statistics(occupied),
     }
 
 

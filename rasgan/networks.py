@@ -12,7 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rasgan.blocks import ConvFromOneChannel, ConvTransposeToOneChannel, as_blocks, blocks_of, voxels_of
+from rasgan.blocks import (
+    ConvFromOneChannel,
+    ConvTransposeToOneChannel,
+    as_blocks,
+    blocks_of,
+    mirrored,
+    voxels_of,
+)
 
 LATENT_SIZE = 200
 BASE_RESOLUTION = 4  # edge of the grid that the generator's dense layer fills, in voxels
@@ -23,12 +30,12 @@ NORM_EPS = 1e-5
 LEAKY_SLOPE = 0.2
 
 
-def channel_counts(width: int, resolution: int) -> list[int]:
+def channel_counts(width: int, resolution: int, min_width: int = 1) -> list[int]:
     """List the channels of the generator's hidden grids, coarse to fine; the discriminator mirrors them.
 
     Each level doubles the resolution and halves the channels: ``channel_counts(512, 64)`` is
-    ``[512, 256, 128, 64]`` at 4³, 8³, 16³ and 32³. ValueError if `resolution` is not 4 times a power of two
-    from 8 on, or `width` cannot be halved often enough.
+    ``[512, 256, 128, 64]`` at 4³, 8³, 16³ and 32³. They stop halving at `min_width`. ValueError if
+    `resolution` is not 4 times a power of two from 8 on, or `width` cannot be halved often enough.
     """
     levels = (resolution // BASE_RESOLUTION).bit_length() - 1
     if levels < 1 or resolution != BASE_RESOLUTION << levels:
@@ -37,7 +44,7 @@ def channel_counts(width: int, resolution: int) -> list[int]:
         raise ValueError(
             f"at resolution {resolution} the width must be a multiple of {1 << (levels - 1)}: {width}"
         )
-    return [width >> level for level in range(levels)]
+    return [max(width >> level, min(min_width, width)) for level in range(levels)]
 
 
 class Generator(nn.Module):
@@ -51,12 +58,24 @@ class Generator(nn.Module):
         Edge of the generated grid in voxels.
     output : {"linear", "sigmoid"}
         What the last layer's sums pass through. The tutorial's output is linear; occupied means above 0.3.
+    min_width : int
+        Where the channels stop halving.
+    mirror : bool
+        Average the last layer's sums with their mirror image along axis 0, so that left is like right.
     """
 
-    def __init__(self, width: int = 512, resolution: int = 64, output: str = "linear") -> None:
+    def __init__(
+        self,
+        width: int = 512,
+        resolution: int = 64,
+        output: str = "linear",
+        min_width: int = 1,
+        mirror: bool = False,
+    ) -> None:
         super().__init__()
         self.output = {"linear": nn.Identity, "sigmoid": nn.Sigmoid}[output]()
-        channels = channel_counts(width, resolution)
+        self.mirror = mirror
+        channels = channel_counts(width, resolution, min_width)
         self.base_shape = (width, BASE_RESOLUTION, BASE_RESOLUTION, BASE_RESOLUTION)
         self.dense = nn.Linear(LATENT_SIZE, width * BASE_RESOLUTION**3)
         self.norms = nn.ModuleList(batch_norm(c) for c in channels)
@@ -77,7 +96,10 @@ class Generator(nn.Module):
             x = functional.relu(
                 norm(deconv(x)), inplace=True
             )  # (N, 256, 8, 8, 8), (N, 128, 16, 16, 16), (N, 64, 32, 32, 32)
-        blocks = self.output(self.to_voxels(x)) * self.inside.to(x.dtype)  # (N, 8, 33, 33, 33)
+        sums = self.to_voxels(x)  # (N, 8, 33, 33, 33)
+        if self.mirror:
+            sums = (sums + mirrored(sums)) / 2
+        blocks = self.output(sums) * self.inside.to(x.dtype)
         return blocks if as_blocks else voxels_of(blocks)  # (N, 1, 64, 64, 64)
 
 
@@ -86,7 +108,7 @@ class Discriminator(nn.Module):
 
     Parameters
     ----------
-    width, resolution : int
+    width, resolution, min_width : int
         As for the `Generator`, which it mirrors.
     norm : {"batch", "none"}
         Normalization after every convolution but the first.
@@ -96,10 +118,15 @@ class Discriminator(nn.Module):
     """
 
     def __init__(
-        self, width: int = 512, resolution: int = 64, norm: str = "batch", init: str = "normal"
+        self,
+        width: int = 512,
+        resolution: int = 64,
+        norm: str = "batch",
+        init: str = "normal",
+        min_width: int = 1,
     ) -> None:
         super().__init__()
-        channels = channel_counts(width, resolution)[::-1]
+        channels = channel_counts(width, resolution, min_width)[::-1]
         layer = {"batch": batch_norm, "none": lambda _: nn.Identity()}[norm]
         self.from_voxels = ConvFromOneChannel(channels[0])
         self.convs = nn.ModuleList(

@@ -14,6 +14,7 @@ from rasgan.networks import LATENT_SIZE, Generator, inference
 from rasgan.runs import pretrained_run
 from rasgan.training import checkpoints
 from rasgan.training.checkpoints import Position
+from rasgan.training.state import new_generator
 
 Progress = Callable[[Sequence[Tensor]], Iterable[Tensor]]
 """Wraps the latents that are to be decoded one by one, to show how far the work has come."""
@@ -99,7 +100,7 @@ def load_generator(folder: Path, epoch: int | None = None) -> tuple[Generator, P
     checkpoint = checkpoints.load_checkpoint(folder, position)
     config = checkpoint.config
     with checkpoints.understood(checkpoints.weights_path(folder, position)):
-        generator = Generator(config.width, config.resolution, config.output)
+        generator = new_generator(config)
         generator.load_state_dict(checkpoint.ema_generator or checkpoint.generator)
     return generator.eval(), position
 

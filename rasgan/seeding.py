@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-WEIGHTS, ORDER_D, ORDER_G, NOISE, VALIDATION, GENERATED, CHOSEN, STATIC = range(8)
+WEIGHTS, ORDER_D, ORDER_G, NOISE, VALIDATION, GENERATED, CHOSEN, STATIC, GROWTH = range(9)
 
 
 def fresh_seed() -> int:

@@ -2,11 +2,11 @@
 
 import torch
 
-from rasgan.networks import Generator
 from rasgan.runs import RunFolder
 from rasgan.training import checkpoints
 from rasgan.training.checkpoints import Checkpoint, Position
 from rasgan.training.config import TrainConfig
+from rasgan.training.state import new_generator
 
 
 def save_run(name: str, epoch: int = 1, **settings: object) -> RunFolder:
@@ -14,6 +14,6 @@ def save_run(name: str, epoch: int = 1, **settings: object) -> RunFolder:
     run = RunFolder(name)
     config = TrainConfig(**{"width": 8, "resolution": 32, **settings})
     torch.manual_seed(epoch)
-    weights = Generator(config.width, config.resolution, config.output).state_dict()
+    weights = new_generator(config).state_dict()
     checkpoints.save_generator(run.checkpoints, Checkpoint(Position(epoch), config, weights))
     return run

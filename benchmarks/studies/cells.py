@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -138,10 +138,12 @@ def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
         shapes in their place (``oracle``) and of the shapes kept back (``real``).
     """
     started = time.process_time()
-    settings = cell.resolved()
-    training = training_run.begin(RunFolder("study"), settings, Shapes(train), None)
+    settings, budget, shapes = cell.resolved(), cell.tflop * 1e12, Shapes(train)
+    if settings.cooldown:  # is a share of the run, so its length must be known
+        settings = replace(settings, epochs=_epochs_within(budget, settings, shapes))
+    training = training_run.begin(RunFolder("study"), settings, shapes, None)
     costs: dict[tuple, int] = {}  # of each kind of step
-    spent, budget, steps, curve, diverged = 0, cell.tflop * 1e12, 0, [], False
+    spent, steps, curve, diverged = 0, 0, [], False
     while spent < budget and not diverged:
         kind = (
             training.gan.gate.is_open,
@@ -164,7 +166,7 @@ def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
     return _rounded(
         {
             **asdict(cell),
-            "settings": settings.state_dict(),
+            "settings": cell.resolved().state_dict(),
             "shapes": fingerprint(train, reference),
             "steps": steps,
             "spent": spent / 1e12,
@@ -176,6 +178,16 @@ def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
             "machine": f"{platform.machine()}, torch {torch.__version__}, one thread",
         }
     )
+
+
+def _epochs_within(budget: float, settings: TrainConfig, shapes: Shapes) -> int:
+    """Count the epochs that take a number of floating-point operations, the last one begun or whole."""
+    probe = training_run.begin(RunFolder("probe"), settings, shapes, None)
+    cycle = math.lcm(settings.penalty_every, settings.generator_every)
+    with FlopCounter() as counter:
+        for _ in range(cycle):
+            probe.step()
+    return math.ceil(budget / (counter.total / cycle) / probe.steps_per_epoch)
 
 
 def _glance(training: training_run.TrainingRun, train: np.ndarray) -> list[float]:
@@ -209,11 +221,15 @@ def is_stable(row: dict) -> bool:
 
 
 def read_results(path: Path) -> dict[str, dict]:
-    """Read a file of results: each row by the key of its cell."""
+    """Read a file of results: each row by the key of its cell.
+
+    A setting that is newer than a row has its default there, which is what it was before.
+    """
     if not path.is_file():
         return {}
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {_key(row["data"], row["tflop"], row["settings"]): row for row in rows}
+    before = TrainConfig().state_dict()
+    return {_key(row["data"], row["tflop"], {**before, **row["settings"]}): row for row in rows}
 
 
 def run_study(cells: Sequence[Cell], pools: dict[str, Path], results: Path, jobs: int) -> list[dict]:

@@ -106,14 +106,16 @@ def write_sample_set(
     test: int = TEST,
     progress: Callable[[int], object] = lambda step: None,
 ) -> int:
-    """Write chairs as FOLDER/chair/{train,test}/chair_0001.off and so on; test numbers follow train's.
+    """Write chairs as FOLDER/chair/{train,test}/chair_0001.off and so on.
 
-    Each chair depends on `seed` and its own number alone. Files already there are left as they are. Returns
-    how many were written; calls `progress` with 1 after every chair, written or not (``tqdm.update``).
+    Each chair depends on `seed` and its own number alone. The test chairs follow the first `TRAIN` training
+    chairs, so that a larger set has the same ones. Files already there are left as they are. Returns how many
+    were written; calls `progress` with 1 after every chair, written or not (``tqdm.update``).
     """
-    written = 0
+    written, first = 0, min(train, TRAIN)
     for number in range(1, train + test + 1):
-        path = Path(folder) / "chair" / ("train" if number <= train else "test") / f"chair_{number:04d}.off"
+        part = "test" if first < number <= first + test else "train"
+        path = Path(folder) / "chair" / part / f"chair_{number:04d}.off"
         if not path.exists():
             meshes.write_off(path, *make_chair(np.random.default_rng([seed, number])))
             written += 1

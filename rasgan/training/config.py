@@ -10,7 +10,7 @@ from rasgan.voxels import RESOLUTIONS
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "bf16")
-LIMITS = {"at_least": operator.ge, "above": operator.gt, "under": operator.lt}
+LIMITS = {"at_least": operator.ge, "at_most": operator.le, "above": operator.gt, "under": operator.lt}
 
 
 def setting(default: object, text: str, *flags: str, **details: object) -> object:
@@ -42,6 +42,8 @@ class TrainConfig:
 
     resolution: int = setting(64, "edge of the grids in voxels", choices=RESOLUTIONS, at_least=1)
     width: int = setting(512, "channels of the generator's first grid", at_least=1)
+    min_width: int = setting(1, "channels stop halving here towards the finest grid", at_least=1)
+    mirror: bool = setting(False, "make every generated shape equal its mirror image, left like right")
     output: str = setting("linear", "the generator's last function", choices=("linear", "sigmoid"))
     norm: str = setting("batch", "the discriminator's normalization", choices=("batch", "none"))
     init: str = setting(
@@ -78,6 +80,12 @@ class TrainConfig:
         "--discriminator-learning-rate",
         above=0,
         metavar="RATE",
+    )
+    cooldown: float = setting(
+        0.0, "let both learning rates fall to 0 over this last share of the run", at_least=0, at_most=1
+    )
+    shift: int = setting(
+        0, "show the discriminator every shape shifted at random by up to so many voxels", at_least=0
     )
     schedule: tuple[tuple[int, float, float], ...] = setting(
         (),
@@ -129,7 +137,7 @@ class Intervals:
     score: int = setting(
         0,
         "score generated shapes every so many epochs: diversity, different nearest training shapes and empty "
-        "grids tell a collapse",
+        "grids tell a collapse, pieces whether shapes hold together",
         "--every",
         at_least=1,
         metavar="EPOCHS",

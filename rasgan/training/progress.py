@@ -139,7 +139,7 @@ class Reporter:
         self.say(
             f"Epoch {run.position.epoch}: {SCORED} generated shapes have {scores['voxels']:,.0f} voxels on "
             f"average, diversity {scores['diversity']:.2f}, {scores['distinct_nearest']} different nearest "
-            f"training shapes, {scores['empty']:.0%} empty."
+            f"training shapes, {scores['one_piece']:.0%} in one piece, {scores['empty']:.0%} empty."
         )
         if self.tensorboard is not None:
             self.tensorboard.step(

@@ -71,6 +71,8 @@ class TrainingRun:
     def step(self) -> StepResult:
         """Take the next step and record what it measured; UserError if a loss is no number any more."""
         number = self.steps_taken
+        rates = self.rates(number)
+        self.gan.set_learning_rates(*rates)
         result = train_step(self.gan, self.batch(number), number)
         if not (math.isfinite(result.loss_d) and math.isfinite(result.loss_g)):
             there = checkpoints.saved_positions(self.folder.checkpoints)
@@ -85,12 +87,19 @@ class TrainingRun:
             self.validate(number),
             result.trained_d,
             self.gan.gate.ratio,
-            *self.schedule_state.rates,
+            *rates,
         )
         self.history.append(measured)
         self.schedule_state.watch(measured.ratio)
         self.position = Position(*divmod(number + 1, self.steps_per_epoch))
         return result
+
+    def rates(self, number: int) -> tuple[float, float]:
+        """Return both learning rates of step `number`: those of the schedule, falling in the cooldown."""
+        total = self.config.epochs * self.steps_per_epoch
+        cooling = self.config.cooldown * total
+        factor = min(1.0, (total - number) / cooling) if cooling else 1.0
+        return tuple(rate * factor for rate in self.schedule_state.rates)
 
     def batch(self, number: int) -> Batch:
         """Draw this process's share of what step `number` sees; all of it follows from the seed."""
@@ -103,7 +112,11 @@ class TrainingRun:
         mix = None
         if self.gan.loss.penalty_is_one_centered:
             mix = distributed.share(torch.from_numpy(rng.random(size, dtype=np.float32))).to(device)
-        return Batch(reals_d, reals_g, z_d, z_g, mix)
+        offsets = None
+        if most := self.config.shift:
+            drawn = torch.from_numpy(rng.integers(0, 2 * most, (size, 4, 3), endpoint=True))
+            offsets = distributed.share(drawn).transpose(0, 1)
+        return Batch(reals_d, reals_g, z_d, z_g, mix, offsets)
 
     def validate(self, number: int) -> float:
         """Measure loss_D on a random batch of the validation shapes; NaN if there are none."""
@@ -129,7 +142,6 @@ class TrainingRun:
             return None
         if early:
             self.gan.gate.count_anew()
-        self.gan.set_learning_rates(*state.rates)
         rates = "learning rates are now {:g} (generator) and {:g} (discriminator).".format(*state.rates)
         return f"Epoch {epoch}: {why}{rates}"
 
@@ -204,9 +216,8 @@ def begin(
     check_sizes(config.batchsize, len(shapes), None if validation is None else len(validation))
     seed_weights(config.seed)
     if checkpoint is None:
-        gan, state = build_gan(config, shapes.device, precision), config.schedule_state()
-        gan.set_learning_rates(*state.rates)
-        return TrainingRun(folder, gan, state, History(), shapes, validation)
+        gan = build_gan(config, shapes.device, precision)
+        return TrainingRun(folder, gan, config.schedule_state(), History(), shapes, validation)
     with checkpoints.understood(checkpoints.weights_path(folder.checkpoints, checkpoint.position)):
         gan = build_gan(config, shapes.device, precision)
         load_networks(gan, checkpoint)
@@ -215,7 +226,6 @@ def begin(
     if checkpoint.optimizers is not None:
         with checkpoints.understood(checkpoints.optimizers_path(folder.checkpoints, checkpoint.position)):
             gan.load_moments(*checkpoint.optimizers)
-    gan.set_learning_rates(*state.rates)
     position = resumed_position(checkpoint, config, shapes)
     if position != checkpoint.position:
         history.cut(position.epoch)

@@ -66,10 +66,20 @@ class GanState:
             optimizer.load_state_dict({**loaded, "param_groups": groups})
 
 
+def new_generator(config: TrainConfig) -> Generator:
+    """Build the generator that the settings describe."""
+    return Generator(config.width, config.resolution, config.output, config.min_width, config.mirror)
+
+
+def new_discriminator(config: TrainConfig) -> Discriminator:
+    """Build the discriminator that the settings describe."""
+    return Discriminator(config.width, config.resolution, config.norm, config.init, config.min_width)
+
+
 def build_gan(config: TrainConfig, device: torch.device | str, precision: str = "float32") -> GanState:
     """Build both networks, their optimizers and the gate; weights come from torch's seed."""
-    generator = Generator(config.width, config.resolution, config.output)
-    discriminator = Discriminator(config.width, config.resolution, config.norm, config.init)
+    generator = new_generator(config)
+    discriminator = new_discriminator(config)
     for network in (generator, discriminator):
         distributed.convert_batch_norm(network)
         network.to(device, memory_format=torch.channels_last_3d)

@@ -15,7 +15,7 @@ SMALL = ["--width", "8", "-b", "6", "--device", "cpu"]
 @pytest.fixture(autouse=True)
 def few_chairs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(demo, "TRAIN", 12)
+    monkeypatch.setattr(demo, "TRAINED_ON", 12)
     monkeypatch.setattr(demo, "TEST", 2)
     return tmp_path
 
@@ -23,10 +23,10 @@ def few_chairs(tmp_path, monkeypatch):
 def test_the_demo_ends_with_chairs_pictures_and_a_mesh_and_typed_again_goes_on(few_chairs, capsys):
     assert train_rasgan.main(["--demo", *SMALL, "--epochs", "1"]) == 0
     assert "python -m rasgan.generate -n demo" in capsys.readouterr().out
-    made = {path: path.stat().st_mtime_ns for path in (few_chairs / "SampleChairs").rglob("*.*")}
+    made = {path: path.stat().st_mtime_ns for path in (few_chairs / "DemoChairs").rglob("*.*")}
     assert len([path for path in made if path.suffix == ".raw"]) == 14
     assert train_rasgan.main(["--demo", *SMALL, "--epochs", "2"]) == 0
-    assert made == {path: path.stat().st_mtime_ns for path in (few_chairs / "SampleChairs").rglob("*.*")}
+    assert made == {path: path.stat().st_mtime_ns for path in (few_chairs / "DemoChairs").rglob("*.*")}
     out = capsys.readouterr().out
     assert "--recipe stable" in out
     assert "[ 1/2]" not in out
@@ -39,7 +39,7 @@ def test_the_demo_ends_with_chairs_pictures_and_a_mesh_and_typed_again_goes_on(f
 
 
 def test_a_chair_that_cannot_be_converted_is_told(few_chairs, capsys):
-    broken = few_chairs / "SampleChairs" / "chair" / "train" / "chair_0001.off"
+    broken = few_chairs / "DemoChairs" / "chair" / "train" / "chair_0001.off"
     broken.parent.mkdir(parents=True)
     broken.write_text("OFF\n1 1 0\n", encoding="ascii")
     assert train_rasgan.main(["--demo", *SMALL, "--epochs", "1"]) == 1

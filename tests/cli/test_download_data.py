@@ -31,8 +31,8 @@ def server(monkeypatch):
 def small_sample(monkeypatch):
     """Make a sample set of three chairs."""
 
-    def write(folder, progress):
-        return write_sample_set(folder, train=2, test=1, progress=progress)
+    def write(folder, train, progress):
+        return write_sample_set(folder, train=train, test=1, progress=progress)
 
     write_sample_set = sample_chairs.write_sample_set
     monkeypatch.setattr(sample_chairs, "write_sample_set", write)
@@ -134,6 +134,31 @@ def test_the_third_choice_makes_chairs_and_downloads_nothing(
     assert run(tmp_path, "--dataset", "sample") == 0
     assert "0 chairs made, 3 were already there" in capsys.readouterr().out
     assert server.requests == []
+
+
+def test_more_sample_chairs_to_train_on_leave_the_test_chairs_what_they_are(small_sample, tmp_path, capsys):
+    assert run(tmp_path, "--dataset", "sample") == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.off")}
+    assert run(tmp_path, "--dataset", "sample", "--count", "4") == 0
+    assert "2 chairs made, 3 were already there" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in before} == before
+    added = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.off")} - {
+        path.relative_to(tmp_path).as_posix() for path in before
+    }
+    assert added == {f"SampleChairs/chair/train/chair_000{number}.off" for number in (4, 5)}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--dataset", "modelnet10", "--count", "600"], "--count goes with --dataset sample"),
+        (["--dataset", "sample", "--count", "20"], "must be at least"),
+    ],
+)
+def test_a_count_that_cannot_be_is_refused(tmp_path, capsys, options, said):
+    with pytest.raises(SystemExit):
+        run(tmp_path, *options)
+    assert said in capsys.readouterr().err
 
 
 def test_the_question_after_archive_offers_no_sample(server, tmp_path, monkeypatch, capsys):

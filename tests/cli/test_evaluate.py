@@ -46,6 +46,7 @@ def test_a_folder_is_scored_beside_the_training_set_and_noise(folders, capsys):
     assert [[line[:12].strip() for line in lines] for lines in tables] == [
         ["", "generated", "training set", "noise"],
         ["", "generated", "training set", "noise", "reference"],
+        ["", "generated", "training set", "noise", "reference"],
     ]
     assert all(len({len(line) for line in lines}) == 1 for lines in tables)
     assert max(map(len, out.splitlines())) <= 110

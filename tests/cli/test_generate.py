@@ -12,6 +12,7 @@ from rasgan.runs import RunFolder
 from rasgan.training import checkpoints
 from rasgan.training.checkpoints import Position
 from rasgan.voxel_io import write_raw
+from rasgan.voxels import largest_piece
 from tests.untrained import save_run
 
 
@@ -49,6 +50,28 @@ def test_shapes_meshes_and_their_picture_are_written(run, half_full, capsys):
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "Generating 3 shapes of run, epoch 1 ..."
     assert str(folder) in out[1]
+
+
+def test_largest_drops_the_loose_pieces_and_tells_how_much(run, monkeypatch, capsys):
+    grids = np.zeros((2, 8, 8, 8), np.float32)
+    grids[:, 2:6, 2:6, 2:6] = 0.9
+    grids[1, 7, 7, :3] = 0.7
+    grids[1, 0, 0, 0] = 0.2  # is not occupied: stays
+    monkeypatch.setattr(sampling, "decode", lambda generator, z, progress: grids[: len(z)].copy())
+    assert generate.main(["-n", "run", "--count", "2", "--largest"]) == 0
+    assert "dropped 3 of 131 voxels, from 1 of 2 shapes" in capsys.readouterr().out
+    folder = run.generated(Position(1))
+    assert (folder / "seed0-largest.png").is_file()
+    grids[1, 7, 7, :3] = 0
+    for number in range(2):
+        np.testing.assert_array_equal(np.load(folder / f"seed0-largest-0{number}.npy"), grids[number])
+
+
+def test_a_film_of_largest_pieces_has_its_own_name(run, half_full, capsys):
+    assert generate.main(["-n", "run", "--interpolate", "1", "2", "--steps", "3", "--largest"]) == 0
+    assert "--largest dropped" in capsys.readouterr().out
+    frames = np.load(run.generated(Position(1)) / "seed1-to-2-largest.npy")
+    assert all(np.array_equal(largest_piece(frame), frame) for frame in frames > 0.3)
 
 
 def test_empty_shapes_have_no_mesh_and_are_told(run, monkeypatch, capsys):

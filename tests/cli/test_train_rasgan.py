@@ -16,14 +16,14 @@ import pytest
 import torch
 
 import train_rasgan
-from rasgan import files
+from rasgan import files, generate
 from rasgan.errors import UserError
 from rasgan.runs import RunFolder
 from rasgan.training import checkpoints
 from rasgan.training import run as training_run
 from rasgan.training.checkpoints import Position
 from rasgan.training.step import StepResult, train_step
-from rasgan.voxel_io import read_voxels, write_raw
+from rasgan.voxel_io import read_raw, read_voxels, write_raw
 
 SCRIPT = Path(train_rasgan.__file__)
 TINY = ["--width", "8", "--resolution", "32", "-b", "2", "--seed", "3", "--device", "cpu"]
@@ -518,7 +518,7 @@ def test_a_schedule_changes_the_rates_and_a_resumed_run_keeps_its_place(here, ca
     rates = [row["generator_learning_rate"] for row in history()]
     assert rates == [0.1] * 2 + [0.2] * 4 + [0.3] * 2
     whole = weights_of(4)
-    for epoch, rate in enumerate((0.2, 0.2, 0.3, 0.3), start=1):  # of the epoch that follows
+    for epoch, rate in enumerate((0.1, 0.2, 0.2, 0.3), start=1):
         assert [group["lr"] for group in load(epoch).optimizers[0]["param_groups"]] == [rate]
     (here / "checkpoint/run").rename(here / "whole")
     assert train("--schedule", "mine.csv", "-e", "2", "-save", "1") == 0
@@ -535,6 +535,51 @@ def test_the_first_row_of_a_schedule_holds_from_the_first_step(here):
     (here / "checkpoint/run").rename(here / "scheduled")
     assert train("-e", "1", "-glr", "0.1", "-dlr", "0.01") == 0
     assert_same(weights_of(1), scheduled)
+
+
+def test_in_the_cooldown_both_rates_fall_towards_0_and_a_resumed_run_keeps_its_place(here):
+    options = ["-e", "4", "-glr", "0.1", "-dlr", "0.01", "--cooldown", "0.5", "-save", "1", "--keep", "9"]
+    assert train(*options) == 0
+    rates = [row["generator_learning_rate"] for row in history()]
+    assert rates == pytest.approx([0.1] * 4 + [0.1, 0.075, 0.05, 0.025])
+    assert [optimizer["param_groups"][0]["lr"] for optimizer in load(4).optimizers] == pytest.approx(
+        [0.025, 0.0025]
+    )
+    whole = weights_of(4)
+    assert train("-le", "3") == 0
+    assert_same(weights_of(4), whole)
+
+
+def test_left_is_made_like_right_where_the_data_are_so_and_else_that_is_refused(here, capsys):
+    assert train("-e", "1", "--mirror") == 1
+    told = capsys.readouterr().err
+    assert re.search(r"IoU 0\.\d\d on average", told)
+    assert "python convert_data.py -m FOLDER --center --overwrite" in told
+    for path in Path("data").iterdir():
+        grid = read_raw(path)
+        write_raw(path, grid | grid[::-1])
+    assert train("-e", "1", "--mirror", "--shift", "1") == 0
+    grid = np.load("savepoint/run/1.npy")
+    assert np.array_equal(grid, grid[::-1])
+    assert generate.main(["-n", "run", "--count", "1", "--no-obj"]) == 0
+    grid = np.load("savepoint/run/generated/1/seed0-00.npy")
+    assert np.array_equal(grid, grid[::-1])
+
+
+def test_a_run_begins_with_the_networks_of_one_on_a_coarser_grid(here, capsys):
+    for path in Path("data").iterdir():
+        write_raw(path, read_raw(path).repeat(2, 0).repeat(2, 1).repeat(2, 2))
+    assert train("-e", "1", "--min-width", "2") == 0
+    finer = ["-n", "finer", "-d", "data", *TINY, "--resolution", "64", "-dlr", "1e-9", "-glr", "1e-9"]
+    finer += ["--grow", "run"]
+    assert train_rasgan.main(finer) == 1
+    assert "has min_width 2. Give both runs the same settings" in capsys.readouterr().err
+    finer += ["--min-width", "2"]
+    assert train_rasgan.main([*finer, "-e", "1"]) == 0
+    coarse, fine = load(1), load(1, "checkpoint/finer")
+    for name in ("dense.weight", "deconvs.0.weight", "deconvs.1.weight"):
+        torch.testing.assert_close(fine.generator[name], coarse.generator[name], atol=1e-6, rtol=0)
+    assert train_rasgan.main([*finer, "-e", "2", "--load"]) == 0  # as it is typed to go on
 
 
 def test_a_resumed_run_may_take_or_leave_a_schedule(here, capsys):

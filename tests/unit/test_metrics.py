@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
 
 from rasgan import metrics
+from rasgan.export.surface import surface_mesh
 from rasgan.metrics import ShapeSet, distance_transforms, iou_distances, neighbor_scores, reference_scores
 from rasgan.voxels import surface_points
 
@@ -187,7 +188,7 @@ def test_empty_grids_break_no_score(rng):
     assert found["minimum_matching_distance_chamfer"] == 6
     assert found["occupancy_divergence"] == 1
     assert metrics.occupancy_divergence(empty, empty) == 0
-    assert metrics.shape_statistics(empty) == {"largest_piece": 0, "empty": 1, "voxels": 0}
+    assert {name: value for name, value in metrics.shape_statistics(empty).items() if value} == {"empty": 1}
     assert metrics.quick_scores(empty, empty)["diversity"] == 0
 
 
@@ -208,10 +209,48 @@ def test_pieces_that_touch_at_an_edge_are_two():
     shapes[0, :2, 0, 0] = shapes[0, 2, 1, 0] = True  # two and one across an edge; the last grid is empty
     shapes[1, 0] = True
     assert metrics.shape_statistics(shapes) == {
+        "one_piece": pytest.approx(1 / 3),
+        "nearly_one_piece": pytest.approx(1 / 3),
+        "pieces_median": 1.5,
         "largest_piece": pytest.approx((2 / 3 + 1) / 2),
+        "grounded": pytest.approx((2 / 3 + 1) / 2),
+        "mirror_iou": 0,
+        "faces_per_voxel": pytest.approx((10 + 6 + 2 * 16 + 4 * 4) / 19),
         "empty": pytest.approx(1 / 3),
         "voxels": pytest.approx(19 / 3),
     }
+
+
+def test_a_shape_of_which_99_percent_are_one_piece_is_nearly_one():
+    shapes = np.zeros((2, 12, 12, 12), dtype=bool)
+    shapes[:, :11, :3, :3] = True  # 99 voxels
+    shapes[0, -1, -1, -1] = shapes[1, -1, -1, -1] = True
+    shapes[1, -1, -3, -1] = True
+    found = metrics.shape_statistics(shapes)
+    assert (found["one_piece"], found["nearly_one_piece"], found["pieces_median"]) == (0, 0.5, 2.5)
+
+
+def test_pieces_on_the_floor_of_the_largest_are_grounded_and_hanging_ones_are_not():
+    shape = np.zeros((1, 8, 8, 8), dtype=bool)
+    shape[0, 2:6, 3:6, 2:6] = True  # a seat of 48 voxels whose one leg, two voxels, ends at height 1
+    shape[0, 2, 1:3, 2] = True
+    shape[0, 7, 1, 7] = True  # stands beside it
+    shape[0, 7, 4, 7] = True  # hangs
+    shape[0, 0, 0, 0] = True  # lies deeper
+    assert metrics.shape_statistics(shape)["grounded"] == pytest.approx(51 / 53)
+
+
+def test_mirror_iou_is_1_where_left_is_like_right(rng):
+    half = rng.random((4, 8, 8)) > 0.5
+    assert metrics.mirror_iou(np.concatenate([half, half[::-1]])) == 1
+    assert metrics.mirror_iou(np.concatenate([half, ~half[::-1]])) == 0
+    assert metrics.mirror_iou(np.zeros((4, 4, 4), dtype=bool)) == 1
+
+
+def test_exposed_faces_are_those_of_the_exported_surface(rng):
+    shape = rng.random((5, 6, 7)) > 0.5
+    _, triangles = surface_mesh(shape)
+    assert metrics.exposed_faces(shape) == len(triangles) / 2
 
 
 def test_quick_scores_equal_the_full_ones(rng):

@@ -12,6 +12,8 @@ from rasgan.blocks import (
     as_voxels,
     blocks_of,
     fold,
+    mirrored,
+    shifted,
     unfold,
     voxels_of,
 )
@@ -100,6 +102,44 @@ def test_every_resolution_maps_noise_to_grids_to_scores(resolution, width):
 def test_channels_double_towards_the_coarse_end():
     assert channel_counts(512, 64) == [512, 256, 128, 64]
     assert channel_counts(64, 32) == [64, 32, 16]
+
+
+def test_channels_stop_halving_at_the_lower_bound():
+    assert channel_counts(64, 64, 16) == [64, 32, 16, 16]
+    assert channel_counts(8, 32, 64) == [8, 8, 8]  # never more than the coarsest grid has
+    generator, discriminator = Generator(16, 32, min_width=8), Discriminator(16, 32, min_width=8)
+    assert [norm.num_features for norm in generator.norms] == [16, 8, 8]
+    assert discriminator(generator(torch.randn(2, 200))).shape == (2,)
+
+
+@pytest.mark.parametrize("edge", [2, 4, 16])
+def test_blocks_are_mirrored_as_their_voxels_are(edge):
+    voxels = torch.randn(2, 1, edge, edge, edge)
+    assert torch.equal(voxels_of(mirrored(blocks_of(voxels))), voxels.flip(2))
+
+
+@pytest.mark.parametrize("output", ["linear", "sigmoid"])
+def test_a_mirroring_generator_averages_its_sums_with_their_mirror_image(output):
+    torch.manual_seed(0)
+    generator = Generator(8, 32, output, mirror=True)
+    plain = Generator(8, 32)
+    plain.load_state_dict(generator.state_dict())
+    z = torch.randn(3, 200)
+    voxels, sums = generator(z), plain(z)
+    assert torch.equal(voxels, voxels.flip(2))  # left is like right, to the last bit
+    expected = (sums + sums.flip(2)) / 2
+    torch.testing.assert_close(voxels, expected.sigmoid() if output == "sigmoid" else expected)
+    assert not torch.allclose(sums, sums.flip(2))
+
+
+def test_grids_are_shifted_each_by_its_own_offsets():
+    voxels = torch.rand(3, 1, 8, 8, 8)
+    offsets = torch.tensor([[2, 2, 2], [0, 2, 4], [3, 1, 2]])
+    moved = voxels_of(shifted(blocks_of(voxels), offsets, most=2))
+    for grid, found, (i, j, k) in zip(voxels, moved, offsets.tolist(), strict=True):
+        expected = torch.zeros(12, 12, 12)
+        expected[2:10, 2:10, 2:10] = grid[0]
+        assert torch.equal(found[0], expected[i : i + 8, j : j + 8, k : k + 8])
 
 
 @pytest.mark.parametrize(

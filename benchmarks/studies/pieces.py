@@ -1,0 +1,132 @@
+"""What makes chairs hold together: the stable recipe, and one thing after another added to it.
+
+    python download_data.py --dataset sample
+    python convert_data.py -m SampleChairs/chair --center
+    python download_data.py --dataset sample --count 5000 --dir more
+    python convert_data.py -m more/SampleChairs/chair --center
+    python -m benchmarks.studies.pieces --data sample=SampleChairs/chair/train \
+        sample-5000=more/SampleChairs/chair/train chairs=ModelNet10/chair/train
+
+Small networks (width 32) at 32³, batches of 16, the same number of floating-point operations for each; 80
+shapes of each set are kept back and scored against. Stopped, the same command goes on; -j 2 trains two at a
+time; more seeds add runs. Writes the table to standard output and a picture of two of its columns to a PNG.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.studies import cells as studies
+from benchmarks.studies.cells import Cell
+from rasgan import cli
+from rasgan.files import atomic_path
+
+HERE = Path(__file__).parent
+SMALL = {"width": 32, "resolution": 32, "batchsize": 16}
+TFLOP = 5.0
+MIRROR = {"mirror": True}
+COOL = {**MIRROR, "cooldown": 0.4}
+METHODS: dict[str, dict] = {
+    "stable": {},
+    "mirror": MIRROR,
+    "mirror, cooldown": COOL,
+    "mirror, cooldown, min-width 16": {**COOL, "min_width": 16},
+    "mirror, cooldown, shift 1": {**COOL, "shift": 1},
+    "mirror, cooldown, ema 0.999": {**COOL, "ema": 0.999},
+}
+SOME = ("stable", "mirror", "mirror, cooldown")  # on the other sets
+DATA = {"sample": METHODS, "sample-5000": SOME, "chairs": SOME}
+SCORES = (
+    ("one piece", "one_piece"),
+    ("nearly", "nearly_one_piece"),
+    ("pieces", "pieces_median"),
+    ("largest", "largest_piece"),
+    ("grounded", "grounded"),
+    ("mirror", "mirror_iou"),
+    ("faces", "faces_per_voxel"),
+    ("1-NNA", "nearest_neighbor_accuracy_iou"),
+    ("1-NNA CD", "nearest_neighbor_accuracy_chamfer"),
+    ("COV", "coverage_iou"),
+    ("distinct", "distinct_nearest_share"),
+)
+DRAWN = ("nearly_one_piece", "nearest_neighbor_accuracy_chamfer")
+
+
+def cells(seeds: int) -> list[Cell]:
+    """List the runs, those of each seed together."""
+    return [
+        Cell(data, name, "stable", seed, TFLOP, {**SMALL, **METHODS[name]})
+        for seed in range(seeds)
+        for data, names in DATA.items()
+        for name in names
+    ]
+
+
+def table(rows: Sequence[dict]) -> str:
+    """Write the means over the seeds of each method; the data's own shapes are the last row of each set."""
+    lines = [
+        f"| data | method | runs | steps | {' | '.join(name for name, _ in SCORES)} |",
+        "| --- " * (4 + len(SCORES)) + "|",
+    ]
+    for data, of_set in studies.grouped(rows, "data").items():
+        for method, runs in studies.grouped(of_set, "method").items():
+            steps = np.mean([run["steps"] for run in runs])
+            finite = [run["scores"] for run in runs if not run["diverged"]]
+            lines.append(f"| {data} | {method} | {len(runs)} | {steps:,.0f} | {_cells(finite)} |")
+        oracles = [run["oracle"] for run in of_set if not run["diverged"]]
+        lines.append(f"| {data} | *training shapes* | | | {_cells(oracles)} |")
+    return "\n".join(lines)
+
+
+def _cells(scores: Sequence[dict]) -> str:
+    return " | ".join(studies.mean_and_range([row[name] for row in scores]) for _, name in SCORES)
+
+
+def draw(path: Path, rows: Sequence[dict]) -> None:
+    """Draw the two columns of `DRAWN`: a bar a method and set, the mean over the seeds, a dot a seed."""
+    groups = {
+        f"{method}  ({data})": runs
+        for data, of_set in studies.grouped(rows, "data").items()
+        for method, runs in studies.grouped(of_set, "method").items()
+    }
+    figure = Figure((11, 1.2 + 0.34 * len(groups)), dpi=80, layout="constrained")
+    titles = dict(
+        zip(DRAWN, ("share of shapes with 99 % in one piece", "1-NNA CD, 0.5 is best"), strict=True)
+    )
+    for panel, name in zip(figure.subplots(1, 2, sharey=True), DRAWN, strict=True):
+        for place, runs in enumerate(groups.values()):
+            values = [run["scores"][name] for run in runs if not run["diverged"]]
+            panel.barh(place, np.mean(values), color="#8fb3dd")
+            panel.plot(values, [place] * len(values), "o", color="#1d3f73", markersize=4)
+        panel.set_title(titles[name])
+        panel.set_xlim(0, 1)
+        panel.grid(axis="x", alpha=0.3)
+        panel.set_yticks(range(len(groups)), list(groups))
+        panel.set_ylim(len(groups) - 0.5, -0.5)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the options."""
+    return studies.build_parser(__doc__, HERE / "pieces.jsonl", Path("pieces.png"))
+
+
+@cli.ends_cleanly
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train what is missing, print the table, draw the picture."""
+    args = build_parser().parse_args(argv)
+    rows = studies.run_study(cells(args.seeds), studies.parse_pools(args.data), args.results, args.jobs)
+    if rows:
+        rows = sorted(rows, key=lambda row: list(DATA).index(row["data"]))
+        print(f"\n{table(rows)}")
+        draw(args.output, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

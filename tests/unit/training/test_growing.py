@@ -1,0 +1,88 @@
+"""A finer run begins with the shapes and the scores of the coarser one."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn.functional import avg_pool3d, interpolate
+
+from rasgan.errors import UserError
+from rasgan.networks import Discriminator, Generator, inference
+from rasgan.training.checkpoints import Checkpoint, Position
+from rasgan.training.config import TrainConfig
+from rasgan.training.growing import check_suits, grow, grow_discriminator, grow_generator
+from rasgan.training.state import build_gan
+
+SETTINGS = {"width": 16, "min_width": 4, "norm": "none", "mirror": True, "output": "sigmoid", "ema": 0.9}
+COARSE = TrainConfig(resolution=32, **SETTINGS)
+FINE = TrainConfig(resolution=64, **SETTINGS)
+
+
+def trained(network, scale=20):
+    """Let a generator look trained: large sums at its end, and statistics of its batch norms."""
+    network.to_voxels.weight.data.mul_(scale)
+    with torch.no_grad():
+        for _ in range(30):
+            network(torch.randn(32, 200))
+    return network
+
+
+@pytest.mark.parametrize("output", ["linear", "sigmoid"])
+def test_the_grown_generator_makes_the_same_shapes_of_twice_the_resolution(output):
+    torch.manual_seed(0)
+    coarse, fine = trained(Generator(16, 32, output, min_width=8)), Generator(16, 64, output, min_width=8)
+    z = torch.randn(32, 200)
+    grow_generator(fine, coarse, z)
+    with torch.no_grad(), inference(coarse), inference(fine):
+        expected, found = interpolate(coarse(z[:4]), scale_factor=2), fine(z[:4])
+    assert (found - expected).abs().mean() < 0.1 * expected.std()
+    fine.to_voxels.weight.data[2:] = 0  # without what the new channels add, the shapes are the same
+    with torch.no_grad(), inference(fine):
+        torch.testing.assert_close(fine(z[:4]), expected, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_the_grown_discriminator_scores_the_mean_of_each_block_as_the_coarse_one_does(norm):
+    torch.manual_seed(0)
+    coarse, fine = Discriminator(16, 32, norm), Discriminator(16, 64, norm)
+    grow_discriminator(fine, coarse)
+    fine.convs[0].weight.data[:, 1:] = 0  # what the new channels add
+    if norm == "batch":  # the new layer has a batch norm where the coarse first layer has none
+        fine.norms[0] = torch.nn.Identity()
+    shapes = torch.rand(3, 1, 64, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(fine(shapes), coarse(avg_pool3d(shapes, 2)), atol=1e-4, rtol=1e-4)
+
+
+def test_a_run_grows_both_networks_and_the_average_from_a_checkpoint():
+    torch.manual_seed(0)
+    old = build_gan(COARSE, "cpu")
+    trained(old.generator)
+    old.ema_generator.load_state_dict(old.generator.state_dict())
+    old.ema_generator.dense.bias.data.add_(0.3)
+    state = [network.state_dict() for network in (old.generator, old.discriminator, old.ema_generator)]
+    gan = build_gan(FINE, "cpu")
+    grow(gan, Checkpoint(Position(1), COARSE, *state))
+    z = torch.randn(2, 200)
+    for fine, coarse in ((gan.generator, old.generator), (gan.ema_generator, old.ema_generator)):
+        with torch.no_grad(), inference(fine), inference(coarse):
+            expected, found = interpolate(coarse(z), scale_factor=2), fine(z)
+        assert (found - expected).abs().mean() < 0.1 * expected.std()
+    assert torch.equal(gan.discriminator.dense.weight, old.discriminator.dense.weight)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"width": 32}, "width 16"), ({"mirror": False}, "mirror True"), ({"resolution": 128}, "32³")],
+)
+def test_a_run_that_cannot_grow_from_another_is_told_why(change, said):
+    check_suits(FINE, COARSE)
+    with pytest.raises(UserError, match=said):
+        check_suits(replace(FINE, **change), COARSE)
+
+
+def test_too_narrow_a_run_cannot_grow():
+    narrow = TrainConfig(resolution=32, width=8)
+    check_suits(replace(narrow, resolution=64, min_width=2), replace(narrow, min_width=2))
+    with pytest.raises(UserError, match="2 channels at least"):
+        check_suits(replace(narrow, resolution=64), narrow)
