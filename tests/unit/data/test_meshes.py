@@ -125,6 +125,7 @@ NUMBERS, WHOLE = "where numbers belong", "whole numbers"
         "two dimensions": ("nOFF\n2\n3 1 0\n0 0\n1 0\n0 1\n3 0 1 2\n", "2 dimensions, not three"),
         "no dimension": ("nOFF\nx", "0 dimensions, not three"),
         "w is 0": ("4OFF\n3 1 0\n0 0 0 0\n1 0 0 1\n0 1 0 1\n3 0 1 2\n", "vertex 0 .* no finite number"),
+        "w is tiny": ("4OFF\n3 1 0\n1e308 0 0 .1\n1 0 0 1\n0 1 0 1\n3 0 1 2\n", "no finite number"),
         "w is missing": (PLAIN.replace("OFF", "4OFF"), "fewer than four"),
         "keyword alone": ("OFF\n", START),
         "cut in the keyword": ("OF", START),
