@@ -3,9 +3,8 @@
 import contextlib
 import errno
 import functools
-import io
 import math
-import re
+import struct
 import warnings
 import zipfile
 import zlib
@@ -24,10 +23,13 @@ LARGEST_BATCH = 100_000  # grids: a damaged header can announce any number of th
 LARGEST_UNPACKED = 1 << 31  # bytes: an .npz or .mat is read whole, an .npy grid by grid
 
 NUMBERS = "biuf"  # numpy's letters: bool, integers, floats
-MAT_CLASSES = re.compile(r"logical|double|single|u?int(8|16|32|64)")
-COMPRESSED = 15  # data type miCOMPRESSED of a .mat, as MATLAB's MAT-File Format describes it
-HEADER = 128  # bytes before a .mat's first element
-LARGEST_HEADER = 1 << 12  # bytes of one of its variables: type, shape and name
+MAT_HEADER = 128  # bytes before a .mat's first variable; the last four are its version and byte order
+MAT_ORDERS = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}
+LARGEST_MAT_HEADER = 1 << 12  # bytes of one variable: flags, shape and name
+MAT_MATRIX, MAT_COMPRESSED = 14, 15  # types of elements
+MAT_NUMBERS = range(6, 16)  # classes of arrays: double, single, then integers; bools are integers
+MAT_COMPLEX = 0x0800  # flag
+MAT_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 HDF5 = b"\x89HDF\r\n\x1a\n"
 HDF5_PLACES = (0, 512)  # v7.3 is HDF5 behind 512 bytes
 
@@ -112,7 +114,8 @@ def _map_npy(path: Path) -> np.ndarray:
     # Mapped, so that no header, true or false, makes us allocate memory; pickles cannot be mapped at all.
     with _whole(path, ".npy file of plain numbers"):
         array = np.lib.format.open_memmap(path, mode="r")
-    _check_kind(path, array)
+    if array.dtype.kind not in NUMBERS:
+        raise UserError(f"{path}: holds {array.dtype} values; a voxel grid is bool, integer or float.")
     shape = batch_shape(array.shape)
     if shape is None:
         raise UserError(
@@ -120,12 +123,6 @@ def _map_npy(path: Path) -> np.ndarray:
             f"or a batch of them (at most {LARGEST_BATCH})."
         )
     return array.reshape(shape)
-
-
-def _check_kind(path: Path, array: np.ndarray) -> None:
-    """Raise UserError for an array of anything but real numbers and bools."""
-    if array.dtype.kind not in NUMBERS:
-        raise UserError(f"{path}: holds {array.dtype} values; a voxel grid is bool, integer or float.")
 
 
 def _choose(path: Path, headers: Headers) -> list[str]:
@@ -184,9 +181,11 @@ def _npy_grids(file: IO[bytes]) -> np.ndarray:
 
 
 def _read_mat(path: Path) -> Arrays:
-    """Read the variables of a .mat, MATLAB's versions 5 to 7.2, that are grids."""
-    from scipy.io import loadmat  # takes half a second
+    """Read the variables of a .mat, MATLAB's versions 5 to 7.2, that are grids.
 
+    By MATLAB's description of the format, "MAT-File Format". `scipy.io.loadmat` reads it too, but ends Python
+    itself (a segmentation fault, scipy 1.17) on damaged files, and unpacks any number of bytes.
+    """
     if path.stat().st_size > LARGEST_UNPACKED:
         raise UserError(f"{path}: too large to be read at once; save its grids as .npy files.")
     content = path.read_bytes()
@@ -194,38 +193,64 @@ def _read_mat(path: Path) -> Arrays:
         fault = "in MATLAB's format 7.3, which is HDF5 and not read here; save it in format 7"
         raise UserError(f"{path}: {fault}, in MATLAB: save('{path.name}', '-v7').")
     with _whole(path, ".mat file of MATLAB 5 to 7.2"):
-        variables = _mat_variables(content)
-        headers = {name: about for name, (about, _) in variables.items()}
+        order = MAT_ORDERS[content[MAT_HEADER - 4 : MAT_HEADER]]
+        variables = {}
+        for element in _mat_elements(content, order):
+            shape, kind, name, _ = _mat_header(_inflate(element, order, LARGEST_MAT_HEADER), order)
+            variables[name] = element, (shape, kind)
+        headers = {name: header for name, (_, header) in variables.items()}
         names = _choose(path, headers)
-        grids = []
-        for name in names:
-            shape = headers[name][0]
-            size = LARGEST_HEADER + 2 * 8 * math.prod(shape)  # complex doubles are the largest
-            array = loadmat(io.BytesIO(content[:HEADER] + _inflate(variables[name][1], size)))[name]
-            _check_kind(path, array)
-            grids.append(array.reshape(batch_shape(shape)))
+        grids = [_mat_grids(variables[name][0], order) for name in names]
     return Arrays(grids, [name for name in headers if name not in names])
 
 
-def _mat_variables(content: bytes) -> dict[str, tuple[tuple[tuple[int, ...], str], bytes]]:
-    """Return the variables of a .mat by name: shape and kind as in `Headers`, and bytes, packed or not."""
-    from scipy.io import whosmat
-
-    order = {b"\x00\x01IM": "little", b"\x01\x00MI": "big"}[content[HEADER - 4 : HEADER]]
-    variables, place = {}, HEADER
+def _mat_elements(content: bytes, order: str) -> Iterator[bytes]:
+    """Yield the variables of a .mat, packed or not, each with its tag."""
+    place = MAT_HEADER
     while place < len(content):
-        size = 8 + int.from_bytes(content[place + 4 : place + 8], order)
-        element = content[place : place + size]
-        if len(element) < size:
+        _, size = struct.unpack_from(order + "II", content, place)
+        element = content[place : place + 8 + size]
+        if len(element) < 8 + size:
             raise ValueError("cut")
-        for name, shape, kind in whosmat(io.BytesIO(content[:HEADER] + _inflate(element, LARGEST_HEADER))):
-            variables[name] = (tuple(shape), "u" if MAT_CLASSES.fullmatch(kind) else kind), element
-        place += size
-    return variables
+        yield element
+        place += 8 + size
 
 
-def _inflate(element: bytes, most: int) -> bytes:
-    """Return the first bytes of an element of a .mat, unpacked; `scipy.io.loadmat` knows no bound."""
-    if COMPRESSED not in (element[0], element[3]):  # little endian, big endian
+def _inflate(element: bytes, order: str, most: int) -> bytes:
+    """Return at most so many bytes of a variable, unpacked."""
+    if struct.unpack_from(order + "I", element)[0] != MAT_COMPRESSED:
         return element[:most]
     return zlib.decompressobj().decompress(element[8:], most)
+
+
+def _mat_header(element: bytes, order: str) -> tuple[tuple[int, ...], str, str, int]:
+    """Read a variable's shape, its kind as in `Headers`, its name, and where its numbers begin."""
+    if struct.unpack_from(order + "I", element)[0] != MAT_MATRIX:
+        raise ValueError("not a variable")
+    flags, place = _mat_part(element, 8, order)
+    sides, place = _mat_part(element, place, order)
+    letters, place = _mat_part(element, place, order)
+    name = letters.tobytes().decode("ascii")
+    if not name.isprintable():
+        raise ValueError("a name that MATLAB does not allow")
+    is_real = flags[0] & 0xFF in MAT_NUMBERS and not flags[0] & MAT_COMPLEX
+    return tuple(map(int, sides)), "u" if is_real else "other", name, place
+
+
+def _mat_part(element: bytes, place: int, order: str) -> tuple[np.ndarray, int]:
+    """Read the numbers behind a tag, and where the next tag is; up to four bytes share eight with theirs."""
+    kind, size = struct.unpack_from(order + "II", element, place)
+    start, end = place + 8, place + 8 + size + -size % 8
+    if kind >> 16:
+        kind, size, start, end = kind & 0xFFFF, kind >> 16, place + 4, place + 8
+    if start + size > min(end, len(element)):
+        raise ValueError("cut")
+    return np.frombuffer(element[start : start + size], order + MAT_TYPES[kind]), end
+
+
+def _mat_grids(element: bytes, order: str) -> np.ndarray:
+    """Read a variable of which the header is known to be sound: (..., n, n, n)."""
+    shape, _, _, place = _mat_header(_inflate(element, order, LARGEST_MAT_HEADER), order)
+    most = place + 8 + 8 * math.prod(shape) + 8  # doubles are the largest
+    numbers, _ = _mat_part(_inflate(element, order, most), place, order)
+    return numbers.reshape(shape, order="F").reshape(batch_shape(shape))

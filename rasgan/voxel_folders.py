@@ -88,17 +88,18 @@ def read_grids(
     found = find_grids(folder, split)
     entries = found.entries()
     occupied = np.empty((len(entries), *(resolution,) * 3), dtype=bool)
-    edges, left_out = set(), list(found.left_out)
+    edges, others = set(), []
     for slot, (path, index) in zip(occupied, progress(entries), strict=True):
         grid = is_occupied(read_voxels(path, index))
         slot[...] = fit(grid, resolution, path)
         edges.add(len(grid))
         if index == 0 and path.suffix.lower() in ARRAY_SUFFIXES and (names := open_arrays(path).left_out):
-            left_out.append(f"{', '.join(names)} of {path.name}")
+            others.append(f"{', '.join(names)} of {path.name}")
     forget()
     empty = [path for (path, _), grid in zip(entries, occupied, strict=True) if not grid.any()]
     if len(empty) == len(entries):
         raise UserError(f"{_place(found.paths)}: no voxel is occupied in any grid here.", about="all empty")
+    left_out = found.left_out + others[:1] + ([f"the like of {len(others) - 1} more"] if others[1:] else [])
     return occupied, _describe(found, resolution, len(entries), edges, empty, left_out)
 
 

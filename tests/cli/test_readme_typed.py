@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from rasgan.data.sample_chairs import write_sample_set
+from rasgan.voxel_io import write_npy
 from tests.pages import PAGES, ROOT, shell_lines, text_of
 
 pytestmark = pytest.mark.slow
@@ -46,6 +47,10 @@ def copy_project(target: Path) -> None:
         shutil.copytree(ROOT / room, target / room, ignore=shutil.ignore_patterns("__pycache__", "renders"))
     write_sample_set(target / "ModelNet10", train=24, test=6)
     shutil.copytree(target / "ModelNet10" / "chair", target / "Guitars")
+    for number in range(12):
+        grid = np.zeros((32, 32, 32), bool)
+        grid[4 : 8 + number, 4:20, 4:20] = True
+        write_npy(target / f"ShapeNetVox32/03001627/{number}/model.npy", grid)
 
 
 def put_in_longer_runs(clone: Path) -> None:

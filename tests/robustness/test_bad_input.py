@@ -219,7 +219,7 @@ def usage(script: str, required: Sequence[str], *wrong: str, make: Make = nothin
 
 def names(script: str, required: Sequence[str] = ()) -> list[Row]:
     """Make a row for each name that is no folder's name."""
-    says = ["cannot be a folder's name", "use letters"]
+    says = ["cannot be a folder's name", "use "]
     wrong = ["../out", "a/b", "a\\b", "..", "x" * 101, "a:b", "a\nb"]
     return [Row(f"{script} -n {name!r}", script, nothing, ["-n", name, *required], says) for name in wrong]
 

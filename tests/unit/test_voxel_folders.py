@@ -115,8 +115,10 @@ def test_what_is_read_is_said_in_one_line(here):
         "4 of them empty: e0.raw, e1.raw, e2.raw, ...; left out: 1 in data/chair/test, 1 of shapes that "
         "another file has too (0.mat), 1 mesh that is not converted (b.off), labels of batch.npz"
     )
+    np.savez(train / "more.npz", x=grid(0, 16), labels=np.arange(2))
+    assert told(resolution=16).endswith("labels of batch.npz, the like of 1 more")
     kept_back = told("data/chair", resolution=16, split="test")
-    assert kept_back == "1 shape from data/chair/test (.raw); left out: 11 in data/chair/train"
+    assert kept_back == "1 shape from data/chair/test (.raw); left out: 12 in data/chair/train"
 
 
 def test_the_shapes_come_in_the_order_of_their_paths_and_numbers(here):
