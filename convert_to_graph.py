@@ -22,12 +22,12 @@ from rasgan.errors import UserError
 from rasgan.export.batch import (
     Shape,
     choose,
-    distinct_name,
     export_all,
-    folder_grids,
     of_epochs,
+    results_of,
     run_grids,
     shapes_in,
+    shapes_of,
     spread,
 )
 from rasgan.export.gif import draw_film
@@ -49,8 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    more = f"; of an .npy batch every shape; or a folder of such files: ./{GRAPHS}/FOLDER"
-    cli.add_grid_options(parser, GRAPHS.name, ".png", more)
+    cli.add_grid_options(parser, GRAPHS.name, ".png")
     text = "only the shapes of these epochs, for example 2500-2900"
     parser.add_argument("--epochs", type=epoch_range, metavar="A-B", help=text)
     parser.add_argument(
@@ -125,9 +124,9 @@ def find_shapes(args: argparse.Namespace) -> list[Shape]:
         film = [run.film / path.name for path in grids]  # of one latent vector; older runs have none
         if args.gif and all(path.is_file() for path in film):
             grids = film
+        shapes = shapes_in(grids)
     else:
-        grids = folder_grids(args.file) if args.file.is_dir() else [args.file]
-    shapes = shapes_in(grids)
+        shapes = shapes_of(args.file)
     with cli.advising({"epochs": "Change --epochs or leave it out."}):
         return shapes if args.epochs is None else of_epochs(shapes, *args.epochs)
 
@@ -139,25 +138,13 @@ def draw_plots(args: argparse.Namespace, shapes: list[Shape]) -> int:
     def export(shape: Shape, target: Path) -> None:
         plots.draw(target, shape.read(), shape.label if args.title else None)
 
-    if args.file is not None and not args.file.is_dir():
-        for shape in shapes:
-            target = GRAPHS / f"{distinct_name(shape)}.png"
-            done = "replaced" if target.exists() else "wrote"
-            export(shape, target)
-            print(f"{done} {target}")
-        if len(shapes) == 1:
-            show(target)
+    is_file = args.file is not None and not args.file.is_dir()
+    folder = RunFolder(args.name).graphs if args.file is None else results_of(args.file, GRAPHS)
+    summary = export_all(tqdm(shapes, disable=None, unit="plot"), folder, ".png", export, replace=is_file)
+    if is_file and len(shapes) == 1:
+        show(cli.tell_only_export(summary))
         return 0
-
-    folder = RunFolder(args.name).graphs if args.file is None else GRAPHS / args.file.resolve().name
-    summary = export_all(tqdm(shapes, disable=None, unit="plot"), folder, ".png", export)
-    for error in summary.failed:
-        cli.complain("failed", str(error))
-    counts = f"{summary.written} drawn, {summary.already_there} already there, {len(summary.failed)} failed"
-    print(f"{folder}: {counts}")
-    if summary.already_there and not summary.written:
-        print(f"To draw them again, rename or remove {folder} first.")
-    return 1 if summary.failed else 0
+    return cli.tell_exports(summary, folder, "drawn")
 
 
 def draw_overview(args: argparse.Namespace, shapes: list[Shape]) -> int:

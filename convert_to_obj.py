@@ -2,6 +2,7 @@
 
     python convert_to_obj.py -f savepoint/chair-1/1000.npy
     python convert_to_obj.py -n chair-1
+    python convert_to_obj.py -f ModelNet10/chair/test
     python convert_to_obj.py -f savepoint/chair-1/1000.npy --format stl --size 80 --largest
 
 Each mesh is closed, has no inner walls and is not mirrored. A voxel's edge is 0.01 units unless --size says
@@ -22,7 +23,7 @@ from tqdm import tqdm
 
 from rasgan import cli
 from rasgan.errors import UserError
-from rasgan.export.batch import Shape, distinct_name, export_all, run_grids
+from rasgan.export.batch import Shape, export_all, results_of, run_grids, shapes_in, shapes_of
 from rasgan.export.mesh_files import FORMATS, write_model
 from rasgan.export.surface import cubes_mesh, smooth_mesh, surface_mesh
 from rasgan.runs import RunFolder
@@ -30,7 +31,6 @@ from rasgan.voxels import is_occupied, largest_piece
 
 MODELS = Path("models")
 EDGE = 0.01  # of a voxel, as in the original
-EMPTY = "empty"  # what the error of a shape without a voxel is about
 SIZES_MM = 0.001, 1_000_000  # to a kilometer: the numbers of every format can tell voxels apart
 
 
@@ -80,7 +80,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 @cli.ends_cleanly
 def main(argv: Sequence[str] | None = None) -> int:
-    """Convert the file or the run; exit code 1 if a grid could not be read or the one file is empty."""
+    """Convert a file, a folder or a run; exit code 1 if a grid could not be read or all are empty."""
     args = parse(argv)
     if args.smooth:
         check_marching_cubes()
@@ -91,36 +91,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         scores = shape.read()
         occupied = is_occupied(scores, args.threshold)
         if not occupied.any():
-            raise UserError(f"{shape.path}: no voxel is above {args.threshold:g}, no mesh written.", EMPTY)
+            raise UserError(f"{shape}: no voxel is above {args.threshold:g}, no mesh written.", cli.EMPTY)
         kept = largest_piece(occupied) if args.largest else occupied
         write_model(target, *make_mesh(scores, kept, args), EDGE * len(scores), args.size)
         specks.append((int(occupied.sum() - kept.sum()), int(occupied.sum())))
 
-    if args.file is not None:
-        shape = Shape(args.file)
-        target = MODELS / f"{distinct_name(shape)}{suffix}"
-        done = "replaced" if target.exists() else "wrote"
-        with cli.advising({EMPTY: "Take a later epoch or a lower --threshold."}):
-            export(shape, target)
-        print(f"{done} {target}")
-        if args.largest:
-            print(describe_specks(specks))
-        return 0
-
-    run = RunFolder(args.name).existing()
-    shapes = tqdm([Shape(path) for path in run_grids(run)], disable=None, unit="mesh")
-    summary = export_all(shapes, run.models, suffix, export)
-    for error in summary.failed:
-        cli.complain(EMPTY if error.about == EMPTY else "failed", str(error))
-    empty = sum(error.about == EMPTY for error in summary.failed)
-    failed = len(summary.failed) - empty
-    print(f"{run.models}: {summary.written} written, {summary.already_there} already there, ", end="")
-    print(f"{empty} empty, {failed} failed")
+    if args.file is None:
+        run = RunFolder(args.name).existing()
+        shapes, folder = shapes_in(run_grids(run)), run.models
+    else:
+        shapes, folder = shapes_of(args.file), results_of(args.file, MODELS)
+    is_file = args.file is not None and not args.file.is_dir()
+    summary = export_all(tqdm(shapes, disable=None, unit="mesh"), folder, suffix, export, replace=is_file)
+    code = 0
+    if is_file and len(shapes) == 1:
+        cli.tell_only_export(summary)
+    else:
+        code = cli.tell_exports(summary, folder)
     if args.largest and specks:
         print(describe_specks(specks))
-    if summary.already_there and not summary.written:
-        print(f"To make them again, with other options, rename or remove {run.models} first.")
-    return 1 if failed else 0
+    return code
 
 
 def check_marching_cubes() -> None:

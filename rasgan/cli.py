@@ -15,12 +15,20 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rasgan.errors import UserError, describe_os_error
 
+if TYPE_CHECKING:  # other scripts do without scipy, which it needs
+    from rasgan.export.batch import ExportSummary
+
 GO_ON = "the same command goes on."
 
+EMPTY = "empty"
+"""What the error of a shape without an occupied voxel is about."""
+
 ADVICE = {
+    EMPTY: "Take a later epoch or a lower --threshold.",
     "no checkpoints": "Check the run's name, -n.",
     "odd checkpoint": "Take another epoch with -le EPOCH.",
 }
@@ -118,6 +126,33 @@ def _leave_broken_stdout() -> None:
         return
 
 
+def tell_only_export(summary: "ExportSummary") -> Path:
+    """Print which file a single shape became, and return it; raise its error if it became none."""
+    if summary.failed:
+        raise summary.failed[0]
+    (target,) = summary.written or summary.replaced
+    print(f"{'replaced' if summary.replaced else 'wrote'} {target}")
+    return target
+
+
+def tell_exports(summary: "ExportSummary", folder: Path, done: str = "written") -> int:
+    """Print what became of many shapes; return the exit code. `UserError` if all of them are empty."""
+    for error in summary.failed:
+        complain(EMPTY if error.about == EMPTY else "failed", str(error))
+    empty = sum(error.about == EMPTY for error in summary.failed)
+    failed = len(summary.failed) - empty
+    counts = f"{len(summary.written)} {done}, {summary.already_there} already there, "
+    counts += f"{len(summary.replaced)} replaced, " if summary.replaced else ""
+    counts += f"{empty} empty, " if empty else ""
+    print(f"{folder}: {counts}{failed} failed")
+    is_new = bool(summary.written or summary.replaced)
+    if summary.already_there and not is_new:
+        print(f"To make them again, with other options, rename or remove {folder} first.")
+    if empty and not (failed or is_new or summary.already_there):
+        raise UserError(f"all {empty} shapes are empty, so nothing was written.", EMPTY)
+    return 1 if failed else 0
+
+
 def counted(number: int, thing: str) -> str:
     """Return "1 shape" or "2 shapes"."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
@@ -203,11 +238,11 @@ real = number(float)
 positive_real = number(float, above=0)
 
 
-def add_grid_options(parser: argparse.ArgumentParser, folder: str, result: str, more: str = "") -> None:
+def add_grid_options(parser: argparse.ArgumentParser, folder: str, result: str) -> None:
     """Describe the options of a script that makes a file of each voxel grid.
 
     They are ``-n RUN`` and ``-f FILE``, of which exactly one is needed, and ``--threshold``. `folder` is the
-    name of the folder for the results, `result` their suffix, and `more` is added to the help of ``-f``.
+    name of the folder for the results, and `result` their suffix.
     """
     from rasgan.voxels import OCCUPIED_ABOVE  # here: other scripts do without scipy
 
@@ -225,7 +260,8 @@ def add_grid_options(parser: argparse.ArgumentParser, folder: str, result: str, 
         type=Path,
         metavar="FILE",
         help="one .npy, .raw or .binvox file, for example savepoint/chair-1/1000.npy: becomes "
-        f"./{folder}/NAME{result}{more}",
+        f"./{folder}/NAME{result}; of an .npy batch every shape, NAME-00{result} and so on; or a folder of "
+        f"such files: ./{folder}/FOLDER",
     )
     parser.add_argument(
         "--threshold",

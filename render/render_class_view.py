@@ -29,10 +29,12 @@ import blender_process
 from rasgan.data.meshes import LARGEST_FILE
 from rasgan.errors import UserError
 from rasgan.files import check_is_file
-from view_pictures import Color, write_picture, write_turntable
+from rasgan.voxel_io import VOXEL_SUFFIXES
+from view_pictures import Color, framing, write_picture, write_turntable
 from view_targets import folder_targets, one_target, run_targets
 
 RENDERS = "renders"
+LEAST_SHARE = 0.02  # of the picture: a model that covers less can hardly be seen
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -76,10 +78,11 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "-d",
         "--distance",
-        type=cli.positive_real,
-        default=2.0,
+        type=distance,
         metavar="D",
-        help="from the camera to what it looks at; a shape of 64 voxels is 0.64 long (default: 2.0)",
+        help="from the camera to what it looks at, in the model's own units, or fit: the model fills the "
+        "picture (default: 2.0, the tutorial's, for a model as long as its own, 0.33 to 0.65; a shape of 64 "
+        "voxels is 0.64 long; fit for any other)",
     )
     add(
         "-o",
@@ -110,6 +113,11 @@ def build_parser() -> argparse.ArgumentParser:
         "(default: middle)",
     )
     return parser
+
+
+def distance(text: str) -> float | str:
+    """Parse a distance or "fit" (argparse type)."""
+    return text if text == "fit" else cli.positive_real(text)
 
 
 def hex_color(text: str) -> Color:
@@ -162,9 +170,9 @@ def render(targets: dict[Path, Path], args: argparse.Namespace) -> Iterator[str]
     count = args.turntable or 1
     job = {
         "azimuths": [args.azimuth + 360 * view / count for view in range(count)],
-        "view": (args.elevation, args.tilt, args.distance),
+        "view": (args.elevation, args.tilt),
         "color": [channel / 255 for channel in args.color],
-        **{name: getattr(args, name) for name in ("samples", "size", "framing")},
+        **{name: getattr(args, name) for name in ("distance", "samples", "size", "framing")},
     }
     command, total = blender_process.scene_command(program), len(models) * count
     with (
@@ -174,19 +182,42 @@ def render(targets: dict[Path, Path], args: argparse.Namespace) -> Iterator[str]
         for model, result in results:
             if isinstance(result, str):
                 yield result
-            elif args.turntable:
+                continue
+            if args.turntable:
                 write_turntable(result, targets[model], args.background)
             else:
                 write_picture(result[0], targets[model], args.background)
+            if odd := describe_framing(result, args.distance == "fit"):
+                tqdm.write(cli.printable(f"warning: {targets[model]}: {odd}"), file=sys.stderr)
+
+
+def describe_framing(pictures: Sequence[Path], is_fitted: bool) -> str | None:
+    """Return what is wrong with how a model lies in its pictures, and what mends it; None if nothing is."""
+    shares, cut = zip(*map(framing, pictures), strict=True)
+    if any(cut) and not is_fitted:
+        return "the model goes beyond the edge of the picture; type -d fit, or a larger distance."
+    if max(shares) >= LEAST_SHARE:
+        return None
+    remedy = "its parts are thin or far apart" if is_fitted else "type -d fit, or a smaller distance"
+    return f"the model covers {max(shares):.1%} of the picture; {remedy}."
 
 
 def check_faces(model: Path) -> None:
-    """Raise `UserError` if a model has no faces, of which Blender may render nothing silently, or is huge."""
+    """Raise `UserError` if a model is no .obj, is huge, or has no faces, of which Blender renders nothing."""
     check_is_file(model)
+    suffix = model.suffix.lower()
+    if suffix in VOXEL_SUFFIXES:
+        command = cli.command_line("python", "convert_to_obj.py", "-f", model)
+        raise UserError(f"{model}: a voxel grid; .obj models are rendered. Make one of it first: {command}")
+    if suffix != ".obj":
+        raise UserError(
+            f"{model}: only .obj models are rendered. Convert the shape again without --format, or save "
+            "a mesh of your own as .obj in the program that made it."
+        )
     if model.stat().st_size > LARGEST_FILE:
         raise UserError(f"{model}: larger than {LARGEST_FILE >> 20} MB; reduce its number of faces first.")
     with model.open("rb") as lines:
-        if not any(line.startswith((b"f ", b"f\t")) for line in lines):
+        if not any(line.lstrip().startswith((b"f ", b"f\t")) for line in lines):
             raise UserError(
                 f"{model}: holds no faces, so there is nothing to render; convert the shape again."
             )

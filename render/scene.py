@@ -5,6 +5,8 @@ JSON file; its path, as JSON too, is the last argument. Blender turns the file's
 y up, into (x, -z, y).
 """
 
+import array
+import itertools
 import json
 import math
 import sys
@@ -14,9 +16,19 @@ from pathlib import Path
 LENS_MM, SENSOR_MM = 35.0, 32.0
 ORIGINAL_TARGET = (0.0, -0.40, 0.0)
 """Where jpjuvo/64-3D-RaSGAN's camera looks, wherever the model is."""
-WORLD_STRENGTH = 0.43
-LIGHT_POSITION, LIGHT_COLOR, LIGHT_WATT = (4.08, 1.01, 5.90), (1.0, 0.152, 0.152), 600.0
-"""Measured from the original's example picture: a white surrounding and one reddish lamp."""
+ORIGINAL_DISTANCE = 2.0
+"""The tutorial's, from which its own models are seen."""
+ORIGINAL_LENGTHS = 0.33, 0.65
+"""The longest side of those: of 33 to 64 voxels of 0.01 each, and a bit for rounding."""
+LENGTH = 0.64
+"""The scene is built round a model of this longest side; any other is scaled to it."""
+FILL = 0.9
+"""How much of the picture's edge a model takes that is fitted to it."""
+WORLD_STRENGTH = 0.28
+KEY_POSITION, KEY_RADIUS, KEY_WATT = (3.76, 1.33, 5.58), 0.7, 1500.0
+KEY_AZIMUTH_DEG = 50.0
+"""White surrounding light, and a lamp where the original has a reddish one: the place is
+seen from the middle of the model, for a camera at this azimuth."""
 
 
 def camera_matrix(target, azimuth_deg, elevation_deg, tilt_deg, distance):
@@ -57,19 +69,50 @@ def camera_matrix(target, azimuth_deg, elevation_deg, tilt_deg, distance):
     return [*rows, [0.0, 0.0, 0.0, 1.0]]
 
 
-def turned(point, center, angle_deg):
-    """Turn a point round the vertical axis through another, from x towards y.
+def turned(point, angle_deg):
+    """Turn a point round the vertical axis, from x towards y.
 
-    The lamp goes round with the camera, so the model seems to stand on a turntable and is never seen from its
-    dark side alone.
+    The lamp goes round with the camera, so a model is never seen from its dark side alone.
     """
-    x, y = point[0] - center[0], point[1] - center[1]
+    x, y, z = point
     angle = math.radians(angle_deg)
-    return (
-        center[0] + math.cos(angle) * x - math.sin(angle) * y,
-        center[1] + math.sin(angle) * x + math.cos(angle) * y,
-        point[2],
-    )
+    return (math.cos(angle) * x - math.sin(angle) * y, math.sin(angle) * x + math.cos(angle) * y, z)
+
+
+def fitting_distance(corners, target, job):
+    """Return the least distance of the camera at which all corners are in the picture, in every view.
+
+    A point at `right`, `up` and `back` of the target, in the camera's frame, is seen at distance - back.
+    """
+    elevation, tilt = job["view"]
+    half = 0.5 * SENSOR_MM / LENS_MM * FILL
+    nearest = 0.0
+    for azimuth in job["azimuths"]:
+        rows = camera_matrix((0.0, 0.0, 0.0), azimuth, elevation, tilt, 0.0)
+        for corner in corners:
+            right, up, back = (
+                sum((corner[i] - target[i]) * rows[i][axis] for i in range(3)) for axis in range(3)
+            )
+            nearest = max(nearest, back + max(abs(right), abs(up)) / half)
+    return nearest
+
+
+def choose_distance(corners, target, job):
+    """Return the distance of the camera in the model's own units: the one asked for, or the default.
+
+    That is the tutorial's for a model of the size of its own, and for any other what fits.
+    """
+    if job["distance"] not in (None, "fit"):
+        return job["distance"]
+    is_original = ORIGINAL_LENGTHS[0] < longest_side(corners) < ORIGINAL_LENGTHS[1]
+    if job["distance"] is None and is_original:
+        return ORIGINAL_DISTANCE
+    return fitting_distance(corners, target, job)
+
+
+def longest_side(corners):
+    """Return the longest side of the box with these corners."""
+    return max(max(axis) - min(axis) for axis in zip(*corners, strict=True))
 
 
 def linear_from_srgb(value):
@@ -85,12 +128,10 @@ def render_all(job):
         raise RuntimeError(f"Blender 3.3 or later is needed, this is {bpy.app.version_string}")
     for number, model in enumerate(job["models"]):
         try:
-            target = build(bpy, model["file"], job)
-            first = job["azimuths"][0]
+            target, distance = build(bpy, model["file"], job)
             for view, (azimuth, picture) in enumerate(zip(job["azimuths"], model["pictures"], strict=True)):
-                camera = camera_matrix(target, azimuth, *job["view"])
-                lamp = turned(LIGHT_POSITION, target, azimuth - first)
-                render(bpy, camera, lamp, picture)
+                camera = camera_matrix(target, azimuth, *job["view"], distance)
+                render(bpy, camera, turned(KEY_POSITION, azimuth - KEY_AZIMUTH_DEG), picture)
                 report(job, number, view)
         except Exception as error:  # whatever it is, it is printed, and the next model has its turn
             print(*traceback.format_tb(error.__traceback__, limit=-1), f"{type(error).__name__}: {error}")
@@ -103,12 +144,18 @@ def report(job, model, view):
 
 
 def build(bpy, path, job):
-    """Build the scene of one model; return the point to look at."""
+    """Build the scene of one model, scaled; return the point to look at and from which distance."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     models = import_model(bpy, path)
+    corners = box_corners(models)
+    middle = [(min(axis) + max(axis)) / 2 for axis in zip(*corners, strict=True)]
+    target = ORIGINAL_TARGET if job["framing"] == "original" else middle
+    scale = LENGTH / longest_side(corners)
+    place(models, middle, scale)
+    distance = scale * choose_distance(corners, target, job)
     paint(bpy, models, [linear_from_srgb(channel) for channel in job["color"]])
     light(bpy)
-    add_camera(bpy, distance=job["view"][-1])
+    add_camera(bpy, distance)
 
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
@@ -123,7 +170,7 @@ def build(bpy, path, job):
     scene.render.image_settings.file_format = "PNG"
     scene.render.image_settings.color_mode = "RGBA"
     scene.render.use_file_extension = False
-    return ORIGINAL_TARGET if job["framing"] == "original" else middle(models)
+    return [scale * (target[i] - middle[i]) for i in range(3)], distance
 
 
 def render(bpy, camera, lamp, picture):
@@ -147,14 +194,32 @@ def import_model(bpy, path):
     return models
 
 
-def middle(models):
-    """Return the middle of the box round all models, in the world's frame."""
+def box_corners(models):
+    """Return the corners of the box round all faces, in the world's frame; loose points do not count."""
     import mathutils
 
-    corners = [
-        model.matrix_world @ mathutils.Vector(corner) for model in models for corner in model.bound_box
-    ]
-    return [(min(axis) + max(axis)) / 2 for axis in zip(*corners, strict=True)]
+    corners = []
+    for model in models:
+        places = array.array("f", bytes(12 * len(model.data.vertices)))
+        model.data.vertices.foreach_get("co", places)
+        used = array.array("i", bytes(4 * len(model.data.loops)))
+        model.data.loops.foreach_get("vertex_index", used)
+        used = set(used)
+        sides = [[places[3 * vertex + axis] for vertex in used] for axis in range(3)]
+        box = itertools.product(*([min(side), max(side)] for side in sides)) if used else []
+        corners += [model.matrix_world @ mathutils.Vector(corner) for corner in box]
+    if not 0 < longest_side(corners) < math.inf:
+        raise RuntimeError("the model has no size, or its coordinates are no finite numbers")
+    return corners
+
+
+def place(models, middle, scale):
+    """Move the middle of all models to the origin and scale them, so that any light and camera suits."""
+    import mathutils
+
+    moved = mathutils.Matrix.Scale(scale, 4) @ mathutils.Matrix.Translation([-side for side in middle])
+    for model in models:
+        model.matrix_world = moved @ model.matrix_world
 
 
 def paint(bpy, models, color):
@@ -180,7 +245,7 @@ def light(bpy):
     links.new(background.outputs["Background"], nodes.new("ShaderNodeOutputWorld").inputs["Surface"])
 
     lamp = bpy.data.lights.new("lamp", "POINT")
-    lamp.energy, lamp.color = LIGHT_WATT, LIGHT_COLOR
+    lamp.energy, lamp.shadow_soft_size = KEY_WATT, KEY_RADIUS
     scene.collection.objects.link(bpy.data.objects.new("lamp", lamp))
 
 

@@ -27,6 +27,14 @@ def is_picture(path: Path, size: int) -> bool:
     return data.startswith(header) and b"IEND" in data[-12:]
 
 
+def framing(picture: Path) -> tuple[float, bool]:
+    """Return which share of a rendered picture the model covers, and whether it reaches an edge."""
+    with Image.open(picture) as opened:
+        alpha = np.asarray(opened.convert("RGBA"))[..., 3]
+    edges = (alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1])
+    return float(alpha.mean() / 255), any(edge.any() for edge in edges)
+
+
 def write_picture(picture: Path, target: Path, background: Color | None) -> None:
     """Write a rendered picture to `target` as a PNG: transparent, or on a flat background."""
     with atomic_path(target) as temporary:

@@ -34,9 +34,12 @@ class Shape:
     @property
     def label(self) -> str:
         """Text beside its picture."""
-        stem = self.path.stem.encode(errors="replace").decode()  # fonts know no bytes outside of Unicode
-        name = stem if self.epoch is None else f"epoch {self.epoch}"
+        name = self.path.stem if self.epoch is None else f"epoch {self.epoch}"
         return name if self.is_alone else f"{name}, {self.index}"
+
+    def __str__(self) -> str:
+        """Return where it is, for messages."""
+        return str(self.path) if self.is_alone else f"{self.path}, shape {self.index:02d}"
 
     def read(self) -> np.ndarray:
         """Read the (n, n, n) grid, as `rasgan.voxel_io.read_voxels` does.
@@ -62,9 +65,10 @@ def distinct_name(shape: Shape) -> str:
 
 
 class ExportSummary(NamedTuple):
-    """Result of `export_all`: how many files it wrote, how many were there, and why others failed."""
+    """Result of `export_all`: what it wrote and wrote over, how many it kept, and why others failed."""
 
-    written: int
+    written: list[Path]
+    replaced: list[Path]
     already_there: int
     failed: list[UserError]
 
@@ -87,6 +91,16 @@ def folder_grids(
 def run_grids(run: RunFolder) -> list[Path]:
     """List the .npy files of a run by epoch; `UserError` if nothing was generated in it yet."""
     return folder_grids(run.savepoints, (".npy",), "train longer or sample more often")
+
+
+def shapes_of(path: Path) -> list[Shape]:
+    """List the shapes of a voxel file, of an .npy batch, or of all such files of a folder."""
+    return shapes_in(folder_grids(path) if path.is_dir() else [path])
+
+
+def results_of(path: Path, folder: Path) -> Path:
+    """Return where results go: `folder`, or, of a whole folder of shapes, one in it of the same name."""
+    return folder / path.resolve().name if path.is_dir() else folder
 
 
 def shapes_in(paths: Iterable[Path]) -> list[Shape]:
@@ -136,22 +150,27 @@ def spread(shapes: list[Shape], most: int) -> list[Shape]:
 
 
 def export_all(
-    shapes: Iterable[Shape], folder: Path, suffix: str, export: Callable[[Shape, Path], None]
+    shapes: Iterable[Shape],
+    folder: Path,
+    suffix: str,
+    export: Callable[[Shape, Path], None],
+    replace: bool = False,
 ) -> ExportSummary:
-    """Export each shape that has no result in `folder` yet; one that fails does not stop the others.
+    """Export each shape to ``FOLDER/NAME`` + `suffix`; one that fails does not stop the others.
 
-    `export` reads a shape and writes its file. Its `UserError` is kept; any other exception (a full disk)
-    ends the whole export.
+    What is there already is kept, or replaced. `export` reads a shape and writes its file. Its `UserError` is
+    kept; any other exception (a full disk) ends the whole export.
     """
-    written, already_there, failed = 0, 0, []
+    written, replaced, already_there, failed = [], [], 0, []
     for shape in shapes:
-        target = folder / f"{shape.stem}{suffix}"
-        if target.exists():
+        target = folder / f"{distinct_name(shape)}{suffix}"
+        is_there = target.exists()
+        if is_there and not replace:
             already_there += 1
             continue
         try:
             export(shape, target)
-            written += 1
+            (replaced if is_there else written).append(target)
         except UserError as error:
             failed.append(error)
-    return ExportSummary(written, already_there, failed)
+    return ExportSummary(written, replaced, already_there, failed)

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from rasgan.errors import UserError
 from rasgan.export import shading
+from rasgan.export.canvas import drawable, mpl
 from rasgan.export.plots import INK
 from rasgan.files import atomic_path
 
@@ -116,5 +116,5 @@ def _add_caption(frame: np.ndarray, caption: str) -> np.ndarray:
     image.paste(Image.fromarray(frame))
     font = ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), FONT_SIZE)
     middle = (width / 2, height + CAPTION / 2 - 4)
-    ImageDraw.Draw(image).text(middle, caption, fill=INK, font=font, anchor="mm")
+    ImageDraw.Draw(image).text(middle, drawable(caption), fill=INK, font=font, anchor="mm")
     return np.asarray(image)

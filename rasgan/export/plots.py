@@ -4,16 +4,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
 
 from rasgan.export import shading
-from rasgan.files import atomic_path
+from rasgan.export.canvas import Artist, Axes, Figure, drawable, mpl, save_figure
 from rasgan.voxels import OCCUPIED_ABOVE, is_occupied, surface_points
 
 INK = "#2b2b33"
@@ -146,7 +140,7 @@ class ScatterPlots:
             self._of_last_plot.append(axes.text2D(0.5, 0.5, "no voxel is occupied", **look))
         if title:
             look = {"ha": "center", "fontsize": 13, "color": INK, "parse_math": False}
-            self._of_last_plot.append(self._figure.text(0.5, 0.95, title, **look))
+            self._of_last_plot.append(self._figure.text(0.5, 0.95, drawable(title), **look))
         save_figure(self._figure, path)
 
 
@@ -205,7 +199,7 @@ def _sheet(shapes: Sequence[np.ndarray], columns: int, labels: Sequence[str] | N
         if not picture.size:
             figure.text(middle, 1 - (bottom - cell_height / 2) / height, "empty", ha="center", color=FAINT)
         if labels is not None:
-            label = _shorten(labels[number], (cell_width + gap) // CHARACTER_WIDTH)
+            label = _shorten(drawable(labels[number]), (cell_width + gap) // CHARACTER_WIDTH)
             look = {"ha": "center", "color": INK, "parse_math": False}
             figure.text(middle, 1 - (bottom + caption) / height, label, **look)
     figure.figimage(sheet)
@@ -217,14 +211,3 @@ def _shorten(label: str, most: int) -> str:
     if len(label) <= most:
         return label
     return f"{label[: most // 2 - 1]}…{label[-(most - most // 2) :]}"
-
-
-def save_figure(figure: Figure, path: Path, colors: int | None = None) -> None:
-    """Write a figure as a PNG, whole or not at all; fewer `colors`, up to 256, make a far smaller file."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    if colors is not None:
-        image = image.quantize(colors, dither=Image.Dither.NONE)
-    with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG", optimize=colors is not None)

@@ -92,6 +92,57 @@ def test_a_run_is_converted_and_only_what_is_missing_of_each_format(run, capsys)
     assert names == ["10.obj", "10.stl", "20.obj", "20.stl"]
 
 
+@pytest.fixture
+def batch(run):
+    """A batch of 2 x 2: a bar, nothing, the whole grid, and the bar again."""
+    bar, nothing, full = (np.load(run / f"{epoch}.npy") for epoch in (10, 0, 20))
+    np.save("batch.npy", np.stack([bar, nothing, full, bar]).reshape(2, 2, 8, 8, 8))
+
+
+FORMATS = [*(["--format", name] for name in ("obj", "stl", "ply", "glb")), ["--cubes"], ["--size", "80"]]
+
+
+@pytest.mark.parametrize("options", FORMATS, ids="".join)
+def test_every_shape_of_a_batch_is_converted_and_the_empty_ones_are_named(batch, options, capsys):
+    suffix = options[1] if options[0] == "--format" else "obj"
+    for counts in ("3 written, 0 already there, 1 empty", "0 written, 0 already there, 3 replaced, 1 empty"):
+        assert convert_to_obj.main(["-f", "batch.npy", *options]) == 0
+        said = capsys.readouterr()
+        assert said.out == f"models: {counts}, 0 failed\n"
+        assert said.err == "empty: batch.npy, shape 01: no voxel is above 0.3, no mesh written.\n"
+    assert sorted(path.name for path in Path("models").iterdir()) == [
+        f"batch-0{i}.{suffix}" for i in (0, 2, 3)
+    ]
+    first, second, third = (trimesh.load(f"models/batch-0{i}.{suffix}", force="mesh") for i in (0, 2, 3))
+    assert first.volume == pytest.approx(third.volume)
+    assert first.volume < second.volume
+
+
+def test_a_folder_is_converted_into_one_of_its_name_and_what_is_there_kept(batch, run, capsys):
+    np.save(run / "b.npy", np.load("batch.npy"))
+    (run / "x.npy").write_text("junk", encoding="utf-8")
+    assert convert_to_obj.main(["-f", str(run)]) == 1
+    said = capsys.readouterr()
+    assert said.out == f"{Path('models/chair-1')}: 5 written, 0 already there, 2 empty, 1 failed\n"
+    assert "failed: " in said.err
+    assert "x.npy: not a whole .npy" in said.err
+    names = ["10.obj", "20.obj", "b-00.obj", "b-02.obj", "b-03.obj"]
+    assert sorted(path.name for path in Path("models/chair-1").iterdir()) == names
+    (run / "x.npy").unlink()
+    assert convert_to_obj.main(["-f", str(run)]) == 0
+    assert "0 written, 5 already there, 2 empty, 0 failed\n" in capsys.readouterr().out
+
+
+def test_where_all_shapes_are_empty_nothing_is_written_and_the_exit_code_is_1(run, capsys):
+    np.save("batch.npy", np.zeros((2, 8, 8, 8)))
+    for source in ("batch.npy", str(run / "0.npy")):
+        assert convert_to_obj.main(["-f", source]) == 1
+        error = capsys.readouterr().err
+        assert "no voxel is above 0.3" in error
+        assert "lower --threshold" in error
+    assert not Path("models").exists()
+
+
 def test_largest_drops_specks_and_says_how_many(run, capsys):
     scores = np.load(run / "10.npy")
     scores[3, 4, 4] = scores[7, 7, 7] = 1  # touches the bar along an edge only; far away

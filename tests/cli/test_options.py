@@ -100,7 +100,11 @@ def test_the_readmes_tables_are_the_tutorials_and_their_own_parsers():
     ("right", "wrong", "told"),
     [
         ("| `-c`, `--colormap` |", "| `-e`, `--epochs` |", "-e --epochs is no option of its parser"),
-        ("| `-f`, `--file` | one grid, to `models` | this or `-n` |\n", "", "-f --file is missing"),
+        (
+            "| `-f`, `--file` | one grid, a batch or a folder, to `models` | this or `-n` |\n",
+            "",
+            "-f --file is missing",
+        ),
         ("| 0.00005 |", "| 0.0005 |", "is not 0.0005 by default"),
         ("| `-sample` |", "| `-sampel` |", "-sampel is no option of its parser"),
         ("| this or `-f` |", "| this or `-c` |", "is not this or -c by default"),

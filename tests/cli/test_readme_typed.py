@@ -62,14 +62,13 @@ def put_in_longer_runs(clone: Path) -> None:
         np.save(path, grid)
     for source, target in (
         (chair / "generated" / "1", chair / "generated" / "2500"),
-        (clone / "savepoint/demo/generated/1", clone / "savepoint/demo/generated/75"),
         (clone / "ModelNet10" / "chair", clone / "ModelNet40" / "airplane"),
     ):
         if source.is_dir() and not target.exists():
             shutil.copytree(source, target)
-    demo = clone / "savepoint/demo/generated/75/seed0-06.npy"
-    if demo.is_file():
-        np.save(demo, grid)
+    pretrained = clone / "savepoint/pretrained-chairs/generated/125"
+    if pretrained.is_dir():
+        np.save(pretrained / "seed0-05.npy", grid)
 
 
 def command_of(words: list[str]) -> tuple[str, list[str]]:

@@ -119,7 +119,8 @@ def names(folder):
 
 def test_defaults_are_the_pages():
     args = build_parser().parse_args(["-m", "a.obj", "-b", "blender"])
-    assert (args.azimuth, args.elevation, args.tilt, args.distance) == (50, 30, 0, 2)
+    assert (args.azimuth, args.elevation, args.tilt) == (50, 30, 0)
+    assert args.distance is None  # 2.0 or what fits: scene.choose_distance
     assert args.output_img is None  # demo_img.png or, for a turntable, demo_img.gif
 
 
@@ -137,9 +138,12 @@ def test_all_options_reach_the_scene(draw, started, model, tmp_path, monkeypatch
     (only,) = job["models"]
     assert only["file"] == str(model.resolve())
     assert "{" not in Path(only["pictures"][0]).name
-    assert {name: job[name] for name in ("azimuths", "view", "samples", "size", "color", "framing")} == {
+    assert {
+        name: job[name] for name in ("azimuths", "view", "distance", "samples", "size", "color", "framing")
+    } == {
         "azimuths": [-20],
-        "view": [10.5, 5, 3],
+        "view": [10.5, 5],
+        "distance": 3,
         "samples": 8,
         "size": 40,
         "color": pytest.approx([1, 128 / 255, 0]),
@@ -317,6 +321,41 @@ def test_a_picture_can_have_a_flat_background(draw, tmp_path):
         assert picture.getpixel((5, 5)) == (128, 0, 127)
 
 
+SQUARE = """
+for number, model in enumerate(job["models"]):
+    for view, path in enumerate(model["pictures"]):
+        picture = Image.new("RGBA", (20, 20))
+        picture.paste((200, 200, 200, 255), {boxes}[view])
+        picture.save(path)
+        report(number, view)
+"""
+
+
+@pytest.mark.parametrize(
+    ("boxes", "options", "says"),
+    [
+        ([(5, 5, 8, 8)], [], ""),  # 9 of 400 pixels
+        ([(5, 5, 12, 6)], [], "covers 1.8% of the picture; type -d fit, or a smaller"),
+        ([(5, 5, 5, 5)], ["-d", "9"], "covers 0.0% of the picture; type -d fit, or a smaller"),
+        ([(5, 5, 12, 6)], ["-d", "fit"], "covers 1.8% of the picture; its parts are thin"),
+        ([(5, 5, 12, 6), (5, 5, 8, 8)], ["--turntable", "2", "-o", "a.gif"], ""),  # edge-on in one view
+        ([(5, 5, 12, 6), (5, 5, 8, 7)], ["--turntable", "2", "-o", "a.gif"], "covers 1.8%"),
+        ([(0, 0, 20, 20)], ["-d", "2"], "beyond the edge of the picture; type -d fit, or a larger"),
+        ([(5, 5, 12, 6), (0, 5, 12, 6)], ["--turntable", "2", "-o", "a.gif"], "beyond the edge"),
+        ([(0, 5, 12, 9)], ["-d", "fit"], ""),
+    ],
+)
+def test_a_model_that_is_small_or_cut_in_the_picture_is_told(
+    draw, tmp_path, monkeypatch, capsys, boxes, options, says
+):
+    monkeypatch.chdir(tmp_path)
+    assert draw(SQUARE.format(boxes=boxes), "-o", "a.png", *options) == 0
+    error = capsys.readouterr().err
+    warnings = [line for line in error.splitlines() if "warning" in line]
+    assert len(warnings) == bool(says)
+    assert all(line.split("warning: ")[1].startswith("a.") and says in line for line in warnings)
+
+
 def test_a_python_with_bpy_runs_the_scene_itself(stand_in, started, model, tmp_path):
     program = stand_in(answers="Python 3.11.9", name="python")
     assert main(["-m", str(model), "-b", program, "-o", str(tmp_path / "a.png")]) == 0
@@ -419,6 +458,34 @@ def test_a_real_render_has_the_voxels_silhouette(blender, model, voxels, tmp_pat
     command = ["-m", str(model), "-b", blender, "-o", str(output), "--samples", "8", "--size", "160"]
     assert main([*command, *options]) == 0
     assert overlap(rendered(output), silhouette(voxels, view, 160, framing)) > 0.98
+
+
+@pytest.mark.blender
+def test_models_of_any_size_and_place_are_framed_alike_unless_they_have_the_tutorials_size(
+    blender, voxels, tmp_path
+):
+    """80 mm, a millimeter in meters, far from the origin, with a loose line, and the tutorial's own."""
+    vertices, faces = surface_mesh(voxels, edge=EDGE)
+    sizes = {"80": (125, 0), "small": (1 / 640, 0), "far": (10, 300), "stray": (10, 0), "own": (1, 0)}
+    for name, (factor, shift) in sizes.items():
+        write_obj(tmp_path / f"{name}.obj", vertices * factor + shift, faces)
+    with (tmp_path / "stray.obj").open("a", encoding="utf-8") as file:
+        file.write("v 900 900 900\nv 901 900 900\nl -1 -2\n")
+    models = [str(tmp_path / f"{name}.obj") for name in sizes]
+    options = ["--size", "120", "--samples", "4", "-o", str(tmp_path / "out")]
+    assert main(["-m", *models, "-b", blender, *options]) == 0
+    seen = {name: rendered(tmp_path / "out" / f"{name}.png") for name in sizes}
+    assert overlap(seen["own"], silhouette(voxels, (50, 30, 0, 2.0), 120)) > 0.98
+    for name in ("small", "far", "stray"):
+        assert overlap(seen[name], seen["80"]) > 0.97
+    drawn = np.argwhere(seen["80"])
+    assert 0.5 < np.ptp(drawn, axis=0).max() / 120 < scene.FILL  # the box is what fits
+    assert seen["80"].mean() > 2 * seen["own"].mean()
+    with (
+        Image.open(tmp_path / "out" / "80.png") as large,
+        Image.open(tmp_path / "out" / "small.png") as small,
+    ):
+        assert np.abs(np.asarray(large).astype(int) - np.asarray(small)).mean() < 3  # the light is the same
 
 
 @pytest.mark.blender

@@ -297,6 +297,9 @@ RENDER_ROWS = [
     model("an endless device", link("x.obj", "/dev/zero"), "x.obj: not an ordinary file", unless=not_linux),
     model("4 GB without a line end", holes("x.obj", b"", 4 << 30), "x.obj: ", "1024 MB", unless=no_holes),
     model("a link in a circle", link("x.obj", "x.obj"), "x.obj: ", "link", unless=no_posix),
+    *(Row(f"render, {name}", RENDER, file(name, OBJ_TEXT), ["-m", name, *PYTHON], (f"{name}: ", *says))
+      for name, *says in [("x.stl", "only .obj", "--format"), ("x.GLB", "only .obj"), ("x", "only .obj"),
+                          ("a x.npy", "a voxel grid", "convert_to_obj.py -f 'a x.npy'")]),
     model("a Python without bpy", X_OBJ, "no bpy", "install it there"),
     model("no such Blender", X_OBJ, "gone: no such program", "-b", arguments=["-b", "gone"]),
     model("a folder for Blender", X_OBJ, ".: a folder", "-b", arguments=["-b", "."]),

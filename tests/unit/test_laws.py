@@ -40,6 +40,11 @@ def test_data_and_export_need_neither_torch_nor_training(name):
     assert not [module for module in imports_of(name) if re.match(r"torch\b|rasgan\.training\b", module)]
 
 
+@pytest.mark.parametrize("name", sorted(set(MODULES) - {"export/canvas"}))
+def test_matplotlib_is_imported_where_no_machine_can_stop_it(name):
+    assert not [module for module in imports_of(name) if re.match(r"matplotlib\b|mpl_toolkits\b", module)]
+
+
 @pytest.mark.parametrize("name", sorted(set(MODULES) - set(COMMANDS)))
 def test_only_commands_know_options_and_print(name):
     assert "argparse" not in imports_of(name)

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from rasgan.errors import UserError
-from rasgan.export.batch import Shape, choose, distinct_name, folder_grids, shapes_in, spread
+from rasgan.export.batch import (
+    Shape,
+    choose,
+    distinct_name,
+    export_all,
+    folder_grids,
+    shapes_in,
+    shapes_of,
+    spread,
+)
 
 
 def test_shapes_of_a_batch_are_told_apart(tmp_path):
@@ -52,3 +61,23 @@ def test_only_shapes_generated_after_training_carry_their_run_and_epoch():
     assert named("savepoint/chair-1/generated/120/seed0-00.npy") == "chair-1-120-seed0-00"
     assert named("savepoint/chair-1/generated/1+2/a.npy", index=3, is_alone=False) == "chair-1-1+2-a-03"
     assert named("savepoint/chair-1/1000.npy") == "1000"  # the tutorial's models/1000.obj
+
+
+def test_results_are_kept_or_replaced_and_an_error_stops_nothing(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(3.0 * 8).reshape(3, 2, 2, 2))
+    shapes = shapes_of(tmp_path / "a.npy")
+    assert [str(shape) for shape in shapes] == [f"{tmp_path / 'a.npy'}, shape 0{i}" for i in range(3)]
+
+    def export(shape, target):
+        if shape.index == 1:
+            raise UserError("bad")
+        target.write_text(str(shape.read().sum()), encoding="utf-8")
+
+    (tmp_path / "a-00.txt").write_text("mine", encoding="utf-8")
+    first, last = tmp_path / "a-00.txt", tmp_path / "a-02.txt"
+    done = export_all(shapes, tmp_path, ".txt", export)
+    assert (done.written, done.replaced, done.already_there, len(done.failed)) == ([last], [], 1, 1)
+    assert first.read_text(encoding="utf-8") == "mine"
+    done = export_all(shapes, tmp_path, ".txt", export, replace=True)
+    assert (done.written, done.replaced, done.already_there, len(done.failed)) == ([], [first, last], 0, 1)
+    assert first.read_text(encoding="utf-8") == "28.0"

@@ -126,6 +126,13 @@ def test_scatter_shows_axes_0_2_1_colored_by_height(tmp_path, shown):
     assert [text.get_text() for text in shown[0].texts] == ["epoch 10"]
 
 
+@pytest.mark.parametrize("title", ["椅子", "🪑 1", "שלום", "a\tb", "नमस्ते", "\udcf0\udc9f"])
+def test_titles_that_the_font_lacks_are_drawn_without_a_warning(tmp_path, chair, title):
+    draw_scatter(tmp_path / "with.png", chair, title)
+    draw_scatter(tmp_path / "without.png", chair)
+    assert (pixels(tmp_path / "with.png") != pixels(tmp_path / "without.png")).any()
+
+
 def test_scatter_of_nothing_says_so(tmp_path, shown):
     draw_scatter(tmp_path / "1.png", np.zeros((8, 8, 8)))
     assert [text.get_text() for text in shown[0].axes[0].texts] == ["no voxel is occupied"]

@@ -50,8 +50,51 @@ def test_turning_round_fully_changes_nothing():
 
 @pytest.mark.parametrize("angle", [0, 90, -37.5, 360])
 def test_the_lamp_turns_with_the_camera(angle):
-    before, after = camera(azimuth=50)[:3, 3], camera(azimuth=50 + angle)[:3, 3]
-    assert scene.turned(before, TARGET, angle) == pytest.approx(after)
+    before, after = camera(azimuth=50)[:3, 3] - TARGET, camera(azimuth=50 + angle)[:3, 3] - TARGET
+    assert scene.turned(before, angle) == pytest.approx(after)
+
+
+def box(*sides, middle=TARGET):
+    return [tuple(corner) for corner in middle + (np.indices((2, 2, 2)).reshape(3, 8).T - 0.5) * sides]
+
+
+def job(*azimuths, elevation=30.0, tilt=0.0, distance=None):
+    return {"azimuths": azimuths, "view": (elevation, tilt), "distance": distance}
+
+
+@pytest.mark.parametrize("sides", [(1, 1, 1), (0.001, 80, 3), (5, 0, 0)])
+@pytest.mark.parametrize("target", [TARGET, (7, -3, 0.5)])
+@pytest.mark.parametrize("azimuths", [(50,), (0, 90, 180, 270)])
+def test_the_fitting_distance_brings_every_corner_just_into_the_picture(sides, target, azimuths):
+    corners = np.array(box(*sides))
+    asked = job(*azimuths, elevation=-20, tilt=15)
+    distance = scene.fitting_distance(corners, target, asked)
+    reaches = []
+    for azimuth in azimuths:
+        matrix = np.array(scene.camera_matrix(target, azimuth, -20, 15, distance))
+        right, up, back = matrix[:3, :3].T @ (corners - matrix[:3, 3]).T
+        assert (back < 0).all()
+        half = 0.5 * scene.SENSOR_MM / scene.LENS_MM
+        reaches.append(np.max(np.abs([right, up]) / (-back * half)))
+    assert max(reaches) == pytest.approx(scene.FILL)
+
+
+@pytest.mark.parametrize(
+    ("asked", "longest", "expected"),
+    [
+        (None, 0.64, 2.0),  # the tutorial's own models
+        (None, 0.34, 2.0),
+        (None, 0.32, "fit"),  # 32 voxels
+        (None, 1.28, "fit"),
+        (None, 80.0, "fit"),
+        ("fit", 0.64, "fit"),
+        (2.0, 80.0, 2.0),  # as typed
+    ],
+)
+def test_the_tutorials_distance_is_the_default_for_models_of_its_size(asked, longest, expected):
+    corners, asked = box(longest / 2, longest / 3, longest), job(50, distance=asked)
+    fitting = scene.fitting_distance(corners, TARGET, asked)
+    assert scene.choose_distance(corners, TARGET, asked) == (fitting if expected == "fit" else expected)
 
 
 @pytest.mark.parametrize(("shown", "light"), [(0, 0), (1, 1), (0.5, 0.2140411), (0.04, 0.00309598)])

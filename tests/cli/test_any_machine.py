@@ -1,0 +1,96 @@
+"""Notebooks, servers and containers: every script starts and draws there, without a warning."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rasgan.voxel_io import write_raw
+from tests.untrained import save_run
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = [*(path.name for path in sorted(ROOT.glob("*.py"))), "render/render_class_view.py"]
+COMMANDS += [f"rasgan.{name}" for name in ("__main__", "demo", "evaluate", "generate")]
+INLINE = "module://matplotlib_inline.backend_inline"
+"""What a notebook hands to all that it starts, whether the Python that is started has it or not."""
+
+
+def typed(folder, command, *options, backend=INLINE, **more):
+    """Run a command with no home, folders for settings that cannot be, an ASCII locale, a narrow terminal."""
+    (folder / "a file").touch()
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("HOME", "XDG", "LC_"))}
+    hostile = {"MPLBACKEND": backend, "MPLCONFIGDIR": str(folder / "a file" / "x"), "COLUMNS": "20"}
+    ascii_only = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    env = {**known, **hostile, **ascii_only, "PYTHONPATH": str(ROOT), **more}
+    program = [str(ROOT / command)] if command.endswith(".py") else ["-m", command]
+    done = subprocess.run(
+        [sys.executable, *program, *map(str, options)], env=env, cwd=folder, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_script_helps_anywhere(tmp_path, command):
+    assert b"python" in typed(tmp_path, command, "--help") or command == "download_data.py"
+
+
+@pytest.mark.parametrize("backend", [INLINE, "nonsense", "a b", "TkAgg", "module://no.such", ""])
+def test_graphs_are_drawn_whatever_the_backend(tmp_path, chair, backend):
+    write_raw(tmp_path / "chair.raw", chair)
+    typed(tmp_path, "convert_to_graph.py", "-f", "chair.raw", "--title", backend=backend)
+    with Image.open(tmp_path / "3D_graphs" / "chair.png") as picture:
+        assert picture.size == (640, 640)
+
+
+def test_films_and_sheets_of_strange_names_are_drawn(tmp_path, chair):
+    """Fonts lack these characters; matplotlib would print a page of warnings for each."""
+    name = "椅子🪑שלום"
+    (tmp_path / name).mkdir()
+    for shape in ("椅子", "🪑"):
+        write_raw(tmp_path / name / f"{shape}.raw", chair)
+    for kind, written in [("--sheet", f"{name}-sheet.png"), ("--gif", f"{name}.gif")]:
+        typed(tmp_path, "convert_to_graph.py", "-f", name, kind)
+        assert (tmp_path / "3D_graphs" / written).is_file()
+
+
+def test_shapes_are_converted_generated_and_trained_on(tmp_path, chair, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(2):
+        write_raw(
+            tmp_path / "data" / f"{number}.raw", np.repeat(np.repeat(np.repeat(chair, 2, 0), 2, 1), 2, 2)
+        )
+    typed(tmp_path, "convert_to_obj.py", "-f", "data")
+    save_run("椅子")
+    typed(tmp_path, "rasgan.generate", "-n", "椅子", "--count", "1")
+    tiny = ["--width", "8", "--resolution", "32", "-b", "2", "-e", "1", "--device", "cpu"]
+    assert b"Epoch" in typed(tmp_path, "train_rasgan.py", "-n", "🪑", "-d", "data", *tiny)
+    assert list(tmp_path.glob("savepoint/🪑/plots/*.png"))
+
+
+KEPT = """
+import matplotlib_inline, os
+from rasgan.export import plots
+import matplotlib
+assert os.environ["MPLBACKEND"] == "module://matplotlib_inline.backend_inline"
+assert matplotlib.rcParams["backend"] in ("inline", os.environ["MPLBACKEND"])
+"""
+CHOSEN = """
+import matplotlib
+matplotlib.use("svg")
+from rasgan.export import plots
+assert matplotlib.rcParams["backend"] == "svg"
+"""
+
+
+@pytest.mark.parametrize("code", [KEPT, CHOSEN], ids=["a notebook's", "one that was chosen before"])
+def test_a_good_backend_is_kept(tmp_path, code):
+    if code is KEPT:
+        pytest.importorskip("matplotlib_inline", reason="this Python runs no notebooks")
+    (tmp_path / "code.py").write_text(code, encoding="utf-8")
+    backend = INLINE if code is KEPT else "TkAgg"
+    typed(tmp_path, str(tmp_path / "code.py"), backend=backend, MPLCONFIGDIR=str(tmp_path))
