@@ -273,7 +273,7 @@ class _Gltf:
     def item(self, kind: str, index: int) -> dict:
         """Return one of the tree's lists' items; ValueError if it is not there."""
         items = self.tree.get(kind, [])
-        if not isinstance(index, int) or not 0 <= index < len(items):
+        if type(index) is not int or not 0 <= index < len(items):
             raise ValueError(
                 f"it names one of its {kind} that is not there ({str(index)[:20]} of {len(items)})"
             )
