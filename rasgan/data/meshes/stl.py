@@ -12,7 +12,7 @@ import numpy as np
 
 _FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("color", "<u2")])  # 50 bytes
 _SOLID = re.compile(rb"solid\b[^\n]*")  # and the name, which may be words of the format
-_BEFORE_CORNERS = re.compile(rb"\bfacet\b.*?\bloop\b", re.DOTALL)  # the normal, which may be anything
+_BEFORE_CORNERS = re.compile(rb"facet[^@$]*")  # the normal, which may be anything
 
 
 def parse_stl(content: bytes, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -64,8 +64,8 @@ def _parse_text(content: bytes) -> np.ndarray:
     if whole < facets or ended < max(begun, 1):
         fault = f"{whole} of {facets} facets and {ended} of {max(begun, 1)} solids are whole"
         raise ValueError(f"it is cut or damaged: {fault}")
-    text = _BEFORE_CORNERS.sub(b" ", text).replace(b"endloop", b" ")
-    text = text.replace(b"endfacet", b"$").replace(b"vertex", b"@")
+    text = text.replace(b"endloop", b" ").replace(b"endfacet", b"$").replace(b"vertex", b"@")
+    text = _BEFORE_CORNERS.sub(b" ", text)
     marks = np.frombuffer(text, np.uint8)
     marks = marks[(marks == ord("$")) | (marks == ord("@"))]
     numbers = _parse_numbers(text.replace(b"@", b" ").replace(b"$", b" "))
