@@ -26,7 +26,7 @@ MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
 HARMLESS = re.compile(
     r"\w+_(materials|texture|lights|xmp|animation|camera)_\w+|(KHR|EXT)_(xmp|texture|animation)\w*"
     r"|KHR_mesh_quantization|EXT_mesh_gpu_instancing|KHR_draco_mesh_compression|KHR_techniques_webgl"
-    r"|KHR_node_visibility|EXT_(mesh|instance)_features|EXT_structural_metadata|EXT_mesh_manifold"
+    r"|KHR_node_\w+|EXT_(mesh|instance)_features|EXT_structural_metadata|EXT_mesh_manifold"
     r"|CESIUM_(RTC|primitive_outline)|MSFT_lod|AGI_articulations|AGI_stk_metadata|VRMC?(_\w+)?"
 )
 
@@ -49,7 +49,8 @@ def read_gltf(path: Path, largest_file: int, notes: list[str]) -> Mesh:
         tree, numbers = _open_container(path.read_bytes(), notes)
         file = _Gltf(path, tree, numbers, largest_file, notes)
         file.check_extensions()
-        parts = file.parts()
+        with np.errstate(all="ignore"):  # numbers that are not finite are refused by name later
+            parts = file.parts()
         if not parts:
             raise ValueError(f"its scene shows no triangles{file.and_what_else()}")
         starts = np.cumsum([0, *(len(vertices) for vertices, _ in parts)])
@@ -409,7 +410,7 @@ def _vector(values: list, size: int) -> np.ndarray:
 def _compose(translation: np.ndarray, rotation: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Return (m, 4, 4) matrices of (m, 3) translations, (m, 4) quaternions x, y, z, w and (m, 3) scales."""
     length = np.linalg.norm(rotation, axis=1, keepdims=True)
-    if not (length > 0).all():
+    if not ((length > 0) & np.isfinite(length)).all():
         raise ValueError("a rotation is no quaternion")
     x, y, z, w = (rotation / length).T
     turn = np.array(

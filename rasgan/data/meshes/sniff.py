@@ -4,7 +4,7 @@ import codecs
 import re
 
 _BEGINNINGS = {
-    rb"version https://git-lfs": "a Git LFS pointer, not the file itself (type: git lfs pull)",
+    rb"version https://git-lfs": "a Git LFS pointer (type: git lfs pull)",
     rb"(?i)\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body)": "a web page (HTML)",
     rb"(?i)\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(\w+:)?collada": "a Collada file (.dae)",
     rb"(?i)\s*<(\?xml|!doctype|svg|x3d|amf)": "an XML file",

@@ -390,6 +390,8 @@ PARTS = "parts do not fit together"
         ("nodes.0.scale", [1, 1], "not of 3 finite numbers"),
         ("nodes.0.matrix", [1] * 15, "not of 16 finite numbers"),
         ("nodes.0.rotation", [0, 0, 0, 0], "no quaternion"),
+        ("nodes.0.rotation", [1e300, 1e300, 0, 0], "no quaternion"),
+        ("nodes.0.scale", [1e308, 1e308, 1e308], "no finite number"),
         ("nodes.0.scale", [1e999, 1, 1], "finite"),
         ("nodes.0.scale", [0, 0, 0], "in one point"),
         ("nodes", {"a": 1}, PARTS),
@@ -420,6 +422,12 @@ PARTS = "parts do not fit together"
 )
 def test_faults(write, path, value, fault):
     refused(write(changed(path, value)), fault)
+
+
+def test_vertices_that_are_no_numbers_are_told_without_a_warning(write):
+    for odd in (np.nan, np.inf, 3e38):
+        path = write(one(VERTICES + np.float32(odd), FACES, node={"scale": [1e300, 0, 1]}))
+        refused(path, "no finite number")
 
 
 @pytest.mark.parametrize("path", ["accessors.0", "accessors.1"])
