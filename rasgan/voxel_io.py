@@ -78,6 +78,29 @@ def write_npy(path: Path, array: np.ndarray) -> None:
         np.save(SimpleNamespace(write=file.write), array)  # to a file itself it hides that the disk is full
 
 
+def write_binvox(path: Path, occupied: np.ndarray) -> None:
+    """Write (n, n, n) bools in Binvox's own format, as patrickmin.com/binvox/binvox.html describes it.
+
+    Its axes are those of our grids. The object's place and size are not kept: it fills a box of edge 1.
+    """
+    voxels = np.asarray(occupied, dtype=bool).ravel()
+    starts = np.flatnonzero(np.diff(voxels, prepend=~voxels[:1]))
+    lengths = np.diff(starts, append=voxels.size)
+    pieces = -(-lengths // 255)  # a byte holds no longer run
+    counts = np.full(pieces.sum(), 255, dtype=np.uint8)
+    counts[np.cumsum(pieces) - 1] = lengths - 255 * (pieces - 1)
+    pairs = np.stack([np.repeat(voxels[starts], pieces).astype(np.uint8), counts], axis=1)
+    sides = " ".join(str(side) for side in occupied.shape)
+    with atomic_path(path) as temporary:
+        header = f"#binvox 1\ndim {sides}\ntranslate 0 0 0\nscale 1\ndata\n"
+        temporary.write_bytes(header.encode("ascii") + pairs.tobytes())
+
+
+def write_voxels(path: Path, occupied: np.ndarray) -> None:
+    """Write (n, n, n) bools in the format that the suffix of `path` names, one of `VOXEL_SUFFIXES`."""
+    {".raw": write_raw, ".npy": write_npy, ".binvox": write_binvox}[path.suffix](path, occupied)
+
+
 def fit(occupied: np.ndarray, resolution: int, path: Path) -> np.ndarray:
     """Bring the (m, m, m) bools of `path` to `resolution`: pad evenly, by at most m / 8, then max-pool.
 
@@ -107,12 +130,15 @@ def _read_binvox(path: Path) -> np.ndarray:
     """Read Binvox's own format: a text header, then pairs of bytes (value, how many times)."""
     with path.open("rb") as file:
         side = _read_binvox_header(path, file)
-        pairs = np.frombuffer(file.read(2 * LARGEST_SIDE**3), dtype=np.uint8)
-    values, counts = pairs[::2], pairs[1::2]
-    if values.size != counts.size or counts.sum(dtype=np.int64) != side**3:
+        data = file.read(2 * LARGEST_SIDE**3)
+    pairs = np.frombuffer(data, dtype=np.uint8, count=len(data) // 2 * 2).reshape(-1, 2)
+    filled = np.cumsum(pairs[:, 1], dtype=np.int64)
+    used = int(np.searchsorted(filled, side**3)) + 1
+    # Programs that open it as text add a line break at its end.
+    if used > len(filled) or filled[used - 1] != side**3 or data[2 * used :].strip(b"\r\n"):
         fault = f"its data do not fill {side} x {side} x {side} voxels; the file is cut or damaged."
         raise UserError(f"{path}: {fault}")
-    return np.repeat(values > 0, counts).reshape(side, side, side)
+    return np.repeat(pairs[:used, 0] > 0, pairs[:used, 1]).reshape(side, side, side)
 
 
 def _read_binvox_header(path: Path, file: BinaryIO) -> int:

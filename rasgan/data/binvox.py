@@ -38,7 +38,7 @@ def run_binvox(
     program: str,
     mesh: Path,
     options: VoxelOptions = VoxelOptions(),  # noqa: B008  it is frozen
-    up: str = "z",
+    up: str | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> np.ndarray:
     """Voxelize a mesh file with Binvox.
@@ -56,8 +56,8 @@ def run_binvox(
         Mesh file in any format that `rasgan.data.meshes` reads.
     options : VoxelOptions
         Mode "solid" takes two runs.
-    up : {"z", "y"}
-        Which axis of the file points up.
+    up : {"z", "y"}, optional
+        Which axis of the file points up; default: as the format has it.
     timeout_s : float
         Seconds after which one run is stopped.
 

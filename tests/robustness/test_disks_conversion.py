@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rasgan.data import grid_record
 from tests.robustness import running
 from tests.robustness.work import WORK
 
@@ -79,7 +80,8 @@ def unprivileged():
 
 
 def hidden(folder):
-    return [path for path in folder.rglob(".*") if path.is_file()]
+    files = [path for path in folder.rglob(".*") if path.is_file()]
+    return [path for path in files if path.name != grid_record.NAME]
 
 
 def assert_told(ended, words):

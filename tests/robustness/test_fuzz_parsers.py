@@ -4,6 +4,7 @@ RASGAN_FUZZ_EXAMPLES=20000 tries so many inputs for each reader.
 """
 
 import base64
+import copy
 import io
 import json
 import os
@@ -27,7 +28,7 @@ from rasgan.errors import UserError
 from rasgan.export.mesh_files import FORMATS, write_model
 from rasgan.export.surface import surface_mesh
 from rasgan.voxel_io import LARGEST_SIDE, count_shapes, read_voxels
-from tests.made_meshes import off_binary
+from tests.made_meshes import KINDS, Gltf, glb, off_binary
 
 EXAMPLES = int(os.environ.get("RASGAN_FUZZ_EXAMPLES", "60"))
 fuzz = settings(
@@ -158,6 +159,50 @@ PLY_OF_ALL_KINDS = (
     + struct.pack(">BH3B", 0, 3, 0, 2, 1) + struct.pack(">BiH4B", 1, 7, 4, 0, 1, 2, 3)
     + struct.pack(">i8i", 8, 0, 1, 3, -1, 0, 3, 2, 1)
 )  # fmt: skip
+VALUES = [
+    -1,
+    0,
+    1,
+    2,
+    5126,
+    2**31,
+    2**64,
+    0.5,
+    float("inf"),
+    None,
+    True,
+    "",
+    "a",
+    "data:,",
+    [],
+    {},
+    [0],
+    [0] * 16,
+]
+
+
+def places(tree):
+    """List every (container, key) of a JSON tree."""
+    pairs = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    return [place for key, value in pairs for place in [(tree, key), *places(value)]]
+
+
+def gltf_of_everything():
+    """Build a file with instances, a strip, sparse numbers and two nodes; return its tree and numbers."""
+    file = Gltf()
+    corners = TETRAHEDRON.vertices
+    sparse = {
+        "count": 1,
+        "indices": {"bufferView": file.view(b"\1\0"), "componentType": KINDS["u2"]},
+        "values": {"bufferView": file.view(corners[1].astype("<f4").tobytes())},
+    }
+    position = file.numbers(corners, sparse=sparse)
+    file.mesh(file.primitive(position, TETRAHEDRON.faces), file.primitive(position, [0, 1, 2, 3], mode=5))
+    moved = {"TRANSLATION": file.numbers([[0, 0, 0], [5, 0, 0]])}
+    instances = {"EXT_mesh_gpu_instancing": {"attributes": moved}}
+    file.nodes({"mesh": 0, "children": [1], "rotation": [0, 0, 1, 1]}, {"mesh": 0, "extensions": instances})
+    return file.finished(), file.data
+
 
 MESHES = {
     "x.off": export("off"),
@@ -172,6 +217,7 @@ MESHES = {
     "text.ply": export("ply", encoding="ascii"),
     "x.glb": export("glb"),
     "x.gltf": gltf_in_one_file(),
+    "all.glb": glb(*gltf_of_everything()),
     **{f"ours{suffix}": ours(suffix) for suffix in FORMATS},
 }
 small = st.one_of(st.integers(-2, 9).map(lambda number: b"%d" % number), st.sampled_from(NUMBERS))
@@ -187,6 +233,22 @@ def test_any_damaged_mesh_gives_a_good_one_or_a_sentence(name, data):
 def test_what_is_damaged_was_good():
     assert all(outcome(read_mesh, name, content) is not None for name, content in MESHES.items())
     assert all(outcome(read_voxels, f"x.{suffix}", content).any() for suffix, content in GRIDS.items())
+
+
+@fuzz
+@given(data=st.data())
+def test_any_value_anywhere_in_a_gltf_tree_gives_a_mesh_or_a_sentence(data):
+    tree, numbers = gltf_of_everything()
+    for _ in range(data.draw(st.integers(1, 3))):
+        all_places = places(tree)
+        if all_places:
+            container, key = data.draw(st.sampled_from(all_places))
+            value = data.draw(st.sampled_from(["left out", *VALUES]))
+            if value == "left out":
+                del container[key]
+            else:
+                container[key] = copy.deepcopy(value)
+    check_mesh(outcome(read_mesh, "x.glb", glb(tree, numbers)))
 
 
 @fuzz

@@ -32,8 +32,8 @@ plots = ScatterPlots()
 for number in range(1000):
     name = names[number % len(names)]
     options = ConversionOptions(resolution=32, mode=("binvox", "solid")[number % 2])
-    occupied = convert_mesh(Path(name), options)
-    assert occupied.any()
+    occupied = convert_mesh(Path(name), options).occupied
+    assert occupied
     suffix = list(FORMATS)[number % len(FORMATS)]
     write_model(Path(f"out{suffix}"), *surface_mesh(occupied), 0.32)
     if number % 5 == 0:

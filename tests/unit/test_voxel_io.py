@@ -9,7 +9,17 @@ import pytest
 import trimesh
 
 from rasgan.errors import UserError
-from rasgan.voxel_io import LARGEST_SIDE, count_shapes, fit, read_raw, read_voxels, write_npy, write_raw
+from rasgan.voxel_io import (
+    LARGEST_SIDE,
+    count_shapes,
+    fit,
+    read_raw,
+    read_voxels,
+    write_binvox,
+    write_npy,
+    write_raw,
+    write_voxels,
+)
 
 SUFFIXES = (".raw", ".binvox", ".npy", ".npz", ".mat")
 
@@ -195,6 +205,39 @@ def test_binvox_agrees_with_trimesh(tmp_path, occupied):
     np.testing.assert_array_equal(grid, xyz.transpose(0, 2, 1))
 
 
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\n\n\n"])
+@pytest.mark.parametrize("encode", ["ours", "by hand"])
+def test_binvox_with_line_breaks_at_its_end(tmp_path, occupied, encode, end):
+    path = tmp_path / "a.binvox"
+    if encode == "ours":
+        write_binvox(path, occupied)
+    path.write_bytes((path.read_bytes() if encode == "ours" else binvox(occupied)) + end)
+    np.testing.assert_array_equal(read_voxels(path), occupied)
+
+
+@pytest.mark.parametrize("fill", ["some", "none", "all", "long runs"])
+def test_written_binvox_is_read_by_trimesh_too(tmp_path, rng, fill):
+    grid = {
+        "some": rng.random((9, 9, 9)) > 0.5,
+        "none": np.zeros((8, 8, 8), bool),
+        "all": np.ones((8, 8, 8), bool),
+        "long runs": np.arange(16**3).reshape(16, 16, 16) // 510 % 2 == 1,  # two bytes hold just 2 x 255
+    }[fill]
+    write_binvox(tmp_path / "a.binvox", grid)
+    np.testing.assert_array_equal(read_voxels(tmp_path / "a.binvox"), grid)
+    with (tmp_path / "a.binvox").open("rb") as file:
+        theirs = trimesh.exchange.binvox.load_binvox(file, axis_order="xzy")
+    np.testing.assert_array_equal(theirs.encoding.dense, grid.transpose(0, 2, 1))  # mesh x, y, z
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_voxels_are_written_in_the_format_of_the_suffix(tmp_path, occupied, suffix):
+    write_voxels(tmp_path / f"a{suffix}", occupied)
+    grid = read_voxels(tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(grid, occupied)
+    assert grid.dtype == bool
+
+
 NO_HEADER, DAMAGED = "no .binvox header", "cut or damaged"
 
 
@@ -202,6 +245,7 @@ NO_HEADER, DAMAGED = "no .binvox header", "cut or damaged"
     ("damage", "fault"),
     {
         "empty": (lambda whole: b"", NO_HEADER),
+        "a line break within": (lambda whole: whole[:-2] + b"\n\n" + whole[-2:], DAMAGED),
         "cut data": (lambda whole: whole[:-2], DAMAGED),
         "odd byte": (lambda whole: whole[:-1], DAMAGED),
         "too much data": (lambda whole: whole + b"\x00\x05", DAMAGED),

@@ -1,17 +1,19 @@
-"""Mesh files: any of the usual formats in, .off in and out."""
+"""Mesh files: any of the usual formats in, .off in and out; a file for each format."""
 
 from pathlib import Path
 
 import numpy as np
 
+from rasgan.data.meshes.gltf import read_gltf
 from rasgan.data.meshes.obj import parse_obj
 from rasgan.data.meshes.off import parse_off, write_off
 from rasgan.data.meshes.ply import parse_ply
-from rasgan.data.meshes.with_trimesh import read_with_trimesh
+from rasgan.data.meshes.sniff import SNIFFED, foreign
+from rasgan.data.meshes.stl import parse_stl
 from rasgan.errors import UserError
 from rasgan.files import check_is_file
 
-__all__ = ["LARGEST_FILE", "SUFFIXES", "UP_AXES", "read_mesh", "write_off"]
+__all__ = ["LARGEST_FILE", "SUFFIXES", "UP_AXES", "read_mesh", "upward_axis", "write_off"]
 
 SUFFIXES = (".off", ".obj", ".stl", ".ply", ".glb", ".gltf")
 UP_AXES = ("z", "y")
@@ -21,10 +23,13 @@ PARSERS = {".off": parse_off, ".obj": parse_obj, ".ply": parse_ply}
 LARGEST_FILE = 1 << 30  # bytes, some 10**7 faces: reading takes a few times as much memory
 
 
-def read_mesh(path: Path, up: str = "z") -> tuple[np.ndarray, np.ndarray]:
+def read_mesh(
+    path: Path, up: str | None = None, notes: list[str] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Read a mesh and check that it can be measured; UserError, which names the file, if it cannot.
 
-    `up` is the axis of the file that points up. A y-up mesh is turned about x (it keeps its handedness).
+    `up` is the axis of the file that points up, by default `upward_axis`. A y-up mesh is turned about x (it
+    keeps its handedness). To `notes` is added, in words, what of the file was left out.
 
     Returns
     -------
@@ -33,7 +38,7 @@ def read_mesh(path: Path, up: str = "z") -> tuple[np.ndarray, np.ndarray]:
     faces : (f, 3) int64 array
         Vertex indices, f > 0; polygons are cut into triangles, faces of two vertices or fewer left out.
     """
-    path = Path(path)
+    path, notes = Path(path), [] if notes is None else notes
     check_is_file(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -41,16 +46,32 @@ def read_mesh(path: Path, up: str = "z") -> tuple[np.ndarray, np.ndarray]:
     if path.stat().st_size > LARGEST_FILE:
         raise UserError(f"{path}: larger than {LARGEST_FILE >> 20} MB; reduce its number of faces first.")
     try:
+        _check_start(path, suffix)
         if suffix in PARSERS:
             vertices, faces = PARSERS[suffix](path.read_bytes())
+        elif suffix == ".stl":
+            vertices, faces = parse_stl(path.read_bytes(), notes)
         else:
-            vertices, faces = read_with_trimesh(path, LARGEST_FILE)
+            vertices, faces = read_gltf(path, LARGEST_FILE, notes)
         _check(vertices, faces)
     except ValueError as error:
         raise UserError(f"{path}: {error}; download or export it again.") from error
-    if up == "y":
+    if (up or upward_axis(path)) == "y":
         vertices = vertices[:, [0, 2, 1]] * [1.0, -1.0, 1.0]
     return vertices, faces
+
+
+def upward_axis(path: Path) -> str:
+    """Return the axis that points up where nobody says which: y in glTF, by its definition, else z."""
+    return "y" if path.suffix.lower() in (".glb", ".gltf") else "z"
+
+
+def _check_start(path: Path, suffix: str) -> None:
+    """Raise ValueError if the file begins as something else than a mesh does."""
+    with path.open("rb") as file:
+        found = foreign(file.read(SNIFFED), suffix)
+    if found is not None:
+        raise ValueError(f"it is {found}, not a mesh of this format")
 
 
 def _check(vertices: np.ndarray, faces: np.ndarray) -> None:

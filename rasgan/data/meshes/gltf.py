@@ -1,0 +1,462 @@
+"""glTF 2.0, .glb and .gltf, read strictly: what is not understood is refused by name.
+
+Specification: Khronos, glTF 2.0, registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, and the extensions at
+github.com/KhronosGroup/glTF/tree/main/extensions/2.0.
+"""
+
+import base64
+import binascii
+import json
+import re
+import struct
+import urllib.parse
+from pathlib import Path
+
+import numpy as np
+
+from rasgan.errors import UserError
+
+MOST_ZEROS = 10**7  # numbers that a file may announce without holding them; no real mesh needs any
+MOST_TRIANGLES = 2 * 10**7  # repeated parts included: a small file can repeat a mesh any number of times
+LARGEST_JSON = 1 << 28  # bytes: Python's objects take ten times as many
+
+DRACO, INSTANCING = "KHR_draco_mesh_compression", "EXT_mesh_gpu_instancing"
+MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
+# Required extensions that leave the triangles as the specification without them has them, or are read here.
+HARMLESS = re.compile(
+    r"\w+_(materials|texture|lights|xmp|animation|camera)_\w+|(KHR|EXT)_(xmp|texture|animation)\w*"
+    r"|KHR_mesh_quantization|EXT_mesh_gpu_instancing|KHR_draco_mesh_compression|KHR_techniques_webgl"
+    r"|KHR_node_\w+|EXT_(mesh|instance)_features|EXT_structural_metadata|EXT_mesh_manifold"
+    r"|CESIUM_(RTC|primitive_outline)|MSFT_lod|AGI_articulations|AGI_stk_metadata|VRMC?(_\w+)?"
+)
+
+COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
+WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}
+TRIANGLES, STRIP, FAN = 4, 5, 6
+
+Mesh = tuple[np.ndarray, np.ndarray]
+
+
+def read_gltf(path: Path, largest_file: int, notes: list[str]) -> Mesh:
+    """Read what the scene of a .glb or .gltf file shows: vertices (v, 3) float64 and triangles (f, 3) int64.
+
+    All nodes with their transforms, instances and the numbers beside or in the file are read; vertices that
+    no triangle uses are left out, as they are in every viewer. What else was left out is added to `notes`.
+    Files that it refers to may have `largest_file` bytes together. ValueError, with what is wrong, if it is
+    damaged; UserError if it is packed in a way that is not read here.
+    """
+    try:
+        tree, numbers = _open_container(path.read_bytes(), notes)
+        file = _Gltf(path, tree, numbers, largest_file, notes)
+        file.check_extensions()
+        with np.errstate(all="ignore"):  # numbers that are not finite are refused by name later
+            parts = file.parts()
+        if not parts:
+            raise ValueError(f"its scene shows no triangles{file.and_what_else()}")
+        starts = np.cumsum([0, *(len(vertices) for vertices, _ in parts)])
+        faces = [faces + start for (_, faces), start in zip(parts, starts[:-1], strict=True)]
+        return np.concatenate([vertices for vertices, _ in parts]), np.concatenate(faces)
+    except (KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        words = " ".join(str(error).split())[:100]
+        raise ValueError(f"its parts do not fit together ({type(error).__name__}: {words})") from error
+
+
+def _open_container(content: bytes, notes: list[str]) -> tuple[dict, bytes | None]:
+    """Return the JSON tree of a file, binary or text, and the numbers that a binary one holds."""
+    text, numbers = content, None
+    if content.startswith(b"glTF"):
+        text, numbers = _split_chunks(content, notes)
+    if len(text) > LARGEST_JSON:
+        raise ValueError(f"its description is larger than {LARGEST_JSON >> 20} MB")
+    try:
+        tree = json.loads(text.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its description is no whole JSON text ({str(error)[:80]})") from error
+    if not isinstance(tree, dict):
+        raise TypeError("the description is no object")
+    version = str(tree.get("asset", {}).get("version", "1.0" if isinstance(tree.get("meshes"), dict) else ""))
+    if not version.startswith("2."):
+        raise ValueError(f"it is glTF {version or 'of no version'}; glTF 2.0 is what is read here")
+    return tree, numbers
+
+
+def _split_chunks(content: bytes, notes: list[str]) -> tuple[bytes, bytes | None]:
+    """Return the JSON and the numbers of a .glb file."""
+    if len(content) < 20:
+        raise ValueError(f"it is cut: it holds {len(content)} bytes")
+    version, length = struct.unpack_from("<2I", content, 4)
+    if version != 2:
+        raise ValueError(f"it is glTF {version}.0; glTF 2.0 is what is read here")
+    if length > len(content):
+        raise ValueError(f"it is cut: it announces {length} bytes but holds {len(content)}")
+    if content[length:].strip(b"\0\r\n "):
+        notes.append("bytes after its end are left out")
+    chunks, start = {}, 12
+    while start + 8 <= length:
+        size, kind = struct.unpack_from("<I4s", content, start)
+        start += 8
+        if start + size > length:
+            raise ValueError(f"it is damaged: a part of {size} bytes reaches beyond its end")
+        chunks.setdefault(kind, content[start : start + size])
+        start += size
+    if b"JSON" not in chunks:
+        raise ValueError("it is damaged: it has no description (a JSON chunk)")
+    return chunks[b"JSON"], chunks.get(b"BIN\0")
+
+
+class _Gltf:
+    """A glTF tree and its numbers."""
+
+    def __init__(
+        self, path: Path, tree: dict, numbers: bytes | None, largest_file: int, notes: list[str]
+    ) -> None:
+        self.path, self.tree, self.numbers, self.notes = path, tree, numbers, notes
+        self.room = largest_file  # bytes that may still be read from other files
+        self.triangles = 0
+        self.buffers: dict[int, np.ndarray] = {}
+        self.meshes: dict[int, list[Mesh]] = {}
+
+    def check_extensions(self) -> None:
+        """Raise UserError, which names it, if an extension is required that is not read here."""
+        for name in self.tree.get("extensionsRequired", []):
+            if name in MESHOPT:
+                self.refuse_meshopt(name)
+            if not HARMLESS.fullmatch(name):
+                fault = f"it needs the extension {name[:80]!r}, which is not read here; export it without it."
+                raise UserError(f"{self.path}: {fault}")
+
+    def refuse_meshopt(self, name: str) -> None:
+        fault = f"it is compressed by meshopt ({name}), which is not read here; export it uncompressed."
+        raise UserError(f"{self.path}: {fault}")
+
+    def note(self, words: str) -> None:
+        if words not in self.notes:
+            self.notes.append(words)
+
+    def and_what_else(self) -> str:
+        return f" ({'; '.join(self.notes)})" if self.notes else ""
+
+    # --- the scene
+
+    def parts(self) -> list[Mesh]:
+        """Place every mesh that the scene shows."""
+        nodes = self.tree.get("nodes", [])
+        if not nodes:  # a library of meshes, without a scene
+            meshes = range(len(self.tree.get("meshes", [])))
+            return [part for mesh in meshes for part in self.placed(mesh, np.eye(4)[None])]
+        parts, seen = [], set()
+        todo = [(root, np.eye(4)) for root in self.roots(nodes)]
+        while todo:
+            index, above = todo.pop()
+            if index in seen:
+                raise ValueError(f"node {index} (counted from 0) hangs in two places or in a circle")
+            seen.add(index)
+            node = self.item("nodes", index)
+            extensions = node.get("extensions", {})
+            if extensions.get("KHR_node_visibility", {}).get("visible") is False:
+                self.note("hidden parts are left out")
+                continue
+            here = above @ _local(node)
+            todo += [(child, here) for child in reversed(node.get("children", []))]
+            if "mesh" in node:
+                if "skin" in node:
+                    self.note("its skeleton's pose is left out: the shape is as it was modeled")
+                instances = extensions.get(INSTANCING)
+                matrices = here[None] if instances is None else here @ self.instances(instances["attributes"])
+                parts += self.placed(node["mesh"], matrices, node.get("weights"))
+        return parts
+
+    def roots(self, nodes: list) -> list[int]:
+        """List the nodes that the file's own scene begins with; without scenes, those below no other."""
+        scenes = self.tree.get("scenes", [])
+        if scenes:
+            if len(scenes) > 1:
+                self.note(f"one of its {len(scenes)} scenes is read, the one that it shows first")
+            return self.item("scenes", self.tree.get("scene", 0)).get("nodes", [])
+        children = {child for node in nodes for child in node.get("children", [])}
+        return [index for index in range(len(nodes)) if index not in children]
+
+    def instances(self, attributes: dict) -> np.ndarray:
+        """Return a (m, 4, 4) matrix for each instance of EXT_mesh_gpu_instancing."""
+        widths = {"TRANSLATION": 3, "ROTATION": 4, "SCALE": 3}
+        values = {
+            key: self.accessor(attributes[key], width) for key, width in widths.items() if key in attributes
+        }
+        counts = {len(value) for value in values.values()}
+        if len(counts) != 1:
+            raise ValueError("the attributes of its instances are not equally many")
+        count = counts.pop()
+        if count > MOST_TRIANGLES:
+            raise ValueError(f"it repeats a mesh {count} times")
+        default = {"TRANSLATION": np.zeros(3), "ROTATION": np.array([0, 0, 0, 1.0]), "SCALE": np.ones(3)}
+        filled = [
+            values.get(key, np.broadcast_to(default[key], (count, len(default[key])))) for key in widths
+        ]
+        return _compose(*filled)
+
+    def placed(self, mesh: int, matrices: np.ndarray, weights: list | None = None) -> list[Mesh]:
+        """Return the primitives of a mesh, each at all (m, 4, 4) `matrices`."""
+        if any(weights or self.item("meshes", mesh).get("weights") or []):
+            self.note("its morph targets are left out: the shape is its basic one")
+        if mesh not in self.meshes:
+            primitives = self.item("meshes", mesh)["primitives"]
+            found = [self.primitive(primitive) for primitive in primitives]
+            self.meshes[mesh] = [part for part in found if part is not None]
+        placed = []
+        for vertices, faces in self.meshes[mesh]:
+            self.count(len(matrices) * len(faces))
+            there = vertices @ matrices[:, :3, :3].transpose(0, 2, 1) + matrices[:, None, :3, 3]
+            mirrored = np.linalg.det(matrices[:, :3, :3]) < 0
+            turned = np.where(mirrored[:, None, None], faces[None, :, ::-1], faces)
+            turned = turned + len(vertices) * np.arange(len(matrices))[:, None, None]
+            placed.append((there.reshape(-1, 3), turned.reshape(-1, 3)))
+        return placed
+
+    def count(self, triangles: int) -> None:
+        """Raise ValueError if these triangles are too many."""
+        self.triangles += triangles
+        if self.triangles > MOST_TRIANGLES:
+            raise ValueError(f"it shows more than {MOST_TRIANGLES} triangles, its repeated parts included")
+
+    # --- triangles
+
+    def primitive(self, primitive: dict) -> Mesh | None:
+        """Read the vertices that triangles use, and these; None where it is points or lines."""
+        mode = primitive.get("mode", TRIANGLES)
+        if mode in (0, 1, 2, 3):
+            self.note("points and lines are left out")
+            return None
+        if mode not in (TRIANGLES, STRIP, FAN):
+            raise ValueError(f"a part of it is of the unknown kind {str(mode)[:20]} (mode)")
+        position = primitive["attributes"].get("POSITION")
+        if position is None:
+            self.note("a part without positions is left out")
+            return None
+        packed = primitive.get("extensions", {}).get(DRACO)
+        mesh = None if packed is None else self.unpack_draco(packed, self.item("accessors", position))
+        if mesh is None:
+            vertices = self.accessor(position, 3)
+            count = len(vertices)
+            corners = (
+                self.accessor(primitive["indices"], 1)[:, 0] if "indices" in primitive else np.arange(count)
+            )
+            mesh = vertices, _triangles(corners, mode)
+        self.count(len(mesh[1]))
+        return _used(*mesh)
+
+    def unpack_draco(self, packed: dict, position: dict) -> Mesh | None:
+        """Decode a part that Draco compressed; None where the file holds it uncompressed as well."""
+        try:
+            import DracoPy  # here: an extra
+        except ImportError:
+            if "bufferView" in position:
+                return None
+            fault = (
+                "it is compressed by Draco; export it without compression, or install the package DracoPy."
+            )
+            raise UserError(f"{self.path}: {fault}") from None
+        data = self.view(packed["bufferView"])[0].tobytes()
+        if not data.startswith(b"DRACO"):
+            raise ValueError(f"it says that it is compressed by Draco ({DRACO}), but holds no such data")
+        try:
+            mesh = DracoPy.decode(data)
+            vertices, faces = np.asarray(mesh.points, float), np.asarray(mesh.faces, np.int64)
+        except MemoryError:
+            raise
+        except Exception as error:  # a compiled parser of another project
+            raise ValueError(f"it is compressed by Draco and damaged ({str(error)[:80]})") from error
+        if vertices.shape != (position["count"], 3) or faces.shape[1:] != (3,):
+            raise ValueError(f"it is compressed by Draco and does not hold its {position['count']} vertices")
+        return vertices, faces
+
+    # --- numbers
+
+    def item(self, kind: str, index: int) -> dict:
+        """Return one of the tree's lists' items; ValueError if it is not there."""
+        items = self.tree.get(kind, [])
+        if type(index) is not int or not 0 <= index < len(items):
+            raise ValueError(
+                f"it names one of its {kind} that is not there ({str(index)[:20]} of {len(items)})"
+            )
+        return items[index]
+
+    def accessor(self, index: int, width: int) -> np.ndarray:
+        """Read (n, width) numbers: integers as they are stored, or scaled to floats where they say so."""
+        accessor = self.item("accessors", index)
+        if WIDTHS.get(accessor["type"]) != width:
+            raise ValueError(f"its numbers {index} are {str(accessor['type'])[:20]}, not {width} together")
+        kind, count = np.dtype(COMPONENTS[accessor["componentType"]]), _whole(accessor["count"])
+        if "bufferView" in accessor:
+            values = self.stored(accessor, kind, (count, width))
+        elif count > MOST_ZEROS:
+            raise ValueError(f"it announces {count} numbers that it does not hold")
+        else:
+            values = np.zeros((count, width), kind)
+        if "sparse" in accessor:
+            values = self.replaced(values, accessor["sparse"])
+        if accessor.get("normalized") and kind.kind != "f":
+            values = np.maximum(values / np.iinfo(kind).max, -1)
+        return values
+
+    def replaced(self, values: np.ndarray, sparse: dict) -> np.ndarray:
+        """Return a copy of (n, width) `values` in which the sparse ones are put."""
+        count = _whole(sparse["count"])
+        kind = np.dtype(COMPONENTS[sparse["indices"]["componentType"]])
+        rows = self.stored(sparse["indices"], kind, (count, 1))[:, 0]
+        if count and (rows.min() < 0 or rows.max() >= len(values)):
+            raise ValueError("it replaces numbers that are not there")
+        values = values.copy()
+        values[rows] = self.stored(sparse["values"], values.dtype, (count, values.shape[1]))
+        return values
+
+    def stored(self, where: dict, kind: np.dtype, shape: tuple[int, int]) -> np.ndarray:
+        """Return numbers as they lie in a buffer view, unchanged and without a copy."""
+        data, stride = self.view(where["bufferView"])
+        offset, (count, width) = _whole(where.get("byteOffset", 0)), shape
+        size = kind.itemsize * width
+        stride = stride or size
+        if stride < size or (count and offset + stride * (count - 1) + size > len(data)):
+            raise ValueError(f"it announces {count} x {width} numbers where {len(data)} bytes hold fewer")
+        if not count:
+            return np.zeros(shape, kind)
+        return np.ndarray(shape, kind, data, offset, (stride, kind.itemsize))
+
+    def view(self, index: int) -> tuple[np.ndarray, int]:
+        """Return the bytes of a buffer view and its stride, 0 where the numbers lie closely."""
+        view = self.item("bufferViews", index)
+        self.item("buffers", view["buffer"])
+        compressed = [name for name in view.get("extensions", {}) if name in MESHOPT]
+        if compressed and not self.holds(view["buffer"]):
+            self.refuse_meshopt(compressed[0])
+        data = self.buffer(view["buffer"])
+        start, length = _whole(view.get("byteOffset", 0)), _whole(view["byteLength"])
+        if start + length > len(data):
+            raise ValueError(f"a stretch of its numbers ends at byte {start + length} of {len(data)}")
+        return data[start : start + length], _whole(view.get("byteStride", 0))
+
+    def holds(self, index: int) -> bool:
+        """Return whether a buffer's bytes are anywhere."""
+        return "uri" in self.item("buffers", index) or (index == 0 and self.numbers is not None)
+
+    def buffer(self, index: int) -> np.ndarray:
+        """Return the bytes of a buffer: within the file, in its JSON, or in a file beside it."""
+        if index not in self.buffers:
+            buffer = self.item("buffers", index)
+            if not self.holds(index):
+                raise ValueError(f"its buffer {index} (counted from 0) is nowhere")
+            data = self.fetch(buffer["uri"]) if "uri" in buffer else self.numbers
+            length = _whole(buffer["byteLength"])
+            if length > len(data):
+                raise ValueError(f"its buffer {index} announces {length} bytes but holds {len(data)}")
+            self.buffers[index] = np.frombuffer(data, np.uint8, length)
+        return self.buffers[index]
+
+    def fetch(self, uri: str) -> bytes:
+        """Read a buffer from its URI: data in the text, or the name of a file in the mesh's own folder."""
+        if uri[:5].lower() == "data:":
+            head, _, data = uri.partition(",")
+            if not head.lower().endswith(";base64"):
+                return urllib.parse.unquote_to_bytes(data)
+            try:
+                return base64.b64decode(urllib.parse.unquote(data), validate=True)
+            except binascii.Error as error:
+                raise ValueError(f"the numbers in its text are damaged ({error})") from error
+        path = _beside(self.path.parent, uri)
+        self.room -= path.stat().st_size
+        if self.room < 0:
+            raise ValueError(f"its file {uri[:80]!r} is too large")
+        return path.read_bytes()
+
+
+def _beside(folder: Path, uri: str) -> Path:
+    """Return the file that a URI names, percent-encoded or not, in `folder` or below; ValueError if none."""
+    if re.match(r"\w[\w+.-]+:", uri):
+        raise ValueError(f"its numbers lie elsewhere ({uri[:80]!r}), and nothing is fetched from there")
+    folder = folder.resolve()
+    for name in (urllib.parse.unquote(uri), uri):
+        try:
+            path = (folder / name).resolve()
+            if path.is_relative_to(folder) and path.is_file():
+                return path
+        except (OSError, ValueError, RuntimeError):  # a name that no file can have; links in a circle
+            continue
+    raise ValueError(f"there is no file {uri[:80]!r} beside it")
+
+
+def _whole(number: object) -> int:
+    """Return a count or an offset; ValueError if it is not a whole number from 0 on."""
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or number < 0 or number % 1:
+        raise ValueError(f"it has {str(number)[:20]!r} where a count belongs")
+    return int(number)
+
+
+def _local(node: dict) -> np.ndarray:
+    """Return the (4, 4) transform of a node relative to the one above it."""
+    if "matrix" in node:
+        return _vector(node["matrix"], 16).reshape(4, 4).T
+    translation = _vector(node.get("translation", [0, 0, 0]), 3)
+    rotation = _vector(node.get("rotation", [0, 0, 0, 1]), 4)
+    scale = _vector(node.get("scale", [1, 1, 1]), 3)
+    return _compose(translation[None], rotation[None], scale[None])[0]
+
+
+def _vector(values: list, size: int) -> np.ndarray:
+    vector = np.array(values, float)
+    if vector.shape != (size,) or not np.isfinite(vector).all():
+        raise ValueError(f"a node's transform is not of {size} finite numbers")
+    return vector
+
+
+def _compose(translation: np.ndarray, rotation: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return (m, 4, 4) matrices of (m, 3) translations, (m, 4) quaternions x, y, z, w and (m, 3) scales."""
+    length = np.linalg.norm(rotation, axis=1, keepdims=True)
+    if not ((length > 0) & np.isfinite(length)).all():
+        raise ValueError("a rotation is no quaternion")
+    x, y, z, w = (rotation / length).T
+    turn = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    ).transpose(2, 0, 1)
+    matrices = np.tile(np.eye(4), (len(scale), 1, 1))
+    matrices[:, :3, :3] = turn * scale[:, None, :]
+    matrices[:, :3, 3] = translation
+    return matrices
+
+
+def _triangles(corners: np.ndarray, mode: int) -> np.ndarray:
+    """Return the (f, 3) triangles of a list, strip or fan of corners, those that repeat a corner left out.
+
+    A repeated corner, which strips are joined by, draws nothing, but would be a line to a voxelizer.
+    """
+    if corners.dtype.kind == "f":
+        raise ValueError("it counts corners in fractions")
+    corners = corners.astype(np.int64)
+    if mode == TRIANGLES:
+        if len(corners) % 3:
+            raise ValueError(f"a part of it has {len(corners)} corners of triangles, not three for each")
+        faces = corners.reshape(-1, 3)
+    elif mode == STRIP:
+        odd = np.arange(max(len(corners) - 2, 0)) % 2
+        first = np.arange(len(odd))
+        faces = corners[np.stack([first, first + 1 + odd, first + 2 - odd], axis=1)]
+    else:
+        second = np.arange(1, max(len(corners) - 1, 1))
+        faces = corners[np.stack([np.zeros_like(second), second, second + 1], axis=1)]
+    repeats = (faces[:, 0] == faces[:, 1]) | (faces[:, 1] == faces[:, 2]) | (faces[:, 2] == faces[:, 0])
+    return faces[~repeats] if repeats.any() else faces
+
+
+def _used(vertices: np.ndarray, faces: np.ndarray) -> Mesh:
+    """Keep the vertices, as float64, that a face uses; ValueError if a face uses one that is not there."""
+    if not len(faces):
+        return np.zeros((0, 3)), faces
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        raise ValueError("a triangle names a vertex that is not there")
+    is_used = np.zeros(len(vertices), bool)
+    is_used[faces] = True
+    if is_used.all():
+        return vertices.astype(float), faces
+    return vertices[is_used].astype(float), (np.cumsum(is_used) - 1)[faces]

@@ -1,0 +1,69 @@
+"""What a file is that was given as a mesh and is none."""
+
+import codecs
+import re
+
+_BEGINNINGS = {
+    rb"version https://git-lfs": "a Git LFS pointer (type: git lfs pull)",
+    rb"(?i)\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body)": "a web page (HTML)",
+    rb"(?i)\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(\w+:)?collada": "a Collada file (.dae)",
+    rb"(?i)\s*<(\?xml|!doctype|svg|x3d|amf)": "an XML file",
+    rb"PK\x03\x04|PK\x05\x06": "a ZIP archive",
+    rb"\x1f\x8b": "a gzip archive",
+    rb"BZh\d": "a bzip2 archive",
+    rb"\xfd7zXZ": "an xz archive",
+    rb"7z\xbc\xaf": "a 7-Zip archive",
+    rb"Rar!": "a RAR archive",
+    rb"\x28\xb5\x2f\xfd": "a Zstandard archive",
+    rb"\x89PNG": "a PNG picture",
+    rb"\xff\xd8\xff": "a JPEG picture",
+    rb"GIF8": "a GIF picture",
+    rb"RIFF....WEBP": "a WebP picture",
+    rb"%PDF": "a PDF document",
+    rb"\{\\rtf": "an RTF document",
+    rb"\xd0\xcf\x11\xe0": "an Office document",
+    rb"Kaydara FBX|; FBX": "an FBX file",
+    rb"BLENDER": "a Blender file",
+    rb"#VRML|#Inventor": "a VRML file",
+    rb"#usda|PXR-USDC": "a USD file",
+    rb"ISO-10303-21": "a STEP file",
+    rb"3D Geometry File Format": "a Rhino file (.3dm)",
+    rb"\x4d\x4d.{4}\x02\x00": "a 3D Studio file (.3ds)",
+    rb"\x89HDF": "an HDF5 file",
+    rb"MATLAB 5": "a MATLAB file",
+    rb"\x93NUMPY": "a NumPy array",
+    rb"#binvox": "a voxel grid (.binvox)",
+    rb"# vtk": "a VTK file",
+    rb"\x7fELF|MZ.{20}": "a program",
+}
+_PATTERNS = [(re.compile(pattern, re.DOTALL), name) for pattern, name in _BEGINNINGS.items()]
+_OTHER_MESHES = {
+    rb"ply\s": (".ply",),
+    rb"glTF": (".glb", ".gltf"),
+    rb"(ST)?C?N?4?n?OFF\s": (".off",),
+    rb"solid\s[^\n]*\n\s*facet\s": (".stl",),
+}
+SNIFFED = 512  # bytes: more than any beginning takes
+
+
+def foreign(start: bytes, suffix: str = "") -> str | None:
+    """Return in words what a file is by its first `SNIFFED` bytes; None where it may be a mesh.
+
+    A mesh of another format than its `suffix` says is named too.
+    """
+    if not start:
+        return "an empty file"
+    if not start.strip(b"\0") and len(start) >= SNIFFED:
+        return "nothing but zeros"
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "text in UTF-16 (save it as UTF-8)"
+    start = start.removeprefix(codecs.BOM_UTF8)
+    for pattern, name in _PATTERNS:
+        if pattern.match(start):
+            return name
+    if suffix not in (".gltf", ".glb") and re.match(rb'\s*(\{\s*["}]|\[\s*[\[{"])', start):
+        return "a JSON file"
+    for pattern, suffixes in _OTHER_MESHES.items():
+        if suffix and suffix not in suffixes and re.match(pattern, start):
+            return f"{suffixes[0]} under another name (rename it)"
+    return None

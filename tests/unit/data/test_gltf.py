@@ -1,0 +1,500 @@
+"""glTF: every way to say where triangles are, and every way to be wrong about it."""
+
+import base64
+import copy
+import json
+import struct
+import sys
+
+import numpy as np
+import pytest
+
+from rasgan.data.meshes import gltf, read_mesh
+from rasgan.errors import UserError
+from tests.made_meshes import KINDS, Gltf, glb
+
+VERTICES = np.array([[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 4.0]])
+FACES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
+SQUARE = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0.0]])
+SQUARE_FACES = np.array([[0, 1, 2], [1, 3, 2]])
+SHIFTED = VERTICES + np.array([10, 0, 0])
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Return a function that writes bytes, a built file or a tree to a mesh file."""
+
+    def write(content, name="mesh.glb"):
+        if isinstance(content, Gltf):
+            content = content.glb()
+        if isinstance(content, dict):
+            content = json.dumps(content).encode()
+        (tmp_path / name).write_bytes(content)
+        return tmp_path / name
+
+    return write
+
+
+def triangles(vertices, faces):
+    """List triangles so that neither their order nor which corner comes first matters; winding does."""
+    corners = np.round(vertices[faces], 4) + 0.0
+    turned = [min(tuple(map(tuple, np.roll(one, turn, axis=0))) for turn in range(3)) for one in corners]
+    return sorted(turned)
+
+
+def check(path, *parts, notes=()):
+    """Expect the triangles of some (vertices, faces), and what is said to be left out."""
+    said = []
+    vertices, faces = read_mesh(path, "z", said)
+    assert triangles(vertices, faces) == sorted(one for part in parts for one in triangles(*part))
+    assert len(said) == len(notes)
+    assert all(words in one for words, one in zip(notes, said, strict=True))
+
+
+def refused(path, fault):
+    with pytest.raises(UserError, match=fault) as error:
+        read_mesh(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+
+
+def one(*arguments, node=None, **more):
+    """Build a file of one mesh of one part at one node."""
+    file = Gltf()
+    file.mesh(file.primitive(*arguments, **more))
+    return file.nodes({"mesh": 0, **(node or {})})
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2", "u4"])
+def test_indices_of_every_kind(write, kind):
+    check(write(one(VERTICES, FACES, kind)), (VERTICES, FACES))
+
+
+def test_without_indices(write):
+    check(write(one(VERTICES[FACES].reshape(-1, 3))), (VERTICES, FACES))
+
+
+@pytest.mark.parametrize(
+    ("mode", "corners", "faces"),
+    {
+        "strip": (5, [0, 1, 2, 3], SQUARE_FACES),
+        "strip of one": (5, [0, 1, 2], [[0, 1, 2]]),
+        "strips joined by repeated corners": (5, [0, 1, 2, 2, 2, 1, 3], [[0, 1, 2], [2, 1, 3]]),
+        "fan": (6, [0, 1, 3, 2], [[0, 1, 3], [0, 3, 2]]),
+        "triangles, one of them a line": (4, [0, 1, 2, 1, 1, 3], [[0, 1, 2]]),
+    }.values(),
+)
+def test_strips_and_fans(write, mode, corners, faces):
+    check(write(one(SQUARE, corners, mode=mode)), (SQUARE, np.array(faces)))
+
+
+def test_vertices_between_other_numbers(write):
+    file = Gltf()
+    rows = np.hstack([np.full((4, 2), np.nan), VERTICES, np.full((4, 1), 7)]).astype("<f4")
+    view = file.view(rows.tobytes(), byteStride=24)
+    file.mesh(file.primitive(file.numbers(VERTICES, bufferView=view, byteOffset=8), FACES))
+    check(write(file.nodes({"mesh": 0})), (VERTICES, FACES))
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2", "u4"])
+@pytest.mark.parametrize("base", ["stored", "zeros"])
+def test_sparse_positions(write, kind, base):
+    file, wrong = Gltf(), VERTICES * [[0], [0], [0], [1]]
+    rows, values = np.array([1, 2], "<" + kind), VERTICES[[1, 2]].astype("<f4")
+    sparse = {
+        "count": 2,
+        "indices": {"bufferView": file.view(rows.tobytes()), "componentType": KINDS[kind]},
+        "values": {"bufferView": file.view(values.tobytes())},
+    }
+    if base == "stored":
+        position, expected = file.numbers(wrong, sparse=sparse), VERTICES
+    else:
+        position, expected = file.numbers(wrong, sparse=sparse), VERTICES * [[1], [1], [1], [0]]
+        del file.tree["accessors"][position]["bufferView"]
+    file.mesh(file.primitive(position, FACES[:1]))
+    check(write(file.nodes({"mesh": 0})), (expected, FACES[:1]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "normalized", "scale"),
+    [
+        ("i2", True, 32767),
+        ("i1", True, 127),
+        ("u1", True, 255),
+        ("u2", True, 65535),
+        ("i1", False, 1),
+        ("u2", False, 1),
+    ],
+)
+def test_quantized_positions(write, kind, normalized, scale):
+    file = Gltf()
+    stored = np.rint(VERTICES / 4 * scale) if normalized else VERTICES
+    size = 4 if normalized else 1
+    position = file.numbers(stored, kind, normalized=normalized)
+    file.mesh(file.primitive(position, FACES))
+    file.tree["extensionsRequired"] = ["KHR_mesh_quantization"]
+    expected = np.rint(VERTICES / size * scale) / scale * size
+    check(write(file.nodes({"mesh": 0, "scale": [size] * 3})), (expected, FACES))
+
+
+HALF = np.sqrt(0.5)
+TURN = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1.0]])  # a quarter about z
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    {
+        "moved": ([{"mesh": 0, "translation": [10, 0, 0]}], [SHIFTED]),
+        "turned": ([{"mesh": 0, "rotation": [0, 0, HALF, HALF]}], [VERTICES @ TURN.T]),
+        "a quaternion of another length": ([{"mesh": 0, "rotation": [0, 0, 3, 3]}], [VERTICES @ TURN.T]),
+        "a matrix": ([{"mesh": 0, "matrix": [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 10, 0, 0, 1]}], [SHIFTED]),
+        "scaled, turned, then moved": (
+            [{"mesh": 0, "translation": [1, 2, 3], "rotation": [0, 0, HALF, HALF], "scale": [2, 3, 4]}],
+            [(VERTICES * [2, 3, 4]) @ TURN.T + [1, 2, 3]],
+        ),
+        "a node below another": (
+            [{"children": [1], "scale": [2, 2, 2]}, {"mesh": 0, "translation": [5, 0, 0]}],
+            [SHIFTED * [1, 1, 1] + VERTICES],
+        ),
+        "a mesh at two nodes": (
+            [{"mesh": 0, "children": [1]}, {"mesh": 0, "translation": [10, 0, 0]}],
+            [VERTICES, SHIFTED],
+        ),
+        "hung deeply": (
+            [{"children": [k + 1], "translation": [0.01, 0, 0]} for k in range(1000)] + [{"mesh": 0}],
+            [SHIFTED],
+        ),
+    }.values(),
+)
+def test_transforms(write, nodes, expected):
+    file = one(VERTICES, FACES)
+    check(write(file.nodes(*nodes)), *((vertices, FACES) for vertices in expected))
+
+
+@pytest.mark.parametrize("scale", [[-1, 1, 1], [-1, -1, -2]])
+def test_mirrored_parts_keep_their_outside(write, scale):
+    check(write(one(VERTICES, FACES, node={"scale": scale})), (VERTICES * scale, FACES[:, ::-1]))
+
+
+def instanced(**attributes):
+    file = one(VERTICES, FACES)
+    kinds = {
+        key: ("i1", {"normalized": True}) if np.asarray(rows).dtype == int else ("f4", {})
+        for key, rows in attributes.items()
+    }
+    indices = {key: file.numbers(rows, kinds[key][0], **kinds[key][1]) for key, rows in attributes.items()}
+    extension = {"EXT_mesh_gpu_instancing": {"attributes": indices}}
+    file.tree["extensionsRequired"] = list(extension)
+    return file.nodes({"mesh": 0, "extensions": extension, "translation": [0, 0, 1]})
+
+
+def test_instances(write):
+    moved = [[0, 0, 0.0], [10, 0, 0], [0, 20, 0]]
+    up = np.array([0, 0, 1])
+    check(write(instanced(TRANSLATION=moved)), *((VERTICES + step + up, FACES) for step in moved))
+    check(
+        write(instanced(SCALE=[[2, 2, 2.0], [1, 1, 3]])),
+        (VERTICES * 2 + up, FACES),
+        (VERTICES * [1, 1, 3] + up, FACES),
+    )
+    turned = {"ROTATION": np.array([[0, 0, 127, 127]]), "TRANSLATION": [[1, 1, 1.0]], "SCALE": [[-1, 1, 1.0]]}
+    check(write(instanced(**turned)), ((VERTICES * [-1, 1, 1]) @ TURN.T + 1 + up, FACES[:, ::-1]))
+    refused(write(instanced(TRANSLATION=moved, SCALE=[[1, 1, 1.0]])), "instances are not equally many")
+
+
+def test_scenes(write):
+    file = one(VERTICES, FACES).nodes({"mesh": 0}, {"mesh": 0, "translation": [10, 0, 0]}, {})
+    scenes = [{"nodes": [0]}, {"nodes": [1]}, {"nodes": [2]}]
+    others = "one of its 3 scenes"
+    file.tree |= {"scenes": scenes, "scene": 1}
+    check(write(file), (SHIFTED, FACES), notes=[others])
+    del file.tree["scene"]
+    check(write(file), (VERTICES, FACES), notes=[others])
+    file.tree["scene"] = 2
+    refused(write(file), "shows no triangles .*one of its 3 scenes")
+    del file.tree["scene"], file.tree["scenes"]
+    check(write(file), (VERTICES, FACES), (SHIFTED, FACES))
+    del file.tree["nodes"]
+    check(write(file), (VERTICES, FACES))
+
+
+def test_what_is_left_out_is_said(write):
+    file = Gltf()
+    lines = [file.primitive(SHIFTED * 9, [0, 1, 2, 3], mode=mode) for mode in (0, 1, 2, 3)]
+    part = file.primitive(np.vstack([VERTICES, [[99, 99, 99]]]), FACES)  # and a vertex that is not used
+    file.mesh(*lines, part, weights=[0, 0.5])
+    hidden = {"mesh": 0, "extensions": {"KHR_node_visibility": {"visible": False}}}
+    file.nodes({"mesh": 0, "skin": 0, "children": [1]}, hidden)
+    check(write(file), (VERTICES, FACES), notes=["skeleton", "morph targets", "points and lines", "hidden"])
+    file = Gltf()
+    file.mesh(file.primitive(VERTICES, [0, 1], mode=1))
+    refused(write(file.nodes({"mesh": 0})), r"no triangles \(points and lines are left out\)")
+
+
+def test_morph_targets_at_rest_need_no_word(write):
+    file = Gltf()
+    part = file.primitive(VERTICES, FACES)
+    file.mesh({**part, "targets": [{"POSITION": 0}]}, weights=[0])
+    check(write(file.nodes({"mesh": 0})), (VERTICES, FACES))
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    {
+        "plain": ("a.bin", "a.bin"),
+        "a space": ("a%20b.bin", "a b.bin"),
+        "a space as it is": ("a b.bin", "a b.bin"),
+        "not ASCII": ("st%C3%BChle.bin", "stühle.bin"),
+        "a percent sign as it is": ("50%25.bin", "50%25.bin"),
+        "in a folder": ("parts/a.bin", "parts/a.bin"),
+        "in a folder, encoded": ("./parts%2Fa.bin", "parts/a.bin"),
+    }.values(),
+)
+def test_numbers_beside_it(write, tmp_path, uri, name):
+    file = one(VERTICES, FACES)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(file.data)
+    check(write(file.finished(uri=uri), "mesh.gltf"), (VERTICES, FACES))
+
+
+@pytest.mark.parametrize("encoding", ["base64", "base64 in capitals", "percent signs"])
+def test_numbers_in_the_text(write, encoding):
+    file = one(VERTICES, FACES)
+    text = base64.b64encode(file.data).decode()
+    uri = {
+        "base64": f"data:application/octet-stream;base64,{text}",
+        "base64 in capitals": f"DATA:;BASE64,{text.replace('=', '%3D')}",
+        "percent signs": "data:," + "".join(f"%{byte:02x}" for byte in file.data),
+    }[encoding]
+    check(write(file.finished(uri=uri), "mesh.gltf"), (VERTICES, FACES))
+
+
+def test_containers(write):
+    """The form follows from the first bytes, not from the suffix; what comes after the end is said."""
+    file = one(VERTICES, FACES)
+    whole = file.glb()
+    check(write(whole, "mesh.gltf"), (VERTICES, FACES))
+    uri = f"data:;base64,{base64.b64encode(file.data).decode()}"
+    check(write(b"\xef\xbb\xbf" + json.dumps(file.finished(uri=uri)).encode(), "b.glb"), (VERTICES, FACES))
+    check(write(whole + b"\n\0"), (VERTICES, FACES))
+    check(write(whole + b"more"), (VERTICES, FACES), notes=["bytes after its end"])
+    longer = whole + struct.pack("<I4s", 4, b"MORE") + b"more"
+    check(write(longer[:8] + struct.pack("<I", len(longer)) + longer[12:]), (VERTICES, FACES))
+    check(write(glb(file.finished(), file.data + bytes(3))), (VERTICES, FACES))
+
+
+HARMLESS = ["KHR_materials_unlit", "KHR_materials_pbrSpecularGlossiness", "KHR_texture_transform"]
+HARMLESS += ["KHR_texture_basisu", "EXT_texture_webp", "KHR_lights_punctual", "KHR_xmp_json_ld"]
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_extensions_that_leave_the_shape_as_it_is(write, name):
+    file = one(VERTICES, FACES)
+    file.tree["extensionsRequired"] = [name]
+    check(write(file), (VERTICES, FACES))
+
+
+@pytest.mark.parametrize(
+    "name", ["KHR_mesh_something", "EXT_primitive_voxels", "", "ADOBE_curves", "KHR_gaussian_splatting"]
+)
+def test_other_required_extensions_are_refused_by_name(write, name):
+    file = one(VERTICES, FACES)
+    file.tree["extensionsUsed"] = [name]
+    check(write(file), (VERTICES, FACES))
+    file.tree["extensionsRequired"] = [name]
+    refused(write(file), f"needs the extension '{name}', which is not read here; export it without it")
+
+
+@pytest.mark.parametrize("name", ["EXT_meshopt_compression", "KHR_meshopt_compression"])
+def test_meshopt_is_refused_by_name_unless_the_numbers_are_there_too(write, name):
+    file = one(VERTICES, FACES)
+    file.tree["bufferViews"][0]["extensions"] = {name: {"buffer": 0, "byteLength": 9, "mode": "ATTRIBUTES"}}
+    check(write(file), (VERTICES, FACES))
+    refused(write(glb(file.finished())[:-8]), "nowhere|meshopt")
+    tree = file.finished(extensions={name: {"fallback": True}})
+    refused(write(tree, "mesh.gltf"), f"compressed by meshopt .{name}.*export it uncompressed")
+    file.tree["extensionsRequired"] = [name]
+    refused(write(file), f"compressed by meshopt .{name}.*export it uncompressed")
+
+
+def compressed(fallback=False, data=None):
+    """Build a file of two parts: one compressed by Draco, one not."""
+    file = Gltf()
+    plain, packed = file.primitive(SHIFTED, FACES), file.primitive(VERTICES, FACES)
+    if not fallback:
+        for accessor in (packed["attributes"]["POSITION"], packed["indices"]):
+            del file.tree["accessors"][accessor]["bufferView"]
+    view = file.view(b"none" if data is None else data)
+    packed["extensions"] = {"KHR_draco_mesh_compression": {"bufferView": view, "attributes": {"POSITION": 0}}}
+    file.mesh(plain)
+    file.mesh(packed)
+    file.tree["extensionsUsed"] = ["KHR_draco_mesh_compression"]
+    return file.nodes({"mesh": 0, "children": [1]}, {"mesh": 1, "scale": [2, 2, 2]})
+
+
+def test_draco_without_its_package(write, monkeypatch):
+    monkeypatch.setitem(sys.modules, "DracoPy", None)
+    refused(write(compressed()), "compressed by Draco; export it without .* install the package DracoPy")
+    check(write(compressed(fallback=True)), (SHIFTED, FACES), (VERTICES * 2, FACES))
+
+
+@pytest.mark.parametrize("level", [0, 1, 7, 10])
+def test_draco_with_its_package(write, level):
+    draco = pytest.importorskip("DracoPy", reason="needs the extra draco")
+    data = draco.encode(
+        VERTICES.astype("f4"), FACES.astype("u4"), quantization_bits=16, compression_level=level
+    )
+    said = read_mesh(write(compressed(data=data)), "z")
+    assert len(said[1]) == 8
+    assert np.abs(np.sort(said[0], axis=0) - np.sort(np.vstack([SHIFTED, 2 * VERTICES]), axis=0)).max() < 1e-3
+    refused(write(compressed(data=data[:-9])), "compressed by Draco and damaged")
+    refused(write(compressed(data=data[:5] + b"\xff" * 20 + data[25:])), "Draco")
+
+
+def test_draco_in_name_only(write):
+    pytest.importorskip("DracoPy", reason="needs the extra draco")
+    refused(write(compressed(data=bytes(96))), "compressed by Draco .*but holds no such data")
+
+
+def changed(path, value):
+    """Return a good tree and numbers, with one value at a dotted path replaced (None: left out)."""
+    file = one(VERTICES, FACES)
+    tree = file.finished()
+    place = tree
+    *keys, last = [int(key) if key.isdigit() else key for key in path.split(".")]
+    for key in keys:
+        place = place[key]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return glb(tree, file.data)
+
+
+PARTS = "parts do not fit together"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fault"),
+    [
+        ("asset.version", "1.0", "glTF 1.0; glTF 2.0 is what"),
+        ("asset.version", "3.0", "glTF 3.0"),
+        ("asset", None, "glTF of no version"),
+        ("scene", 5, "names one of its scenes that is not there"),
+        ("scene", -1, "scenes that is not there"),
+        ("scenes.0.nodes", [7], "nodes that is not there"),
+        ("nodes.0.mesh", 1, "meshes that is not there"),
+        ("nodes.0.mesh", "0", "meshes that is not there"),
+        ("nodes.0.children", [0], "hangs in two places or in a circle"),
+        ("scenes.0.nodes", [0, 0], "hangs in two places"),
+        ("nodes.0.scale", [1, 1], "not of 3 finite numbers"),
+        ("nodes.0.matrix", [1] * 15, "not of 16 finite numbers"),
+        ("nodes.0.rotation", [0, 0, 0, 0], "no quaternion"),
+        ("nodes.0.rotation", [1e300, 1e300, 0, 0], "no quaternion"),
+        ("nodes.0.scale", [1e308, 1e308, 1e308], "no finite number"),
+        ("nodes.0.scale", [1e999, 1, 1], "finite"),
+        ("nodes.0.scale", [0, 0, 0], "in one point"),
+        ("nodes", {"a": 1}, PARTS),
+        ("meshes.0.primitives", {"a": 1}, PARTS),
+        ("meshes.0.primitives.0.mode", 9, "unknown kind 9"),
+        ("meshes.0.primitives.0.attributes", None, PARTS),
+        ("meshes.0.primitives.0.attributes.POSITION", 9, "accessors that is not there"),
+        ("meshes.0.primitives.0.attributes.POSITION", 1, "are SCALAR, not 3 together"),
+        ("accessors.0.componentType", 5124, PARTS),
+        ("accessors.0.count", 5, "announces 5 x 3 numbers where 48 bytes"),
+        ("accessors.0.count", 10**15, "announces 10{15} x 3"),
+        ("accessors.0.count", -1, "where a count belongs"),
+        ("accessors.0.count", 1.5, "where a count belongs"),
+        ("accessors.0.count", True, "where a count belongs"),
+        ("accessors.0.count", 3, "names a vertex that is not there"),
+        ("accessors.0.byteOffset", 4, "where 48 bytes hold fewer"),
+        ("accessors.0.bufferView", 8, "bufferViews that is not there"),
+        ("accessors.1.count", 11, "has 11 corners of triangles"),
+        ("accessors.1.count", 0, "no faces|no triangles|no vertices"),
+        ("accessors.1.componentType", 5126, "fewer|fractions"),
+        ("bufferViews.0.byteLength", 10**6, "ends at byte 1000000 of"),
+        ("bufferViews.0.byteOffset", 60, "ends at byte 108"),
+        ("bufferViews.0.byteStride", 4, "hold fewer"),
+        ("bufferViews.0.buffer", 1, "buffers that is not there"),
+        ("buffers.0.byteLength", 10**6, "buffer 0 announces 1000000 bytes but holds"),
+        ("buffers", None, "buffers that is not there"),
+    ],
+)
+def test_faults(write, path, value, fault):
+    refused(write(changed(path, value)), fault)
+
+
+def test_vertices_that_are_no_numbers_are_told_without_a_warning(write):
+    for odd in (np.nan, np.inf, 3e38):
+        path = write(one(VERTICES + np.float32(odd), FACES, node={"scale": [1e300, 0, 1]}))
+        refused(path, "no finite number")
+
+
+@pytest.mark.parametrize("path", ["accessors.0", "accessors.1"])
+def test_numbers_that_are_only_announced(write, path):
+    tree = json.loads(changed(f"{path}.bufferView", None)[20:].partition(b"BIN")[0][:-4])
+    tree[path.partition(".")[0]][int(path[-1])]["count"] = gltf.MOST_ZEROS + 1
+    refused(write(glb(tree, bytes(72))), "announces 10000001 numbers that it does not hold")
+
+
+@pytest.mark.parametrize(
+    ("uri", "fault"),
+    {
+        "missing": ("gone.bin", "there is no file 'gone.bin' beside it"),
+        "above": ("../a.bin", "there is no file '../a.bin' beside it"),
+        "above, encoded": ("%2e%2e%2fa.bin", "there is no file"),
+        "absolute": ("/etc/hostname", "there is no file '/etc/hostname' beside it"),
+        "a folder": (".", "there is no file"),
+        "no name": ("", "there is no file"),
+        "a zero byte": ("a%00.bin", "there is no file"),
+        "too long": ("a" * 5000, "there is no file 'a{80}'"),
+        "on the web": ("https://example.org/a.bin", "lie elsewhere .*nothing is fetched"),
+        "by file:": ("file:///etc/hostname", "lie elsewhere"),
+        "no base64": ("data:;base64,@@@", "numbers in its text are damaged"),
+        "base64 cut": ("data:;base64,AAAAA", "numbers in its text are damaged"),
+        "too short": ("data:;base64,AAAA", "announces 72 bytes but holds 3"),
+    }.values(),
+)
+def test_numbers_that_are_not_to_be_had(write, tmp_path, uri, fault):
+    (tmp_path.parent / "a.bin").write_bytes(bytes(72))
+    refused(write(one(VERTICES, FACES).finished(uri=uri), "mesh.gltf"), fault)
+
+
+def test_files_beside_it_are_bounded(write, tmp_path, monkeypatch):
+    monkeypatch.setattr("rasgan.data.meshes.LARGEST_FILE", 10_000)
+    file = one(VERTICES, FACES)
+    (tmp_path / "a.bin").write_bytes(file.data + bytes(10_000))
+    refused(write(file.finished(uri="a.bin"), "mesh.gltf"), "its file 'a.bin' is too large")
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    {
+        "cut": (lambda whole: whole[:-20], r"is cut: it announces \d+ bytes but holds"),
+        "cut in the head": (lambda whole: whole[:15], "is cut: it holds 15 bytes"),
+        "a part too long": (
+            lambda whole: whole[:12] + b"\xff\xff\xff\x7f" + whole[16:],
+            "reaches beyond its end",
+        ),
+        "glTF 1.0": (lambda whole: whole[:4] + b"\1\0\0\0" + whole[8:], "it is glTF 1.0"),
+        "no description": (lambda whole: whole[:16] + b"BIN\0" + whole[20:], "no description"),
+        "broken JSON": (lambda whole: whole.replace(b'"asset"', b'"asset '), "no whole JSON text"),
+        "no UTF-8": (lambda whole: whole.replace(b'"asset"', b'"a\xffset"'), "no whole JSON text"),
+        "nested too deeply": (lambda whole: glb(b"[" * 100_000), "no whole JSON text"),
+        "a list": (lambda whole: glb(b"[]"), PARTS),
+        "a number of 5,000 digits": (lambda whole: glb(b'{"a":' + b"9" * 5000 + b"}"), "JSON|version"),
+        "text": (lambda whole: b"solid a", "no whole JSON text"),
+        "glTF 1.0 as text": (lambda whole: b'{"meshes": {"a": {}}, "accessors": {}}', "it is glTF 1.0"),
+    }.values(),
+)
+def test_damaged_containers(write, content, fault):
+    refused(write(content(one(VERTICES, FACES).glb())), fault)
+
+
+def test_repeated_parts_are_bounded(write, monkeypatch):
+    monkeypatch.setattr(gltf, "MOST_TRIANGLES", 30)
+    moved = np.arange(21.0).reshape(7, 3)
+    refused(write(instanced(TRANSLATION=moved)), "more than 30 triangles, its repeated parts included")
+    file = one(VERTICES, FACES)
+    file.tree["meshes"][0]["primitives"] *= 8
+    refused(write(copy.deepcopy(file)), "more than 30 triangles")

@@ -1,0 +1,132 @@
+"""STL in both forms: what is whole is read, what is cut is told by its numbers."""
+
+import re
+import struct
+
+import numpy as np
+import pytest
+
+from rasgan.data.meshes import read_mesh
+from rasgan.errors import UserError
+
+CORNERS = np.array([[[0, 0, 0], [0, 2, 0], [1, 0, 0]], [[0, 0, 0], [1, 0, 0], [0, 0, 3.5]]])
+
+
+def binary(corners=CORNERS, count=None, head=b"made by hand"):
+    facets = b"".join(struct.pack("<12fH", 0, 0, 0, *one.ravel(), 7) for one in corners)
+    return head.ljust(80) + struct.pack("<I", len(corners) if count is None else count) + facets
+
+
+def text(corners=CORNERS, name="part"):
+    facets = "".join(
+        "  facet normal 0 0 1\n    outer loop\n"
+        + "".join("      vertex {:.6e} {:g} {:g}\n".format(*corner) for corner in one)
+        + "    endloop\n  endfacet\n"
+        for one in corners
+    )
+    return f"solid {name}\n{facets}endsolid {name}\n"
+
+
+TEXT = text()
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Return a function that reads bytes or text as an .stl file."""
+
+    def read(content, notes=None):
+        path = tmp_path / "a.stl"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return read_mesh(path, notes=notes)
+
+    return read
+
+
+GOOD = {
+    "binary": binary(),
+    "binary that begins with solid": binary(head=b"solid of facet normal"),
+    "binary, a line break at its end": binary() + b"\n",
+    "binary, CRLF at its end": binary() + b"\r\n",
+    "binary, filled up with zeros": binary() + bytes(100),
+    "text": TEXT,
+    "text, capitals": TEXT.upper(),
+    "text, CRLF": TEXT.replace("\n", "\r\n"),
+    "text, lone CR": TEXT.replace("\n", "\r"),
+    "text, tabs": TEXT.replace("  ", "\t"),
+    "text, blank lines first": "\n \n" + TEXT,
+    "text, a byte order mark": "\N{ZERO WIDTH NO-BREAK SPACE}" + TEXT,
+    "text, no name": TEXT.replace(" part", ""),
+    "text, a name of the format's words": TEXT.replace("part", "vertex 1 facet endfacet endsolid"),
+    "text, no first line": TEXT.partition("\n")[2],
+    "text, no last line break": TEXT.rstrip(),
+    "text, an odd normal": TEXT.replace("0 0 1", "-nan(ind) 1.#QNAN inf"),
+    "text, no normal": TEXT.replace("facet normal 0 0 1", "facet"),
+    "text, broken words": TEXT.replace("endloop", "end loop").replace("endsolid", "end solid"),
+    "text, lines joined": re.sub(r"\n\s+", " ", TEXT).replace("solid part ", "solid part\n"),
+    "text, two solids": text(CORNERS[:1], "a") + "\n" + text(CORNERS[1:], "b"),
+    "text, an empty solid": "solid a\nendsolid a\n" + TEXT,
+    "text, something after its end": TEXT + "\n\n",
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_good_files(read, name):
+    notes = []
+    vertices, faces = read(GOOD[name], notes)
+    assert notes == []
+    np.testing.assert_array_equal(vertices[faces], CORNERS)
+
+
+def test_bytes_after_the_announced_facets_are_said(read):
+    notes = []
+    vertices, faces = read(binary(count=1), notes)
+    np.testing.assert_array_equal(vertices[faces], CORNERS[:1])
+    assert notes == ["50 bytes after the 1 facets that it announces are left out"]
+
+
+FAULTS = {
+    "binary, cut": (binary()[:-20], "announces 2 facets, which take 184 bytes, but holds 164"),
+    "binary, cut in the head": (binary()[:70], "holds 70 bytes, its head alone takes 84"),
+    "binary, too many announced": (binary(count=2**32 - 1), "announces 4294967295 facets"),
+    "binary, none announced": (binary(count=0), "announces no facets, yet holds 184 bytes"),
+    "binary, none": (binary(CORNERS[:0]), "no faces"),
+    "text, cut in a facet": (TEXT[:250], "1 of 2 facets and 0 of 1 solids are whole"),
+    "text, cut between facets": (TEXT[: TEXT.index("endsolid")], "2 of 2 facets and 0 of 1 solids"),
+    "text, the last solid cut": (2 * TEXT + TEXT[:200], "5 of 6 facets and 2 of 3 solids|4 of 5 facets"),
+    "text, the last solid without facets": (TEXT + "solid b\n", "1 of 2 solids"),
+    "text, nothing": ("solid a\nendsolid a\n", "no faces"),
+    "text, a facet of four corners": (
+        TEXT.replace("    endloop", "      vertex 1 1 1\n    endloop", 1),
+        "not each of its 2 facets has three corners",
+    ),
+    "text, a corner moved": (
+        TEXT.replace("      vertex 1.000000e+00 0 0\n    endloop", "    endloop", 1).replace(
+            "    endloop\n  endfacet\nend", "      vertex 1 0 0\n    endloop\n  endfacet\nend"
+        ),
+        "not each of its 2 facets has three corners",
+    ),
+    "text, a corner of two numbers": (TEXT.replace("0 3.5", "3.5"), "not each of its 2 facets"),
+    "text, a comma": (TEXT.replace("3.5", "3,5"), "something else where coordinates belong"),
+    "text, NaN": (TEXT.replace("3.5", "nan"), "no finite number"),
+    "other text": ("facets are faces\n" * 20, "cut|else"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_faults_are_told(read, name):
+    content, fault = FAULTS[name]
+    with pytest.raises(UserError, match=fault):
+        read(content)
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [binary(np.repeat(CORNERS, 4, axis=0)), text(np.repeat(CORNERS, 4, axis=0))],
+    ids=["binary", "text"],
+)
+def test_no_cut_file_is_taken_for_a_whole_one(read, whole):
+    whole = whole if isinstance(whole, bytes) else whole.rstrip().encode()
+    ending = len(b" part")  # without the name after it, endsolid is still whole
+    for length in range(0, len(whole) - ending, 7):
+        with pytest.raises(UserError):
+            read(whole[:length])
