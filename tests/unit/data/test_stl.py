@@ -106,7 +106,7 @@ FAULTS = {
         "not each of its 2 facets has three corners",
     ),
     "text, a corner of two numbers": (TEXT.replace("0 3.5", "3.5"), "not each of its 2 facets"),
-    "text, a comma": (TEXT.replace("3.5", "3,5"), "something else where coordinates belong"),
+    "text, a comma": (TEXT.replace("3.5", "3,5"), "something else where numbers belong"),
     "text, NaN": (TEXT.replace("3.5", "nan"), "no finite number"),
     "other text": ("facets are faces\n" * 20, "cut|else"),
 }
