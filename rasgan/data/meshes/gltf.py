@@ -198,13 +198,14 @@ class _Gltf:
         """Return the primitives of a mesh, each at all (m, 4, 4) `matrices`."""
         if any(weights or self.item("meshes", mesh).get("weights") or []):
             self.note("its morph targets are left out: the shape is its basic one")
-        if mesh not in self.meshes:
+        counted = mesh not in self.meshes  # its triangles, once, while they are read
+        if counted:
             primitives = self.item("meshes", mesh)["primitives"]
             found = [self.primitive(primitive) for primitive in primitives]
             self.meshes[mesh] = [part for part in found if part is not None]
         placed = []
         for vertices, faces in self.meshes[mesh]:
-            self.count(len(matrices) * len(faces))
+            self.count((len(matrices) - counted) * len(faces))
             there = vertices @ matrices[:, :3, :3].transpose(0, 2, 1) + matrices[:, None, :3, 3]
             mirrored = np.linalg.det(matrices[:, :3, :3]) < 0
             turned = np.where(mirrored[:, None, None], faces[None, :, ::-1], faces)

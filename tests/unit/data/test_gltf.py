@@ -493,7 +493,8 @@ def test_damaged_containers(write, content, fault):
 
 def test_repeated_parts_are_bounded(write, monkeypatch):
     monkeypatch.setattr(gltf, "MOST_TRIANGLES", 30)
-    moved = np.arange(21.0).reshape(7, 3)
+    moved = np.arange(24.0).reshape(8, 3)
+    assert len(read_mesh(write(instanced(TRANSLATION=moved[:7])))[1]) == 28
     refused(write(instanced(TRANSLATION=moved)), "more than 30 triangles, its repeated parts included")
     file = one(VERTICES, FACES)
     file.tree["meshes"][0]["primitives"] *= 8
