@@ -97,7 +97,7 @@ def write_binvox(path: Path, occupied: np.ndarray) -> None:
 
 
 def write_voxels(path: Path, occupied: np.ndarray) -> None:
-    """Write (n, n, n) bools in the format that the suffix of `path` names, one of `VOXEL_SUFFIXES`."""
+    """Write (n, n, n) bools in the format that the suffix of `path` names: .raw, .npy or .binvox."""
     {".raw": write_raw, ".npy": write_npy, ".binvox": write_binvox}[path.suffix](path, occupied)
 
 

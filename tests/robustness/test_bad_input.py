@@ -107,7 +107,8 @@ def mesh(name: str, make: Make | str | bytes, *says: str, **options: object) -> 
 
 def named(name: str, file_name: str, told: str = "", content: str = OFF, **options: object) -> Row:
     """Make a row of an .off file with a strange name: a bad one is `told` by it, a good one is converted."""
-    says, code, writes = ((told, AGAIN), 1, ()) if told else ((), 0, [file_name.replace(".off", ".raw")])
+    made = [file_name.replace(".off", ".raw"), ".conversion.json"]
+    says, code, writes = ((told, AGAIN), 1, ()) if told else ((), 0, made)
     return Row(f"off, {name}", DATA, file(file_name, content), ["-m", "."], says, code, writes, **options)
 
 
@@ -181,7 +182,7 @@ RAW_AGAIN, NPY_AGAIN = "convert the mesh again", "save or download it again"
 GRID_ROWS = [
     grid("raw, one byte too few", bytes(64**3 - 1), "262143 bytes", RAW_AGAIN, script=GRAPH, is_alone=True),
     grid("raw, 1 TB", holes("x.raw", b"", 10**12), "1000000000000 bytes", RAW_AGAIN, unless=no_holes),
-    grid("raw, a folder", folder_named("x.raw"), "not an ordinary file", "give the path of one"),
+    grid("raw, a folder", folder_named("x.raw"), "x.raw: holds no .raw", "choose another folder"),
     grid("raw, a pipe", pipe("x.raw"), "not an ordinary file", unless=no_posix),
     grid("raw, an endless device", link("x.raw", "/dev/zero"), "not an ordinary file", unless=not_linux),
     grid("raw, nothing occupied", bytes(27), "no voxel is above 0.3", "--threshold"),
