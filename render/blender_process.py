@@ -52,7 +52,7 @@ def scene_command(program: str) -> list[str]:
 
 def render(
     command: list[str], models: Sequence[Path], job: dict, step: Callable[[], object]
-) -> Iterator[tuple[Path, list[Path] | str]]:
+) -> Iterator[tuple[Path, list[Path] | str, int]]:
     """Render every model from every azimuth in one start of a program.
 
     UserError if the program ends early or does not write its pictures.
@@ -70,9 +70,9 @@ def render(
 
     Yields
     ------
-    model, result : Path, list of Path or str
+    model, result, lost : Path, list of Path or str, int
         As each model is finished: its pictures in the order of the azimuths, which last until the next one
-        is asked for; or the sentence that says why there are none.
+        is asked for; or the sentence that says why there are none. And how many faces Blender left out.
     """
     last_lines = deque(maxlen=5)
     finished = code = 0
@@ -80,17 +80,21 @@ def render(
         path, pictures = _write_job(Path(folder), models, job)
         # ASCII only: a path in any script survives any locale.
         with _started([*command, json.dumps(str(path), ensure_ascii=True)]) as process:
-            for model, view in _reports(process.stdout, last_lines):
+            for model, view, lost in _reports(process.stdout, last_lines):
                 if view is None:
                     finished += 1
-                    yield models[model], f"{models[model]}: Blender could not render it.{_quote(last_lines)}"
+                    yield (
+                        models[model],
+                        f"{models[model]}: Blender could not render it.{_quote(last_lines)}",
+                        lost,
+                    )
                     continue
                 if not is_picture(pictures[model][view], job["size"]):
                     break
                 step()
                 if view == len(pictures[model]) - 1:
                     finished += 1
-                    yield models[model], pictures[model]
+                    yield models[model], pictures[model], lost
                     for picture in pictures[model]:
                         picture.unlink()
             else:
@@ -154,12 +158,12 @@ def _piped() -> dict:
     }
 
 
-def _reports(lines: Iterable[str], last: deque[str]) -> Iterator[tuple[int, int | None]]:
-    """Yield the model and view of each of the scene's reports; keep in `last` what else was printed last."""
+def _reports(lines: Iterable[str], last: deque[str]) -> Iterator[tuple[int, int | None, int]]:
+    """Yield model, view and lost faces of the scene's reports; keep in `last` what else was printed last."""
     for line in lines:
         if line.startswith(REPORT):
             report = json.loads(line.removeprefix(REPORT))
-            yield report["model"], report["view"]
+            yield report["model"], report["view"], report["lost"]
         elif line.strip():
             last.append(line.strip())
 

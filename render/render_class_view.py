@@ -179,7 +179,7 @@ def render(targets: dict[Path, Path], args: argparse.Namespace) -> Iterator[str]
         tqdm(total=total, disable=None if total > 1 else True, unit="picture") as bar,
         contextlib.closing(blender_process.render(command, models, job, bar.update)) as results,
     ):
-        for model, result in results:
+        for model, result, lost in results:
             if isinstance(result, str):
                 yield result
                 continue
@@ -187,8 +187,15 @@ def render(targets: dict[Path, Path], args: argparse.Namespace) -> Iterator[str]
                 write_turntable(result, targets[model], args.background)
             else:
                 write_picture(result[0], targets[model], args.background)
-            if odd := describe_framing(result, args.distance == "fit"):
-                tqdm.write(cli.printable(f"warning: {targets[model]}: {odd}"), file=sys.stderr)
+            for odd in (describe_lost(model, lost), describe_framing(result, args.distance == "fit")):
+                if odd:
+                    tqdm.write(cli.printable(f"warning: {targets[model]}: {odd}"), file=sys.stderr)
+
+
+def describe_lost(model: Path, lost: int) -> str | None:
+    """Return that Blender left out faces of a model; None if it left out none."""
+    faces = cli.counted(lost, "face")
+    return f"Blender left out {faces} of {model}; check the picture." if lost else None
 
 
 def describe_framing(pictures: Sequence[Path], is_fitted: bool) -> str | None:

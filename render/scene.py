@@ -128,25 +128,25 @@ def render_all(job):
         raise RuntimeError(f"Blender 3.3 or later is needed, this is {bpy.app.version_string}")
     for number, model in enumerate(job["models"]):
         try:
-            target, distance = build(bpy, model["file"], job)
+            target, distance, lost = build(bpy, model["file"], job)
             for view, (azimuth, picture) in enumerate(zip(job["azimuths"], model["pictures"], strict=True)):
                 camera = camera_matrix(target, azimuth, *job["view"], distance)
                 render(bpy, camera, turned(KEY_POSITION, azimuth - KEY_AZIMUTH_DEG), picture)
-                report(job, number, view)
+                report(job, number, view, lost)
         except Exception as error:  # whatever it is, it is printed, and the next model has its turn
             print(*traceback.format_tb(error.__traceback__, limit=-1), f"{type(error).__name__}: {error}")
             report(job, number, None)
 
 
-def report(job, model, view):
-    """Print that a view was rendered, or, with None, that the model failed."""
-    print(f"\n{job['report']}{json.dumps({'model': model, 'view': view})}", flush=True)
+def report(job, model, view, lost=0):
+    """Print that a view was rendered, and how many faces it lacks, or, with None, that the model failed."""
+    print(f"\n{job['report']}{json.dumps({'model': model, 'view': view, 'lost': lost})}", flush=True)
 
 
 def build(bpy, path, job):
-    """Build the scene of one model, scaled; return the point to look at and from which distance."""
+    """Build the scene of one model, scaled; return the point to look at, from how far, and the lost faces."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    models = import_model(bpy, path)
+    models, lost = import_model(bpy, path)
     corners = box_corners(models)
     middle = [(min(axis) + max(axis)) / 2 for axis in zip(*corners, strict=True)]
     target = ORIGINAL_TARGET if job["framing"] == "original" else middle
@@ -170,7 +170,7 @@ def build(bpy, path, job):
     scene.render.image_settings.file_format = "PNG"
     scene.render.image_settings.color_mode = "RGBA"
     scene.render.use_file_extension = False
-    return [scale * (target[i] - middle[i]) for i in range(3)], distance
+    return [scale * (target[i] - middle[i]) for i in range(3)], distance, lost
 
 
 def render(bpy, camera, lamp, picture):
@@ -185,13 +185,19 @@ def render(bpy, camera, lamp, picture):
 
 
 def import_model(bpy, path):
-    """Import an .obj file and return its mesh objects; some versions accept a file without faces silently."""
+    """Import an .obj file; return its mesh objects, and how many of its faces Blender left out.
+
+    Faces with wrong indices, or that it cannot parse, are left out without an error, by some versions all.
+    """
     bpy.ops.wm.obj_import(filepath=path, forward_axis="NEGATIVE_Z", up_axis="Y")
     models = [thing for thing in bpy.context.scene.objects if thing.type == "MESH"]
-    if not sum(len(model.data.polygons) for model in models):
+    there = sum(len(model.data.polygons) for model in models)
+    if not there:
         raise RuntimeError("the model has no faces")
+    with open(path, "rb") as lines:  # noqa: PTH123 - the path is text here
+        written = sum(line.lstrip()[:2] in (b"f ", b"f\t") for line in lines)
     bpy.context.view_layer.update()  # so that the models' matrices hold
-    return models
+    return models, max(0, written - there)
 
 
 def box_corners(models):

@@ -95,6 +95,7 @@ def run_grids(run: RunFolder) -> list[Path]:
 
 def shapes_of(path: Path) -> list[Shape]:
     """List the shapes of a voxel file, of an .npy batch, or of all such files of a folder."""
+    path.stat()  # a wrong path is an error of its own, whatever its suffix
     return shapes_in(folder_grids(path) if path.is_dir() else [path])
 
 

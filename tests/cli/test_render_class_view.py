@@ -65,8 +65,8 @@ first = pathlib.Path(job["models"][0]["pictures"][0])
 with open({starts!r}, "a", encoding="utf-8") as starts:
     print(json.dumps([sys.argv, job, os.getpid(), "PYTHONPATH" in os.environ]), file=starts)
 
-def report(model, view):
-    print("\\n" + job["report"] + json.dumps({{"model": model, "view": view}}), flush=True)
+def report(model, view, lost=0):
+    print("\\n" + job["report"] + json.dumps({{"model": model, "view": view, "lost": lost}}), flush=True)
 
 def render(models=None, color=(0, 0, 0, 0)):
     for number, model in enumerate(job["models"]):
@@ -356,6 +356,15 @@ def test_a_model_that_is_small_or_cut_in_the_picture_is_told(
     assert all(line.split("warning: ")[1].startswith("a.") and says in line for line in warnings)
 
 
+def test_faces_that_blender_leaves_out_are_told(draw, capsys):
+    body = "Image.new('RGBA', (20, 20), (9, 9, 9, 255)).save(first); report(0, 0, {})"
+    for lost, says in [(0, []), (1, ["left out 1 face of"]), (7, ["left out 7 faces of"])]:
+        assert draw(body.format(lost), "-d", "fit") == 0
+        error = capsys.readouterr().err
+        assert ("left out" in error) == bool(says)
+        assert all(part in error for part in says)
+
+
 def test_a_python_with_bpy_runs_the_scene_itself(stand_in, started, model, tmp_path):
     program = stand_in(answers="Python 3.11.9", name="python")
     assert main(["-m", str(model), "-b", program, "-o", str(tmp_path / "a.png")]) == 0
@@ -490,10 +499,14 @@ def test_models_of_any_size_and_place_are_framed_alike_unless_they_have_the_tuto
 
 @pytest.mark.blender
 def test_real_renders_of_several_models(blender, models, voxels, tmp_path, capsys):
+    with models[2].open("a", encoding="utf-8") as file:
+        file.write("f 1 2 999999\n")
     options = ["--size", "120", "--samples", "4", "-o", str(tmp_path / "out"), "-d", "1.5"]
     assert main(["-m", *map(str, models), "-b", blender, *options]) == 1
     error = capsys.readouterr().err
     assert f"failed: {models[1]}: Blender could not render it" in error
+    assert f"990.png: Blender left out 1 face of {models[2]}" in error
+    assert error.count("left out") == 1
     assert "Traceback (most" not in error
     assert names(tmp_path / "out") == ["1000.png", "990.png"]
     for name, shape in [("1000.png", voxels), ("990.png", voxels[:, :8])]:
