@@ -58,20 +58,6 @@ def mirrored(blocks: Tensor) -> Tensor:
     return blocks.unflatten(1, (2, 4)).flip(1, 3).flatten(1, 2)
 
 
-def shifted(blocks: Tensor, offsets: Tensor, most: int) -> Tensor:
-    """Move the voxels of each grid by its (N, 3) whole `offsets`, 0 to 2 * `most`; `most` leaves it in place.
-
-    What leaves the grid is lost; empty voxels come in.
-    """
-    padded = functional.pad(voxels_of(blocks), (most,) * 6)
-    n = padded.shape[-1] - 2 * most
-    moved = [
-        grid[:, i : i + n, j : j + n, k : k + n]
-        for grid, (i, j, k) in zip(padded, offsets.tolist(), strict=True)
-    ]
-    return blocks_of(torch.stack(moved))
-
-
 class ConvFromOneChannel(nn.Module):
     """``Conv3d(1, channels, kernel_size=4, stride=2, padding=1)``, computed on the input's blocks.
 

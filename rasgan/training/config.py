@@ -84,9 +84,6 @@ class TrainConfig:
     cooldown: float = setting(
         0.0, "let both learning rates fall to 0 over this last share of the run", at_least=0, at_most=1
     )
-    shift: int = setting(
-        0, "show the discriminator every shape shifted at random by up to so many voxels", at_least=0
-    )
     schedule: tuple[tuple[int, float, float], ...] = setting(
         (),
         "learning rates by epoch: one of the tutorial's tables, or a CSV file with the columns "

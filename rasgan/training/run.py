@@ -112,11 +112,7 @@ class TrainingRun:
         mix = None
         if self.gan.loss.penalty_is_one_centered:
             mix = distributed.share(torch.from_numpy(rng.random(size, dtype=np.float32))).to(device)
-        offsets = None
-        if most := self.config.shift:
-            drawn = torch.from_numpy(rng.integers(0, 2 * most, (size, 4, 3), endpoint=True))
-            offsets = distributed.share(drawn).transpose(0, 1)
-        return Batch(reals_d, reals_g, z_d, z_g, mix, offsets)
+        return Batch(reals_d, reals_g, z_d, z_g, mix)
 
     def validate(self, number: int) -> float:
         """Measure loss_D on a random batch of the validation shapes; NaN if there are none."""

@@ -2,14 +2,13 @@
 
 import contextlib
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from rasgan.blocks import as_blocks, shifted
+from rasgan.blocks import as_blocks
 from rasgan.losses import one_centered_penalty, squared_gradient_norm, zero_centered_penalty
 from rasgan.networks import frozen, inference
 from rasgan.training import distributed
@@ -28,9 +27,6 @@ class Batch(NamedTuple):
         Fresh noise for each network.
     mix : (N,) tensor, optional
         Where between fake (0) and real (1) the penalty of WGAN-GP is taken; uniform random numbers.
-    offsets : (4, N, 3) int64 tensor on the CPU, optional
-        How far the discriminator sees each grid shifted: reals and fakes of its own step, then those of the
-        generator's; `rasgan.blocks.shifted`.
     """
 
     reals_d: Tensor
@@ -38,7 +34,6 @@ class Batch(NamedTuple):
     z_d: Tensor
     z_g: Tensor
     mix: Tensor | None = None
-    offsets: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -67,22 +62,20 @@ def train_step(gan: GanState, batch: Batch, step: int = 0) -> StepResult:
     step : int
         Steps taken before this one; settles whether the penalty is due and whether the generator trains.
     """
-    seen = partial(seen_shifted, batch.offsets, gan.config.shift)
     with torch.no_grad():
-        fakes = seen(1, gan.generate(batch.z_d))
-        reals = seen(0, as_blocks(batch.reals_d))
+        fakes = gan.generate(batch.z_d)
     trained_d = gan.gate.is_open
     if trained_d:
-        loss_d = discriminator_step(gan, reals, fakes, penalty_weight(gan, step), batch.mix)
+        loss_d = discriminator_step(gan, batch.reals_d, fakes, penalty_weight(gan, step), batch.mix)
     else:
-        loss_d = evaluate_discriminator(gan, reals, fakes)  # measured, not trained
+        loss_d = evaluate_discriminator(gan, batch.reals_d, fakes)  # measured, not trained
 
     trains_g = step % gan.config.generator_every == 0
     with frozen(gan.discriminator), contextlib.nullcontext() if trains_g else torch.no_grad():
         with torch.no_grad():  # loss_G sees the reals only through the values of their scores
-            c_real = gan.score(seen(2, as_blocks(batch.reals_g)))
+            c_real = gan.score(batch.reals_g)
         fakes = gan.generate(batch.z_g)
-        loss_g = gan.loss.generator(c_real, gan.score(seen(3, fakes)))
+        loss_g = gan.loss.generator(c_real, gan.score(fakes))
         losses = read_later(distributed.broadcast(torch.stack((loss_d, loss_g.detach()))))
         if trains_g:
             descend(gan.optimizer_g, loss_g, gan.generator)
@@ -92,11 +85,6 @@ def train_step(gan: GanState, batch: Batch, step: int = 0) -> StepResult:
     result = StepResult(*losses(), trained_d, fakes.detach())
     gan.gate.update(result.loss_d, result.loss_g)
     return result
-
-
-def seen_shifted(offsets: Tensor | None, most: int, which: int, blocks: Tensor) -> Tensor:
-    """Return shapes as the discriminator sees them: shifted by row `which` of `Batch.offsets`, if any."""
-    return blocks if offsets is None else shifted(blocks, offsets[which], most)
 
 
 def penalty_weight(gan: GanState, step: int) -> float:

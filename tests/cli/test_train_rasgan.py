@@ -558,7 +558,7 @@ def test_left_is_made_like_right_where_the_data_are_so_and_else_that_is_refused(
     for path in Path("data").iterdir():
         grid = read_raw(path)
         write_raw(path, grid | grid[::-1])
-    assert train("-e", "1", "--mirror", "--shift", "1") == 0
+    assert train("-e", "1", "--mirror") == 0
     grid = np.load("savepoint/run/1.npy")
     assert np.array_equal(grid, grid[::-1])
     assert generate.main(["-n", "run", "--count", "1", "--no-obj"]) == 0

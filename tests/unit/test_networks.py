@@ -13,7 +13,6 @@ from rasgan.blocks import (
     blocks_of,
     fold,
     mirrored,
-    shifted,
     unfold,
     voxels_of,
 )
@@ -130,16 +129,6 @@ def test_a_mirroring_generator_averages_its_sums_with_their_mirror_image(output)
     expected = (sums + sums.flip(2)) / 2
     torch.testing.assert_close(voxels, expected.sigmoid() if output == "sigmoid" else expected)
     assert not torch.allclose(sums, sums.flip(2))
-
-
-def test_grids_are_shifted_each_by_its_own_offsets():
-    voxels = torch.rand(3, 1, 8, 8, 8)
-    offsets = torch.tensor([[2, 2, 2], [0, 2, 4], [3, 1, 2]])
-    moved = voxels_of(shifted(blocks_of(voxels), offsets, most=2))
-    for grid, found, (i, j, k) in zip(voxels, moved, offsets.tolist(), strict=True):
-        expected = torch.zeros(12, 12, 12)
-        expected[2:10, 2:10, 2:10] = grid[0]
-        assert torch.equal(found[0], expected[i : i + 8, j : j + 8, k : k + 8])
 
 
 @pytest.mark.parametrize(
