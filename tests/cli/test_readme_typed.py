@@ -81,6 +81,8 @@ def command_of(words: list[str]) -> tuple[str, list[str]]:
         assert words[0] == "python", words
         program = words[2] if words[1] == "-m" else Path(words[1]).name
     short = [] if "--interpolate" in words else SHORT.get(program, [])
+    if "--count" in words and program == "download_data.py":
+        short = ["--count", "500"]
     return program, [*python, *start, *short]
 
 
