@@ -115,7 +115,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="make sample chairs, train a small network on them, show what it made")  # fmt: skip
     for name in ("width", "resolution", "schedule", "stop_ratio"):
         cli.add_setting(group, SETTINGS[name])
-    add("--device", choices=DEVICES, default="auto", help="where to compute (default: the best there is)")
+    add("--device", choices=DEVICES, default="auto",
+        help="where to compute (default: CUDA where it is there, else the CPU)")  # fmt: skip
     add("--precision", choices=PRECISIONS, default="float32",
         help="what networks compute in (default float32)")  # fmt: skip
     add("--compile", action="store_true", help="compile the networks first, which takes a minute (GPUs)")
@@ -183,6 +184,9 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
 
     device = distributed.own_device(devices.choose_device(args.device))
     devices.configure(device)
+    slow = devices.slow_bf16(device) if args.precision == "bf16" else None
+    if slow and is_first_process():
+        cli.complain("warning", f"{slow}; leave --precision bf16 out.")
     with contextlib.ExitStack() as held:
         held.enter_context(distributed.joined(device))
         if distributed.is_rank_0():

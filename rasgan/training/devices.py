@@ -1,5 +1,6 @@
 """Where and how to compute, and how a device says that its memory is full."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,10 +11,14 @@ from rasgan.errors import UserError
 
 
 def choose_device(name: str) -> torch.device:
-    """Choose CUDA, else MPS, else the CPU for "auto"; otherwise `name`, or UserError if it is not there."""
+    """Choose CUDA, else the CPU for "auto"; otherwise `name`, or UserError if it is not there.
+
+    MPS, of Apple's computers, must be asked for: several versions of torch compute 3-D convolutions wrongly
+    on it, or end the process (pytorch/pytorch 130256, 175190, 197114).
+    """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        name = next(device for device, is_there in there.items() if is_there)
+        name = "cuda" if there["cuda"] else "cpu"
     elif not there[name]:
         usable = ", ".join(device for device, is_there in there.items() if is_there)
         raise UserError(f"torch finds no {name} device here; usable: {usable}.", about="device")
@@ -29,6 +34,15 @@ def configure(device: torch.device) -> None:
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.deterministic = True
+
+
+def slow_bf16(device: torch.device) -> str | None:
+    """Return in words why bfloat16 would make this device slower, not faster; None where it has it."""
+    if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return "this processor has no bf16 instructions: steps take 17 to 50 times as long"
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
+        return "this GPU is older than Ampere and only emulates bf16: steps may take longer"
+    return None
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
@@ -53,9 +67,16 @@ def read_later(values: Tensor) -> Callable[[], list[float]]:
     return read
 
 
+FULL_MEMORY = re.compile(
+    r"DefaultCPUAllocator|out of memory|Invalid buffer size|CU(DNN|BLAS)_STATUS_ALLOC_FAILED", re.IGNORECASE
+)
+"""Words of torch's CPU, CUDA, cuDNN, cuBLAS and MPS for it, where the error has no type of its own."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an exception means that some memory is full."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+    is_typed = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return is_typed or (isinstance(error, RuntimeError) and FULL_MEMORY.search(str(error)) is not None)
 
 
 @contextmanager

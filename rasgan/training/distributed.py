@@ -61,7 +61,8 @@ def joined(device: torch.device) -> Iterator[None]:
     if not launched_by_torchrun():
         yield
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    # there is no NCCL on Windows
+    dist.init_process_group("nccl" if device.type == "cuda" and dist.is_nccl_available() else "gloo")
     try:
         yield
         dist.barrier()  # nobody leaves while the first process still writes

@@ -233,7 +233,7 @@ def check_same_data(folder: RunFolder, checkpoint: Checkpoint, shapes: Shapes) -
     before, now = checkpoint.data, shapes.mark
     if before in (None, now):
         return
-    differ = f"{now.count} shapes, not {before.count}" if now.count != before.count else "other shapes"
+    differ = f"{now.count} in number, not {before.count}" if now.count != before.count else "other shapes"
     reason = f"the data are not those that {folder.name} was trained on: {differ}."
     raise UserError(reason, about="other data")
 

@@ -1,11 +1,14 @@
-"""Ctrl-C and SIGTERM ask for an end at the next safe moment; a second one ends at once."""
+"""Ctrl-C, SIGTERM and a closed terminal ask for an end at the next safe moment; a second one ends at once."""
 
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+]
+"""Ctrl-C, an end that is asked for, a terminal that is closed, Ctrl-Break; not every system has all."""
 
 
 class StopRequest:
@@ -19,7 +22,7 @@ class StopRequest:
 def stop_requests(on_request: Callable[[], None]) -> Iterator[StopRequest]:
     """Turn the first signal inside the block into a request, of which `on_request` is told.
 
-    A second one is a KeyboardInterrupt.
+    A second one is a KeyboardInterrupt. What is ignored, as a closed terminal is under nohup, stays so.
     """
     request = StopRequest()
 
@@ -29,7 +32,8 @@ def stop_requests(on_request: Callable[[], None]) -> Iterator[StopRequest]:
         request.is_made = True
         on_request()
 
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    heeded = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in heeded}
     try:
         yield request
     finally:

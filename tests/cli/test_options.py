@@ -40,17 +40,17 @@ TUTORIAL = {
     },
 }
 # The same, in the parser's word and in the help's.
-DIFFER = {"--device": ("auto", "the best there is"), "--every": ("0", "never")}
+DIFFER = {"--device": ("auto", "CUDA where it is there, else the CPU"), "--every": ("0", "never")}
 
 
 def readme_tables(text: str) -> dict[str, dict[str, str]]:
-    """Return the option tables by the script whose command stands before them: option strings to default."""
+    """Return the option tables by the script of their section's last command: option strings to default."""
     found = {}
     for section in re.split(r"^#+ ", text, flags=re.MULTILINE):
-        program = re.search(r"^python (?:\S*/)?(\w+\.py)", section, re.MULTILINE)
+        programs = re.findall(r"^python (?:\S*/)?(\w+\.py)", section, re.MULTILINE)
         for head, *rows in tables(section):
             if head[0] == "Option":
-                found[program[1]] = {
+                found[programs[-1]] = {
                     " ".join(re.findall(r"`(-[\w-]+)`", row[0])): row[-1].replace("`", "") for row in rows
                 }
     return found

@@ -201,7 +201,7 @@ def test_other_data_are_refused_unless_asked_for(here, capsys, monkeypatch, chan
     else:
         box(here / "data" / ("8.raw" if change == "more" else "3.raw"), 3, 9)
     capsys.readouterr()
-    said = {"fewer": "2 shapes, not 4", "more": "5 shapes, not 4", "others": "other shapes"}[change]
+    said = {"fewer": "2 in number, not 4", "more": "5 in number, not 4", "others": "other shapes"}[change]
     says(
         capsys, train("-l"), "not those that run was trained on", said, "--new-data", "epochs are counted on"
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import filelock
 import pytest
 
+from rasgan import files
 from rasgan.errors import UserError
 from rasgan.files import atomic_path, check_is_file, exclusive, remove_leftovers
 
@@ -63,6 +64,41 @@ def test_atomic_path_gives_ordinary_permissions(tmp_path):
         pass
     modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "file")}
     assert len(modes) == 1
+
+
+def held(monkeypatch, winerror, times):
+    """Let `Path.replace` fail as it does on Windows, where another program holds the file."""
+    original, left = Path.replace, [times]
+
+    def replace(self, target):
+        if left[0]:
+            left[0] -= 1
+            error = PermissionError(errno.EACCES, "held")
+            error.winerror = winerror
+            raise error
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    return left
+
+
+@pytest.mark.parametrize("winerror", [5, 32, 33])
+def test_a_file_that_is_held_for_a_moment_is_written_then(tmp_path, monkeypatch, winerror):
+    left = held(monkeypatch, winerror, times=2)
+    with atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole", encoding="ascii")
+    assert left == [0]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize(("winerror", "patience"), [(32, 0.1), (1314, 60)])
+def test_a_file_that_stays_held_or_is_forbidden_is_an_error(tmp_path, monkeypatch, winerror, patience):
+    monkeypatch.setattr(files, "HELD_S", patience)
+    left = held(monkeypatch, winerror, times=1000)
+    with pytest.raises(PermissionError), atomic_path(tmp_path / "a.txt"):
+        pass
+    assert 0 < left[0] < 1000
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):

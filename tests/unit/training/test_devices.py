@@ -2,15 +2,16 @@ import pytest
 import torch
 
 from rasgan.errors import UserError
-from rasgan.training.devices import choose_device, memory_guarded, read_later
+from rasgan.training.devices import choose_device, memory_guarded, read_later, slow_bf16
 
 
-def test_auto_takes_the_best_device_there_is(monkeypatch):
+def test_auto_takes_cuda_or_else_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert choose_device("auto").type == "cpu"
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert choose_device("auto").type == "mps"
+    assert choose_device("auto").type == "cpu"
+    assert choose_device("mps").type == "mps"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto").type == "cuda"
     assert choose_device("cpu").type == "cpu"
@@ -28,12 +29,29 @@ def test_a_device_that_is_not_there_is_told(monkeypatch):
         torch.OutOfMemoryError("CUDA"),
         MemoryError(),
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
+        RuntimeError("Invalid buffer size: 20.00 GB"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
     ],
 )
 def test_a_full_memory_gets_a_batch_size_to_try(error):
     with pytest.raises(UserError, match="batches of 24") as caught, memory_guarded(24):
         raise error
     assert (caught.value.about, caught.value.value) == ("batch too large", 12)
+
+
+@pytest.mark.parametrize(("has_bf16", "told"), [(True, False), (False, True)])
+def test_a_processor_without_bf16_is_told(monkeypatch, has_bf16, told):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_bf16)
+    assert bool(slow_bf16(torch.device("cpu"))) == told
+
+
+@pytest.mark.parametrize(("capability", "told"), [((7, 5), True), ((8, 0), False), ((9, 0), False)])
+def test_a_gpu_that_emulates_bf16_is_told(monkeypatch, capability, told):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
+    assert bool(slow_bf16(torch.device("cuda"))) == told
 
 
 def test_other_faults_keep_their_traceback():

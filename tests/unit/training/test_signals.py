@@ -1,0 +1,32 @@
+"""Which signals ask for an end."""
+
+import signal
+
+import pytest
+
+from rasgan.training import signals
+
+
+@pytest.mark.parametrize("number", signals.SIGNALS)
+def test_the_first_signal_is_a_request_and_the_second_an_end(number):
+    before, told = signal.getsignal(number), []
+    with signals.stop_requests(lambda: told.append(number)) as request:
+        assert not request.is_made
+        signal.raise_signal(number)
+        assert request.is_made
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+    assert told == [number]
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_a_closed_terminal_stays_ignored_under_nohup():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals.stop_requests(lambda: None) as request:
+            signal.raise_signal(signal.SIGHUP)
+        assert not request.is_made
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
