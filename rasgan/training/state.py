@@ -43,15 +43,21 @@ class GanState:
             return self.generator(z, as_blocks=True)
 
     def score(self, shapes: Tensor) -> Tensor:
-        """Map this process's shapes to the scores of the whole batch, in float32 at least."""
+        """Map this process's shapes to the scores of the whole batch, in float32 at least.
+
+        Shapes that require a gradient, as a penalty wants it, are scored uncompiled: torch cannot
+        differentiate compiled networks twice (pytorch/pytorch 91469).
+        """
+        is_penalized = shapes.is_leaf and shapes.requires_grad
+        discriminator = self.discriminator.forward if is_penalized else self.discriminator
         with devices.autocast(shapes.device, self.precision):
-            scores = self.discriminator(shapes)
+            scores = discriminator(shapes)
         return distributed.gather(scores.to(torch.promote_types(scores.dtype, torch.float32)))
 
-    def compile(self) -> None:
+    def compile(self, backend: str = "inductor") -> None:
         """Compile both networks when they are used first."""
-        self.generator.compile()
-        self.discriminator.compile()
+        self.generator.compile(backend=backend)
+        self.discriminator.compile(backend=backend)
 
     def set_learning_rates(self, generator: float, discriminator: float) -> None:
         """Set both optimizers' learning rates from now on."""

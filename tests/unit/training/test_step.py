@@ -188,6 +188,27 @@ def test_bf16_stays_close_to_float32_and_keeps_weights_and_scores_in_float32(bat
     assert coarse.fakes.dtype == torch.bfloat16
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own modules
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # of its tracing
+@pytest.mark.parametrize(
+    ("recipe", "loss"),
+    [
+        pytest.param("tutorial", "rasgan", marks=pytest.mark.slow),
+        pytest.param("tutorial", "sgan", marks=pytest.mark.slow),
+        ("stable", "rsgan"),
+        pytest.param("tutorial", "wgan-gp", marks=pytest.mark.slow),
+    ],
+)
+def test_six_steps_with_compiled_networks_are_those_without(batch, recipe, loss):
+    settings = new_config(recipe, {"loss": loss, "resolution": 32, "width": 8, "mirror": recipe == "stable"})
+    plain, compiled = gan_for(settings), gan_for(settings)
+    compiled.compile(backend="aot_eager")  # as for a GPU, but without a compiler of C++
+    batch = batch._replace(mix=torch.rand(3))
+    for step in range(6):
+        expected, result = train_step(plain, batch, step), train_step(compiled, batch, step)
+        assert (result.loss_d, result.loss_g) == pytest.approx((expected.loss_d, expected.loss_g), rel=1e-4)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own modules
 def test_compiled_networks_take_the_same_step(batch):
