@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal ask for an end at the next safe moment; a second one ends at once."""
+"""Ctrl-C, SIGTERM and a closed terminal ask for an end at the next safe moment; Ctrl-C again ends at once."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -9,6 +9,8 @@ SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 ]
 """Ctrl-C, an end that is asked for, a terminal that is closed, Ctrl-Break; not every system has all."""
+
+IMPATIENT = {number for number in SIGNALS if number.name in ("SIGINT", "SIGBREAK")}
 
 
 class StopRequest:
@@ -22,15 +24,17 @@ class StopRequest:
 def stop_requests(on_request: Callable[[], None]) -> Iterator[StopRequest]:
     """Turn the first signal inside the block into a request, of which `on_request` is told.
 
-    A second one is a KeyboardInterrupt. What is ignored, as a closed terminal is under nohup, stays so.
+    A second Ctrl-C (or Ctrl-Break) is a KeyboardInterrupt. SIGTERM may come twice for one end: from torchrun,
+    and from whoever ended torchrun. What is ignored, as a closed terminal is under nohup, stays so.
     """
     request = StopRequest()
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        if request.is_made:
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if not request.is_made:
+            request.is_made = True
+            on_request()
+        elif number in IMPATIENT:
             raise KeyboardInterrupt
-        request.is_made = True
-        on_request()
 
     heeded = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, handle) for number in heeded}
