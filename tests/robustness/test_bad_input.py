@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rasgan.data.grid_record import NAME as RECORD
 from tests.made_meshes import OBJ as OBJ_TEXT
 from tests.made_meshes import OFF, POINTS, TRIANGLES, glb, gltf, ply_head
 from tests.robustness import running
@@ -107,7 +108,9 @@ def mesh(name: str, make: Make | str | bytes, *says: str, **options: object) -> 
 
 def named(name: str, file_name: str, told: str = "", content: str = OFF, **options: object) -> Row:
     """Make a row of an .off file with a strange name: a bad one is `told` by it, a good one is converted."""
-    says, code, writes = ((told, AGAIN), 1, ()) if told else ((), 0, [file_name.replace(".off", ".raw")])
+    says, code, writes = (
+        ((told, AGAIN), 1, ()) if told else ((), 0, [file_name.replace(".off", ".raw"), RECORD])
+    )
     return Row(f"off, {name}", DATA, file(file_name, content), ["-m", "."], says, code, writes, **options)
 
 
