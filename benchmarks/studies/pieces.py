@@ -35,7 +35,6 @@ METHODS: dict[str, dict] = {
     "mirror": MIRROR,
     "mirror, cooldown": COOL,
     "mirror, cooldown, min-width 16": {**COOL, "min_width": 16},
-    "mirror, cooldown, ema 0.999": {**COOL, "ema": 0.999},
 }
 SOME = ("stable", "mirror", "mirror, cooldown")  # on the other sets
 DATA = {"sample": METHODS, "sample-5000": SOME, "chairs": SOME}

@@ -66,7 +66,7 @@ def put_in_longer_runs(clone: Path) -> None:
     ):
         if source.is_dir() and not target.exists():
             shutil.copytree(source, target)
-    pretrained = clone / "savepoint/pretrained-chairs/generated/125"
+    pretrained = clone / "savepoint/pretrained-chairs/generated/18"
     if pretrained.is_dir():
         np.save(pretrained / "seed0-05.npy", grid)
 

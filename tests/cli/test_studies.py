@@ -14,7 +14,7 @@ from PIL import Image
 
 from benchmarks.speed import training as bench_training
 from benchmarks.studies import cells as studies
-from benchmarks.studies import rates, recipes
+from benchmarks.studies import pieces, rates, recipes
 from benchmarks.studies.cells import Cell, FlopCounter
 from rasgan.errors import UserError
 from rasgan.runs import RunFolder
@@ -86,7 +86,7 @@ def test_a_changed_preset_makes_another_cell(monkeypatch):
     assert a_cell(ema=0.995).key == before
 
 
-@pytest.mark.parametrize(("study", "seeds"), [(recipes, 3), (rates, 1)])
+@pytest.mark.parametrize(("study", "seeds"), [(recipes, 3), (rates, 1), (pieces, 1)])
 def test_the_committed_results_are_complete_and_make_the_committed_tables(study, seeds, tmp_path, capsys):
     name = study.__name__.rpartition(".")[2]
     results = shutil.copy(FOLDER / f"{name}.jsonl", tmp_path)
@@ -102,7 +102,7 @@ def test_the_committed_results_are_complete_and_make_the_committed_tables(study,
         assert len(image.convert("RGB").getcolors(10**6)) > 100  # there are curves, or a map
 
 
-@pytest.mark.parametrize("study", [recipes, rates])
+@pytest.mark.parametrize("study", [recipes, rates, pieces])
 def test_a_diverged_run_has_its_place_in_the_table(study):
     name = study.__name__.rpartition(".")[2]
     row = next(iter(studies.read_results(FOLDER / f"{name}.jsonl").values()))
