@@ -62,7 +62,7 @@ def draw_losses(
         The discriminator's loss on the validation set.
     learning_rates : (s, 2) array, optional
         The generator's and the discriminator's at every step: the last are in the title, a dotted line marks
-        every change.
+        every change, of a cooldown, where they change at every step, its beginning.
 
     Notes
     -----
@@ -82,7 +82,8 @@ def draw_losses(
             axes.set_ylim(min(low, 0), max(high, 0))
     if learning_rates is not None and len(learning_rates):
         axes.set_title("learning rates: generator {:g}, discriminator {:g}".format(*learning_rates[-1]))
-        for step in np.flatnonzero(np.diff(learning_rates, axis=0).any(axis=1)) + 1:
+        changes = np.diff(learning_rates, axis=0).any(axis=1)
+        for step in np.flatnonzero(changes & ~np.concatenate([[False], changes[:-1]])) + 1:
             axes.axvline(epochs[step], color=FAINT, linestyle=":", linewidth=1)
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss")

@@ -82,6 +82,13 @@ def test_losses_follow_the_original(tmp_path, shown, rng):
     assert np.array_equal(raw.get_ydata(), losses_d)
 
 
+def test_of_a_cooldown_the_beginning_is_marked(tmp_path, shown):
+    rates = np.minimum(1, np.linspace(2, 0, 100, endpoint=False))[:, None] * [0.002, 0.001]
+    draw_losses(tmp_path / "1.png", np.arange(100.0), np.ones(100), np.ones(100), learning_rates=rates)
+    marks = [line.get_xdata()[0] for line in shown[0].axes[0].lines if line.get_linestyle() == ":"]
+    assert marks == [51]
+
+
 def test_losses_that_are_not_finite_leave_a_gap(tmp_path, shown):
     losses = np.ones(100)
     losses[[3, 50]] = np.nan, np.inf
