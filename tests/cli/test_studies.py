@@ -108,7 +108,7 @@ def test_a_diverged_run_has_its_place_in_the_table(study):
     row = next(iter(studies.read_results(FOLDER / f"{name}.jsonl").values()))
     without = {key: value for key, value in row.items() if key not in ("scores", "oracle", "real")}
     shown = study.table([{**without, "diverged": True, "curve": []}])
-    (line,) = [line for line in shown.splitlines() if row["method"] in line and str(row["steps"]) in line]
+    (line,) = [line for line in shown.splitlines() if row["method"] in line and f"{row['steps']:,}" in line]
     assert line.count("–") >= 3
     assert "nan" not in shown
 
