@@ -19,7 +19,7 @@ from rasgan import cli
 from rasgan.data.conversion import ConversionOptions, ConversionSummary, convert_folder, say_skipped
 from rasgan.data.meshes import SUFFIXES, UP_AXES
 from rasgan.data.voxelize import MODES
-from rasgan.voxel_io import VOXEL_SUFFIXES
+from rasgan.voxel_io import WRITERS
 from rasgan.voxels import RESOLUTIONS
 
 ADVICE = {
@@ -50,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     text = "which axis of the meshes points up (default: y for .glb and .gltf, as glTF has it, else z)"
     add("--up", choices=UP_AXES, help=text)
     text = f"of the voxel grids: Binvox's raw bytes or its own .binvox, or NumPy's .npy {default}"
-    add("--format", choices=[suffix[1:] for suffix in VOXEL_SUFFIXES], default="raw", help=text)
+    add("--format", choices=[suffix[1:] for suffix in WRITERS], default="raw", help=text)
     text = "processes at a time (default: one for each core)"
     add("-j", "--jobs", type=cli.positive, metavar="N", help=text)
     text = "convert again what is already there (default: skip it)"

@@ -244,7 +244,8 @@ def add_grid_options(parser: argparse.ArgumentParser, folder: str, result: str) 
     They are ``-n RUN`` and ``-f FILE``, of which exactly one is needed, and ``--threshold``. `folder` is the
     name of the folder for the results, and `result` their suffix.
     """
-    from rasgan.voxels import OCCUPIED_ABOVE  # here: other scripts do without scipy
+    from rasgan.voxel_io import VOXEL_SUFFIXES  # here: other scripts do without scipy
+    from rasgan.voxels import OCCUPIED_ABOVE
 
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
@@ -259,8 +260,8 @@ def add_grid_options(parser: argparse.ArgumentParser, folder: str, result: str) 
         "--file",
         type=Path,
         metavar="FILE",
-        help="one .npy, .raw or .binvox file, for example savepoint/chair-1/1000.npy: becomes "
-        f"./{folder}/NAME{result}; of an .npy batch every shape, NAME-00{result} and so on; or a folder of "
+        help=f"one voxel file ({' '.join(VOXEL_SUFFIXES)}), for example savepoint/chair-1/1000.npy: becomes "
+        f"./{folder}/NAME{result}; of a batch every shape, NAME-00{result} and so on; or a folder of "
         f"such files: ./{folder}/FOLDER",
     )
     parser.add_argument(

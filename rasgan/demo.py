@@ -37,7 +37,7 @@ PRESETS = {
     "mirror": True,
     "cooldown": 0.4,
     "batchsize": 16,
-    "epochs": 40,
+    "epochs": 22,
     "seed": 0,
 }
 SHOWN = 10  # generated chairs, as they come: none is picked

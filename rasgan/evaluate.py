@@ -86,7 +86,7 @@ faces              exposed faces a voxel: many mean rough or thin shapes
 empty, voxels      share of empty grids; mean number of occupied voxels"""
 
 
-def shapes_of(folder: Path, split: str) -> list[Shape]:
+def found_shapes(folder: Path, split: str) -> list[Shape]:
     """List the shapes that training would find; UserError if there are not two: one has no neighbors."""
     found = find_grids(folder, split)
     if found.left_out:
@@ -186,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("-le goes with -n RUN")
     folders = {GENERATED: args.generated, REFERENCE: args.reference, TRAINING: args.train}
     shapes = {
-        name: shapes_of(folder, "test" if name == REFERENCE else "train")
+        name: found_shapes(folder, "test" if name == REFERENCE else "train")
         for name, folder in folders.items()
         if folder is not None
     }

@@ -96,9 +96,12 @@ def write_binvox(path: Path, occupied: np.ndarray) -> None:
         temporary.write_bytes(header.encode("ascii") + pairs.tobytes())
 
 
+WRITERS = {".raw": write_raw, ".binvox": write_binvox, ".npy": write_npy}
+
+
 def write_voxels(path: Path, occupied: np.ndarray) -> None:
-    """Write (n, n, n) bools in the format that the suffix of `path` names: .raw, .npy or .binvox."""
-    {".raw": write_raw, ".npy": write_npy, ".binvox": write_binvox}[path.suffix](path, occupied)
+    """Write (n, n, n) bools in the format that the suffix of `path` names, a key of `WRITERS`."""
+    WRITERS[path.suffix](path, occupied)
 
 
 def fit(occupied: np.ndarray, resolution: int, path: Path) -> np.ndarray:

@@ -16,14 +16,13 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import trimesh
 
-from benchmarks.speed.common import peak_memory
+from benchmarks.speed.common import peak_memory, seconds
 from rasgan.data.meshes import read_mesh, write_off
 from rasgan.data.meshes.polygons import triangulate
 
@@ -85,17 +84,6 @@ def write_obj_lines(path: Path, vertices: np.ndarray, polygons: list[np.ndarray]
             file.writelines(form.format(*row) for row in (rows + 1).tolist())
 
 
-def own_seconds(works: list[Callable[[], object]], repeats: int) -> list[float]:
-    """Return the least time of this process that each of a few runs takes; they take turns."""
-    fastest = [float("inf")] * len(works)
-    for _ in range(repeats):
-        for number, work in enumerate(works):
-            start = time.process_time()
-            work()
-            fastest[number] = min(fastest[number], time.process_time() - start)
-    return fastest
-
-
 def check(path: Path, vertices: np.ndarray, triangles: np.ndarray) -> None:
     """Raise SystemExit if reading a file does not give its triangles, in their order."""
     read_vertices, read_triangles = read_mesh(path, up="z")
@@ -114,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
         for name, (path, triangles) in written(Path(folder), vertices, quads).items():
             check(path, vertices, triangles)
             theirs = partial(trimesh.load, path, force="mesh", process=False, maintain_order=True)
-            ours, other = own_seconds([partial(read_mesh, path), theirs], args.repeats)
+            ours, other = seconds([partial(read_mesh, path), theirs], args.repeats, time.process_time)
             size = path.stat().st_size / 1e6
             print(
                 f"| {name} | {len(triangles)} | {size:.0f} | {ours:.2f} | {other:.2f} | {other / ours:.2f} |"
@@ -123,7 +111,8 @@ def main(argv: list[str] | None = None) -> int:
     darts[:, 2] = darts[:, 0] * 0.9 + darts[:, 2] * 0.1  # concave at the third corner
     corners = np.arange(4 * len(darts)).reshape(-1, 4)[:, [1, 2, 3, 0]].ravel()
     cut = partial(triangulate, darts.reshape(-1, 3), corners, np.full(len(darts), 4))
-    print(f"| concave, in memory | {2 * len(darts)} | | {own_seconds([cut], args.repeats)[0]:.2f} | | |")
+    (took,) = seconds([cut], args.repeats, time.process_time)
+    print(f"| concave, in memory | {2 * len(darts)} | | {took:.2f} | | |")
     print(f"\nMost memory of this process: {peak_memory() / 1e6:.0f} MB.")
     return 0
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 import train_rasgan
 from rasgan import sampling
+from rasgan.export.canvas import Figure
 from rasgan.export.plots import smooth
 from rasgan.files import atomic_path
 from rasgan.metrics import ShapeSet

@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from benchmarks.studies import cells as studies
 from benchmarks.studies.cells import Cell
 from rasgan import cli
+from rasgan.export.canvas import Figure
 from rasgan.files import atomic_path
 
 HERE = Path(__file__).parent

@@ -42,7 +42,7 @@ class ConversionOptions(VoxelOptions):
 
     up: str | None = None  # None: as each format has it
     binvox: str | None = None  # path or name of the real program; None: the built-in voxelizer
-    suffix: str = ".raw"  # of the grids, one of `rasgan.voxel_io.VOXEL_SUFFIXES`
+    suffix: str = ".raw"  # of the grids, a key of `rasgan.voxel_io.WRITERS`
 
 
 @dataclass

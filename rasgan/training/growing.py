@@ -17,7 +17,8 @@ from rasgan.training.config import TrainConfig
 from rasgan.training.state import GanState, new_discriminator, new_generator
 
 MEASURED = 64  # shapes, for the first statistics of the new layer's batch norm
-SUM_CHANNELS = 2  # of the new layer, that carry the coarse sums
+SIGNS = (1, -1)  # of the coarse sums in the channels of the new layer that carry them
+SUM_CHANNELS = len(SIGNS)
 QUIET = 0.25  # what the new channels begin to add, as a share of their usual weights
 SHARED = ("width", "min_width", "norm", "output", "mirror", "occupied")
 
@@ -49,7 +50,6 @@ def grow(gan: GanState, coarse: Checkpoint) -> None:
     z = noise(rng_for(seed, GROWTH), MEASURED, LATENT_SIZE).to(device)
     states = [(gan.generator, coarse.generator)]
     if gan.ema_generator is not None:
-        gan.ema_generator.load_state_dict(gan.generator.state_dict())
         states.append((gan.ema_generator, coarse.ema_generator or coarse.generator))
     for fine, state in states:
         generator = new_generator(config)
@@ -74,7 +74,7 @@ def grow_generator(fine: Generator, coarse: Generator, z: Tensor) -> None:
     ):
         new.load_state_dict(old.state_dict())
     deconv, norm, last = fine.deconvs[-1], fine.norms[-1], fine.to_voxels
-    for channel, sign in enumerate((1, -1)):
+    for channel, sign in enumerate(SIGNS):
         deconv.weight[:, channel] = sign * coarse.to_voxels.weight[:, 0]
         deconv.bias[channel] = sign * coarse.to_voxels.bias[0]
     sums = deconv(_coarse_features(coarse, z)).float()
@@ -85,7 +85,8 @@ def grow_generator(fine: Generator, coarse: Generator, z: Tensor) -> None:
     norm.bias[:SUM_CHANNELS] = mean[:SUM_CHANNELS]
     last.weight.mul_(QUIET)
     last.weight[:SUM_CHANNELS] = 0
-    last.weight[:2, 0, 1:3, 1:3, 1:3] = torch.tensor([1.0, -1.0])[:, None, None, None]  # a sum: 2x2x2 voxels
+    for channel, sign in enumerate(SIGNS):
+        last.weight[channel, 0, 1:3, 1:3, 1:3] = sign  # each sum to 2x2x2 voxels
     last.bias.zero_()
 
 

@@ -57,6 +57,17 @@ def convert(folder, *arguments):
     return convert_data.main(["-m", str(folder), "-j", "1", *arguments])
 
 
+def test_every_format_that_is_offered_can_be_written(tmp_path):
+    box = trimesh.creation.box()
+    write_off(tmp_path / "box.off", box.vertices, box.faces)
+    (offered,) = [
+        action.choices for action in convert_data.build_parser()._actions if action.dest == "format"
+    ]
+    for name in offered:
+        assert convert(tmp_path, "--format", name, "--resolution", "32") == 0
+        assert read_voxels(tmp_path / f"box.{name}").sum() > 0
+
+
 def test_every_mesh_below_the_folder_gets_a_raw_beside_it(folder, capsys):
     assert convert(folder) == 0
     assert raws(folder) == ["test/chair.v2.raw", "train/chair_0001.raw", "train/glued.raw", "train/other.raw"]

@@ -11,6 +11,7 @@ import trimesh
 from rasgan.errors import UserError
 from rasgan.voxel_io import (
     LARGEST_SIDE,
+    WRITERS,
     count_shapes,
     fit,
     read_raw,
@@ -21,7 +22,6 @@ from rasgan.voxel_io import (
     write_voxels,
 )
 
-WRITTEN = (".raw", ".binvox", ".npy")
 SUFFIXES = (".raw", ".binvox", ".npy", ".npz", ".mat")
 
 
@@ -231,7 +231,7 @@ def test_written_binvox_is_read_by_trimesh_too(tmp_path, rng, fill):
     np.testing.assert_array_equal(theirs.encoding.dense, grid.transpose(0, 2, 1))  # mesh x, y, z
 
 
-@pytest.mark.parametrize("suffix", WRITTEN)
+@pytest.mark.parametrize("suffix", WRITERS)
 def test_voxels_are_written_in_the_format_of_the_suffix(tmp_path, occupied, suffix):
     write_voxels(tmp_path / f"a{suffix}", occupied)
     grid = read_voxels(tmp_path / f"a{suffix}")
