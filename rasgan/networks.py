@@ -62,6 +62,10 @@ class Generator(nn.Module):
         Where the channels stop halving.
     mirror : bool
         Average the last layer's sums with their mirror image along axis 0, so that left is like right.
+    mapping_layers : int
+        Fully connected layers between the latent vectors and the dense layer, the mapping network of Karras
+        et al. 2019. Normal numbers fill their space without a gap, kinds of chairs do not: these layers can
+        make the way from one kind to another short, so that few shapes fall in between.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class Generator(nn.Module):
         output: str = "linear",
         min_width: int = 1,
         mirror: bool = False,
+        mapping_layers: int = 0,
     ) -> None:
         super().__init__()
         self.output = {"linear": nn.Identity, "sigmoid": nn.Sigmoid}[output]()
@@ -86,10 +91,11 @@ class Generator(nn.Module):
         self.to_voxels = ConvTransposeToOneChannel(channels[-1])
         self.register_buffer("inside", blocks_of(torch.ones(1, 1, *(resolution,) * 3)), persistent=False)
         initialize(self, NORM_SCALE_STD["generator"])
+        self.mapping = mapping_network(mapping_layers)
 
     def forward(self, z: Tensor, as_blocks: bool = False) -> Tensor:
         """Map `z`, (N, 200) normal numbers, to (N, 1, n, n, n) scores, or to their blocks (`blocks_of`)."""
-        x = self.dense(z).unflatten(1, self.base_shape)  # (N, 512, 4, 4, 4)
+        x = self.dense(self.mapping(z)).unflatten(1, self.base_shape)  # (N, 512, 4, 4, 4)
         x = x.contiguous(memory_format=torch.channels_last_3d)
         x = functional.relu(self.norms[0](x), inplace=True)
         for deconv, norm in zip(self.deconvs, self.norms[1:], strict=True):
@@ -153,6 +159,17 @@ class Discriminator(nn.Module):
                 norm(conv(x)), LEAKY_SLOPE, inplace=True
             )  # (N, 128, 16, 16, 16) ... (N, 512, 4, 4, 4)
         return self.dense(x.flatten(1)).squeeze(1)
+
+
+def mapping_network(layers: int) -> nn.Sequential:
+    """Return `layers` layers that map latent vectors to others; none leaves them as they are."""
+    mapping = nn.Sequential()
+    for _ in range(layers):
+        linear = nn.Linear(LATENT_SIZE, LATENT_SIZE)
+        nn.init.kaiming_normal_(linear.weight, LEAKY_SLOPE)
+        nn.init.zeros_(linear.bias)
+        mapping.extend((linear, nn.LeakyReLU(LEAKY_SLOPE)))
+    return mapping
 
 
 def batch_norm(channels: int) -> nn.BatchNorm3d:

@@ -44,6 +44,11 @@ class TrainConfig:
     width: int = setting(512, "channels of the generator's first grid", at_least=1)
     min_width: int = setting(1, "channels stop halving here towards the finest grid", at_least=1)
     mirror: bool = setting(False, "make every generated shape equal its mirror image, left like right")
+    mapping_layers: int = setting(
+        0,
+        "fully connected layers between the noise and the generator, a mapping network",
+        at_least=0,
+    )
     output: str = setting("linear", "the generator's last function", choices=("linear", "sigmoid"))
     norm: str = setting("batch", "the discriminator's normalization", choices=("batch", "none"))
     init: str = setting(

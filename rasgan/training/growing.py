@@ -20,7 +20,7 @@ MEASURED = 64  # shapes, for the first statistics of the new layer's batch norm
 SIGNS = (1, -1)  # of the coarse sums in the channels of the new layer that carry them
 SUM_CHANNELS = len(SIGNS)
 QUIET = 0.25  # what the new channels begin to add, as a share of their usual weights
-SHARED = ("width", "min_width", "norm", "output", "mirror", "occupied")
+SHARED = ("width", "min_width", "norm", "output", "mirror", "mapping_layers", "occupied")
 
 
 def check_suits(config: TrainConfig, coarse: TrainConfig) -> None:
@@ -67,6 +67,7 @@ def grow_generator(fine: Generator, coarse: Generator, z: Tensor) -> None:
     Two channels of the new layer carry the coarse sums and their opposite through its ReLU. Batch norm leaves
     both as they are: its scale and shift undo the statistics that the (N, 200) `z` have.
     """
+    fine.mapping.load_state_dict(coarse.mapping.state_dict())
     fine.dense.load_state_dict(coarse.dense.state_dict())
     for new, old in (
         *zip(fine.norms, coarse.norms, strict=False),

@@ -74,7 +74,14 @@ class GanState:
 
 def new_generator(config: TrainConfig) -> Generator:
     """Build the generator that the settings describe."""
-    return Generator(config.width, config.resolution, config.output, config.min_width, config.mirror)
+    return Generator(
+        config.width,
+        config.resolution,
+        config.output,
+        config.min_width,
+        config.mirror,
+        config.mapping_layers,
+    )
 
 
 def new_discriminator(config: TrainConfig) -> Discriminator:

@@ -111,6 +111,18 @@ def test_channels_stop_halving_at_the_lower_bound():
     assert discriminator(generator(torch.randn(2, 200))).shape == (2,)
 
 
+def test_mapping_layers_bend_the_latent_vectors_before_the_dense_layer():
+    mapped, plain = Generator(8, 32, mapping_layers=2), Generator(8, 32)
+    plain.load_state_dict(mapped.state_dict(), strict=False)
+    z = torch.randn(3, 200)
+    w = z
+    for layer in (0, 2):
+        w = functional.leaky_relu(w @ mapped.mapping[layer].weight.T + mapped.mapping[layer].bias, 0.2)
+    torch.testing.assert_close(mapped(z), plain(w))
+    assert w.std().item() == pytest.approx(1, abs=0.4)  # neither loud nor quiet when training begins
+    assert plain.state_dict().keys() == {name for name in mapped.state_dict() if "mapping" not in name}
+
+
 @pytest.mark.parametrize("edge", [2, 4, 16])
 def test_blocks_are_mirrored_as_their_voxels_are(edge):
     voxels = torch.randn(2, 1, edge, edge, edge)

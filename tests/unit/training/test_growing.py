@@ -13,7 +13,15 @@ from rasgan.training.config import TrainConfig
 from rasgan.training.growing import check_suits, grow, grow_discriminator, grow_generator
 from rasgan.training.state import build_gan
 
-SETTINGS = {"width": 16, "min_width": 4, "norm": "none", "mirror": True, "output": "sigmoid", "ema": 0.9}
+SETTINGS = {
+    "width": 16,
+    "min_width": 4,
+    "norm": "none",
+    "mirror": True,
+    "output": "sigmoid",
+    "ema": 0.9,
+    "mapping_layers": 2,
+}
 COARSE = TrainConfig(resolution=32, **SETTINGS)
 FINE = TrainConfig(resolution=64, **SETTINGS)
 
