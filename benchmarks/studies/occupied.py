@@ -111,7 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if train(value, args):
             return 1
     shapes = Shapes(read_grids(args.data, args.resolution)[0])
-    reals = shapes.batch(np.random.default_rng(1).permutation(len(shapes))[:SAMPLES])[:, 0].numpy() > 0
+    chosen = np.random.default_rng(1).permutation(len(shapes))[:SAMPLES]
+    reals = shapes.batch(torch.from_numpy(chosen))[:, 0].numpy() > 0
     data = reals.sum() / SAMPLES, ShapeSet(reals).diversity
     results = {value: measure(value, args) for value in VALUES}
     print(

@@ -18,6 +18,8 @@ DISCRIMINATOR, GENERATOR, VALIDATION = "#3b6fb6", "#d9772b", "#4c9a6a"
 SMOOTHING_WINDOW, SMOOTHING_ORDER = 51, 3
 """Points, and the order of the polynomial, of the tutorial's Savitzky-Golay filter."""
 SCATTER_INCHES, LOSSES_INCHES, DPI = (6.4, 6.4), (9.6, 5.4), 100
+COLUMNS = round(LOSSES_INCHES[0] * DPI)
+"""Pixels; the axes are a little narrower."""
 MARKER_SIZE = 25
 SHEET_BYTES = 30_000
 """Most that a shape may add to the file of a sheet."""
@@ -101,12 +103,41 @@ def _draw_curve(axes: Axes, epochs: np.ndarray, name: str, losses: np.ndarray, c
     measured = np.isfinite(losses)
     is_long = measured.sum() >= SMOOTHING_WINDOW
     look = {"linewidth": 0.6, "alpha": 0.3} if is_long else {"linewidth": 1.2}
-    axes.plot(epochs, np.where(measured, losses, np.nan), color=color, label=f"{name}, every step", **look)
+    every_step = thin(epochs, np.where(measured, losses, np.nan))
+    axes.plot(*every_step, color=color, label=f"{name}, every step", **look)
     if is_long:
         whole = slice(SMOOTHING_WINDOW // 2, -(SMOOTHING_WINDOW // 2))  # where all of the window is measured
         smoothed, label = smooth(losses[measured])[whole], f"{name}, smoothed over {SMOOTHING_WINDOW} steps"
-        axes.plot(epochs[measured][whole], smoothed, color=color, linewidth=1.6, label=label)
+        axes.plot(*thin(epochs[measured][whole], smoothed), color=color, linewidth=1.6, label=label)
     return losses[measured]
+
+
+def thin(x: np.ndarray, y: np.ndarray, columns: int = COLUMNS) -> tuple[np.ndarray, np.ndarray]:
+    """Leave out points of a long curve that a picture `columns` pixels wide does not show.
+
+    Of the points that fall into one column the first, the lowest, the highest and the last stay, which leaves
+    the picture as it is (U. Jugel, Z. Jerzak, G. Hackenbroich, V. Markl. M4: a visualization-oriented time
+    series data aggregation. VLDB 2014).
+
+    Parameters
+    ----------
+    x : (s,) array
+        Ascending.
+    y : (s,) array
+        NaN is a gap in the curve; so it stays, once a column at least.
+    """
+    if len(x) <= 5 * columns:
+        return x, y
+    column = np.floor((x - x[0]) / (x[-1] - x[0]) * columns).astype(int)
+    is_gap = np.isnan(y)
+    order = np.lexsort([y, is_gap, column])  # within a column by height, gaps at its end
+    ends = column[order]
+    starts = np.flatnonzero(np.diff(ends, prepend=-1))
+    lasts = np.append(starts[1:], len(x)) - 1
+    highest = lasts - np.add.reduceat(is_gap[order], starts, dtype=int)
+    kept = np.concatenate([starts, lasts, order[starts], order[lasts], order[np.maximum(highest, starts)]])
+    kept = np.unique(kept)
+    return x[kept], y[kept]
 
 
 class ScatterPlots:

@@ -56,16 +56,21 @@ class Shapes:
         content = np.ascontiguousarray(self.packed.cpu().numpy())
         return DataMark(len(self), hashlib.blake2b(content, digest_size=16).hexdigest())
 
+    @functools.cached_property
     def occupied(self) -> np.ndarray:
-        """Unpack all shapes to (N, n, n, n) bools, in the memory of the processor."""
-        return np.stack([unpack(packed) for packed in self.packed.cpu().numpy()])
+        """All shapes as (N, n, n, n) bools in the memory of the processor, a byte a voxel, unpacked once."""
+        edge = 2 * self.packed.shape[1] - 2
+        occupied = np.empty((len(self), edge, edge, edge), dtype=bool)
+        for grid, packed in zip(occupied, self.packed.cpu().numpy(), strict=True):
+            grid[...] = unpack(packed)
+        return occupied
 
-    def blocks(self, indices: np.ndarray) -> Tensor:
+    def blocks(self, indices: Tensor) -> Tensor:
         """Unpack the shapes at (B,) `indices` to blocks (`rasgan.blocks.blocks_of`), float32."""
-        bytes_ = self.packed[torch.from_numpy(indices).to(self.packed.device)]
+        bytes_ = self.packed[indices]
         return embedding(bytes_.int(), self.voxels_of_byte).permute(0, 4, 1, 2, 3)
 
-    def batch(self, indices: np.ndarray) -> Tensor:
+    def batch(self, indices: Tensor) -> Tensor:
         """Unpack the shapes at (B,) `indices` to (B, 1, n, n, n) float32."""
         return voxels_of(self.blocks(indices))
 

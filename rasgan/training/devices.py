@@ -1,7 +1,7 @@
 """Where and how to compute, and how a device says that its memory is full."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -48,6 +48,28 @@ def slow_bf16(device: torch.device) -> str | None:
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Compute in bfloat16 where it is safe, for ``precision="bf16"``; weights and sums stay float32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def send(tensors: Iterable[Tensor], device: torch.device) -> list[Tensor]:
+    """Return tensors of the host, those of the widest types first, on `device`.
+
+    To a CUDA device in one transfer, which does not wait for what is computed there; on a CPU without a copy.
+    """
+    tensors = list(tensors)
+    if device.type != "cuda":
+        return [tensor.to(device) for tensor in tensors]
+    return unpack(pack(tensors).pin_memory().to(device, non_blocking=True), tensors)
+
+
+def pack(tensors: Sequence[Tensor]) -> Tensor:
+    """Put the bytes of tensors one after another, (bytes,) uint8."""
+    return torch.cat([tensor.contiguous().view(-1).view(torch.uint8) for tensor in tensors])
+
+
+def unpack(parcel: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """Undo `pack` without a copy; shapes and types are those of `like`, widest types first."""
+    parts = parcel.split([tensor.nbytes for tensor in like])
+    return [part.view(tensor.dtype).view(tensor.shape) for part, tensor in zip(parts, like, strict=True)]
 
 
 def read_later(values: Tensor) -> Callable[[], list[float]]:

@@ -147,13 +147,16 @@ def check_agreement(own: Mapping[str, object]) -> None:
             )
 
 
-def any_process(flag: bool, device: torch.device) -> bool:
-    """Return whether `flag` is up in any process."""
-    if world_size() == 1:
-        return flag
-    flags = torch.tensor(float(flag), device=device)
-    dist.all_reduce(flags, dist.ReduceOp.MAX)
-    return bool(flags.item())
+def broadcast_with_flag(values: Tensor, flag: bool) -> Tensor:
+    """Return every process the (k,) values of the first one and then in how many `flag` is up: (k + 1,).
+
+    In one exchange: a sum to which the other processes add zeros.
+    """
+    own = values if is_rank_0() else torch.zeros_like(values)
+    together = torch.cat([own, torch.full_like(values[:1], float(flag))])
+    if world_size() > 1:
+        dist.all_reduce(together)
+    return together
 
 
 def convert_batch_norm(module: nn.Module) -> None:

@@ -1,6 +1,7 @@
 """What a run measured at every step: record, save and smooth."""
 
 import csv
+import io
 from array import array
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +43,8 @@ class History:
         if rows.ndim != 2 or rows.shape[1] != len(COLUMNS):
             raise ValueError(f"rows have {len(COLUMNS)} numbers: {rows.shape}")
         self._values = array("d", np.ascontiguousarray(rows, np.float64).tobytes())
+        self._text, self._written = io.StringIO(newline=""), 0
+        csv.writer(self._text).writerow(COLUMNS)
 
     def __len__(self) -> int:
         return len(self._values) // len(COLUMNS)
@@ -53,7 +56,7 @@ class History:
     def cut(self, epoch: int) -> None:
         """Forget the steps from the beginning of an epoch on, counted from 0: it is trained anew."""
         rows = self.rows()
-        self._values = array("d", rows[rows[:, 0] < epoch].tobytes())
+        self.__init__(rows[rows[:, 0] < epoch])
 
     def last(self) -> Measurement:
         """Return the newest measurements."""
@@ -67,6 +70,13 @@ class History:
         """Return each measurement by name, (steps,) float64."""
         return dict(zip(COLUMNS, self.rows().T, strict=True))
 
+    def csv(self) -> str:
+        """Return everything as the text of a CSV file; rows of the last call are not written anew."""
+        new = self._values[self._written * len(COLUMNS) :]
+        csv.writer(self._text).writerows(np.array(new).reshape(-1, len(COLUMNS)).tolist())
+        self._written = len(self)
+        return self._text.getvalue()
+
 
 def save_history(folder: Path, history: History) -> None:
     """Write the original's tracked values to their .npy files in `folder`."""
@@ -77,10 +87,8 @@ def save_history(folder: Path, history: History) -> None:
 
 def save_csv(path: Path, history: History) -> None:
     """Write all columns to one CSV file."""
-    with atomic_path(path) as temporary, temporary.open("w", encoding="ascii", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(history.rows().tolist())
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(history.csv().encode("ascii"))
 
 
 def add_scores(path: Path, epoch: int, scores: dict[str, float]) -> None:

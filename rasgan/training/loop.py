@@ -14,9 +14,10 @@ from rasgan.training.step import StepResult
 def fit(run: TrainingRun, intervals: Intervals, reporter: Reporter, stop: StopRequest) -> bool:
     """Train until the run is over; on a request to stop, save where it stands and return False."""
     while not run.is_over:
-        result = run.step()
+        result = run.step(stop.is_made)
         reporter.step(run)
-        stopping = distributed.any_process(stop.is_made, run.shapes.device)
+        # of several processes all must stop at the same step: where each knows of it from the others
+        stopping = stop.is_made if distributed.world_size() == 1 else result.is_last
         if run.position.step == 0:
             finish_epoch(run, intervals, result, reporter)
         if stopping and not run.is_over:

@@ -20,6 +20,7 @@ from rasgan.training import checkpoints, distributed
 from rasgan.training.checkpoints import START, Checkpoint, Position
 from rasgan.training.config import TrainConfig
 from rasgan.training.dataset import Shapes
+from rasgan.training.devices import send
 from rasgan.training.history import History, Measurement, add_scores, save_csv, save_history
 from rasgan.training.schedules import ScheduleState
 from rasgan.training.state import GanState, build_gan
@@ -68,12 +69,15 @@ class TrainingRun:
         epoch, step = self.position
         return f"epoch {epoch + 1}, step {step} of {self.steps_per_epoch}" if step else f"epoch {epoch}"
 
-    def step(self) -> StepResult:
-        """Take the next step and record what it measured; UserError if a loss is no number any more."""
+    def step(self, is_last: bool = False) -> StepResult:
+        """Take the next step and record what it measured; UserError if a loss is no number any more.
+
+        Of several processes, `is_last` in one makes it the last step of all.
+        """
         number = self.steps_taken
         rates = self.rates(number)
         self.gan.set_learning_rates(*rates)
-        result = train_step(self.gan, self.batch(number), number)
+        result = train_step(self.gan, self.batch(number), number, is_last)
         if not (math.isfinite(result.loss_d) and math.isfinite(result.loss_g)):
             there = checkpoints.saved_positions(self.folder.checkpoints)
             raise UserError(
@@ -103,16 +107,15 @@ class TrainingRun:
 
     def batch(self, number: int) -> Batch:
         """Draw this process's share of what step `number` sees; all of it follows from the seed."""
-        seed, size, device = self.config.seed, self.config.batchsize, self.shapes.device
+        seed, size = self.config.seed, self.config.batchsize
         epoch, index = divmod(number, self.steps_per_epoch)
         orders = (batch_order(seed, who, epoch + 1, len(self.shapes), size) for who in (ORDER_D, ORDER_G))
-        reals_d, reals_g = (self.shapes.blocks(distributed.share(order[index])) for order in orders)
         rng = rng_for(seed, NOISE, number)
-        z_d, z_g = (distributed.share(z).to(device) for z in noise(rng, 2, size, LATENT_SIZE))
-        mix = None
+        drawn = [*(torch.from_numpy(order[index]) for order in orders), *noise(rng, 2, size, LATENT_SIZE)]
         if self.gan.loss.penalty_is_one_centered:
-            mix = distributed.share(torch.from_numpy(rng.random(size, dtype=np.float32))).to(device)
-        return Batch(reals_d, reals_g, z_d, z_g, mix)
+            drawn.append(torch.from_numpy(rng.random(size, dtype=np.float32)))
+        drawn = send(map(distributed.share, drawn), self.shapes.device)
+        return Batch(*map(self.shapes.blocks, drawn[:2]), *drawn[2:])
 
     def validate(self, number: int) -> float:
         """Measure loss_D on a random batch of the validation shapes; NaN if there are none."""
@@ -121,8 +124,9 @@ class TrainingRun:
         rng = rng_for(self.config.seed, VALIDATION, number)
         size = min(self.config.batchsize, len(self.validation))
         size -= size % distributed.world_size()
-        chosen = distributed.share(rng.choice(len(self.validation), size, replace=False))
-        z = distributed.share(noise(rng, size, LATENT_SIZE)).to(self.validation.device)
+        chosen = torch.from_numpy(rng.choice(len(self.validation), size, replace=False))
+        drawn = map(distributed.share, (chosen, noise(rng, size, LATENT_SIZE)))
+        chosen, z = send(drawn, self.validation.device)
         return validate_discriminator(self.gan, self.validation.blocks(chosen), z)
 
     def end_epoch(self) -> str | None:
@@ -171,7 +175,7 @@ class TrainingRun:
     def score(self) -> dict[str, float]:
         """Score shapes of the generator as it is now against those of the training, and write it down."""
         grids = generate(self.gan.best_generator, seed=0, count=SCORED)
-        found = quick_scores(grids, self.shapes.occupied())
+        found = quick_scores(grids, self.shapes.occupied)
         add_scores(self.folder.scores, self.position.epoch, found)
         return found
 

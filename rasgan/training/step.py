@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from rasgan.blocks import as_blocks
 from rasgan.losses import one_centered_penalty, squared_gradient_norm, zero_centered_penalty
@@ -47,9 +48,10 @@ class StepResult:
     loss_g: float
     trained_d: bool
     fakes: Tensor
+    is_last: bool = False  # whether some process was asked to stop before the step began
 
 
-def train_step(gan: GanState, batch: Batch, step: int = 0) -> StepResult:
+def train_step(gan: GanState, batch: Batch, step: int = 0, is_last: bool = False) -> StepResult:
     """Train the discriminator, if the gate is open, then the generator.
 
     Where several processes share a batch, each passes its own rows; the losses are those of the whole batch.
@@ -61,6 +63,8 @@ def train_step(gan: GanState, batch: Batch, step: int = 0) -> StepResult:
     batch : Batch
     step : int
         Steps taken before this one; settles whether the penalty is due and whether the generator trains.
+    is_last : bool
+        Whether this process was asked to stop. All learn of it together with the losses.
     """
     with torch.no_grad():
         fakes = gan.generate(batch.z_d)
@@ -76,13 +80,15 @@ def train_step(gan: GanState, batch: Batch, step: int = 0) -> StepResult:
             c_real = gan.score(batch.reals_g)
         fakes = gan.generate(batch.z_g)
         loss_g = gan.loss.generator(c_real, gan.score(fakes))
-        losses = read_later(distributed.broadcast(torch.stack((loss_d, loss_g.detach()))))
+        losses = torch.stack((loss_d, loss_g.detach()))
+        measured = read_later(distributed.broadcast_with_flag(losses, is_last))
         if trains_g:
             descend(gan.optimizer_g, loss_g, gan.generator)
     if gan.ema_generator is not None:
         update_ema(gan.ema_generator, gan.generator, ema_decay(step, gan.config.ema))
 
-    result = StepResult(*losses(), trained_d, fakes.detach())
+    *losses, flags = measured()
+    result = StepResult(*losses, trained_d, fakes.detach(), flags > 0)
     gan.gate.update(result.loss_d, result.loss_g)
     return result
 
@@ -161,9 +167,13 @@ def ema_decay(step: int, decay: float) -> float:
 
 @torch.no_grad()
 def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move every floating-point number of `average` a share 1 - `decay` towards that of `network`."""
-    for old, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if old.is_floating_point():
-            old.lerp_(new, 1 - decay)
-        else:
+    """Move every floating-point number of `average` a share 1 - `decay` towards that of `network`.
+
+    In one call for all of them: a GPU then takes a few launches, not one for every tensor.
+    """
+    pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
+    averaged = [pair for pair in pairs if pair[0].is_floating_point()]
+    get_ema_multi_avg_fn(decay)(*zip(*averaged, strict=True), None)
+    for old, new in pairs:
+        if not old.is_floating_point():
             old.copy_(new)

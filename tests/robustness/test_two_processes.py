@@ -1,5 +1,6 @@
 """Several processes against one: two gloo processes with half a batch each, step by step."""
 
+import math
 import os
 import socket
 
@@ -74,8 +75,12 @@ def work(rank, processes, port, folder):
         distributed.check_agreement({"epochs": 3, "digest": "ab"})
         with pytest.raises(UserError, match="differ in epochs: process 0 has 0, process 1 1"):
             distributed.check_agreement({"digest": "ab", "epochs": rank})
-        assert distributed.any_process(rank == 1, torch.device("cpu"))
-        assert not distributed.any_process(False, torch.device("cpu"))
+        own = torch.tensor([0.1, math.nan]) if rank == 0 else torch.tensor([7.0, 8.0])
+        for flag, up in ((rank == 1, 1), (True, 2), (False, 0)):
+            received = distributed.broadcast_with_flag(own, flag)
+            torch.testing.assert_close(
+                received, torch.tensor([0.1, math.nan, up]), rtol=0, atol=0, equal_nan=True
+            )
         ended = {method: train(method) for method in METHODS}
         norm = torch.nn.Sequential(torch.nn.BatchNorm3d(2))
         distributed.convert_batch_norm(norm)

@@ -12,14 +12,14 @@ def grids(rng):
 
 
 def test_a_batch_holds_the_shapes_asked_for_in_that_order(grids):
-    batch = Shapes(grids).batch(np.array([3, 0, 3]))
+    batch = Shapes(grids).batch(torch.tensor([3, 0, 3]))
     assert batch.shape == (3, 1, 32, 32, 32)
     assert batch.dtype == torch.float32
     np.testing.assert_array_equal(batch[:, 0].numpy(), grids[[3, 0, 3]].astype(np.float32))
 
 
 def test_occupied_voxels_can_have_another_value(grids):
-    batch = Shapes(grids, value=255.0).batch(np.array([1]))
+    batch = Shapes(grids, value=255.0).batch(torch.tensor([1]))
     np.testing.assert_array_equal(batch[0, 0].numpy(), 255.0 * grids[1])
 
 
@@ -29,7 +29,7 @@ def test_shapes_take_a_bit_a_voxel(grids):
 
 def test_blocks_are_those_of_the_voxels(grids):
     shapes = Shapes(grids)
-    indices = np.array([4, 0])
+    indices = torch.tensor([4, 0])
     blocks = shapes.blocks(indices)
     assert torch.equal(blocks, blocks_of(shapes.batch(indices)))
     assert blocks.is_contiguous(memory_format=torch.channels_last_3d)
@@ -47,4 +47,4 @@ def test_the_mark_tells_other_voxels_another_order_and_another_number(grids):
 
 def test_shapes_come_back_as_the_bools_that_they_were(rng):
     occupied = rng.random((3, 6, 6, 6)) > 0.5
-    np.testing.assert_array_equal(Shapes(occupied, value=255).occupied(), occupied)
+    np.testing.assert_array_equal(Shapes(occupied, value=255).occupied, occupied)

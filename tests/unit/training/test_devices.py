@@ -2,7 +2,15 @@ import pytest
 import torch
 
 from rasgan.errors import UserError
-from rasgan.training.devices import choose_device, memory_guarded, read_later, slow_bf16
+from rasgan.training.devices import (
+    choose_device,
+    memory_guarded,
+    pack,
+    read_later,
+    send,
+    slow_bf16,
+    unpack,
+)
 
 
 def test_auto_takes_cuda_or_else_the_cpu(monkeypatch):
@@ -15,6 +23,33 @@ def test_auto_takes_cuda_or_else_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto").type == "cuda"
     assert choose_device("cpu").type == "cpu"
+
+
+@pytest.mark.parametrize("count", [1, 3, 24])
+def test_what_a_step_sees_comes_out_of_one_parcel_as_it_went_in(count):
+    order, noise = torch.randperm(2 * count), torch.randn(2, count, 200)
+    sent = [order[:count], order[count:], *noise, torch.rand(count)]
+    sent[2][0, 0] = float("nan")
+    parcel = pack(sent)
+    assert (parcel.dtype, parcel.shape) == (torch.uint8, (sum(x.nbytes for x in sent),))
+    for before, after in zip(sent, unpack(parcel, sent), strict=True):
+        torch.testing.assert_close(after, before, rtol=0, atol=0, equal_nan=True)
+
+
+def test_on_a_cpu_nothing_is_copied():
+    sent = [torch.arange(3), torch.rand(3, 200)]
+    received = send(sent, torch.device("cpu"))
+    assert all(after is before for before, after in zip(sent, received, strict=True))
+
+
+@pytest.mark.gpu
+def test_a_parcel_arrives_on_a_gpu():
+    if not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device here")
+    sent = [torch.arange(3), torch.rand(3, 200)]
+    for before, after in zip(sent, send(sent, torch.device("cuda")), strict=True):
+        assert after.is_cuda
+        assert torch.equal(after.cpu(), before)
 
 
 def test_a_device_that_is_not_there_is_told(monkeypatch):

@@ -15,7 +15,8 @@ def test_alone_every_function_gives_back_what_it_was_given():
     assert distributed.average(x) is x
     assert distributed.broadcast(x) is x
     assert torch.equal(distributed.share(x), x)
-    assert distributed.any_process(True, x.device)
+    assert distributed.broadcast_with_flag(x, True).tolist() == [*x.tolist(), 1]
+    assert distributed.broadcast_with_flag(x, False).tolist() == [*x.tolist(), 0]
     distributed.check_agreement({"shapes": 4})
 
 

@@ -42,6 +42,17 @@ def test_the_csv_file_holds_every_number_exactly(tmp_path, rng):
     np.testing.assert_array_equal(np.array(lines[1:], dtype=float), history.rows())
 
 
+def test_rows_that_are_added_later_make_the_text_of_all_rows_at_once(rng):
+    rows = rng.normal(size=(7, 8))
+    history = History(rows[:2])
+    history.csv()
+    for row in rows[2:]:
+        history.append(Measurement(*row))
+    assert history.csv() == history.csv() == History(rows).csv()
+    history.cut(0)
+    assert history.csv() == History(rows[rows[:, 0] < 0]).csv()
+
+
 def test_an_empty_history_has_empty_columns():
     assert {len(values) for values in History().columns().values()} == {0}
 

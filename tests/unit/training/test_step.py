@@ -104,6 +104,21 @@ def test_the_average_follows_the_generator():
     assert old.num_batches_tracked == 7
 
 
+def test_the_average_moves_bit_for_bit_as_tensor_by_tensor():
+    torch.manual_seed(3)
+    network = build_gan(TINY, "cpu").generator
+    average, expected = copy.deepcopy(network), copy.deepcopy(network)
+    for step in range(5):
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter)
+        network(torch.randn(2, 200))  # moves the buffers
+        update_ema(average, network, ema_decay(step, 0.999))
+        for old, new in zip(expected.state_dict().values(), network.state_dict().values(), strict=True):
+            old.lerp_(new, 1 - ema_decay(step, 0.999)) if old.is_floating_point() else old.copy_(new)
+    for ours, theirs in zip(average.state_dict().values(), expected.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_the_average_forgets_the_untrained_generator_sooner_than_its_decay_says():
     kept = np.cumprod([ema_decay(step, 0.995) for step in range(200)])[-1]
     assert kept < 1e-9 < 0.995**200
