@@ -21,9 +21,7 @@ from rasgan.data.sample_chairs import TEST, write_sample_set
 from rasgan.errors import UserError
 from rasgan.export.mesh_files import write_obj
 from rasgan.export.surface import surface_mesh
-from rasgan.generate import save_shapes, save_sheet
 from rasgan.runs import RunFolder
-from rasgan.sampling import generate, load_generator
 from rasgan.voxels import is_occupied
 
 SAMPLE_SET = Path("DemoChairs")
@@ -74,6 +72,9 @@ def prepare(say: Say) -> None:
 
 def finish(run: RunFolder, say: Say) -> None:
     """Generate chairs from the trained network, draw and export them, and report where everything lies."""
+    from rasgan.generate import save_shapes, save_sheet  # these import what --help does without
+    from rasgan.sampling import generate, load_generator
+
     generator, position = load_generator(run.checkpoints)
     grids = generate(generator, seed=0, count=SHOWN)
     paths = save_shapes(run.generated(position) / "seed0", grids)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,13 +23,13 @@ from rasgan.export.batch import Shape
 from rasgan.files import atomic_path
 from rasgan.generate import bar, open_run
 from rasgan.metrics import GENERATED, REFERENCE, TRAINING
-from rasgan.networks import Generator
 from rasgan.runs import pretrained_names
-from rasgan.sampling import decode, latents
-from rasgan.seeding import STATIC, choose, rng_for
 from rasgan.voxel_folders import find_grids
 from rasgan.voxel_io import fit
 from rasgan.voxels import OCCUPIED_ABOVE, is_occupied
+
+if TYPE_CHECKING:  # torch is imported where it is needed: not for --help
+    from rasgan.networks import Generator
 
 SEED = 0
 ADVICE = "To be scored with the others, a grid must be as fine as they are, or a multiple of it."
@@ -220,9 +221,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def score(
-    shapes: dict[str, list[Shape]], count: int, seed: int, generator: Generator | None
+    shapes: dict[str, list[Shape]], count: int, seed: int, generator: "Generator | None"
 ) -> tuple[int, dict[str, dict[str, float]]]:
     """Read `count` shapes of each set, or generate them, and score all: the resolution and the rows."""
+    from rasgan.sampling import decode, latents
+    from rasgan.seeding import STATIC, choose, rng_for
+
     chosen = {
         name: choose(seed, which, len(shapes[name]), count)
         for which, name in enumerate((GENERATED, REFERENCE, TRAINING))

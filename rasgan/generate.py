@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -20,12 +21,13 @@ from rasgan.export import plots
 from rasgan.export.gif import draw_film
 from rasgan.export.mesh_files import write_obj
 from rasgan.export.surface import surface_mesh
-from rasgan.networks import Generator
 from rasgan.runs import RunFolder, pretrained_names, pretrained_run
-from rasgan.sampling import generate, interpolate, load_generator
-from rasgan.training.checkpoints import Position
 from rasgan.voxel_io import write_npy
 from rasgan.voxels import is_occupied, largest_piece
+
+if TYPE_CHECKING:  # torch is imported where it is needed: not for --help
+    from rasgan.networks import Generator
+    from rasgan.training.checkpoints import Position
 
 COUNT, SEED, STEPS = 10, 0, 24
 FRAME_MS = 100
@@ -56,8 +58,10 @@ def save_sheet(path: Path, grids: Sequence[np.ndarray]) -> None:
 
 def open_run(
     name: str | None, pretrained: str | None, epoch: int | None = None
-) -> tuple[RunFolder, Generator, Position]:
+) -> tuple[RunFolder, "Generator", "Position"]:
     """Return the run that -n names, or the model that --pretrained names, its generator and its position."""
+    from rasgan.sampling import load_generator
+
     run = RunFolder(name).trained() if pretrained is None else pretrained_run(pretrained)
     return run, *load_generator(run.checkpoints, epoch)
 
@@ -142,8 +146,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def write_shapes(args: argparse.Namespace, generator: Generator, count: int, stem: Path) -> None:
+def write_shapes(args: argparse.Namespace, generator: "Generator", count: int, stem: Path) -> None:
     """Generate independent shapes: a grid and a mesh of each, and a sheet of all."""
+    from rasgan.sampling import generate
+
     grids = generate(generator, args.seed or SEED, count, args.truncation, bar)
     if args.largest:
         grids = tell_dropped(grids)
@@ -174,8 +180,10 @@ def keep_largest(grids: np.ndarray) -> np.ndarray:
     return np.where(loose, np.float32(0), grids)
 
 
-def write_film(args: argparse.Namespace, generator: Generator, count: int, stem: Path) -> None:
+def write_film(args: argparse.Namespace, generator: "Generator", count: int, stem: Path) -> None:
     """Generate the shapes between two seeds: a batch of all of them and a film."""
+    from rasgan.sampling import interpolate
+
     first, last = args.interpolate
     grids = interpolate(generator, first, last, count, args.truncation, bar)
     if args.largest:
