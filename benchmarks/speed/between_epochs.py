@@ -3,15 +3,16 @@
     python -m benchmarks.speed.between_epochs
     python -m benchmarks.speed.between_epochs --width 8 --resolution 32 --shapes 48 --steps 2000
 
-Width 64 at 64³, batches of 24 of 889 shapes, 92,500 steps of history: the last of the tutorial's 2,500 epochs
-on ModelNet10's chairs. What ten epochs write (`-sample 10 -graph 10 -graph3d 10 -save 10`) is divided by the time
-of their steps, which are measured here as well, in turns with the writing.
+Width 64 at 64³, batches of 24 of 889 shapes, 92,500 steps of history: the last of the tutorial's 2,500
+epochs on ModelNet10's chairs. What ten epochs write (`-sample 10 -graph 10 -graph3d 10 -save 10`) is divided
+by the time of their steps, which are measured here as well, in turns with the writing.
 """
 
 import argparse
 import platform
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from benchmarks.speed.training import random_shapes
 from rasgan import cli
 from rasgan.export import plots
 from rasgan.runs import RunFolder
+from rasgan.training.checkpoints import Position
 from rasgan.training.config import TrainConfig
 from rasgan.training.dataset import Shapes
 from rasgan.training.devices import choose_device, configure
@@ -41,9 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="as for train_rasgan.py (default: %(default)s)")
     for name, default in (("width", 64), ("resolution", 64), ("batch", 24), ("shapes", 889), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=cli.positive, default=default, help="(default: %(default)s)")
-    parser.add_argument(
-        "--steps", type=cli.positive, default=92_500, help="of history (default: %(default)s)"
-    )
+    parser.add_argument("--steps", type=cli.positive, default=92_500, help="of history (default: 92,500)")
+    parser.add_argument("--cpu-time", action="store_true",
+        help="count this process's own time on the processor: for a machine with other work")  # fmt: skip
     return parser
 
 
@@ -64,6 +66,7 @@ def late_run(args: argparse.Namespace, base: Path) -> TrainingRun:
         "rates": np.tile(run.rates(0), (len(steps), 1)),
     }
     run.history = History(np.column_stack(list(columns.values())))
+    run.position = Position(*divmod(args.steps, run.steps_per_epoch))
     return run
 
 
@@ -85,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         def steps() -> None:
             run.step()
-            float(run.gan.generator.dense.bias[0])  # waits for the device
+            run.gan.generator.dense.bias[0].item()  # waits for the device
 
         parts: dict[str, Callable[[], object]] = {
             "a sample": lambda: run.save_grid(run.sample(fakes, 1)),
@@ -98,14 +101,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
         for work in parts.values():  # loads fonts and modules, writes the history's first rows
             work()
-        *took, step = seconds([*parts.values(), steps], args.rounds)
+        clock = time.process_time if args.cpu_time else time.perf_counter
+        *took, step = seconds([*parts.values(), steps], args.rounds, clock)
     took = dict(zip(parts, took, strict=True))
     written = sum(took[name] for name in ("a sample", "losses: all with the graph", "3D graph", "checkpoint"))
     training = EPOCHS * run.steps_per_epoch * step
     fast = EPOCHS * run.steps_per_epoch * FAST_MS / 1000
-    print(
-        f"{run.shapes.device}, {platform.machine()}, torch {torch.__version__}; a step takes {step:.3g} s\n"
-    )
+    device = f"{run.shapes.device}, {platform.machine()}, torch {torch.__version__}"
+    print(f"{device}; a step takes {step:.3g} s\n")
     print(f"| ten epochs' | seconds | share of training | with steps of {FAST_MS} ms |\n|---|---|---|---|")
     for name, each in (*took.items(), ("all but scores", written)):
         print(f"| {name} | {each:.3f} | {each / training:.2%} | {each / fast:.1%} |")

@@ -128,15 +128,17 @@ def thin(x: np.ndarray, y: np.ndarray, columns: int = COLUMNS) -> tuple[np.ndarr
     """
     if len(x) <= 5 * columns:
         return x, y
-    column = np.floor((x - x[0]) / (x[-1] - x[0]) * columns).astype(int)
-    is_gap = np.isnan(y)
-    order = np.lexsort([y, is_gap, column])  # within a column by height, gaps at its end
-    ends = column[order]
-    starts = np.flatnonzero(np.diff(ends, prepend=-1))
-    lasts = np.append(starts[1:], len(x)) - 1
-    highest = lasts - np.add.reduceat(is_gap[order], starts, dtype=int)
-    kept = np.concatenate([starts, lasts, order[starts], order[lasts], order[np.maximum(highest, starts)]])
-    kept = np.unique(kept)
+    pixel = np.floor((x - x[0]) / (x[-1] - x[0]) * columns)
+    is_first = np.diff(pixel, prepend=-1) > 0
+    column, starts = np.cumsum(is_first) - 1, np.flatnonzero(is_first)
+    lowest, highest = (extreme.reduceat(y, starts)[column] for extreme in (np.fmin, np.fmax))  # not NaN
+
+    def first_of(mask: np.ndarray) -> np.ndarray:
+        found = np.flatnonzero(mask)
+        return found[np.unique(column[found], return_index=True)[1]]
+
+    inner = [first_of(mask) for mask in (y == lowest, y == highest, np.isnan(y))]
+    kept = np.unique(np.concatenate([starts, starts[1:] - 1, [len(x) - 1], *inner]))
     return x[kept], y[kept]
 
 

@@ -1,0 +1,41 @@
+"""The measurements of training: against others' networks, and of the files between epochs."""
+
+import pytest
+import torch
+
+from benchmarks.speed import between_epochs, peers
+from rasgan.networks import LATENT_SIZE
+
+
+def rows_of(text):
+    return [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+
+
+@pytest.mark.parametrize("channels", [(16, 8, 4, 2), (8, 4, 2)])
+def test_their_networks_have_the_channels_that_they_state_and_make_probabilities(channels):
+    generator, discriminator = peers.their_networks(channels)
+    shapes = generator(torch.randn(2, LATENT_SIZE, 1, 1, 1))
+    scores = discriminator(shapes)
+    assert (shapes.shape, scores.numel()) == ((2, 1, 32, 32, 32), 2)
+    assert all(((x > 0) & (x < 1)).all() for x in (shapes, scores))
+    norms = [m.num_features for m in generator if isinstance(m, torch.nn.BatchNorm3d)]
+    assert norms == list(channels)
+    assert norms[::-1] == [m.num_features for m in discriminator if isinstance(m, torch.nn.BatchNorm3d)]
+    assert peers.Case(channels, 2).our_width == 8
+
+
+def test_peers_prints_a_row_for_every_case(monkeypatch, capsys):
+    monkeypatch.setattr(peers, "QUICK", (peers.Case((16, 8, 4, 4), 2), peers.Case((8, 4, 4), 2)))
+    assert peers.main(["--quick", "--device", "cpu"]) == 0
+    _, *rows = rows_of(capsys.readouterr().out)
+    assert [row[:2] for row in rows] == [["16-8-4-4", "2"], ["8-4-4", "2"]]
+    assert all(float(row[4]) == pytest.approx(float(row[2]) / float(row[3]), rel=0.02) for row in rows)
+
+
+def test_between_epochs_prints_a_row_for_every_file_and_their_sum(capsys):
+    small = "--device cpu --width 4 --resolution 32 --batch 2 --shapes 4 --steps 60 --rounds 1"
+    assert between_epochs.main(small.split()) == 0
+    _, *rows = rows_of(capsys.readouterr().out)
+    took = {row[0]: float(row[1]) for row in rows}
+    written = ("a sample", "losses: all with the graph", "3D graph", "checkpoint")
+    assert took["all but scores"] == pytest.approx(sum(took[name] for name in written), abs=0.003)
