@@ -1,25 +1,30 @@
-"""Show where a training step's time goes on a CPU, and what its products would take at the floor's rate.
+"""Show where a training step's time goes on one CPU core, beside its products at the floor's rate.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.speed.step_profile
+    python -m benchmarks.speed.step_profile
 
-Width 64 at 64³, batches of 24, float32. Each line is a kind of operation of torch's profiler, its own time in one
-step of some (the second of three where it is not asked otherwise), and its share. The floor is that of
-`benchmarks.speed.training`.
+Width 64 at 64³, batches of 24, float32. A line is a kind of operation by torch's profiler, of convolutions
+those with weights of one shape: its own time in a step and its share. The step and the floor, which is that
+of `benchmarks.speed.training`, are measured without the profiler, by the processor's clock of this process.
 """
 
 import argparse
 import sys
+import time
+from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
+from torch.autograd.profiler_util import FunctionEventAvg
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.speed.training import matrix_rate, multiply_adds, our_step
+from benchmarks.speed.common import seconds
+from benchmarks.speed.training import multiply_adds, our_step
 from rasgan import cli
-from rasgan.training.devices import configure
 
-CPU = torch.device("cpu")
-PRODUCTS = ("convolution", "mkldnn", "addmm", "mm", "conv")  # parts of names: what the floor counts
+WEIGHTS = {"mkldnn_convolution": 1, "_convolution": 1, "convolution_backward": 2}
+"""Which input of these operations is the layer's kernel. The second works out transposed ones itself."""
+DENSE = ("addmm", "mm")
+LINES, EDGE = 16, 2048
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -27,31 +32,41 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name, default in (("width", 64), ("resolution", 64), ("batch", 24), ("steps", 3)):
+    for name, default in (("width", 64), ("resolution", 64), ("batch", 24), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=cli.positive, default=default, help="(default: %(default)s)")
     return parser
+
+
+def kind(event: FunctionEventAvg) -> str:
+    """Name an operation; a convolution by the shape of its kernel too."""
+    name = event.key.removeprefix("aten::")
+    if name not in WEIGHTS or len(event.input_shapes) <= WEIGHTS[name]:
+        return name
+    return f"{name}, {'x'.join(map(str, event.input_shapes[WEIGHTS[name]]))}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     args = build_parser().parse_args(argv)
-    configure(CPU)
-    step = our_step(args.width, args.batch, args.resolution, CPU, "float32", False)
+    torch.set_num_threads(1)
+    a, b = torch.randn(2, EDGE, EDGE)
+    step = our_step(args.width, args.batch, args.resolution, torch.device("cpu"), "float32", False)
     step()
-    with profile(activities=[ProfilerActivity.CPU]) as found:
-        for _ in range(args.steps):
-            step()
-    events = [(event.key, event.self_cpu_time_total / 1e6 / args.steps) for event in found.key_averages()]
-    total = sum(seconds for _, seconds in events)
-    floor = args.batch * multiply_adds(args.width, args.resolution) / matrix_rate(CPU, "float32")
-    products = sum(seconds for name, seconds in events if any(part in name for part in PRODUCTS))
-    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}\n")
-    print("| operation | ms a step | share |\n|---|---|---|")
-    for name, seconds in sorted(events, key=lambda event: -event[1])[:14]:
-        print(f"| {name} | {1e3 * seconds:.1f} | {seconds / total:.1%} |")
-    print(f"| all products | {1e3 * products:.1f} | {products / total:.1%} |")
-    print(f"| the floor | {1e3 * floor:.1f} | {floor / total:.1%} |")
-    print(f"| the step | {1e3 * total:.1f} | 100.0% |")
+    product, a_step = seconds([lambda: a @ b, step], args.rounds, time.process_time)
+    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as found:
+        step()
+    own: dict[str, float] = defaultdict(float)
+    for event in found.key_averages(group_by_input_shape=True):
+        own[kind(event)] += event.self_cpu_time_total
+    total = sum(own.values())
+    products = sum(each for name, each in own.items() if name.split(",")[0] in (*WEIGHTS, *DENSE))
+    floor = args.batch * multiply_adds(args.width, args.resolution) * product / EDGE**3
+    print(f"one thread, torch {torch.__version__}\n\n| operation | s a step | share |\n|---|---|---|")
+    for name, each in sorted(own.items(), key=lambda item: -item[1])[:LINES]:
+        print(f"| {name} | {a_step * each / total:.3f} | {each / total:.1%} |")
+    print(f"| all products | {a_step * products / total:.3f} | {products / total:.1%} |")
+    print(f"| the step | {a_step:.3f} | 100.0% |")
+    print(f"| the floor | {floor:.3f} | {floor / a_step:.1%} |")
     return 0
 
 

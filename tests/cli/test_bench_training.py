@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.speed import between_epochs, peers
+from benchmarks.speed import between_epochs, peers, step_profile
 from rasgan.networks import LATENT_SIZE
 
 
@@ -39,3 +39,13 @@ def test_between_epochs_prints_a_row_for_every_file_and_their_sum(capsys):
     took = {row[0]: float(row[1]) for row in rows}
     written = ("a sample", "losses: all with the graph", "3D graph", "checkpoint")
     assert took["all but scores"] == pytest.approx(sum(took[name] for name in written), abs=0.003)
+
+
+def test_the_profile_of_a_step_names_its_layers_and_adds_up(capsys):
+    threads = torch.get_num_threads()
+    assert step_profile.main(["--width", "8", "--resolution", "32", "--batch", "2", "--rounds", "1"]) == 0
+    torch.set_num_threads(threads)
+    _, *rows = rows_of(capsys.readouterr().out)
+    share = {row[0]: float(row[2].rstrip("%")) for row in rows}
+    assert any(name.startswith("convolution_backward, 8x4x4x4x4") for name in share)
+    assert 0 < share["all products"] < share["the step"] == 100
