@@ -171,10 +171,10 @@ def test_after_a_second_ctrl_c_a_run_with_checkpoints_goes_on_with_load(here, ca
 def stop_in_epoch_2(monkeypatch, *argv):
     """Train until the first step of epoch 2, where Ctrl-C is pressed."""
 
-    def interrupted_step(gan, batch, number):
+    def interrupted_step(gan, batch, number, is_last):
         if number == 2:
             signal.raise_signal(signal.SIGINT)
-        return train_step(gan, batch, number)
+        return train_step(gan, batch, number, is_last)
 
     with monkeypatch.context() as patch:
         patch.setattr(training_run, "train_step", interrupted_step)
