@@ -64,6 +64,7 @@ ADVICE = {
     "on from a checkpoint by --load.",
     "diverged early": "It has no checkpoint yet: start again with lower learning rates (-glr, -dlr, "
     "--schedule).",
+    "compile": "Leave --compile out.",
     "device": "Choose another --device, or leave it out.",
     "grids elsewhere": "Perhaps -d {} is meant.",
     "no checkpoints": "Check --name and the folder that you are in, or leave --load out to start the run.",
@@ -77,6 +78,7 @@ ADVICE = {
     "other data": "Give the -d of before; or add --new-data: then the epochs are counted on, and the order "
     "of the shapes begins anew.",
     "odd checkpoint": "Resume from another epoch with -le EPOCH, or start anew under another --name.",
+    "precision": "Leave --precision out.",
     "process ended": "Start all processes again with --load.",
     "processes differ": "Start all of them with the same options, data and checkpoints.",
     "processes": "Start torchrun with --nproc_per_node={}.",
@@ -178,7 +180,7 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
             raise UserError(f"{data}: no such folder; check the path, or make it with download_data.py.")
     if is_first_process():  # at once: the imports take seconds
         cli.say(f"{folder.name}: starting PyTorch, reading {args.data} ...")
-    from rasgan.training import devices, distributed, loop, progress, signals
+    from rasgan.training import devices, distributed, loop, progress, proof, signals
     from rasgan.training.dataset import check_mirror
     from rasgan.training.run import begin, check_same_data
 
@@ -196,10 +198,15 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
             held.enter_context(files.exclusive(folder.lock, refusal))
         checkpoint = find_checkpoint(folder, args)
         config = choose_config(args, checkpoint)
+        if device.type == "mps":
+            proof.check(device, config, args.precision)
         shapes, validation = read_data(args, config, device)
         position = str(checkpoint.position) if checkpoint else "none"
         data = {"shapes": shapes.mark.count, "digest of the data": shapes.mark.digest}
-        distributed.check_agreement({"checkpoint": position, **data, **config.state_dict()})
+        data["validation shapes"] = len(validation) if validation else "none"
+        distributed.check_agreement(
+            {"checkpoint": position, **data, "precision": args.precision, **config.state_dict()}
+        )
         if checkpoint and not args.new_data:
             check_same_data(folder, checkpoint, shapes)
         held.enter_context(devices.memory_guarded(config.batchsize))
@@ -209,6 +216,7 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
             grow_from(run, args.grow)
         if args.compile:
             run.gan.compile()
+            held.enter_context(devices.compile_guarded())
         intervals = Intervals(**{name: getattr(args, name) for name in INTERVALS})
         reporter = held.enter_context(contextlib.closing(open_reporter(args, run)))
         reporter.say(progress.describe(run, intervals))

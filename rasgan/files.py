@@ -40,7 +40,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 os.fsync(written.fileno())
             replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
 
 
 def replace(source: Path, target: Path) -> None:
@@ -61,6 +61,12 @@ def replace(source: Path, target: Path) -> None:
             return
 
 
+def remove(path: Path) -> None:
+    """Delete a file that nobody needs any more; what is gone, or held by another program, is left alone."""
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        path.unlink()
+
+
 @contextlib.contextmanager
 def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Make a system error of the block name `path`, where it names no file or the `temporary` one."""
@@ -77,7 +83,7 @@ def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files that killed processes left in `folder`, where nobody may be writing now."""
     for path in folder.glob(".*"):
         if re.fullmatch(r"\..{0,40}-[0-9a-f]{8}(\.\w+)?", path.name):
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def check_is_file(path: Path) -> None:

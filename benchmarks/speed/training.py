@@ -51,7 +51,6 @@ HEADINGS = (
     "ours MB",
     "first step after s",
 )
-SECONDS = 12.0  # at least so long each process steps, after two steps to warm up
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -63,6 +62,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--case", nargs="+", metavar="WIDTHxBATCH", help="what to train (default: two sizes)")
     parser.add_argument("--precision", nargs="+", default=["float32"], help="of our step (default: float32)")
     parser.add_argument("--resolution", type=int, default=64, help="edge of the grids (default: 64)")
+    parser.add_argument(
+        "--seconds", type=float, default=12, help="so long each process steps at least (default: %(default)s)"
+    )
     parser.add_argument("--rounds", type=int, default=2, help="turns, of which the fastest counts")
     parser.add_argument(
         "--compile", action="store_true", help="compile our networks, as train_rasgan.py does"
@@ -195,6 +197,17 @@ def now(device: torch.device) -> float:
     return time.perf_counter()
 
 
+def fastest(step: Callable[[], object], device: torch.device, at_least: float) -> float:
+    """Return the seconds of the fastest of the steps that `at_least` so many seconds hold, after one more."""
+    step()
+    best, since = math.inf, now(device)
+    while now(device) - since < at_least:
+        start = now(device)
+        step()
+        best = min(best, now(device) - start)
+    return best
+
+
 def measure(what: str, case: str, args: argparse.Namespace) -> dict:
     """Do one measurement in this process."""
     device = choose_device(args.device)
@@ -209,12 +222,7 @@ def measure(what: str, case: str, args: argparse.Namespace) -> dict:
         step = our_step(width, batch, args.resolution, device, precision, args.compile)
     step()
     first = now(device)
-    step()
-    best, since = math.inf, now(device)
-    while now(device) - since < SECONDS:
-        start = now(device)
-        step()
-        best = min(best, now(device) - start)
+    best = fastest(step, device, args.seconds)
     peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_memory()
     return {"seconds": best, "first": first - args.started, "peak": peak}
 
@@ -222,6 +230,7 @@ def measure(what: str, case: str, args: argparse.Namespace) -> dict:
 def in_own_process(what: str, case: str, args: argparse.Namespace) -> dict:
     """Run `measure` in a new process."""
     options = ["--device", args.device, "--resolution", str(args.resolution), "--case", case]
+    options += ["--seconds", str(args.seconds)]
     if args.compile:
         options.append("--compile")
     command = [sys.executable, "-m", "benchmarks.speed.training", "--worker", what, *options]

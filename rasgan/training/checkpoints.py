@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from rasgan.errors import UserError
-from rasgan.files import atomic_path
+from rasgan.files import atomic_path, remove
 from rasgan.training.config import TrainConfig
 from rasgan.training.dataset import DataMark
 from rasgan.training.devices import is_out_of_memory
@@ -98,10 +98,10 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     earlier = [saved for saved in saved_positions(folder) if saved < position]
     whole_epochs = [saved for saved in earlier if not saved.step]
     for saved in set(earlier) - set(whole_epochs):  # stops within an epoch
-        weights_path(folder, saved).unlink(missing_ok=True)
+        remove(weights_path(folder, saved))
     kept = whole_epochs[max(0, len(whole_epochs) + 1 - keep) :]
     for saved in set(earlier) - set(kept):
-        optimizers_path(folder, saved).unlink(missing_ok=True)
+        remove(optimizers_path(folder, saved))
     return path
 
 

@@ -114,3 +114,15 @@ def memory_guarded(batch_size: int) -> Iterator[None]:
             about="batch too large" if batch_size > 1 else "width too large",
             value=batch_size // 2,
         ) from error
+
+
+@contextmanager
+def compile_guarded() -> Iterator[None]:
+    """Turn what torch says where it cannot compile networks, pages of it, into a sentence."""
+    from torch._dynamo.exc import TorchDynamoException  # here: it takes seconds
+
+    try:
+        yield
+    except TorchDynamoException as error:
+        reason = str(error).strip().splitlines()[-1 if False else 0]
+        raise UserError(f"the networks cannot be compiled here: {reason}", about="compile") from error

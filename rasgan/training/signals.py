@@ -5,12 +5,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
-]
+
+def known(*names: str) -> list[signal.Signals]:
+    """Return those signals that this system has."""
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+
+SIGNALS = known("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """Ctrl-C, an end that is asked for, a terminal that is closed, Ctrl-Break; not every system has all."""
 
-IMPATIENT = {number for number in SIGNALS if number.name in ("SIGINT", "SIGBREAK")}
+IMPATIENT = known("SIGINT", "SIGBREAK")
 
 
 class StopRequest:

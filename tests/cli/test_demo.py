@@ -1,8 +1,10 @@
 """python -m rasgan.demo, with fewer chairs and a smaller network."""
 
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +63,25 @@ def test_without_the_script_the_command_tells_where_to_run_it(monkeypatch, tmp_p
     err = capsys.readouterr().err
     assert "in a clone of the project" in err
     assert err.count("\n") == 1
+
+
+WITHOUT_TORCH = """
+import sys
+if "--multiprocessing-fork" in sys.orig_argv:  # a worker
+    sys.modules.update(dict.fromkeys(("torch", "matplotlib", "rasgan.training")))  # cannot be imported
+else:
+    import rasgan.data.conversion, rasgan.demo as demo
+    demo.TRAINED_ON, demo.TEST = 3, 1
+    rasgan.data.conversion.count_processes = lambda *_: 2
+    demo.fill_in = lambda _: demo.prepare(print) or sys.exit()
+"""
+
+
+def test_workers_that_convert_do_without_torch_which_takes_300_megabytes_each(few_chairs):
+    (few_chairs / "sitecustomize.py").write_text(WITHOUT_TORCH, encoding="ascii")
+    script = Path(train_rasgan.__file__)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (few_chairs, script.parent)))}
+    command = [sys.executable, str(script), "--demo"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list(few_chairs.glob("DemoChairs/chair/*/*.raw"))) == 4

@@ -12,7 +12,7 @@ import pytest
 
 from rasgan import files
 from rasgan.errors import UserError
-from rasgan.files import atomic_path, check_is_file, exclusive, remove_leftovers
+from rasgan.files import atomic_path, check_is_file, exclusive, remove, remove_leftovers
 
 
 def test_atomic_path_writes_whole_files(tmp_path):
@@ -99,6 +99,19 @@ def test_a_file_that_stays_held_or_is_forbidden_is_an_error(tmp_path, monkeypatc
         pass
     assert 0 < left[0] < 1000
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_nobody_needs_may_be_gone_or_held(tmp_path, monkeypatch):
+    (tmp_path / "a").touch()
+    for _ in range(2):
+        remove(tmp_path / "a")
+        assert not (tmp_path / "a").exists()
+
+    def refuse(self):
+        raise PermissionError(errno.EACCES, "held")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    remove(tmp_path / "a")
 
 
 def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):

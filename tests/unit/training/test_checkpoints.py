@@ -38,6 +38,20 @@ def test_only_the_newest_keep_the_optimizers_state(tmp_path):
     assert [has_moments(tmp_path, e) for e in (5, 10, 15, 100)] == [False, False, True, True]
 
 
+def test_an_old_checkpoint_that_another_program_holds_ends_no_run(tmp_path, monkeypatch):
+    def refuse(path, missing_ok=False):
+        raise PermissionError(13, "held", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        for position in ((1, 0), (1, 2), (2, 0)):
+            save(tmp_path, *position, keep=1)
+    assert checkpoints.choose_position(tmp_path, None) == (2, 0)
+    assert checkpoints.choose_position(tmp_path, 1) == (1, 0)
+    save(tmp_path, 3, keep=1)  # it is removed then
+    assert sorted(path.name for path in tmp_path.glob("*.pt")) == ["1.pt", "2.pt", "3.optim.pt", "3.pt"]
+
+
 def test_one_optimizers_state_can_be_enough(tmp_path):
     for epoch in (1, 2):
         save(tmp_path, epoch, keep=1)

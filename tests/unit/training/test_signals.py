@@ -1,5 +1,6 @@
 """Which signals ask for an end."""
 
+import importlib
 import signal
 
 import pytest
@@ -32,3 +33,18 @@ def test_a_closed_terminal_stays_ignored_under_nohup():
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no signal can stand for SIGBREAK here")
+def test_ctrl_break_is_as_ctrl_c_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
+    importlib.reload(signals)
+    try:
+        with signals.stop_requests(lambda: None) as request:
+            signal.raise_signal(signal.SIGBREAK)
+            assert request.is_made
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGBREAK)
+    finally:
+        monkeypatch.undo()
+        importlib.reload(signals)

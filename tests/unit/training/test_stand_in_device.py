@@ -1,0 +1,134 @@
+"""All that computes, on a device that is not the processor: a tensor left in its memory is an error there.
+
+The device is torch's "meta", and tensors are fake: they have a shape, a type and a device, and no values.
+Where values are asked for, these tests hand out ones, to the processor's memory alone, as a GPU would.
+"""
+
+import contextlib
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from rasgan.runs import RunFolder
+from rasgan.sampling import generate, interpolate
+from rasgan.training import checkpoints, devices, growing
+from rasgan.training import run as training_run
+from rasgan.training.config import RECIPES, new_config
+from rasgan.training.dataset import Shapes
+from rasgan.training.step import train_step
+
+DEVICE = "meta"
+LOSSES = ("rasgan", "rsgan", "sgan", "wgan-gp")
+TINY = {"resolution": 32, "width": 8, "batchsize": 2, "ema": 0.5}
+
+
+def ones_of(tensor):
+    if tensor.device.type != "cpu":
+        raise TypeError(f"can't convert a {tensor.device.type} tensor to numpy")  # as torch does
+    return np.ones(tensor.shape, str(tensor.dtype).removeprefix("torch."))
+
+
+def converted(module, convert):
+    """Give a module new parameters and buffers; torch would exchange fake tensors in place, which fails."""
+    for part in module.modules():
+        for name, p in part._parameters.items():
+            part._parameters[name] = nn.Parameter(convert(p).detach(), p.requires_grad)
+        part._buffers.update({name: convert(buffer) for name, buffer in part._buffers.items()})
+    return module
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Let tensors be fake, with ones for values; autocast knows no such device."""
+    monkeypatch.setattr(nn.Module, "_apply", converted)
+    monkeypatch.setattr(torch.Tensor, "numpy", ones_of)
+    monkeypatch.setattr(torch.Tensor, "item", lambda _: 1.0)
+    monkeypatch.setattr(torch.Tensor, "tolist", lambda tensor: np.ones(tensor.shape).tolist())
+    monkeypatch.setattr(devices, "autocast", lambda *_: contextlib.nullcontext())
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    mode.cache_enabled = False
+    return mode
+
+
+def begin(folder, config, checkpoint=None, device=DEVICE):
+    """Begin a run on the stand-in device with four shapes, or go on with it."""
+    occupied = np.random.default_rng(0).random((4, *(config.resolution,) * 3)) > 0.9
+    shapes, validation = (Shapes(occupied, device) for _ in range(2))
+    return training_run.begin(RunFolder("run", folder), config, shapes, validation, checkpoint)
+
+
+def devices_of(run):
+    networks = (run.gan.generator, run.gan.discriminator, run.gan.ema_generator)
+    tensors = [tensor for network in networks for tensor in (*network.parameters(), *network.buffers())]
+    tensors += [p.grad for network in networks[:2] for p in network.parameters()]
+    return {tensor.device.type for tensor in tensors}
+
+
+METHODS = [(recipe, loss, {}) for recipe in RECIPES for loss in LOSSES]
+METHODS += [
+    ("tutorial", "rasgan", {"penalty": 1.0, "mirror": True}),
+    ("stable", "rsgan", {"mirror": True, "min_width": 4}),
+    ("tutorial", "wgan-gp", {"norm": "batch", "generator_every": 1, "occupied": 255.0}),
+]
+
+
+@pytest.mark.parametrize(("recipe", "loss", "more"), METHODS)
+def test_every_method_steps_validates_and_samples_there(tmp_path, stand_in, recipe, loss, more):
+    run = begin(tmp_path, new_config(recipe, {**TINY, "loss": loss, **more}))
+    with stand_in:
+        results = [run.step() for _ in range(2)]
+        assert len(run.history) == 2
+        assert results[0].fakes.device.type == DEVICE
+        assert devices_of(run) == {DEVICE}
+        run.gan.gate.is_open = False
+        assert not run.step().trained_d
+        assert run.sample(results[0].fakes, 1).shape == (32, 32, 32)
+        run.gan.ema_generator = None
+        assert run.sample(results[0].fakes, 1).shape == (32, 32, 32)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_checkpoints_go_there_and_back(tmp_path, stand_in, recipe):
+    run = begin(tmp_path, new_config(recipe, TINY), device="cpu")
+    run.step()
+    run.save(keep=1)
+    saved = checkpoints.load_checkpoint(run.folder.checkpoints, run.position, with_optimizers=True)
+    there = begin(tmp_path, run.config, saved)
+    assert there.position == run.position
+    with stand_in:
+        there.step()
+        assert devices_of(there) == {DEVICE}
+        moments = [state["exp_avg"] for state in there.gan.optimizer_g.state.values()]
+        assert {moment.device.type for moment in moments} == {DEVICE}
+        assert there.checkpoint().history.device.type == "cpu"
+
+
+def test_a_run_grows_there_from_a_checkpoint(tmp_path, stand_in):
+    settings = {**TINY, "min_width": 4}
+    coarse = begin(tmp_path, new_config("stable", settings), device="cpu").checkpoint()
+    run = begin(tmp_path, new_config("stable", {**settings, "resolution": 64}))
+    with stand_in:
+        growing.grow(run.gan, coarse)
+        run.step()
+        assert devices_of(run) == {DEVICE}
+
+
+def test_shapes_are_generated_and_interpolated_there(tmp_path, stand_in):
+    generator = begin(tmp_path, new_config("stable", TINY)).gan.best_generator
+    with stand_in:
+        assert generate(generator, seed=0, count=3).shape == (3, 32, 32, 32)
+        assert interpolate(generator, 0, 1, steps=4).shape == (4, 32, 32, 32)
+
+
+@pytest.mark.parametrize("left", ["reals_d", "reals_g", "z_d", "z_g", "mix"])
+def test_a_tensor_left_in_the_processors_memory_is_an_error(tmp_path, stand_in, left):
+    """Were it none, the tests above would hold nothing."""
+    run = begin(tmp_path, new_config("tutorial", {**TINY, "loss": "wgan-gp"}))
+    with stand_in:
+        batch = run.batch(0)
+        batch = batch._replace(**{left: getattr(batch, left).cpu()})
+        with pytest.raises(RuntimeError, match="device"):
+            train_step(run.gan, batch)
