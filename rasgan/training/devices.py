@@ -124,5 +124,8 @@ def compile_guarded() -> Iterator[None]:
     try:
         yield
     except TorchDynamoException as error:
-        reason = str(error).strip().splitlines()[-1 if False else 0]
-        raise UserError(f"the networks cannot be compiled here: {reason}", about="compile") from error
+        if is_out_of_memory(error):
+            raise
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = next((line for line in lines if not line.endswith(":")), type(error).__name__)
+        raise UserError(f"torch cannot compile the networks here: {reason}", about="compile") from error
