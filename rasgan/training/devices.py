@@ -128,4 +128,5 @@ def compile_guarded() -> Iterator[None]:
             raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = next((line for line in lines if not line.endswith(":")), type(error).__name__)
-        raise UserError(f"torch cannot compile the networks here: {reason}", about="compile") from error
+        sentence = f"torch cannot compile the networks here: {reason.rstrip('.')}."
+        raise UserError(sentence, about="compile") from error

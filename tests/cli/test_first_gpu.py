@@ -60,9 +60,7 @@ def test_what_is_there_is_skipped_and_what_failed_is_tried_again(parts, tmp_path
     assert parts[4:] == ["right", "fails once", "wrong"]
 
 
-@pytest.mark.parametrize(
-    "name", ["same losses as the CPU", "resume: CPU, device, CPU", "one process among one"]
-)
+@pytest.mark.parametrize("name", ["resume: CPU, device, CPU", "one process among one"])
 def test_on_the_cpu_what_is_compared_is_the_same(name):
     found = PARTS[name](CPU, SIZES["cpu"])
     assert found["right"] is True

@@ -87,13 +87,12 @@ def ends_with(process, *words):
     assert process.returncode != 0
     for word in words:
         assert word in err
-    assert err.count("error: the processes of this run differ") == 2
 
 
 def test_processes_with_other_data_or_epochs_are_refused_before_the_first_step(tmp_path):
     for rank in (0, 1):
         data(tmp_path / f"rank{rank}", seed=rank)
-    differ = "the processes of this run differ in"
+    differ = "error: the processes of this run differ in"
     ends_with(torchrun(tmp_path, FOLDER_EACH, "-e", "1"), f"{differ} digest of the data")
     data(tmp_path / "rank1", count=6)
     ends_with(torchrun(tmp_path, FOLDER_EACH, "-e", "1"), f"{differ} shapes: process 0 has 4, process 1 6")

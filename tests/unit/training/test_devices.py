@@ -98,7 +98,9 @@ def test_where_networks_cannot_be_compiled_a_sentence_says_why():
     network = torch.nn.Linear(2, 2)
     network.compile(backend=no_compiler)
     with (
-        pytest.raises(UserError, match=r"cannot compile .*: RuntimeError: No working .*'g\+\+'\)$") as caught,
+        pytest.raises(
+            UserError, match=r"cannot compile .*: RuntimeError: No working .*'g\+\+'\)\.$"
+        ) as caught,
         compile_guarded(),
     ):
         network(torch.ones(2))

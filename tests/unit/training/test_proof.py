@@ -81,10 +81,6 @@ def test_a_layer_that_is_missing_is_found(spoil):
     assert fault == "it fails with: ConvTranspose3D is not supported on MPS"
 
 
-def no_fault(_device, _config):
-    return None
-
-
 def wrong(_device, config):
     return f"loss_D of {config.loss} differs"
 
@@ -93,8 +89,9 @@ def ends(_device, _config):
     os._exit(1)
 
 
+@pytest.mark.slow
 def test_what_is_found_wrong_is_a_sentence_also_where_the_process_ends():
-    proof.check(STAND_IN, TrainConfig(), "float32", no_fault)
+    proof.check(STAND_IN, TrainConfig(**TINY), "float32")
     for find, words in ((wrong, "of a small step, loss_D of rasgan differs"), (ends, "it ends the process")):
         with pytest.raises(UserError, match=words) as error:
             proof.check(STAND_IN, TrainConfig(), "float32", find)
