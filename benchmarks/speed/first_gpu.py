@@ -61,6 +61,11 @@ class Sizes:
 
 SIZES = {"cuda": Sizes(64, 512, 24, 64, 8.0), "cpu": Sizes(8, 16, 2, 32, 0.02)}
 
+PROFILED = {
+    "cuda": (torch.profiler.ProfilerActivity.CUDA, "self_device_time_total"),
+    "cpu": (torch.profiler.ProfilerActivity.CPU, "self_cpu_time_total"),
+}
+
 Figures = dict[str, float | str]
 Part = Callable[[torch.device, Sizes], Figures]
 """Returns what was found by name; an entry "right" tells whether it is as it must be."""
@@ -212,17 +217,12 @@ def synchronizations(device: torch.device, sizes: Sizes) -> Figures:
             if device.type == "cuda":
                 torch.cuda.set_sync_debug_mode("default")
         found[f"{recipe}: waits"] = float(sum("synchroniz" in str(warning.message) for warning in caught))
-        kind = (
-            torch.profiler.ProfilerActivity.CUDA
-            if device.type == "cuda"
-            else torch.profiler.ProfilerActivity.CPU
-        )
+        kind, time_of = PROFILED[device.type]
         with torch.profiler.profile(activities=[kind]) as profile:
             run.step()
             bench.now(device)
-        events = profile.key_averages()
-        time_of = "self_device_time_total" if device.type == "cuda" else "self_cpu_time_total"
-        longest = sorted(events, key=lambda event: getattr(event, time_of), reverse=True)[:3]
+        events = [event for event in profile.key_averages() if getattr(event, time_of) > 0]
+        longest = sorted(events, key=lambda event: -getattr(event, time_of))[:3]
         found[f"{recipe}: kernels"] = float(sum(event.count for event in events))
         found[f"{recipe}: longest"] = ", ".join(
             f"{event.key[:60]} {getattr(event, time_of) / 1e3:.3g} ms" for event in longest

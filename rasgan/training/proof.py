@@ -36,7 +36,7 @@ def find_fault(device: torch.device, config: TrainConfig) -> str | None:
     try:
         found = small_step(device, small)
     except (RuntimeError, TypeError) as error:  # of what is missing, and of types that it does not have
-        return f"it fails with: {str(error).strip().splitlines()[0]}"
+        return f"it fails with: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
     for name, expected in small_step(torch.device("cpu"), small).items():
         difference = float((found[name] - expected).norm() / expected.norm())
         if not difference < TOLERANCE:  # nor NaN
