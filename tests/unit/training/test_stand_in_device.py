@@ -70,7 +70,7 @@ def devices_of(run):
     return {tensor.device.type for tensor in tensors}
 
 
-METHODS = [(recipe, loss, {}) for recipe in RECIPES for loss in LOSSES]
+METHODS = [pytest.param(recipe, loss, {}, marks=pytest.mark.slow) for recipe in RECIPES for loss in LOSSES]
 METHODS += [
     ("tutorial", "rasgan", {"penalty": 1.0, "mirror": True}),
     ("stable", "rsgan", {"mirror": True, "min_width": 4}),
@@ -82,15 +82,14 @@ METHODS += [
 def test_every_method_steps_validates_and_samples_there(tmp_path, stand_in, recipe, loss, more):
     run = begin(tmp_path, new_config(recipe, {**TINY, "loss": loss, **more}))
     with stand_in:
-        results = [run.step() for _ in range(2)]
-        assert len(run.history) == 2
-        assert results[0].fakes.device.type == DEVICE
+        result = run.step()
+        assert result.fakes.device.type == DEVICE
         assert devices_of(run) == {DEVICE}
         run.gan.gate.is_open = False
         assert not run.step().trained_d
-        assert run.sample(results[0].fakes, 1).shape == (32, 32, 32)
+        assert run.sample(result.fakes, 1).shape == (32, 32, 32)
         run.gan.ema_generator = None
-        assert run.sample(results[0].fakes, 1).shape == (32, 32, 32)
+        assert run.sample(result.fakes, 1).shape == (32, 32, 32)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
