@@ -11,7 +11,6 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,7 +49,7 @@ def small_step(device: torch.device, config: TrainConfig) -> dict[str, Tensor]:
     gan = build_gan(config, device)
     rng, size = rng_for(config.seed, NOISE), config.batchsize
     shapes = Shapes(rng.random((2 * size, *(config.resolution,) * 3)) > 0.5, device, config.occupied)
-    reals_d, reals_g = (shapes.blocks(indices) for indices in np.arange(2 * size).reshape(2, size))
+    reals_d, reals_g = (shapes.blocks(indices) for indices in torch.arange(2 * size).view(2, size))
     z_d, z_g = noise(rng, 2, size, LATENT_SIZE).to(device)
     result = train_step(gan, Batch(reals_d, reals_g, z_d, z_g, noise(rng, size).sigmoid().to(device)))
     found = {"loss_D": torch.tensor(result.loss_d), "loss_G": torch.tensor(result.loss_g)}

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from rasgan.errors import UserError
+from rasgan.networks import Generator
 from rasgan.training.devices import (
     choose_device,
     compile_guarded,
@@ -95,7 +96,7 @@ def test_where_networks_cannot_be_compiled_a_sentence_says_why():
     def no_compiler(_graph, _inputs):
         raise RuntimeError("No working C++ compiler found in cpp.cxx: (None, 'g++')\nand 90 lines")
 
-    network = torch.nn.Linear(2, 2)
+    network = Generator(4, 16)
     network.compile(backend=no_compiler)
     with (
         pytest.raises(
@@ -103,7 +104,7 @@ def test_where_networks_cannot_be_compiled_a_sentence_says_why():
         ) as caught,
         compile_guarded(),
     ):
-        network(torch.ones(2))
+        network(torch.ones(2, 200))
     assert caught.value.about == "compile"
 
 
