@@ -68,7 +68,7 @@ def test_without_the_script_the_command_tells_where_to_run_it(monkeypatch, tmp_p
 WITHOUT_TORCH = """
 import sys
 if "--multiprocessing-fork" in sys.orig_argv:  # a worker
-    sys.modules.update(dict.fromkeys(("torch", "matplotlib", "rasgan.training")))  # cannot be imported
+    sys.modules.update(dict.fromkeys(("torch", "matplotlib")))  # cannot be imported
 else:
     import rasgan.data.conversion, rasgan.demo as demo
     demo.TRAINED_ON, demo.TEST = 3, 1
