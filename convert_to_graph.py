@@ -2,15 +2,13 @@
 
 python convert_to_graph.py -n chair-1
 python convert_to_graph.py -f savepoint/chair-1/1000.npy -c 0
+python convert_to_graph.py -n chair-1 --style voxels
 python convert_to_graph.py -n chair-1 --sheet --epochs 2500-2900
 python convert_to_graph.py -n chair-1 --gif
 """
 
 import argparse
-import os
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +16,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rasgan import cli
-from rasgan.errors import UserError
 from rasgan.export.batch import (
     Shape,
     choose,
     export_all,
+    film_grids,
     of_epochs,
+    read_labeled,
     results_of,
     run_grids,
     shapes_in,
@@ -36,7 +35,7 @@ from rasgan.runs import RunFolder
 from rasgan.voxels import is_occupied
 
 COLORMAPS = ("copper", "viridis", "plasma", "winter", "cool", "ocean", "inferno", "coolwarm")
-GRAPHS = Path("3D_graphs")
+GRAPHS, VOXELS = Path("3D_graphs"), Path("3D_voxels")
 SHEET = (2, 5)
 LARGEST_SHEET = 20  # rows, and columns
 MOST_FRAMES = 120
@@ -61,9 +60,18 @@ def build_parser() -> argparse.ArgumentParser:
         help=", ".join(f"{number} {name}" for number, name in enumerate(COLORMAPS)) + " (default: 1)",
     )
     parser.add_argument(
-        "--title", action="store_true", help="write the epoch, or else the file's name, above each plot"
+        "--style",
+        choices=("scatter", "voxels"),
+        default="scatter",
+        help="a scatter plot of the surface, or the voxels themselves, shaded as in --sheet, to the folder "
+        f"{VOXELS} in place of {GRAPHS} (default: %(default)s)",
     )
-    instead = parser.add_argument_group("instead of a scatter plot for every shape")
+    parser.add_argument(
+        "--title",
+        action="store_true",
+        help="write the epoch, or else the file's name, above each plot or below its voxels",
+    )
+    instead = parser.add_argument_group("instead of a picture of every shape")
     kind = instead.add_mutually_exclusive_group()
     kind.add_argument(
         "--sheet",
@@ -111,7 +119,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     is_overview = args.sheet or args.gif
     if is_overview and (args.colormap is not None or args.title):
-        parser.error("--sheet and --gif are shaded and have captions; -c and --title are for scatter plots")
+        parser.error("--sheet and --gif are shaded and have captions; -c and --title are for single pictures")
+    if args.style == "voxels" and (is_overview or args.colormap is not None):
+        parser.error("--style voxels is for a picture of every shape, without -c, --sheet or --gif")
     shapes = find_shapes(args)
     return draw_overview(args, shapes) if is_overview else draw_plots(args, shapes)
 
@@ -120,11 +130,7 @@ def find_shapes(args: argparse.Namespace) -> list[Shape]:
     """List the shapes to draw, in order."""
     if args.file is None:
         run = RunFolder(args.name).existing()
-        grids = run_grids(run)
-        film = [run.film / path.name for path in grids]  # of one latent vector; older runs have none
-        if args.gif and all(path.is_file() for path in film):
-            grids = film
-        shapes = shapes_in(grids)
+        shapes = shapes_in(film_grids(run) if args.gif else run_grids(run))
     else:
         shapes = shapes_of(args.file)
     with cli.advising({"epochs": "Change --epochs or leave it out."}):
@@ -132,17 +138,23 @@ def find_shapes(args: argparse.Namespace) -> list[Shape]:
 
 
 def draw_plots(args: argparse.Namespace, shapes: list[Shape]) -> int:
-    """Draw a scatter plot of every shape; those of a run or folder that are there already are kept."""
+    """Draw a picture of every shape; those of a run or folder that are there already are kept."""
+    is_scatter = args.style == "scatter"
     plots = ScatterPlots(COLORMAPS[1 if args.colormap is None else args.colormap], args.threshold)
 
     def export(shape: Shape, target: Path) -> None:
-        plots.draw(target, shape.read(), shape.label if args.title else None)
+        scores, title = shape.read(), shape.label if args.title else None
+        if is_scatter:
+            plots.draw(target, scores, title)
+        else:
+            contact_sheet(target, [is_occupied(scores, args.threshold)], labels=title and [title])
 
     is_file = args.file is not None and not args.file.is_dir()
-    folder = RunFolder(args.name).graphs if args.file is None else results_of(args.file, GRAPHS)
+    kind = GRAPHS if is_scatter else VOXELS
+    folder = RunFolder(args.name).savepoints / kind if args.file is None else results_of(args.file, kind)
     summary = export_all(tqdm(shapes, disable=None, unit="plot"), folder, ".png", export, replace=is_file)
     if is_file and len(shapes) == 1:
-        show(cli.tell_only_export(summary))
+        cli.show(cli.tell_only_export(summary))
         return 0
     return cli.tell_exports(summary, folder, "drawn")
 
@@ -151,18 +163,11 @@ def draw_overview(args: argparse.Namespace, shapes: list[Shape]) -> int:
     """Draw the sheet or the film; a shape that cannot be read is left out and named on stderr."""
     rows, columns = args.sheet or SHEET
     shown = spread(shapes, MOST_FRAMES) if args.gif else choose(shapes, rows * columns, args.seed)
-    read, failed = [], []
-    for shape in tqdm(shown, disable=None, unit="shape", leave=False):
-        try:
-            read.append((shape.label, is_occupied(shape.read(), args.threshold)))
-        except UserError as error:
-            failed.append(error)
-    if not read:
-        raise failed[0]
+    bar = tqdm(shown, disable=None, unit="shape", leave=False)
+    labels, grids, failed = read_labeled(bar, args.threshold)
     for error in failed:
         cli.complain("failed", str(error))
     target = overview_path(args)
-    labels, grids = zip(*read, strict=True)
     if args.gif:
         frame_ms = min(SLOWEST_FRAME_MS, round(FILM_MS / len(grids), -1))
         draw_film(target, tqdm(grids, disable=None, unit="frame", leave=False), labels, int(frame_ms))
@@ -170,7 +175,7 @@ def draw_overview(args: argparse.Namespace, shapes: list[Shape]) -> int:
         contact_sheet(target, grids, columns, labels)
     print(f"wrote {target}: {len(grids)} of {len(shapes)} shapes")
     if args.file is not None:
-        show(target)
+        cli.show(target)
     return 1 if failed else 0
 
 
@@ -183,22 +188,6 @@ def overview_path(args: argparse.Namespace) -> Path:
     source = args.file.resolve()
     name = source.name if source.is_dir() else source.stem
     return GRAPHS / f"{name}{epochs}{'.gif' if args.gif else '-sheet.png'}"
-
-
-def show(picture: Path) -> None:
-    """Open a picture in the system's viewer if there is a display and a viewer; else do nothing."""
-    if sys.platform == "win32":
-        os.startfile(picture)  # noqa: S606 - the file we have just written
-        return
-    if sys.platform == "darwin":
-        viewer = None if "SSH_CONNECTION" in os.environ else shutil.which("open")
-    else:
-        has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-        viewer = shutil.which("xdg-open") if has_display else None
-    if viewer:
-        silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-        command = [viewer, str(picture.resolve())]  # a session of its own: it goes on after we end
-        subprocess.Popen(command, **silent, start_new_session=True)  # noqa: S603 - an argument list
 
 
 if __name__ == "__main__":

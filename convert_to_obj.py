@@ -4,13 +4,16 @@
     python convert_to_obj.py -n chair-1
     python convert_to_obj.py -f ModelNet10/chair/test
     python convert_to_obj.py -f savepoint/chair-1/1000.npy --format stl --size 80 --largest
+    python convert_to_obj.py -n chair-1 --format html
 
 Each mesh is closed, has no inner walls and is not mirrored. A voxel's edge is 0.01 units unless --size says
 otherwise. Axes and units are those of the programs that read the format:
 
     .obj        y up, front towards -z; with --size, units are millimeters
     .stl .ply   z up, front towards -y, to be printed; with --size, units are millimeters
+    .3mf        the same for slicers; units are millimeters, so it needs --size to be of any
     .glb        y up, front towards +z; units are meters
+    .html       a page for any browser, with all shapes in it
 """
 
 import argparse
@@ -23,14 +26,27 @@ from tqdm import tqdm
 
 from rasgan import cli
 from rasgan.errors import UserError
-from rasgan.export.batch import Shape, export_all, results_of, run_grids, shapes_in, shapes_of
+from rasgan.export.batch import (
+    Shape,
+    distinct_name,
+    export_all,
+    film_grids,
+    read_labeled,
+    results_of,
+    run_grids,
+    shapes_in,
+    shapes_of,
+    spread,
+)
 from rasgan.export.mesh_files import FORMATS, write_model
+from rasgan.export.page import MOST_SHAPES, write_page
 from rasgan.export.surface import cubes_mesh, smooth_mesh, surface_mesh
 from rasgan.runs import RunFolder
-from rasgan.voxels import is_occupied, largest_piece
+from rasgan.voxels import is_occupied, join_touching, largest_piece
 
 MODELS = Path("models")
 EDGE = 0.01  # of a voxel, as in the original
+PAGE = ".html"
 SIZES_MM = 0.001, 1_000_000  # to a kilometer: the numbers of every format can tell voxels apart
 
 
@@ -42,9 +58,11 @@ def build_parser() -> argparse.ArgumentParser:
     cli.add_grid_options(parser, MODELS.name, ".obj")
     parser.add_argument(
         "--format",
-        choices=[suffix[1:] for suffix in FORMATS],
+        choices=[*(suffix[1:] for suffix in FORMATS), PAGE[1:]],
         default="obj",
-        help="write this format, with its suffix (default: %(default)s)",
+        help="write this format, with its suffix (default: %(default)s); html is one page of all shapes, "
+        f"{MOST_SHAPES} at most, that turn and zoom in any browser: ./models/NAME.html, of a run "
+        "savepoint/RUN/training.html, with a slider over the epochs",
     )
     parser.add_argument(
         "--size",
@@ -56,10 +74,12 @@ def build_parser() -> argparse.ArgumentParser:
     switches = {
         "--largest": "drop specks: keep the largest piece only, and say how many voxels went; voxels belong "
         "together where they touch face to face",
+        "--solid-edges": "fill the voxels between those that touch along an edge or at a corner only, and "
+        "say how many: a slicer then takes the mesh for a manifold, also in .stl",
         "--smooth": "a smooth surface where the scores pass the threshold, by marching cubes; needs "
         'scikit-image: python -m pip install -e ".[smooth]"',
         "--cubes": "the original's .obj instead: a separate cube for every surface voxel, mirrored, "
-        "about six times as large; not together with the four options above",
+        "about six times as large; not together with the five options above",
     }
     for option, text in switches.items():
         parser.add_argument(option, action="store_true", help=text)
@@ -71,10 +91,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = build_parser()
     args = parser.parse_args(argv)
     others = {"--format": args.format != "obj", "--size": args.size, "--largest": args.largest}
-    others["--smooth"] = args.smooth
+    others.update({"--solid-edges": args.solid_edges, "--smooth": args.smooth})
     given = [option for option, is_given in others.items() if is_given]
     if args.cubes and given:
         parser.error(f"--cubes writes exactly what the original writes; leave out {', '.join(given)}")
+    if args.format == PAGE[1:] and (args.size or args.smooth or args.solid_edges):
+        parser.error("--format html shows the voxels as they are; leave out all but --largest")
+    if args.solid_edges and args.smooth:
+        parser.error("--smooth leaves no voxels that touch along an edge only; leave out --solid-edges")
     return args
 
 
@@ -82,19 +106,24 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert a file, a folder or a run; exit code 1 if a grid could not be read or all are empty."""
     args = parse(argv)
+    if args.format == PAGE[1:]:
+        return make_page(args)
     if args.smooth:
         check_marching_cubes()
     suffix = f".{args.format}"
-    specks: list[tuple[int, int]] = []  # of each shape: voxels that were dropped, and voxels before
+    added: list[tuple[int, int]] = []  # of each shape: voxels that were filled, and voxels before
+    specks: list[tuple[int, int]] = []  # the same of those that were dropped
 
     def export(shape: Shape, target: Path) -> None:
         scores = shape.read()
         occupied = is_occupied(scores, args.threshold)
         if not occupied.any():
             raise UserError(f"{shape}: no voxel is above {args.threshold:g}, no mesh written.", cli.EMPTY)
-        kept = largest_piece(occupied) if args.largest else occupied
+        joined = join_touching(occupied) if args.solid_edges else occupied
+        kept = largest_piece(joined) if args.largest else joined
         write_model(target, *make_mesh(scores, kept, args), EDGE * len(scores), args.size)
-        specks.append((int(occupied.sum() - kept.sum()), int(occupied.sum())))
+        added.append((int(joined.sum() - occupied.sum()), int(occupied.sum())))
+        specks.append((int(joined.sum() - kept.sum()), int(joined.sum())))
 
     if args.file is None:
         run = RunFolder(args.name).existing()
@@ -108,9 +137,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.tell_only_export(summary)
     else:
         code = cli.tell_exports(summary, folder)
+    if args.solid_edges and added:
+        print(describe_voxels("--solid-edges added", added, "to"))
     if args.largest and specks:
-        print(describe_specks(specks))
+        print(describe_voxels("--largest dropped", specks, "of"))
     return code
+
+
+def make_page(args: argparse.Namespace) -> int:
+    """Write the page of a file, a folder or a run; exit code 1 if one of the shapes could not be read."""
+    if args.name is not None:
+        run = RunFolder(args.name).existing()
+        shapes, target, title = shapes_in(film_grids(run)), run.savepoints / f"training{PAGE}", run.name
+    else:
+        shapes = shapes_of(args.file)
+        name = args.file.resolve().name if args.file.is_dir() else distinct_name(Shape(args.file))
+        target, title = MODELS / f"{name}{PAGE}", name
+    bar = tqdm(spread(shapes, MOST_SHAPES), disable=None, unit="shape", leave=False)
+    labels, grids, failed = read_labeled(bar, args.threshold)
+    for error in failed:
+        cli.complain("failed", str(error))
+    if not any(grid.any() for grid in grids):
+        raise UserError(f"{args.file or run.savepoints}: no voxel is above {args.threshold:g}.", cli.EMPTY)
+    kept = [largest_piece(grid) for grid in grids] if args.largest else grids
+    write_page(target, title, kept, labels, is_film=args.name is not None)
+    print(f"wrote {target}: {len(grids)} of {cli.counted(len(shapes), 'shape')}")
+    if args.largest:
+        voxels = zip(grids, kept, strict=True)
+        specks = [(int(grid.sum() - left.sum()), int(grid.sum())) for grid, left in voxels]
+        print(describe_voxels("--largest dropped", specks, "of"))
+    return 1 if failed else 0
 
 
 def check_marching_cubes() -> None:
@@ -133,12 +189,13 @@ def make_mesh(
     return surface_mesh(occupied, EDGE)
 
 
-def describe_specks(specks: list[tuple[int, int]]) -> str:
-    """Return how many voxels ``--largest`` dropped, from (dropped, voxels before) of each shape."""
-    dropped, before = np.sum(specks, axis=0)
-    sentence = f"--largest dropped {dropped} of {before} voxels ({dropped / before:.1%})"
-    if len(specks) > 1:
-        sentence += f", from {sum(gone > 0 for gone, _ in specks)} of {len(specks)} shapes"
+def describe_voxels(done: str, counts: list[tuple[int, int]], preposition: str) -> str:
+    """Return how many voxels an option changed, from (changed, voxels before) of each shape."""
+    changed, before = np.sum(counts, axis=0)
+    sentence = f"{done} {changed} {preposition} {before} voxels ({changed / before:.1%})"
+    if len(counts) > 1:
+        way = "from" if preposition == "of" else "in"
+        sentence += f", {way} {sum(count > 0 for count, _ in counts)} of {len(counts)} shapes"
     return sentence
 
 

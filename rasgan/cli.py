@@ -11,6 +11,7 @@ import operator
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -167,6 +168,22 @@ def command_line(*words: object) -> str:
 def say(sentence: str) -> None:
     """Print a line on stdout at once, also where stdout is a file."""
     print(sentence, flush=True)
+
+
+def show(result: Path) -> None:
+    """Open a picture or a page in the system's viewer if there is a display and a viewer; else do nothing."""
+    if sys.platform == "win32":
+        os.startfile(result)  # noqa: S606 - the file we have just written
+        return
+    if sys.platform == "darwin":
+        viewer = None if "SSH_CONNECTION" in os.environ else shutil.which("open")
+    else:
+        has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        viewer = shutil.which("xdg-open") if has_display else None
+    if viewer:
+        silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        command = [viewer, str(result.resolve())]  # a session of its own: it goes on after we end
+        subprocess.Popen(command, **silent, start_new_session=True)  # noqa: S603 - an argument list
 
 
 def add_setting(

@@ -6,6 +6,7 @@ Example::
 """
 
 import functools
+import os
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from rasgan.data import conversion
 from rasgan.data.sample_chairs import TEST, write_sample_set
 from rasgan.errors import UserError
 from rasgan.export.mesh_files import write_obj
+from rasgan.export.page import write_page
 from rasgan.export.surface import surface_mesh
 from rasgan.runs import RunFolder
 from rasgan.voxels import is_occupied
@@ -80,6 +82,8 @@ def finish(run: RunFolder, say: Say) -> None:
     paths = save_shapes(run.generated(position) / "seed0", grids)
     sheet = run.savepoints / "chairs.png"
     save_sheet(sheet, grids)
+    page = run.savepoints / "chairs.html"
+    write_page(page, run.title(position), is_occupied(grids), [f"chair {number}" for number in range(SHOWN)])
     fullest = max(range(SHOWN), key=lambda i: is_occupied(grids[i]).sum())
     model = run.models / f"{paths[fullest].stem}.obj"
     write_obj(model, *surface_mesh(is_occupied(grids[fullest])))
@@ -97,8 +101,12 @@ Next, type
   python convert_to_graph.py -f {paths[0]}
   python convert_to_obj.py -f {paths[0]}
 and, for the tutorial's own training at 64³ (a GPU is needed)
-  python train_rasgan.py -n chair-1 -d {SAMPLE_SET / "chair" / "train"} -v {SAMPLE_SET / "chair" / "test"}"""
+  python train_rasgan.py -n chair-1 -d {SAMPLE_SET / "chair" / "train"} -v {SAMPLE_SET / "chair" / "test"}
+
+To turn the chairs in your hands, open {page} in a browser."""
     )
+    if sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ:
+        cli.show(page)
 
 
 @cli.ends_cleanly

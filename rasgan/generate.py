@@ -18,8 +18,11 @@ from tqdm import tqdm
 
 from rasgan import cli
 from rasgan.export import plots
+from rasgan.export.batch import spread
 from rasgan.export.gif import draw_film
 from rasgan.export.mesh_files import write_obj
+from rasgan.export.page import MOST_SHAPES as MOST_ON_PAGE
+from rasgan.export.page import write_page
 from rasgan.export.surface import surface_mesh
 from rasgan.runs import RunFolder, pretrained_names, pretrained_run
 from rasgan.voxel_io import write_npy
@@ -119,6 +122,12 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="keep only the largest connected piece of each shape, and tell how many voxels went",
     )
+    parser.add_argument(
+        "--html",
+        action="store_true",
+        help=f"write one page too, .html, in which the shapes, {MOST_ON_PAGE} at most, turn and zoom in any "
+        "browser; of --interpolate with a slider from A to B",
+    )
     parser.add_argument("--no-obj", dest="obj", action="store_false", help="write no meshes")
     return parser
 
@@ -158,8 +167,18 @@ def write_shapes(args: argparse.Namespace, generator: "Generator", count: int, s
     empty = save_meshes(paths, grids) if args.obj else 0
     shown = "their picture" if len(grids) <= MOST_ON_SHEET else f"a picture of the first {MOST_ON_SHEET}"
     cli.say(f"{'Grids and meshes' if args.obj else 'Grids'} in {stem.parent}, {shown} in {sheet}")
+    if args.html:
+        captions = [f"seed {args.seed or SEED}, {i}" for i in range(min(count, MOST_ON_PAGE))]
+        save_page(Path(f"{stem}.html"), grids[: len(captions)], captions)
     if empty:
         cli.say(f"{empty} of them empty: no voxel is occupied, so there is no mesh; train longer.")
+
+
+def save_page(path: Path, grids: np.ndarray, captions: Sequence[str], is_film: bool = False) -> None:
+    """Write the page of some shapes, each with its caption, and print where it is."""
+    title = f"{path.parents[2].name}, epoch {path.parent.name}, {path.stem}"
+    write_page(path, title, is_occupied(grids), captions, is_film)
+    cli.say(f"To turn {cli.counted(len(grids), 'shape')}, open {path} in a browser")
 
 
 def tell_dropped(grids: np.ndarray) -> np.ndarray:
@@ -191,9 +210,13 @@ def write_film(args: argparse.Namespace, generator: "Generator", count: int, ste
     batch, film = Path(f"{stem}.npy"), Path(f"{stem}.gif")
     write_npy(batch, grids)
     there_and_back = [*range(count), *range(count - 2, 0, -1)]
-    captions = [f"seed {first} to {last}: {step / (count - 1):.0%}" for step in there_and_back]
-    draw_film(film, bar(is_occupied(grids)[there_and_back], "frames"), captions, FRAME_MS)
+    captions = [f"seed {first} to {last}: {step / (count - 1):.0%}" for step in range(count)]
+    swung = [captions[step] for step in there_and_back]
+    draw_film(film, bar(is_occupied(grids)[there_and_back], "frames"), swung, FRAME_MS)
     cli.say(f"Film in {film}, its shapes in {batch}")
+    if args.html:
+        shown = spread(range(count), MOST_ON_PAGE)
+        save_page(Path(f"{stem}.html"), grids[shown], [captions[step] for step in shown], is_film=True)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from rasgan.errors import UserError, describe_os_error
 from rasgan.runs import RunFolder, by_epoch
 from rasgan.voxel_io import VOXEL_SUFFIXES, count_shapes, read_voxels
+from rasgan.voxels import is_occupied
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,13 @@ def run_grids(run: RunFolder) -> list[Path]:
     return folder_grids(run.savepoints, (".npy",), "train longer or sample more often")
 
 
+def film_grids(run: RunFolder) -> list[Path]:
+    """List the grids of one latent vector by epoch; runs that were begun long ago have `run_grids` only."""
+    grids = run_grids(run)
+    film = [run.film / path.name for path in grids]
+    return film if all(path.is_file() for path in film) else grids
+
+
 def shapes_of(path: Path) -> list[Shape]:
     """List the shapes of a voxel file, of an .npy batch, or of all such files of a folder."""
     path.stat()  # a wrong path is an error of its own, whatever its suffix
@@ -143,11 +153,30 @@ def choose(shapes: list[Shape], count: int, seed: int) -> list[Shape]:
     return [shapes[index] for index in sorted(chosen)]
 
 
-def spread(shapes: list[Shape], most: int) -> list[Shape]:
-    """Take at most `most` shapes, evenly spaced, the first and the last included."""
+def spread(shapes: Sequence[Item], most: int) -> Sequence[Item]:
+    """Take at most `most` shapes, or other items, evenly spaced, the first and the last included."""
     if len(shapes) <= most:
         return shapes
     return [shapes[index] for index in np.linspace(0, len(shapes) - 1, most).round().astype(int)]
+
+
+def read_labeled(
+    shapes: Iterable[Shape], threshold: float
+) -> tuple[list[str], list[np.ndarray], list[UserError]]:
+    """Read shapes for one picture of all: labels, occupied voxels, and what is wrong with those left out.
+
+    UserError, the first of them, if none can be read.
+    """
+    labels, grids, failed = [], [], []
+    for shape in shapes:
+        try:
+            grids.append(is_occupied(shape.read(), threshold))
+            labels.append(shape.label)
+        except UserError as error:
+            failed.append(error)
+    if not grids:
+        raise failed[0]
+    return labels, grids, failed
 
 
 def export_all(

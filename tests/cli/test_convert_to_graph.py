@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 import convert_to_graph
+from rasgan import cli
+from rasgan.export.plots import contact_sheet
 
 main = convert_to_graph.main
 
@@ -65,7 +67,9 @@ def overviews(monkeypatch):
     """Record what sheets and films are made of: the path, voxels, labels, and columns or milliseconds."""
     calls = []
 
-    def sheet(path, grids, columns, labels):
+    def sheet(path, grids, columns=5, labels=None):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"picture")
         calls.append((path.as_posix(), [int(grid.sum()) for grid in grids], list(labels), columns))
 
     def film(path, grids, captions, frame_ms):
@@ -80,8 +84,8 @@ def overviews(monkeypatch):
 def viewers(monkeypatch):
     """Record the viewers that would be started; any program is found, and there is a display."""
     started = []
-    monkeypatch.setattr(convert_to_graph.subprocess, "Popen", lambda command, **_: started.append(command))
-    monkeypatch.setattr(convert_to_graph.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(cli.subprocess, "Popen", lambda command, **_: started.append(command))
+    monkeypatch.setattr(cli.shutil, "which", lambda name: f"/bin/{name}")
     monkeypatch.setenv("DISPLAY", ":0")
     return started
 
@@ -255,6 +259,25 @@ def test_a_real_film_of_a_folder(run):
         assert film.n_frames == 2
 
 
+# --- voxels in place of points
+
+
+def test_voxels_are_drawn_beside_the_scatter_plots_as_in_a_sheet(run, capsys):
+    (run / "3D_graphs").mkdir()
+    (run / "3D_graphs" / "2.png").write_bytes(b"mine")
+    assert main(["-n", "chair-1", "--style", "voxels", "--threshold", "0.5"]) == 0
+    assert "2 drawn, 0 already there" in capsys.readouterr().out
+    assert (run / "3D_graphs" / "2.png").read_bytes() == b"mine"
+    for epoch in (2, 10):
+        contact_sheet(Path("sheet.png"), [np.load(run / f"{epoch}.npy")])
+        assert (run / "3D_voxels" / f"{epoch}.png").read_bytes() == Path("sheet.png").read_bytes()
+
+
+def test_voxels_of_a_file_have_a_title_of_their_own(run, overviews):
+    assert main(["-f", str(run / "10.npy"), "--style", "voxels", "--title"]) == 0
+    assert overviews == [("3D_voxels/10.png", [64], ["epoch 10"], 5)]
+
+
 # --- problems and windows
 
 
@@ -279,6 +302,7 @@ def test_problems_are_one_sentence_and_exit_code_1(options, says, capsys):
 
 
 WRONG = ["-f b", "-c x", "--sheet 2", "--sheet 2x21", "--sheet x", "--epochs a", "--epochs 3-", "--epochs -3"]
+WRONG += ["--style voxels -c 1", "--style voxels --sheet", "--style voxels --gif", "--style x"]
 WRONG += ["--sheet --gif", "--sheet -c 1", "--gif --title"]
 
 
@@ -298,6 +322,6 @@ def test_a_window_needs_a_single_file_a_display_and_a_viewer(run, drawn, viewers
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
     assert main(command) == 0
     assert viewers == [["/bin/xdg-open", str(Path("3D_graphs/10.png").resolve())]]
-    monkeypatch.setattr(convert_to_graph.shutil, "which", lambda name: None)
+    monkeypatch.setattr(cli.shutil, "which", lambda name: None)
     assert main(command) == 0
     assert len(viewers) == 1

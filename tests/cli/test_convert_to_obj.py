@@ -1,6 +1,8 @@
 """Which meshes come of which options, and what is said; bad input is in tests/robustness."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -158,6 +160,31 @@ def test_largest_drops_specks_and_says_how_many(run, capsys):
     assert "dropped" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("kind", ["stl", "ply", "obj"])
+def test_solid_edges_are_closed_for_a_reader_that_merges_vertices(run, kind, capsys):
+    scores = np.load(run / "10.npy")
+    scores[3, 4, 4] = 1  # touches the bar along an edge only
+    np.save(run / "10.npy", scores)
+    command = ["-f", str(run / "10.npy"), "--format", kind, "--size", "30"]
+    assert convert_to_obj.main(command) == 0
+    capsys.readouterr()
+    assert convert_to_obj.main([*command, "--solid-edges", "--largest"]) == 0
+    said = capsys.readouterr().out
+    assert said.endswith(
+        "--solid-edges added 2 to 3 voxels (66.7%)\n--largest dropped 0 of 5 voxels (0.0%)\n"
+    )
+    mesh = trimesh.load(f"models/10.{kind}", force="mesh")
+    mesh.merge_vertices(merge_tex=True, merge_norm=True)
+    assert mesh.is_volume
+    assert mesh.volume == pytest.approx(5 * 15**3, rel=1e-5)
+
+
+def test_solid_edges_and_smooth_are_refused_together(run):
+    with pytest.raises(SystemExit) as ended:
+        convert_to_obj.main(["-n", "chair-1", "--solid-edges", "--smooth"])
+    assert ended.value.code == 2
+
+
 def test_smooth_passes_where_the_scores_do(run):
     pytest.importorskip("skimage", reason="scikit-image is not installed (the extra 'smooth')")
     command = ["-f", str(run / "10.npy"), "--smooth", "--largest"]
@@ -183,7 +210,9 @@ def test_smooth_without_scikit_image_names_the_command(run, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(
-    "other", [["--format", "stl"], ["--size", "5"], ["--largest"], ["--smooth"]], ids=lambda other: other[0]
+    "other",
+    [["--format", "stl"], ["--size", "5"], ["--largest"], ["--solid-edges"], ["--smooth"]],
+    ids=lambda other: other[0],
 )
 def test_cubes_go_with_nothing_that_the_original_lacks(run, other, capsys):
     with pytest.raises(SystemExit) as ended:
@@ -222,3 +251,62 @@ def test_help_says_which_way_is_up_and_what_a_unit_is(capsys):
     words = " ".join(capsys.readouterr().out.split())
     for fact in (".obj y up, front towards -z", ".stl .ply z up, front towards -y", "units are meters"):
         assert fact in words
+
+
+# --- the page
+
+
+def page_of(path):
+    text = Path(path).read_text(encoding="utf-8")
+    return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', text)[1])
+
+
+def test_the_page_of_a_run_shows_its_film_under_a_slider(run, capsys):
+    assert convert_to_obj.main(["-n", "chair-1", "--format", "html"]) == 0
+    path = Path("savepoint/chair-1/training.html")
+    assert capsys.readouterr().out == f"wrote {path}: 3 of 3 shapes\n"
+    data = page_of(path)
+    assert (data["film"], data["title"]) == (True, "chair-1")
+    assert data["captions"] == ["epoch 0", "epoch 10", "epoch 20"]
+    assert not (run / "models").exists()
+    (run / "film").mkdir()
+    for epoch in (0, 10, 20):  # of one latent vector: smaller, to tell them apart
+        np.save(run / "film" / f"{epoch}.npy", np.ones((4, 4, 4), np.float32))
+    assert convert_to_obj.main(["-n", "chair-1", "--format", "html"]) == 0
+    assert page_of(path)["edges"] == [4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "captions"),
+    [
+        ("savepoint/chair-1/10.npy", "10", ["epoch 10"]),
+        ("batch.npy", "batch", [f"batch, {i}" for i in range(4)]),
+        ("savepoint/chair-1", "chair-1", ["epoch 0", "epoch 10", "epoch 20"]),
+    ],
+)
+def test_the_page_of_a_file_or_folder_shows_all_of_it(batch, source, name, captions):
+    assert convert_to_obj.main(["-f", source, "--format", "html"]) == 0
+    data = page_of(f"models/{name}.html")
+    assert (data["captions"], data["film"]) == (captions, False)
+
+
+def test_the_page_leaves_out_what_cannot_be_read_and_says_so(run, capsys):
+    (run / "5.npy").write_bytes(b"junk")
+    assert convert_to_obj.main(["-n", "chair-1", "--format", "html", "--largest"]) == 1
+    said = capsys.readouterr()
+    assert "5.npy" in said.err
+    assert "3 of 4 shapes\n--largest dropped 0 of 514 voxels" in said.out
+    assert page_of(run / "training.html")["captions"] == ["epoch 0", "epoch 10", "epoch 20"]
+
+
+def test_a_page_of_nothing_is_refused(run, capsys):
+    assert convert_to_obj.main(["-f", str(run / "0.npy"), "--format", "html"]) == 1
+    assert "no voxel is above 0.3. Take a later epoch" in capsys.readouterr().err
+    assert not Path("models").exists()
+
+
+@pytest.mark.parametrize("option", [["--smooth"], ["--size", "80"], ["--solid-edges"]])
+def test_options_that_the_page_cannot_show_are_refused(run, option):
+    with pytest.raises(SystemExit) as ended:
+        convert_to_obj.main(["-n", "chair-1", "--format", "html", *option])
+    assert ended.value.code == 2

@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import train_rasgan
-from rasgan import demo
+from rasgan import cli, demo
+from rasgan.runs import RunFolder
 
 SMALL = ["--width", "8", "-b", "6", "--device", "cpu"]
 
@@ -24,7 +26,9 @@ def few_chairs(tmp_path, monkeypatch):
 
 def test_the_demo_ends_with_chairs_pictures_and_a_mesh_and_typed_again_goes_on(few_chairs, capsys):
     assert train_rasgan.main(["--demo", *SMALL, "--epochs", "1"]) == 0
-    assert "python -m rasgan.generate -n demo" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "python -m rasgan.generate -n demo" in out
+    assert out.endswith(f"open {Path('savepoint/demo/chairs.html')} in a browser.\n")
     made = {path: path.stat().st_mtime_ns for path in (few_chairs / "DemoChairs").rglob("*.*")}
     assert len([path for path in made if path.suffix == ".raw"]) == 14
     assert train_rasgan.main(["--demo", *SMALL, "--epochs", "2"]) == 0
@@ -34,10 +38,32 @@ def test_the_demo_ends_with_chairs_pictures_and_a_mesh_and_typed_again_goes_on(f
     assert "[ 1/2]" not in out
     assert "[ 2/2]" in out
     folder = few_chairs / "savepoint" / "demo"
-    expected = ["chairs.png", "plots/2.png", "3D_graphs/2.png", "2.npy"]
+    expected = ["chairs.png", "chairs.html", "plots/2.png", "3D_graphs/2.png", "2.npy"]
     expected += [f"generated/2/seed0-{number:02d}.npy" for number in range(10)]
     assert [name for name in expected if not (folder / name).is_file()] == []
     assert len(list((folder / "models").glob("seed0-*.obj"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "ssh", "display", "opened"),
+    [(True, False, True, 1), (False, False, True, 0), (True, True, True, 0), (True, False, False, 0)],
+)
+def test_the_page_is_opened_where_somebody_sits(monkeypatch, is_terminal, ssh, display, opened):
+    run = RunFolder("demo")
+    monkeypatch.setattr(demo, "load_generator", lambda folder: (None, 3))
+    monkeypatch.setattr(demo, "generate", lambda generator, seed, count: np.ones((count, 8, 8, 8)))
+    monkeypatch.setattr(demo, "save_sheet", lambda path, grids: None)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name, is_set in {"SSH_CONNECTION": ssh, "DISPLAY": display, "WAYLAND_DISPLAY": False}.items():
+        monkeypatch.setenv(name, "1") if is_set else monkeypatch.delenv(name, raising=False)
+    started = []
+    monkeypatch.setattr(cli.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(cli.subprocess, "Popen", lambda command, **_: started.append(command))
+    demo.finish(run, lambda sentence: None)
+    page = (run.savepoints / "chairs.html").resolve()
+    assert started == [["/bin/xdg-open", str(page)]] * opened
+    assert page.is_file()
 
 
 def test_a_chair_that_cannot_be_converted_is_told(few_chairs, capsys):

@@ -1,5 +1,8 @@
 """python -m rasgan.generate on a run that was never trained."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -20,6 +23,11 @@ from tests.untrained import save_run
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return save_run("run")
+
+
+def page_data(path):
+    text = path.read_text(encoding="utf-8")
+    return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', text)[1])
 
 
 def names(folder):
@@ -173,3 +181,20 @@ def test_a_missing_run_or_epoch_is_one_sentence(run, capsys, argv, said):
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert all(part in err for part in said)
+
+
+def test_the_page_shows_each_shape_with_its_seed(run, half_full, capsys):
+    assert generate.main(["-n", "run", "--count", "2", "--seed", "5", "--no-obj", "--html"]) == 0
+    path = run.generated(Position(1)) / "seed5.html"
+    data = page_data(path)
+    assert (data["title"], data["captions"]) == ("run, epoch 1, seed5", ["seed 5, 0", "seed 5, 1"])
+    assert data["film"] is False
+    assert capsys.readouterr().out.endswith(f"To turn 2 shapes, open {path} in a browser\n")
+
+
+def test_the_page_of_an_interpolation_has_a_slider(run, half_full, monkeypatch, capsys):
+    monkeypatch.setattr(generate, "MOST_ON_PAGE", 3)
+    assert generate.main(["-n", "run", "--interpolate", "3", "8", "--steps", "5", "--html"]) == 0
+    data = page_data(run.generated(Position(1)) / "seed3-to-8.html")
+    assert (data["film"], data["captions"]) == (True, [f"seed 3 to 8: {share}%" for share in (0, 50, 100)])
+    assert "seed3-to-8.html in a browser" in capsys.readouterr().out

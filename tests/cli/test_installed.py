@@ -39,8 +39,9 @@ def test_everything_works_from_an_empty_folder(installed, tmp_path, rng):
         return done.returncode, done.stdout, done.stderr
 
     assert "python -m rasgan.generate" in run("rasgan")[1]
-    assert run("rasgan.generate", "--pretrained", "chairs", "--count", "2")[0] == 0
+    assert run("rasgan.generate", "--pretrained", "chairs", "--count", "2", "--html")[0] == 0
     assert len(list(tmp_path.rglob("seed0-*.obj"))) == 2
+    assert len(list(tmp_path.rglob("seed0.html"))) == 1
     for number in range(3):
         write_raw(tmp_path / "real" / f"{number}.raw", rng.random((64, 64, 64)) > 0.9)
     assert "1-NNA" in run("rasgan.evaluate", "--pretrained", "chairs", "--reference", "real")[1]

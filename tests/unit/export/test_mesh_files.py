@@ -1,5 +1,8 @@
 """Every format's axes, unit and place, read back by trimesh."""
 
+import zipfile
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 import trimesh
@@ -26,8 +29,29 @@ def write(path, occupied, longest_mm=None):
 
 
 def load(path):
+    if path.suffix == ".3mf":
+        return load_3mf(path)
     # Unprocessed, because trimesh would merge what touches; an .stl has nothing but loose triangles.
     return trimesh.load(path, force="mesh", process=path.suffix == ".stl")
+
+
+def load_3mf(path):
+    """Read the parts of a package as their relations lead to them."""
+    core = "{http://schemas.microsoft.com/3dmanufacturing/core/2015/02}"
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        (link,) = ElementTree.fromstring(archive.read("_rels/.rels"))
+        types = {
+            each.get("Extension") for each in ElementTree.fromstring(archive.read("[Content_Types].xml"))
+        }
+        model = ElementTree.fromstring(archive.read(link.get("Target").removeprefix("/")))
+    assert types == {"rels", "model"}
+    assert model.get("unit") == "millimeter"
+    (item,), (thing,) = model.iter(f"{core}item"), model.iter(f"{core}object")
+    assert item.get("objectid") == thing.get("id")
+    vertices = [[float(each.get(axis)) for axis in "xyz"] for each in model.iter(f"{core}vertex")]
+    faces = [[int(each.get(f"v{n}")) for n in (1, 2, 3)] for each in model.iter(f"{core}triangle")]
+    return trimesh.Trimesh(vertices, faces, process=False)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +60,7 @@ def load(path):
         (".obj", [4, 1, 3], [5, 4, 5]),  # as in the original, but axis 0 reversed
         (".stl", [0, 3, 1], [1, 5, 4]),  # x, y, z = axes 0, 2, 1: the mesh that was voxelized
         (".ply", [0, 3, 1], [1, 5, 4]),
+        (".3mf", [0, 3, 1], [1, 5, 4]),
         (".glb", [0, 1, 0], [1, 4, 2]),  # y up; low axis 2, the front, at high z
     ],
 )
@@ -52,7 +77,9 @@ def test_axes_are_turned_never_mirrored(suffix):
     assert np.array_equal(rotation @ rotation.T, np.eye(3))
 
 
-@pytest.mark.parametrize(("suffix", "millimeter"), [(".obj", 1), (".stl", 1), (".ply", 1), (".glb", 0.001)])
+@pytest.mark.parametrize(
+    ("suffix", "millimeter"), [(".obj", 1), (".stl", 1), (".ply", 1), (".3mf", 1), (".glb", 0.001)]
+)
 def test_size_is_the_longest_side_from_the_origin(bar, tmp_path, suffix, millimeter):
     write(tmp_path / f"bar{suffix}", bar, longest_mm=60)
     low, high = load(tmp_path / f"bar{suffix}").bounds
@@ -62,7 +89,7 @@ def test_size_is_the_longest_side_from_the_origin(bar, tmp_path, suffix, millime
     assert high == pytest.approx(expected * millimeter, rel=1e-6)
 
 
-@pytest.mark.parametrize("suffix", [".obj", ".ply", ".glb"])
+@pytest.mark.parametrize("suffix", [".obj", ".ply", ".3mf", ".glb"])
 @pytest.mark.parametrize(
     "occupied",
     [np.ones((4, 4, 4), bool), np.ones((1, 1, 1), bool), CHECKERBOARD, SPONGE],
@@ -93,6 +120,17 @@ def test_an_stl_is_closed_where_its_points_are_merged(bar, tmp_path):
     assert mesh.is_watertight
     assert mesh.volume == pytest.approx(6e-6)
     assert (tmp_path / "bar.stl").stat().st_size == 84 + 50 * 2 * 22  # binary: 22 squares
+
+
+def test_a_3mf_has_the_same_bytes_every_time_and_trimesh_reads_it(bar, tmp_path):
+    for name in ("a.3mf", "b.3mf"):
+        write(tmp_path / name, bar, 30)
+    assert (tmp_path / "a.3mf").read_bytes() == (tmp_path / "b.3mf").read_bytes()
+    pytest.importorskip("lxml", reason="trimesh reads .3mf with lxml and networkx")
+    pytest.importorskip("networkx", reason="trimesh reads .3mf with lxml and networkx")
+    mesh = trimesh.load(tmp_path / "a.3mf", force="mesh")
+    assert mesh.is_watertight
+    assert mesh.extents.max() == pytest.approx(30)
 
 
 def test_a_glb_is_clay_not_metal(bar, tmp_path):

@@ -1,0 +1,99 @@
+"""One web page that shows shapes in 3D: they turn and zoom in any browser, without a network."""
+
+import base64
+import html
+import json
+import zipfile
+import zlib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from rasgan.errors import UserError
+from rasgan.files import atomic_path
+
+TEMPLATE = Path(__file__).with_suffix(".html")
+MOST_SHAPES = 120
+"""More make a page that is slow to open."""
+PLAY_MS, SLOWEST_FRAME_MS = 10_000, 500
+
+
+def write_page(
+    path: Path, title: str, grids: Sequence[np.ndarray], captions: Sequence[str], is_film: bool = False
+) -> None:
+    """Write a page that shows shapes side by side, or one after the other under a slider.
+
+    A button on the page changes between the two. All shapes turn together. The page holds three.js and asks
+    nothing of a network; browsers from 2023 on unpack its voxels.
+
+    Parameters
+    ----------
+    path : Path
+        Written whole or not at all.
+    title : str
+        Stands above the shapes.
+    grids : sequence of (n, n, n) bool arrays
+        At least one; n may differ from shape to shape.
+    captions : sequence of str
+        One for each shape.
+    is_film : bool
+        Begin with the last shape and the slider.
+
+    Raises
+    ------
+    UserError
+        If the installed trimesh does not hold three.js as those from 4.7 to 5.2 do.
+    """
+    packed = [np.packbits(grid) for grid in grids]
+    starts = np.cumsum([0, *map(len, packed)])[:-1]
+    data = {
+        "title": title,
+        "film": is_film,
+        "frame_ms": min(SLOWEST_FRAME_MS, PLAY_MS // len(grids)),
+        "captions": list(captions),
+        "edges": [len(grid) for grid in grids],
+        "starts": starts.tolist(),  # bytes
+        "box": common_box(grids),
+        "voxels": base64.b64encode(zlib.compress(np.concatenate(packed), 9)).decode("ascii"),
+    }
+    text = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=html.escape(title.encode(errors="replace").decode()),
+        three=three_js(),
+        data=json.dumps(data).replace("<", "\\u003c"),  # nothing in it ends the script
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def common_box(grids: Sequence[np.ndarray]) -> list[list[float]]:
+    """Return the low and high corner of the box round all shapes, in grid edges and the page's axes.
+
+    Those are x = axis 0, y = axis 1 and z = 1 - axis 2. The box is the whole grid if nothing is occupied.
+    """
+    lows, highs = [], []
+    for grid in grids:
+        index = np.argwhere(grid)
+        if len(index):
+            lows.append(index.min(axis=0) / len(grid))
+            highs.append((index.max(axis=0) + 1) / len(grid))
+    low = np.min(lows, axis=0) if lows else np.zeros(3)
+    high = np.max(highs, axis=0) if lows else np.ones(3)
+    return [[low[0], low[1], 1 - high[2]], [high[0], high[1], 1 - low[2]]]
+
+
+def three_js() -> str:
+    """Return three.js, with its license, from the viewer page of trimesh; `UserError` if it is not there."""
+    packed = resources.files("trimesh").joinpath("resources", "templates", "viewer.zip")
+    try:
+        with packed.open("rb") as file, zipfile.ZipFile(file) as archive:
+            page = archive.read("viewer.html.template").decode()
+        begin, end = page.index("<script>") + len("<script>"), page.rindex("})();") + len("})();")
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"trimesh's viewer page holds no three.js where it is looked for ({error!r}); "
+            'type: python -m pip install "trimesh==5.2.0"'
+        ) from error
+    return page[begin:end]
