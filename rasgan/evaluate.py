@@ -13,13 +13,14 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from rasgan import cli, metrics
 from rasgan.errors import UserError
 from rasgan.export.batch import Shape
+from rasgan.export.plots import contact_sheet
 from rasgan.files import atomic_path
 from rasgan.generate import bar, open_run
 from rasgan.metrics import GENERATED, REFERENCE, TRAINING
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # torch is imported where it is needed: not for --help
     from rasgan.networks import Generator
 
 SEED = 0
+SHOWN = 10  # pairs of a sheet
 ADVICE = "To be scored with the others, a grid must be as fine as they are, or a multiple of it."
 AGAINST_REFERENCE = (
     ("COV IoU", "coverage_iou", "{:.3f}"),
@@ -172,6 +174,13 @@ def build_parser() -> argparse.ArgumentParser:
         default=SEED,
         help="fixes what is generated and drawn at random (default: %(default)s)",
     )
+    parser.add_argument(
+        "--sheet",
+        type=Path,
+        metavar="FILE",
+        help=f"write this .png too: the {SHOWN} generated shapes that are most like a training shape, the "
+        "most alike first, and below each that training shape; needs --train",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores to this file")
     return parser
 
@@ -185,6 +194,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("give either -n RUN, --pretrained NAME or a folder of shapes")
     if args.load_epoch is not None and args.name is None:
         parser.error("-le goes with -n RUN")
+    if args.sheet and args.train is None:
+        parser.error("--sheet shows generated shapes beside training shapes; add --train FOLDER")
     folders = {GENERATED: args.generated, REFERENCE: args.reference, TRAINING: args.train}
     shapes = {
         name: found_shapes(folder, "test" if name == REFERENCE else "train")
@@ -199,7 +210,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         source, target = f"run {run.title(position)}", args.json or run.evaluation(position)
     cli.say(f"Scoring {count} shapes of {source} ...")
     with cli.advising(dict.fromkeys(("resolution", "odd resolution"), ADVICE)):
-        resolution, rows = score(shapes, count, args.seed, generator)
+        sets = read_sets(shapes, count, args.seed, generator)
+    if args.sheet:
+        draw_neighbors(args.sheet, sets, [shape.label for shape in shapes[TRAINING]])
+    from rasgan.seeding import STATIC, rng_for
+
+    static = metrics.static_noise(sets.reference, rng_for(args.seed, STATIC))
+    rows = metrics.score_sets(*sets[:4], static, partial(bar, what="sets"))
     told = {
         "generated": source,
         "reference": str(args.reference),
@@ -207,7 +224,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "available": available,
         "count": count,
         "seed": args.seed,
-        "resolution": resolution,
+        "resolution": sets.generated.shape[-1],
         "occupied_above": OCCUPIED_ABOVE,
         "near_copy": metrics.NEAR_COPY,
         "rows": rows,
@@ -217,15 +234,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         with atomic_path(target) as temporary:
             temporary.write_text(json.dumps(told, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         cli.say(f"\nScores in {target}")
+    if args.sheet:
+        cli.say(f"Generated shapes above their nearest training shapes in {args.sheet}")
     return 0
 
 
-def score(
-    shapes: dict[str, list[Shape]], count: int, seed: int, generator: "Generator | None"
-) -> tuple[int, dict[str, dict[str, float]]]:
-    """Read `count` shapes of each set, or generate them, and score all: the resolution and the rows."""
+class Sets(NamedTuple):
+    """The sets to score, (N, n, n, n) bool each, and which of the training set stand for it."""
+
+    generated: np.ndarray
+    reference: np.ndarray
+    training: np.ndarray | None
+    of_training: np.ndarray | None
+    names: list[str]
+    """Of the generated shapes."""
+
+
+def read_sets(shapes: dict[str, list[Shape]], count: int, seed: int, generator: "Generator | None") -> Sets:
+    """Read `count` shapes of each set, or generate them, and the whole training set."""
     from rasgan.sampling import decode, latents
-    from rasgan.seeding import STATIC, choose, rng_for
+    from rasgan.seeding import choose
 
     chosen = {
         name: choose(seed, which, len(shapes[name]), count)
@@ -234,19 +262,29 @@ def score(
     }
     drawn = {name: [shapes[name][index] for index in indices] for name, indices in chosen.items()}
     if generator is None:
-        generated = read_occupied(drawn[GENERATED])
+        generated, names = read_occupied(drawn[GENERATED]), [shape.label for shape in drawn[GENERATED]]
     else:  # the scores of one shape at a time are held in memory
         generated = np.concatenate(
             [is_occupied(decode(generator, z)) for z in bar(latents(seed, count).split(1))]
         )
+        names = [f"generated {number}" for number in range(count)]
     resolution = generated.shape[-1]
     reference = read_occupied(drawn[REFERENCE], resolution)
     training = read_occupied(shapes[TRAINING], resolution) if TRAINING in shapes else None
-    static = metrics.static_noise(reference, rng_for(seed, STATIC))
-    progress = partial(bar, what="sets")
-    return resolution, metrics.score_sets(
-        generated, reference, training, chosen.get(TRAINING), static, progress
-    )
+    return Sets(generated, reference, training, chosen.get(TRAINING), names)
+
+
+def draw_neighbors(path: Path, sets: Sets, names: Sequence[str]) -> None:
+    """Draw generated shapes, those most like a training shape first, each above that training shape.
+
+    `names` are those of the training shapes; below each stands how much both have in common (IoU).
+    """
+    distances = metrics.iou_distances(sets.generated, sets.training)
+    nearest = distances.argmin(axis=1)
+    shown = np.argsort(distances.min(axis=1), kind="stable")[:SHOWN]
+    labels = [sets.names[number] for number in shown]
+    labels += [f"IoU {1 - distances[i, nearest[i]]:.2f}: {names[nearest[i]]}" for i in shown]
+    contact_sheet(path, [*sets.generated[shown], *sets.training[nearest[shown]]], len(shown), labels)
 
 
 def report(told: dict) -> str:

@@ -266,7 +266,7 @@ def moved(run: TrainingRun, device: torch.device, folder: Path) -> TrainingRun:
     place = RunFolder("bench", folder)
     checkpoints.save_checkpoint(place.checkpoints, run.checkpoint(), keep=2)
     loaded = checkpoints.load_checkpoint(place.checkpoints, run.position, with_optimizers=True)
-    shapes = Shapes(run.shapes.occupied(), device, run.config.occupied)
+    shapes = Shapes(run.shapes.occupied, device, run.config.occupied)
     return begin(place, run.config, shapes, checkpoint=loaded, precision=run.gan.precision)
 
 

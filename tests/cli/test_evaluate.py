@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rasgan import evaluate
-from rasgan.voxel_io import write_raw
+from rasgan.voxel_io import read_raw, write_raw
 from tests.untrained import save_run
 
 
@@ -68,6 +68,26 @@ def test_without_a_training_set_the_reference_stands_in_and_that_is_said(folders
     out = capsys.readouterr().out
     assert "add --train FOLDER" in out
     assert "training set " not in out
+
+
+def test_the_sheet_shows_copies_first_each_above_what_it_copies(folders, rng, monkeypatch, capsys):
+    drawn = []
+    monkeypatch.setattr(evaluate, "SHOWN", 3)
+    monkeypatch.setattr(evaluate, "contact_sheet", lambda *what: drawn.append(what))
+    copied = read_raw(folders / "train" / "04.raw")
+    write_raw(folders / "made" / "03.raw", copied)
+    assert evaluate.main(["made", "--reference", "test", "--train", "train", "--sheet", "all.png"]) == 0
+    ((path, grids, columns, labels),) = drawn
+    assert (path, columns, len(grids), len(labels)) == (Path("all.png"), 3, 6, 6)
+    assert (labels[0], labels[3]) == ("epoch 3", "IoU 1.00: epoch 4")
+    assert (grids[0] == copied).all()
+    assert (grids[3] == copied).all()
+    for upper, lower, label in zip(grids[:3], grids[3:], labels[3:], strict=True):
+        assert label.startswith(f"IoU {(upper & lower).sum() / (upper | lower).sum():.2f}: ")
+    assert labels[3:] == sorted(labels[3:], reverse=True)
+    assert capsys.readouterr().out.endswith(
+        "Generated shapes above their nearest training shapes in all.png\n"
+    )
 
 
 def test_the_same_seed_draws_the_same_shapes_and_another_one_others(folders):
@@ -138,6 +158,7 @@ def test_what_cannot_be_scored_is_one_sentence(folders, rng, capsys, argv, said)
         ["--pretrained", "chairs", "-le", "1", "--reference", "test"],
         ["made", "-le", "1", "--reference", "test"],
         ["made", "--reference", "test", "--count", "1"],
+        ["made", "--reference", "test", "--sheet", "all.png"],
     ],
 )
 def test_options_that_do_not_go_together_are_wrong_usage(argv):
