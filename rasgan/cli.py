@@ -30,10 +30,11 @@ EMPTY = "empty"
 
 ADVICE = {
     EMPTY: "Take a later epoch or a lower --threshold.",
+    "three.js": 'Type: python -m pip install "trimesh==5.2.0"',
     "no checkpoints": "Check the run's name, -n.",
     "odd checkpoint": "Take another epoch with -le EPOCH.",
 }
-"""What mends an error in every command that takes a run; see `advising`."""
+"""What mends an error in every command; see `advising`."""
 
 Main = Callable[[Sequence[str] | None], int]
 

@@ -92,8 +92,6 @@ def three_js() -> str:
             page = archive.read("viewer.html.template").decode()
         begin, end = page.index("<script>") + len("<script>"), page.rindex("})();") + len("})();")
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"trimesh's viewer page holds no three.js where it is looked for ({error!r}); "
-            'type: python -m pip install "trimesh==5.2.0"'
-        ) from error
+        reason = f"trimesh's viewer page holds no three.js where it is looked for ({error!r})."
+        raise UserError(reason, about="three.js") from error
     return page[begin:end]
