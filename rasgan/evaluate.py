@@ -196,6 +196,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("-le goes with -n RUN")
     if args.sheet and args.train is None:
         parser.error("--sheet shows generated shapes beside training shapes; add --train FOLDER")
+    from rasgan.seeding import STATIC, rng_for
+
     folders = {GENERATED: args.generated, REFERENCE: args.reference, TRAINING: args.train}
     shapes = {
         name: found_shapes(folder, "test" if name == REFERENCE else "train")
@@ -213,8 +215,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         sets = read_sets(shapes, count, args.seed, generator)
     if args.sheet:
         draw_neighbors(args.sheet, sets, [shape.label for shape in shapes[TRAINING]])
-    from rasgan.seeding import STATIC, rng_for
-
     static = metrics.static_noise(sets.reference, rng_for(args.seed, STATIC))
     rows = metrics.score_sets(*sets[:4], static, partial(bar, what="sets"))
     told = {
