@@ -31,7 +31,7 @@ from rasgan.errors import UserError
 from rasgan.files import check_is_file
 from rasgan.voxel_io import VOXEL_SUFFIXES
 from view_pictures import Color, framing, write_picture, write_turntable
-from view_targets import folder_targets, one_target, run_targets
+from view_targets import folder_targets, one_target, run_targets, views_of
 
 RENDERS = "renders"
 LEAST_SHARE = 0.02  # of the picture: a model that covers less can hardly be seen
@@ -93,11 +93,18 @@ def build_parser() -> argparse.ArgumentParser:
         help="the picture to write (default: demo_img.png, with --turntable demo_img.gif); for several "
         "models the folder (default: renders), in which each picture has its model's name",
     )
-    add(
+    views = {"type": cli.number(int, at_least=2, at_most=120), "metavar": "N"}
+    several = parser.add_mutually_exclusive_group()
+    several.add_argument(  # of more views, each would be shown for less than 1/30 s
         "--turntable",
-        type=cli.number(int, at_least=2, at_most=120),  # of more, each would be shown for less than 1/30 s
-        metavar="N",
         help="write a GIF that turns round the model in N views, 2 to 120, the first from --azimuth",
+        **views,
+    )
+    several.add_argument(
+        "--views",
+        help="write N pictures from evenly spaced sides, 2 to 120, the first from --azimuth; NAME.png "
+        "becomes NAME-00.png, NAME-01.png, ...",
+        **views,
     )
     count = cli.number(int, at_least=1, at_most=65_535)  # the longest edge of a GIF
     add("--samples", type=count, default=64, metavar="N", help="light paths a pixel (default: 64)")
@@ -135,28 +142,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     suffix = ".gif" if args.turntable else ".png"
     if args.name is None and len(args.model_file) == 1:
         target = one_target(args.output_img or Path("demo_img"), suffix)
-        problems = list(render({args.model_file[0]: target}, args))
+        targets = {args.model_file[0]: views_of(target, args.views)}
+        problems = list(render(targets, args))
         if problems:
             raise UserError(problems[0])
-        print(f"wrote {target}")
+        print(f"wrote {', '.join(map(str, targets[args.model_file[0]]))}")
         return 0
 
     if args.name is None:
-        targets = missing = folder_targets(args.model_file, args.output_img or Path(RENDERS), suffix)
+        named = folder_targets(args.model_file, args.output_img or Path(RENDERS), suffix)
     else:
-        targets = run_targets(args.name, args.output_img, suffix)
-        missing = {model: target for model, target in targets.items() if not target.exists()}
+        named = run_targets(args.name, args.output_img, suffix)
+    missing = targets = {model: views_of(target, args.views) for model, target in named.items()}
+    if args.name is not None:
+        missing = {
+            model: views for model, views in targets.items() if not all(view.exists() for view in views)
+        }
     failed = 0
     for problem in render(missing, args):
         tqdm.write(f"failed: {cli.printable(problem)}", file=sys.stderr)  # above the progress bar
         failed += 1
-    folder, there = next(iter(targets.values())).parent, len(targets) - len(missing)
+    folder, there = next(iter(named.values())).parent, len(targets) - len(missing)
     print(f"{folder}: {len(missing) - failed} written, {there} already there, {failed} failed")
     return 1 if failed else 0
 
 
-def render(targets: dict[Path, Path], args: argparse.Namespace) -> Iterator[str]:
-    """Render each model to its picture; yield what is wrong with each that cannot be rendered."""
+def render(targets: dict[Path, list[Path]], args: argparse.Namespace) -> Iterator[str]:
+    """Render each model to its pictures; yield what is wrong with each that cannot be rendered."""
     program = blender_process.find_program(args.blender_path)
     models = []
     for model in targets:
@@ -167,7 +179,7 @@ def render(targets: dict[Path, Path], args: argparse.Namespace) -> Iterator[str]
             yield cli.explain(error)
     if not models:
         return
-    count = args.turntable or 1
+    count = args.turntable or args.views or 1
     job = {
         "azimuths": [args.azimuth + 360 * view / count for view in range(count)],
         "view": (args.elevation, args.tilt),
@@ -184,12 +196,13 @@ def render(targets: dict[Path, Path], args: argparse.Namespace) -> Iterator[str]
                 yield result
                 continue
             if args.turntable:
-                write_turntable(result, targets[model], args.background)
+                write_turntable(result, targets[model][0], args.background)
             else:
-                write_picture(result[0], targets[model], args.background)
+                for picture, target in zip(result, targets[model], strict=True):
+                    write_picture(picture, target, args.background)
             for odd in (describe_lost(model, lost), describe_framing(result, args.distance == "fit")):
                 if odd:
-                    tqdm.write(cli.printable(f"warning: {targets[model]}: {odd}"), file=sys.stderr)
+                    tqdm.write(cli.printable(f"warning: {targets[model][0]}: {odd}"), file=sys.stderr)
 
 
 def describe_lost(model: Path, lost: int) -> str | None:

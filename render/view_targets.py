@@ -18,6 +18,13 @@ def one_target(output: Path, suffix: str) -> Path:
     return target
 
 
+def views_of(target: Path, count: int | None) -> list[Path]:
+    """Return the picture itself, or the names of `count` numbered ones in its place."""
+    if count is None:
+        return [target]
+    return [target.with_name(f"{target.stem}-{view:02d}{target.suffix}") for view in range(count)]
+
+
 def folder_targets(models: Sequence[Path], folder: Path, suffix: str) -> dict[Path, Path]:
     """Map each of several models to its picture in a folder, which has the model's name."""
     if folder.suffix.lower() in PICTURES or folder.is_file():

@@ -314,6 +314,30 @@ for view, path in enumerate(job["models"][0]["pictures"]):
             assert np.abs(shown[square] - (200, 10 * view, 0)).max() <= 4
 
 
+def test_views_are_numbered_pictures_from_evenly_spaced_sides(
+    stand_in, started, model, run, tmp_path, monkeypatch, capsys
+):
+    body = """
+for number, model in enumerate(job["models"]):
+    for view, path in enumerate(model["pictures"]):
+        Image.new("RGBA", (20, 20), (view, 0, 0, 255)).save(path)
+        report(number, view)
+"""
+    monkeypatch.chdir(tmp_path / "checkout")
+    command = ["-b", stand_in(body), "--size", "20", "--views", "3"]
+    assert main(["-m", str(model), "-o", "a.png", "-a", "10", *command]) == 0
+    assert started()[0][1]["azimuths"] == [10, 130, 250]
+    assert "wrote a-00.png, a-01.png, a-02.png" in capsys.readouterr().out
+    for view in range(3):
+        with Image.open(f"a-{view:02d}.png") as picture:
+            assert picture.getpixel((5, 5)) == (view, 0, 0, 255)
+    assert main(["-n", "chair-1", *command]) == 0
+    (run / "renders" / "1000-01.png").unlink()  # of a run, what is whole is left as it is
+    assert main(["-n", "chair-1", *command]) == 0
+    assert "1 written, 2 already there" in capsys.readouterr().out
+    assert (run / "renders" / "1000-01.png").exists()
+
+
 def test_a_picture_can_have_a_flat_background(draw, tmp_path):
     assert draw("render(color=(255, 0, 0, 128))", "--background", "#0000ff") == 0
     with Image.open(tmp_path / "a.png") as picture:
