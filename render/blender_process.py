@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rasgan.errors import UserError
+from scene import SHADOW_SUFFIX
 from view_pictures import is_picture
 
 SCENE = Path(__file__).resolve().with_name("scene.py")
@@ -97,6 +98,7 @@ def render(
                     yield models[model], pictures[model], lost
                     for picture in pictures[model]:
                         picture.unlink()
+                        picture.with_suffix(SHADOW_SUFFIX).unlink(missing_ok=True)
             else:
                 code = process.wait()
     if finished < len(models):

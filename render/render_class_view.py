@@ -111,6 +111,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--size", type=count, default=600, metavar="PIXELS", help="edge of the picture (default: 600)")
     color = {"type": hex_color, "metavar": "#RRGGBB"}
     add("--color", default="#e7e7e7", help="of the model (default: #e7e7e7)", **color)
+    add(
+        "--shadow",
+        action=argparse.BooleanOptionalAction,
+        help="let the model cast a soft shadow on the ground; from below none is seen (default: where the "
+        "background is not transparent)",
+    )
     add("--background", help="behind the model (default: transparent, with --turntable white)", **color)
     add(
         "--framing",
@@ -185,6 +191,7 @@ def render(targets: dict[Path, list[Path]], args: argparse.Namespace) -> Iterato
         "view": (args.elevation, args.tilt),
         "color": [channel / 255 for channel in args.color],
         **{name: getattr(args, name) for name in ("distance", "samples", "size", "framing")},
+        "shadow": bool(args.turntable or args.background) if args.shadow is None else args.shadow,
     }
     command, total = blender_process.scene_command(program), len(models) * count
     with (

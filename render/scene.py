@@ -13,6 +13,8 @@ import sys
 import traceback
 from pathlib import Path
 
+SHADOW_SUFFIX = ".shadow.png"
+"""Beside each picture: the shadow alone, black and transparent, to lay the picture on."""
 LENS_MM, SENSOR_MM = 35.0, 32.0
 ORIGINAL_TARGET = (0.0, -0.40, 0.0)
 """Where jpjuvo/64-3D-RaSGAN's camera looks, wherever the model is."""
@@ -22,6 +24,8 @@ ORIGINAL_LENGTHS = 0.33, 0.65
 """The longest side of those: of 33 to 64 voxels of 0.01 each, and a bit for rounding."""
 LENGTH = 0.64
 """The scene is built round a model of this longest side; any other is scaled to it."""
+GROUND = 50.0
+"""Edge of the ground, on which the shadow falls."""
 FILL = 0.9
 """How much of the picture's edge a model takes that is fitted to it."""
 WORLD_STRENGTH = 0.28
@@ -129,9 +133,12 @@ def render_all(job):
     for number, model in enumerate(job["models"]):
         try:
             target, distance, lost = build(bpy, model["file"], job)
+            casts_shadow = job["shadow"] and job["view"][0] > 0  # from below, the ground would hide the model
             for view, (azimuth, picture) in enumerate(zip(job["azimuths"], model["pictures"], strict=True)):
                 camera = camera_matrix(target, azimuth, *job["view"], distance)
                 render(bpy, camera, turned(KEY_POSITION, azimuth - KEY_AZIMUTH_DEG), picture)
+                if casts_shadow:
+                    render_shadow(bpy, str(Path(picture).with_suffix(SHADOW_SUFFIX)))
                 report(job, number, view, lost)
         except Exception as error:  # whatever it is, it is printed, and the next model has its turn
             print(*traceback.format_tb(error.__traceback__, limit=-1), f"{type(error).__name__}: {error}")
@@ -152,6 +159,7 @@ def build(bpy, path, job):
     target = ORIGINAL_TARGET if job["framing"] == "original" else middle
     scale = LENGTH / longest_side(corners)
     place(models, middle, scale)
+    add_ground(bpy, scale * (min(corner[2] for corner in corners) - middle[2]))
     distance = scale * choose_distance(corners, target, job)
     paint(bpy, models, [linear_from_srgb(channel) for channel in job["color"]])
     light(bpy)
@@ -182,6 +190,25 @@ def render(bpy, camera, lamp, picture):
     scene.objects["lamp"].location = lamp
     scene.render.filepath = picture
     bpy.ops.render.render(write_still=True)
+
+
+def render_shadow(bpy, picture):
+    """Render what the model darkens of the ground to a file, without the model, as the scene stands."""
+    scene = bpy.context.scene
+    meshes = [thing for thing in scene.objects if thing.type == "MESH"]
+    (ground,) = (mesh for mesh in meshes if mesh.is_shadow_catcher)
+    models = [mesh for mesh in meshes if mesh != ground]
+    show_ground(ground, models, True)
+    scene.render.filepath = picture
+    bpy.ops.render.render(write_still=True)
+    show_ground(ground, models, False)
+
+
+def show_ground(ground, models, is_shown):
+    """Show the camera either the ground or the models, whose shadows fall in either case."""
+    ground.hide_render = not is_shown
+    for model in models:
+        model.visible_camera = not is_shown
 
 
 def import_model(bpy, path):
@@ -226,6 +253,17 @@ def place(models, middle, scale):
     moved = mathutils.Matrix.Scale(scale, 4) @ mathutils.Matrix.Translation([-side for side in middle])
     for model in models:
         model.matrix_world = moved @ model.matrix_world
+
+
+def add_ground(bpy, height):
+    """Add a plane that shows nothing but the shadow on it; hidden until `render_shadow`."""
+    far = GROUND / 2
+    corners = [(-far, -far, height), (far, -far, height), (far, far, height), (-far, far, height)]
+    plane = bpy.data.meshes.new("ground")
+    plane.from_pydata(corners, [], [(0, 1, 2, 3)])
+    ground = bpy.data.objects.new("ground", plane)
+    ground.is_shadow_catcher = ground.hide_render = True
+    bpy.context.scene.collection.objects.link(ground)
 
 
 def paint(bpy, models, color):

@@ -1,6 +1,5 @@
 """Checks rendered pictures and writes them: as they are, on a flat background, or as a turning GIF."""
 
-import shutil
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +9,13 @@ from PIL import Image
 
 from rasgan.export.gif import WHITE, write_gif
 from rasgan.files import atomic_path
+from scene import SHADOW_SUFFIX
 
 Color = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 
+SHADOW_OPACITY = 0.7
+"""Of the rendered shadow, which is as dark as lamps make it."""
 TURN_MS = 4000
 """Duration of one turn."""
 
@@ -27,6 +29,19 @@ def is_picture(path: Path, size: int) -> bool:
     return data.startswith(header) and b"IEND" in data[-12:]
 
 
+def open_picture(picture: Path) -> Image.Image:
+    """Read a rendered picture, on the model's shadow where one was rendered."""
+    with Image.open(picture) as opened:
+        image = opened.convert("RGBA")
+    shadow = picture.with_suffix(SHADOW_SUFFIX)
+    if not shadow.exists():
+        return image
+    with Image.open(shadow) as opened:
+        ground = opened.convert("RGBA")
+    ground.putalpha(ground.getchannel("A").point(lambda alpha: SHADOW_OPACITY * alpha))
+    return Image.alpha_composite(ground, image)
+
+
 def framing(picture: Path) -> tuple[float, bool]:
     """Return which share of a rendered picture the model covers, and whether it reaches an edge."""
     with Image.open(picture) as opened:
@@ -38,10 +53,8 @@ def framing(picture: Path) -> tuple[float, bool]:
 def write_picture(picture: Path, target: Path, background: Color | None) -> None:
     """Write a rendered picture to `target` as a PNG: transparent, or on a flat background."""
     with atomic_path(target) as temporary:
-        if background is None:
-            shutil.copyfile(picture, temporary)
-        else:
-            flatten(picture, background).save(temporary)
+        image = open_picture(picture) if background is None else flatten(picture, background)
+        image.save(temporary)
 
 
 def write_turntable(pictures: Sequence[Path], target: Path, background: Color | None) -> None:
@@ -53,6 +66,5 @@ def write_turntable(pictures: Sequence[Path], target: Path, background: Color | 
 
 def flatten(picture: Path, background: Color) -> Image.Image:
     """Read a picture and put it on a flat background."""
-    with Image.open(picture) as opened:
-        image = opened.convert("RGBA")
+    image = open_picture(picture)
     return Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), image).convert("RGB")

@@ -104,10 +104,10 @@ def default_of(program: str, parser: argparse.ArgumentParser, action: argparse.A
     if needed:
         return needed
     value = CONFIG.get(action.dest) if action.default is argparse.SUPPRESS else action.default
-    if action.nargs == 0:
+    said = said_default(parser, action)
+    if action.nargs == 0 and not (said and value is None):
         is_on = isinstance(action, argparse.BooleanOptionalAction) and value
         return "on" if is_on else "off"
-    said = said_default(parser, action)
     if value is None or value == ():
         return said or "none"
     return plain(value) if plain(said) in ("", plain(value)) else f"{plain(value)}: {said}"

@@ -272,7 +272,7 @@ def test_own_models_come_back_as_the_voxels_they_were(tmp_path):
     """.stl, .ply and .glb as they stand; .obj with --up y, by half a turn about the upward axis."""
     grid = np.zeros((32, 32, 32), dtype=bool)  # no side of it is like another
     grid[:12, :, :4] = grid[:20, :6, :14] = grid[4:8, :10, :18] = True
-    for suffix in FORMATS:
+    for suffix in set(FORMATS) - {".3mf"}:  # which is written for slicers, and not read
         write_model(tmp_path / f"a{suffix}", *surface_mesh(grid), 0.32)
         up = ["--up", "y"] if suffix == ".obj" else []
         assert convert(tmp_path, "--resolution", "32", "--overwrite", *up) == 0

@@ -540,7 +540,8 @@ def test_real_renders_of_several_models(blender, models, voxels, tmp_path, capsy
 @pytest.mark.blender
 def test_a_real_turntable_shows_every_side(blender, model, voxels, tmp_path):
     output = tmp_path / "turn.gif"
-    options = ["-a", "20", "-d", "1.5", "--size", "120", "--samples", "4", "--background", "#00ff00"]
+    options = ["-a", "20", "-d", "1.5", "--size", "120", "--samples", "4"]
+    options += ["--background", "#00ff00", "--no-shadow"]
     assert main(["-m", str(model), "-b", blender, "-o", str(output), "--turntable", "4", *options]) == 0
     with Image.open(output) as film:
         frames = [np.asarray(frame.convert("RGB")).astype(int) for frame in ImageSequence.Iterator(film)]
@@ -564,3 +565,21 @@ def test_the_script_runs_as_the_tutorial_types_it(blender, model, tmp_path):
     with Image.open(tmp_path / "test.png") as picture:
         assert picture.size == (40, 40)
         assert np.ptp(np.asarray(picture)[..., 3]) == 255
+
+
+@pytest.mark.blender
+def test_a_real_shadow_lies_on_the_ground_and_not_on_the_model(blender, model, tmp_path):
+    pictures = {}
+    for name, options in {"with": ["--shadow"], "without": [], "below": ["--shadow", "-e", "-20"]}.items():
+        output = tmp_path / f"{name}.png"
+        command = ["-m", str(model), "-b", blender, "-o", str(output), "--size", "120", "--samples", "4"]
+        assert main([*command, "-d", "1.5", *options]) == 0
+        with Image.open(output) as picture:
+            pictures[name] = np.asarray(picture).astype(int)
+    shaded, plain = pictures["with"], pictures["without"]
+    is_model = plain[..., 3] == 255
+    assert np.array_equal(shaded[is_model], plain[is_model])
+    shadow = shaded[..., 3] * ~(plain[..., 3] > 0)
+    assert (shadow > 60).sum() > 200
+    assert shaded[shadow > 0][:, :3].max() < 8  # black, of no color
+    assert (pictures["below"][..., 3] == 0).mean() > 0.5  # the ground does not hide the model
