@@ -23,6 +23,7 @@ SKIPPED = {
     "python -m pip": "downloads",
     "python -m pytest": "would test itself",
     "python -m benchmarks.studies": "trains for hours what is not in its results",
+    "python -m benchmarks.speed.first_gpu": "takes half an hour of a GPU",
     "pre-commit": "is for contributors",
     "make": "is for contributors",
 }
