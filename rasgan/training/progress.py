@@ -128,6 +128,8 @@ class Reporter:
             )
             self.last_line = now
         self.last_step = now
+        if run.steps_taken == self.first + 1 and index + 1 < steps:
+            self.started, self.first = now, run.steps_taken  # the first step may have compiled the networks
 
     def sample(self, run: TrainingRun, grid: np.ndarray) -> None:
         """Show a generated grid in TensorBoard."""
