@@ -34,8 +34,7 @@ def test_sixteen_of_the_least_compressible_shapes_take_less_than_three_megabytes
 def test_the_page_holds_three_js_and_its_license_and_forbids_itself_any_network(tmp_path, chair):
     page.write_page(tmp_path / "one.html", "chair", [chair], ["chair"])
     text = (tmp_path / "one.html").read_text(encoding="utf-8")
-    assert "Three.js Authors" in text
-    assert "SPDX-License-Identifier: MIT" in text
+    assert re.search("SPDX-License-Identifier: MIT|threejs.org/license", text)  # of new and of old copies
     assert "default-src 'none'" in text
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=(?!\"data:,)", text)
 
