@@ -86,7 +86,7 @@ def test_a_changed_preset_makes_another_cell(monkeypatch):
     assert a_cell(ema=0.995).key == before
 
 
-@pytest.mark.parametrize(("study", "seeds"), [(recipes, 3), (rates, 1), (pieces, 1)])
+@pytest.mark.parametrize(("study", "seeds"), [(recipes, 3), (rates, 1), (pieces, 3)])
 def test_the_committed_results_are_complete_and_make_the_committed_tables(study, seeds, tmp_path, capsys):
     name = study.__name__.rpartition(".")[2]
     results = shutil.copy(FOLDER / f"{name}.jsonl", tmp_path)
