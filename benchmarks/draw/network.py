@@ -10,12 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse, FancyArrowPatch, Polygon
-
 from rasgan import cli
-from rasgan.export.plots import DISCRIMINATOR, DPI, FAINT, GENERATOR, INK, save_figure
+from rasgan.export.canvas import Axes, Figure, mpl, save_figure
+from rasgan.export.plots import DISCRIMINATOR, DPI, FAINT, GENERATOR, INK
 
 LAYERS = ((512, 4), (256, 8), (128, 16), (64, 32), (1, 64))
 """The generator's blocks: channels and edge. The discriminator has them the other way round."""
@@ -56,7 +53,7 @@ def _draw_row(
         size, end = sizes[number], left + widths[number]
         center = (left + end) / 2
         if isinstance(stage, str):
-            axes.add_patch(Ellipse((center, middle), size, size, color=color, alpha=0.25, lw=0))
+            axes.add_patch(mpl.patches.Ellipse((center, middle), size, size, color=color, alpha=0.25, lw=0))
             axes.text(center, middle, stage, ha="center", va="center", fontsize=10, color=INK)
         else:
             _draw_block(axes, left, middle - size / 2, size, color)
@@ -69,7 +66,7 @@ def _draw_row(
                 "linewidth": 1.6,
             }
             ends = (end + 0.8, middle), (end + gap - 0.8, middle)
-            axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=13, **look))
+            axes.add_patch(mpl.patches.FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=13, **look))
             place = (end + gap / 2, middle + 1.2)
             axes.text(*place, steps[number], ha="center", va="bottom", fontsize=8.5, color=INK)
         left = end + gap
@@ -82,7 +79,8 @@ def _draw_block(axes: Axes, left: float, bottom: float, size: float, color: str)
     roof = [(left, top), (right, top), (right + depth, top + depth), (left + depth, top + depth)]
     side = [(right, bottom), (right + depth, bottom + depth), (right + depth, top + depth), (right, top)]
     for outline, strength in ((front, 0.55), (roof, 0.3), (side, 0.8)):
-        axes.add_patch(Polygon(outline, facecolor=color, alpha=strength, edgecolor="white", linewidth=1.0))
+        look = {"facecolor": color, "alpha": strength, "edgecolor": "white", "linewidth": 1.0}
+        axes.add_patch(mpl.patches.Polygon(outline, **look))
 
 
 def build_parser() -> argparse.ArgumentParser:

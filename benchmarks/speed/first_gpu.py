@@ -39,7 +39,7 @@ from rasgan.training import checkpoints
 from rasgan.training.config import PRECISIONS, RECIPES, new_config
 from rasgan.training.dataset import Shapes
 from rasgan.training.devices import choose_device, configure
-from rasgan.training.distributed import _Sum
+from rasgan.training.distributed import Summed
 from rasgan.training.run import TrainingRun, begin
 from rasgan.voxels import is_occupied
 
@@ -309,7 +309,7 @@ def one_rank(device: torch.device, sizes: Sizes) -> Figures:
         together = [torch.empty_like(x)]
         dist.all_gather(together, x.detach())
         dist.broadcast(together[0], src=0)
-        summed = _Sum.apply(x)
+        summed = Summed.apply(x)
         summed.square().sum().backward()
         is_right = torch.equal(together[0], x) and torch.equal(summed, x) and torch.equal(x.grad, 2 * x)
         took = bench.fastest(lambda: dist.all_reduce(together[0]), device, sizes.seconds / 4)

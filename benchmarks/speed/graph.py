@@ -18,12 +18,12 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy starts its threads
 
-import matplotlib as mpl
 import numpy as np
 
 from benchmarks.speed.common import sample_grids
 from rasgan import cli
 from rasgan.export.batch import folder_grids, shapes_in
+from rasgan.export.canvas import mpl
 from rasgan.export.plots import DPI, MARKER_SIZE, SCATTER_INCHES, ScatterPlots
 from rasgan.voxels import OCCUPIED_ABOVE, surface_points
 

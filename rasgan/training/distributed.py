@@ -100,7 +100,7 @@ def gather(rows: Tensor) -> Tensor:
 
 def average(x: Tensor) -> Tensor:
     """Average a tensor of one shape over the processes; gradients flow to all of them."""
-    return x if world_size() == 1 else _Sum.apply(x) / world_size()
+    return x if world_size() == 1 else Summed.apply(x) / world_size()
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
@@ -200,15 +200,17 @@ class BatchNorm(nn.BatchNorm3d):
         self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
 
 
-class _Sum(torch.autograd.Function):
+class Summed(torch.autograd.Function):
     """The sum over all processes; its own gradient is the sum of the processes' gradients."""
 
     @staticmethod
     def forward(_ctx: object, x: Tensor) -> Tensor:
+        """Sum; every process passes a tensor of one shape."""
         x = x.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(x)
         return x
 
     @staticmethod
     def backward(_ctx: object, gradient: Tensor) -> Tensor:
-        return _Sum.apply(gradient)
+        """Sum the gradients as `forward` sums the tensors."""
+        return Summed.apply(gradient)
