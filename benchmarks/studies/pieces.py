@@ -33,6 +33,7 @@ METHODS: dict[str, dict] = {
     "mirror, cooldown": {"mirror": True, **COOLDOWN},
     "mirror, mapping": MAPPING,
     "mirror, mapping, cooldown": {**MAPPING, **COOLDOWN},
+    "mirror, slow mapping": {**MAPPING, "mapping_rate": 0.3, "generator_learning_rate": 0.002},
 }
 DATA = ("sample", "chairs")
 SCORES = (

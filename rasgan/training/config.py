@@ -49,6 +49,9 @@ class TrainConfig:
         "fully connected layers between the noise and the generator, a mapping network",
         at_least=0,
     )
+    mapping_rate: float = setting(
+        1.0, "share of the generator's learning rate that the mapping layers have", above=0
+    )
     output: str = setting("linear", "the generator's last function", choices=("linear", "sigmoid"))
     norm: str = setting("batch", "the discriminator's normalization", choices=("batch", "none"))
     init: str = setting(

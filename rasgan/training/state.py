@@ -13,6 +13,9 @@ from rasgan.networks import Discriminator, Generator
 from rasgan.training import devices, distributed
 from rasgan.training.config import TrainConfig
 
+SHARE = "share"
+"""Key of a parameter group: its part of the optimizer's learning rate."""
+
 
 @dataclass
 class GanState:
@@ -63,7 +66,7 @@ class GanState:
         """Set both optimizers' learning rates from now on."""
         for optimizer, rate in ((self.optimizer_g, generator), (self.optimizer_d, discriminator)):
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get(SHARE, 1)
 
     def load_moments(self, state_g: dict, state_d: dict) -> None:
         """Load both optimizers' moments and step counts; learning rates and the like stay as they are."""
@@ -89,6 +92,17 @@ def new_discriminator(config: TrainConfig) -> Discriminator:
     return Discriminator(config.width, config.resolution, config.norm, config.init, config.min_width)
 
 
+def parameter_groups(generator: Generator, config: TrainConfig) -> list[dict]:
+    """Part the generator's weights, in their order, by their share of its learning rate.
+
+    The mapping network of Karras et al. 2019 learns a hundred times slower than the rest.
+    """
+    mapping = list(generator.mapping.parameters())
+    others = list(generator.parameters())[: -len(mapping) or None]  # the mapping network comes last
+    groups = [{"params": others}]
+    return [*groups, {"params": mapping, SHARE: config.mapping_rate}] if mapping else groups
+
+
 def build_gan(config: TrainConfig, device: torch.device | str, precision: str = "float32") -> GanState:
     """Build both networks, their optimizers and the gate; weights come from torch's seed."""
     generator = new_generator(config)
@@ -102,7 +116,7 @@ def build_gan(config: TrainConfig, device: torch.device | str, precision: str = 
         precision,
         generator,
         discriminator,
-        Adam(generator.parameters(), config.generator_learning_rate, **options),
+        Adam(parameter_groups(generator, config), config.generator_learning_rate, **options),
         Adam(discriminator.parameters(), config.discriminator_learning_rate, **options),
         Gate(enabled=config.gate),
         copy.deepcopy(generator).requires_grad_(False).eval() if config.ema else None,

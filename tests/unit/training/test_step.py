@@ -1,6 +1,7 @@
 """The step: who is trained when, in which mode, and what is left alone."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -141,6 +142,23 @@ def test_loaded_optimizers_keep_the_new_learning_rates(batch):
     other.load_moments(one.optimizer_g.state_dict(), one.optimizer_d.state_dict())
     assert other.optimizer_g.param_groups[0]["lr"] == 0.5
     assert other.optimizer_g.state
+
+
+def test_mapping_layers_have_their_share_of_the_learning_rate(batch):
+    mapped = replace(TINY, mapping_layers=2, mapping_rate=0.1)
+    gan = gan_for(mapped)
+    assert parameters_of(gan.optimizer_g) == list(map(id, gan.generator.parameters()))
+    gan.set_learning_rates(0.004, 0.001)
+    before = weights(gan.generator)
+    train_step(gan, batch)
+    for name, parameter in gan.generator.named_parameters():
+        moved = (parameter - before[name]).abs().max().item()
+        rate = 0.0004 if name.startswith("mapping") else 0.004
+        assert 0.5 * rate < moved < 1.01 * rate  # Adam's first step: the rate, less where gradients are tiny
+
+
+def parameters_of(optimizer):
+    return [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def test_modes_are_restored_after_an_error():
