@@ -33,6 +33,14 @@ METHODS: dict[str, tuple[str, dict]] = {
     "RaSGAN": ("tutorial", {}),
     "stable": ("stable", {}),
 }
+SCORES = (
+    ("diversity", "diversity"),
+    ("distinct", "distinct_nearest_share"),
+    ("1-NNA CD", "nearest_neighbor_accuracy_chamfer"),
+    ("one piece", "one_piece"),
+    ("nearly", "nearly_one_piece"),
+    ("largest", "largest_piece"),
+)
 
 
 def cells(seeds: int) -> list[Cell]:
@@ -68,28 +76,24 @@ def grid_of(runs: Sequence[dict], value: str) -> np.ndarray:
 
 
 def table(rows: Sequence[dict]) -> str:
-    """Write the share of stable runs of each method, and diversity and distinct neighbors of every run."""
+    """Write the share of stable runs of each method, and the scores of each pair of rates."""
     lines = ["| method | runs | diverged | collapsed | stable |", "| --- " * 5 + "|"]
     for method, runs in studies.grouped(rows, "method").items():
         stable, diverged = sum(map(studies.is_stable, runs)), sum(run["diverged"] for run in runs)
         counts = len(runs), diverged, len(runs) - stable - diverged
         lines.append(f"| {method} | {' | '.join(map(str, counts))} | {stable / len(runs):.0%} |")
-    lines += [
-        "",
-        "| method | generator's rate | discriminator's rate | seed | steps | D trained "
-        "| diversity | distinct | voxels | stable |",
-        "| --- " * 10 + "|",
-    ]
-    for row in sorted(rows, key=lambda row: (list(METHODS).index(row["method"]), *pair(row), row["seed"])):
-        scores = row.get("scores", {})
-        numbers = [scores.get("diversity"), scores.get("distinct_nearest_share")]
-        cells_of_row = ["–" if number is None else f"{number:.2f}" for number in numbers]
-        voxels = f"{scores['voxels']:,.0f}" if scores else "–"
-        lines.append(
-            f"| {row['method']} | {pair(row)[0]:g} | {pair(row)[1]:g} | {row['seed']} | {row['steps']} "
-            f"| {row['trained_d']:.0%} | {' | '.join(cells_of_row)} | {voxels} "
-            f"| {'yes' if studies.is_stable(row) else 'no'} |"
-        )
+    names = " | ".join(name for name, _ in SCORES)
+    heading = f"| method | generator's rate | discriminator's rate | stable | steps | D trained | {names} |"
+    lines += ["", heading, "| --- " * (6 + len(SCORES)) + "|"]
+    for method, of_method in studies.grouped(rows, "method").items():
+        for rate_g, rate_d in sorted({pair(row) for row in of_method}):
+            runs = [row for row in of_method if pair(row) == (rate_g, rate_d)]
+            finite = [run["scores"] for run in runs if not run["diverged"]]
+            means = (studies.mean_and_range([scores[score] for scores in finite]) for _, score in SCORES)
+            steps, trained = (np.mean([run[name] for run in runs]) for name in ("steps", "trained_d"))
+            counted = f"{sum(map(studies.is_stable, runs))} of {len(runs)}"
+            cells_of_pair = (method, f"{rate_g:g}", f"{rate_d:g}", counted, f"{steps:,.0f}", f"{trained:.0%}")
+            lines.append(f"| {' | '.join((*cells_of_pair, *means))} |")
     return "\n".join(lines)
 
 
