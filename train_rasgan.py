@@ -375,6 +375,9 @@ def describe_resume(run: "TrainingRun", checkpoint: "Checkpoint") -> Iterator[st
         )
     if checkpoint.config.batchsize != run.config.batchsize:
         yield f"Batches of {run.config.batchsize} shapes from here on, after {checkpoint.config.batchsize}."
+    before, now = checkpoint.precision, run.gan.precision
+    if before not in (None, now):
+        yield f"The networks compute in {now} from here on, after {before}; --precision {before} keeps that."
     if checkpoint.position != run.position:
         steps = cli.counted(checkpoint.position.step, "step")
         yield f"Epoch {run.position.epoch + 1} begins anew: {steps} of it before the stop had other batches."

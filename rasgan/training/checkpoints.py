@@ -38,6 +38,7 @@ KEYS = {  # of EPOCH.pt, by field of `Checkpoint`
     "schedule_state": "pace",
     "history": "history",
     "data": "data",
+    "precision": "precision",
 }
 OPTIMIZER_KEYS = ("g", "d")  # of EPOCH.optim.pt
 
@@ -71,6 +72,7 @@ class Checkpoint:
     schedule_state: dict | None = None  # state of the ScheduleState
     history: Tensor | None = None  # (steps, columns) float64: `History.rows`
     data: DataMark | None = None  # what was trained on; None where an earlier version saved it
+    precision: str | None = None  # what the networks computed in; the same
     optimizers: tuple[dict, dict] | None = None  # of G and D; None where dropped or not asked for
 
 

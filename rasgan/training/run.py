@@ -158,6 +158,7 @@ class TrainingRun:
             self.schedule_state.state_dict(),
             torch.from_numpy(self.history.rows()),
             self.shapes.mark,
+            gan.precision,
             (gan.optimizer_g.state_dict(), gan.optimizer_d.state_dict()),
         )
 

@@ -248,6 +248,17 @@ def test_a_checkpoint_that_knows_no_data_goes_on_and_says_so(here, capsys, monke
     assert epochs_measured() == [0, 0.5, 1, 2]
 
 
+def test_another_precision_is_said(here, capsys, monkeypatch):
+    monkeypatch.setattr("rasgan.training.devices.slow_bf16", lambda device: None)
+    assert train("-e", "1", "--precision", "bf16") == 0
+    capsys.readouterr()
+    assert train("-l", "-e", "2", "--precision", "bf16") == 0
+    assert "from here on" not in capsys.readouterr().out
+    assert train("-l", "-e", "3") == 0
+    told = "The networks compute in float32 from here on, after bf16; --precision bf16 keeps that."
+    assert told in capsys.readouterr().out
+
+
 def test_the_batch_may_change_and_the_epochs_are_kept(here, capsys, monkeypatch):
     stop_in_epoch_2(monkeypatch, "-e", "3", "-save", "1")
     capsys.readouterr()
