@@ -72,7 +72,7 @@ class Checkpoint:
     schedule_state: dict | None = None  # state of the ScheduleState
     history: Tensor | None = None  # (steps, columns) float64: `History.rows`
     data: DataMark | None = None  # what was trained on; None where an earlier version saved it
-    precision: str | None = None  # what the networks computed in; the same
+    precision: str | None = None  # that the networks computed in; None where an earlier version saved it
     optimizers: tuple[dict, dict] | None = None  # of G and D; None where dropped or not asked for
 
 
