@@ -93,12 +93,13 @@ def new_discriminator(config: TrainConfig) -> Discriminator:
 
 
 def parameter_groups(generator: Generator, config: TrainConfig) -> list[dict]:
-    """Part the generator's weights, in their order, by their share of its learning rate.
+    """Part the generator's weights by their share of its learning rate; their order stays.
 
     The mapping network of Karras et al. 2019 learns a hundred times slower than the rest.
     """
-    mapping = list(generator.mapping.parameters())
-    others = list(generator.parameters())[: -len(mapping) or None]  # the mapping network comes last
+    others, mapping = [], []
+    for name, parameter in generator.named_parameters():
+        (mapping if name.startswith("mapping.") else others).append(parameter)
     groups = [{"params": others}]
     return [*groups, {"params": mapping, SHARE: config.mapping_rate}] if mapping else groups
 
