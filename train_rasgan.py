@@ -70,6 +70,7 @@ ADVICE = {
     "no checkpoints": "Check --name and the folder that you are in, or leave --load out to start the run.",
     "no data": "Give -d a folder of voxel grids; convert_data.py makes them of meshes.",
     "grow": "Give both runs the same settings, and this one twice the --resolution.",
+    "mapping_rate": "Leave --mapping-rate out, or add --mapping-layers 2.",
     "not mirrored": "Leave --mirror out, or put the shapes in the middle of the grid: "
     "python convert_data.py -m FOLDER --center --overwrite",
     "no grids": "Convert its meshes: python convert_data.py -m {}",
@@ -78,6 +79,7 @@ ADVICE = {
     "other data": "Give the -d of before; or add --new-data: then the epochs are counted on, and the order "
     "of the shapes begins anew.",
     "odd checkpoint": "Resume from another epoch with -le EPOCH, or start anew under another --name.",
+    "penalty_every": "Leave --penalty-every out, or add --penalty.",
     "precision": "Leave --precision out.",
     "process ended": "Start all processes again with --load.",
     "processes differ": "Start all of them with the same options, data and checkpoints.",

@@ -189,6 +189,8 @@ LOSS_PRESETS: dict[str, dict] = {
     },
 }
 RATES = frozenset({"generator_learning_rate", "discriminator_learning_rate"})
+NEEDS = {"mapping_rate": "mapping_layers", "penalty_every": "penalty"}
+"""Settings that change nothing while another one is 0."""
 CHANGEABLE = RATES | {"epochs", "schedule", "stop_ratio", "batchsize"}
 """What a resumed run may set anew; everything else belongs to the run."""
 
@@ -273,4 +275,7 @@ def _with_given(config: TrainConfig, given: Mapping[str, object]) -> TrainConfig
         raise UserError("the schedule sets both learning rates.", about="rates")
     if config.stop_ratio and not config.gate:
         raise UserError("the stopping rule watches the gate, which is off here.", about="stop_ratio")
+    for name, needed in NEEDS.items():
+        if name in given and not getattr(config, needed):
+            raise UserError(f"{name} changes nothing while {needed} is 0.", about=name)
     return config

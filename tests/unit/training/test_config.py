@@ -111,6 +111,11 @@ def test_what_cannot_be_had_together_is_refused():
     assert resumed_config(scheduled, None, {"schedule": (), "discriminator_learning_rate": 0.1})
     with pytest.raises(UserError, match="watches the gate"):
         new_config("stable", {"stop_ratio": 150})
+    with pytest.raises(UserError, match="mapping_rate changes nothing while mapping_layers is 0"):
+        new_config("stable", {"mapping_rate": 0.3})
+    with pytest.raises(UserError, match="penalty_every changes nothing while penalty is 0"):
+        new_config("stable", {"penalty_every": 2, "penalty": 0.0})
+    assert new_config("stable", {"mapping_rate": 0.3, "mapping_layers": 2, "penalty_every": 2}).penalty == 16
 
 
 def test_wgan_gp_brings_what_belongs_to_it_and_what_is_typed_wins():
