@@ -52,7 +52,8 @@ INTERVALS = {field.name: field for field in dataclasses.fields(Intervals)}
 STOPPING = "\nStopping after this step, then saving; once more ends at once."
 METHOD = (
     *("loss", "penalty", "penalty_every", "generator_every", "occupied", "norm", "init", "output"),
-    *("gate", "ema", "beta1", "beta2", "mirror", "min_width", "mapping_layers", "mapping_rate", "cooldown"),
+    *("gate", "ema", "beta1", "beta2", "mirror", "min_width", "discriminator_width", "mapping_layers"),
+    *("mapping_rate", "cooldown"),
 )
 ADVICE = {
     "batch larger than data": "Type --batchsize {}, or add shapes.",
@@ -281,10 +282,11 @@ def choose_config(args: argparse.Namespace, checkpoint: "Checkpoint | None") -> 
     if checkpoint:
         return resumed_config(checkpoint.config, args.recipe, given)
     config = new_config(args.recipe or "tutorial", {"seed": distributed.broadcast(fresh_seed()), **given})
-    try:
-        channel_counts(config.width, config.resolution)
-    except ValueError as error:
-        raise UserError(f"--width {config.width} does not suit: {error}.") from error
+    for option, width in (("width", config.width), ("discriminator-width", config.discriminator_width)):
+        try:
+            channel_counts(width or config.width, config.resolution)
+        except ValueError as error:
+            raise UserError(f"--{option} {width} does not suit: {error}.") from error
     return config
 
 

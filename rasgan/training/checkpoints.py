@@ -110,9 +110,10 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
 def save_generator(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write the generator alone, the averaged one where there is one, and return the path.
 
-    Shapes can be generated from it, and no run resumed.
+    Shapes can be generated from it, and no run resumed. Weights are rounded to float16, for half the file.
     """
-    generator = checkpoint.ema_generator or checkpoint.generator
+    weights = checkpoint.ema_generator or checkpoint.generator
+    generator = {name: value.half() if value.dim() > 1 else value for name, value in weights.items()}
     return _save_weights(folder, Checkpoint(checkpoint.position, checkpoint.config, generator))
 
 

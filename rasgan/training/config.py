@@ -42,6 +42,9 @@ class TrainConfig:
 
     resolution: int = setting(64, "edge of the grids in voxels", choices=RESOLUTIONS, at_least=1)
     width: int = setting(512, "channels of the generator's first grid", at_least=1)
+    discriminator_width: int = setting(
+        0, "channels of the discriminator's last grid; 0 is as many as --width", at_least=0
+    )
     min_width: int = setting(1, "channels stop halving here towards the finest grid", at_least=1)
     mirror: bool = setting(False, "make every generated shape equal its mirror image, left like right")
     mapping_layers: int = setting(

@@ -89,7 +89,8 @@ def new_generator(config: TrainConfig) -> Generator:
 
 def new_discriminator(config: TrainConfig) -> Discriminator:
     """Build the discriminator that the settings describe."""
-    return Discriminator(config.width, config.resolution, config.norm, config.init, config.min_width)
+    width = config.discriminator_width or config.width
+    return Discriminator(width, config.resolution, config.norm, config.init, config.min_width)
 
 
 def parameter_groups(generator: Generator, config: TrainConfig) -> list[dict]:

@@ -470,6 +470,8 @@ TRAIN_ROWS = [
     train("no such validation data", grids, ["-v", "gone"], "gone: no such folder"),
     train("batch larger than the data", grids, ["-b", "1000000000"], "4 shapes", "--batchsize 4"),
     train("width that has no half", grids, ["--width", "6"], "--width 6", "multiple of 4"),
+    train("discriminator's width that has no half", grids, ["--discriminator-width", "6"],
+          "--discriminator-width 6", "multiple of 4"),
     train("width of 10^9", grids, ["--width", "1000000000"], "memory is too small"),
     train("nothing to go on from", grids, ["-l"], "no checkpoints", "--load"),
     train("no such epoch", grids, ["-le", "3"], "no checkpoints", "--load"),

@@ -81,7 +81,12 @@ def test_a_run_grows_both_networks_and_the_average_from_a_checkpoint():
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"width": 32}, "width 16"), ({"mirror": False}, "mirror True"), ({"resolution": 128}, "32³")],
+    [
+        ({"width": 32}, "width 16"),
+        ({"discriminator_width": 32}, "discriminator_width 0"),
+        ({"mirror": False}, "mirror True"),
+        ({"resolution": 128}, "32³"),
+    ],
 )
 def test_a_run_that_cannot_grow_from_another_is_told_why(change, said):
     check_suits(FINE, COARSE)

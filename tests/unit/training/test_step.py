@@ -157,6 +157,13 @@ def test_mapping_layers_have_their_share_of_the_learning_rate(batch):
         assert 0.5 * rate < moved < 1.01 * rate  # Adam's first step: the rate, less where gradients are tiny
 
 
+def test_the_discriminator_may_have_a_width_of_its_own(batch):
+    gan = gan_for(replace(TINY, discriminator_width=16))
+    assert gan.generator.dense.out_features == 8 * 4**3
+    assert gan.discriminator.dense.in_features == 16 * 4**3
+    train_step(gan, batch)
+
+
 def parameters_of(optimizer):
     return [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
 
