@@ -52,8 +52,8 @@ INTERVALS = {field.name: field for field in dataclasses.fields(Intervals)}
 STOPPING = "\nStopping after this step, then saving; once more ends at once."
 METHOD = (
     *("loss", "penalty", "penalty_every", "generator_every", "occupied", "norm", "init", "output"),
-    *("gate", "ema", "beta1", "beta2", "mirror", "min_width", "discriminator_width", "mapping_layers"),
-    *("mapping_rate", "cooldown"),
+    *("gate", "ema", "beta1", "beta2", "mirror", "min_width", "discriminator_width", "blur"),
+    *("mapping_layers", "mapping_rate", "cooldown"),
 )
 ADVICE = {
     "batch larger than data": "Type --batchsize {}, or add shapes.",

@@ -58,6 +58,24 @@ def mirrored(blocks: Tensor) -> Tensor:
     return blocks.unflatten(1, (2, 4)).flip(1, 3).flatten(1, 2)
 
 
+def mirror_mean(blocks: Tensor) -> Tensor:
+    """Average each voxel with its mirror image along axis 0, so that left is like right: (N, 8, m, m, m)."""
+    return (blocks + mirrored(blocks)) / 2
+
+
+def blurred(blocks: Tensor) -> Tensor:
+    """Average each voxel with its neighbors, by 1, 2, 1 along each axis: (N, 8, m, m, m).
+
+    Zhang 2019's filter of second order, which Karras et al. 2019 put behind each upsampling layer. The
+    padding is read as it is, and is zero afterwards.
+    """
+    voxels = unfold(blocks)
+    for axis in (2, 3, 4):
+        before, here, after = (voxels.narrow(axis, start, voxels.shape[axis] - 2) for start in range(3))
+        voxels = (before + 2 * here + after) / 4
+    return blocks_of(voxels)
+
+
 class ConvFromOneChannel(nn.Module):
     """``Conv3d(1, channels, kernel_size=4, stride=2, padding=1)``, computed on the input's blocks.
 

@@ -5,7 +5,7 @@ padding 1 here), weights N(0, 0.02), biases 0, both outputs linear.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -17,7 +17,6 @@ from rasgan.blocks import (
     ConvTransposeToOneChannel,
     as_blocks,
     blocks_of,
-    mirrored,
     voxels_of,
 )
 
@@ -60,8 +59,8 @@ class Generator(nn.Module):
         What the last layer's sums pass through. The tutorial's output is linear; occupied means above 0.3.
     min_width : int
         Where the channels stop halving.
-    mirror : bool
-        Average the last layer's sums with their mirror image along axis 0, so that left is like right.
+    filters : functions of blocks, (N, 8, m, m, m) each
+        What the last layer's sums pass before `output`: `blocks.blurred`, `blocks.mirror_mean`.
     mapping_layers : int
         Fully connected layers between the latent vectors and the dense layer, the mapping network of Karras
         et al. 2019. Normal numbers fill their space without a gap, kinds of chairs do not: these layers can
@@ -74,12 +73,12 @@ class Generator(nn.Module):
         resolution: int = 64,
         output: str = "linear",
         min_width: int = 1,
-        mirror: bool = False,
+        filters: Sequence[Callable[[Tensor], Tensor]] = (),
         mapping_layers: int = 0,
     ) -> None:
         super().__init__()
         self.output = {"linear": nn.Identity, "sigmoid": nn.Sigmoid}[output]()
-        self.mirror = mirror
+        self.filters = tuple(filters)
         channels = channel_counts(width, resolution, min_width)
         self.base_shape = (width, BASE_RESOLUTION, BASE_RESOLUTION, BASE_RESOLUTION)
         self.dense = nn.Linear(LATENT_SIZE, width * BASE_RESOLUTION**3)
@@ -103,8 +102,8 @@ class Generator(nn.Module):
                 norm(deconv(x)), inplace=True
             )  # (N, 256, 8, 8, 8), (N, 128, 16, 16, 16), (N, 64, 32, 32, 32)
         sums = self.to_voxels(x)  # (N, 8, 33, 33, 33)
-        if self.mirror:
-            sums = (sums + mirrored(sums)) / 2
+        for filtered in self.filters:
+            sums = filtered(sums)
         blocks = self.output(sums) * self.inside.to(x.dtype)
         return blocks if as_blocks else voxels_of(blocks)  # (N, 1, 64, 64, 64)
 

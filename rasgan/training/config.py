@@ -47,6 +47,7 @@ class TrainConfig:
     )
     min_width: int = setting(1, "channels stop halving here towards the finest grid", at_least=1)
     mirror: bool = setting(False, "make every generated shape equal its mirror image, left like right")
+    blur: bool = setting(False, "average the generator's last sums with those of neighboring voxels")
     mapping_layers: int = setting(
         0,
         "fully connected layers between the noise and the generator, a mapping network",

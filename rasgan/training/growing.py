@@ -1,9 +1,9 @@
 """A run on a finer grid that begins where one on a grid half as fine ended.
 
 The finer networks have one more layer at their fine end. They begin by computing what the coarser ones did:
-the generator's shapes come out upsampled, the discriminator scores the mean of each block of 2x2x2 voxels.
-So nothing is forgotten, as in Net2Net (Chen et al. 2016); networks that grow towards finer grids are those of
-Karras et al. 2018, who blend the new layer in instead.
+the generator's sums, before any blur, come out upsampled, the discriminator scores the mean of each block of
+2x2x2 voxels. So nothing is forgotten, as in Net2Net (Chen et al. 2016); networks that grow towards finer
+grids are those of Karras et al. 2018, who blend the new layer in instead.
 """
 
 import torch

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from rasgan.blocks import blurred, mirror_mean
 from rasgan.gating import Gate
 from rasgan.losses import LOSSES, GanLoss
 from rasgan.networks import Discriminator, Generator
@@ -15,6 +16,10 @@ from rasgan.training.config import TrainConfig
 
 SHARE = "share"
 """Key of a parameter group: its part of the optimizer's learning rate."""
+
+
+FILTERS = {"blur": blurred, "mirror": mirror_mean}
+"""What the generator's last sums pass, by name of the setting; the mirror last, so both sides are equal."""
 
 
 @dataclass
@@ -82,7 +87,7 @@ def new_generator(config: TrainConfig) -> Generator:
         config.resolution,
         config.output,
         config.min_width,
-        config.mirror,
+        [function for name, function in FILTERS.items() if getattr(config, name)],
         config.mapping_layers,
     )
 

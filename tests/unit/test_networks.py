@@ -11,12 +11,16 @@ from rasgan.blocks import (
     as_blocks,
     as_voxels,
     blocks_of,
+    blurred,
     fold,
+    mirror_mean,
     mirrored,
     unfold,
     voxels_of,
 )
 from rasgan.networks import Discriminator, Generator, channel_counts, count_parameters
+from rasgan.training.config import new_config
+from rasgan.training.state import new_generator
 
 
 def literal_generator(width: int) -> nn.Sequential:
@@ -132,7 +136,7 @@ def test_blocks_are_mirrored_as_their_voxels_are(edge):
 @pytest.mark.parametrize("output", ["linear", "sigmoid"])
 def test_a_mirroring_generator_averages_its_sums_with_their_mirror_image(output):
     torch.manual_seed(0)
-    generator = Generator(8, 32, output, mirror=True)
+    generator = Generator(8, 32, output, filters=[mirror_mean])
     plain = Generator(8, 32)
     plain.load_state_dict(generator.state_dict())
     z = torch.randn(3, 200)
@@ -141,6 +145,24 @@ def test_a_mirroring_generator_averages_its_sums_with_their_mirror_image(output)
     expected = (sums + sums.flip(2)) / 2
     torch.testing.assert_close(voxels, expected.sigmoid() if output == "sigmoid" else expected)
     assert not torch.allclose(sums, sums.flip(2))
+
+
+def test_a_blurring_generator_ends_in_a_larger_and_smoother_kernel():
+    torch.manual_seed(0)
+    layer, x = ConvTransposeToOneChannel(5), torch.randn(2, 5, 6, 6, 6)
+    nn.init.normal_(layer.weight)
+    nn.init.normal_(layer.bias)
+    binomial = torch.tensor([1.0, 2.0, 1.0]) / 4
+    smooth = torch.einsum("i,j,k->ijk", binomial, binomial, binomial)[None, None]
+    kernel = functional.conv3d(layer.weight, smooth, padding=2)  # of 6 voxels
+    expected = functional.conv_transpose3d(x, kernel, layer.bias, stride=2, padding=2)
+    torch.testing.assert_close(voxels_of(blurred(layer(x))), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_generator_that_blurs_and_mirrors_is_left_like_right_to_the_last_bit():
+    config = new_config("stable", {"resolution": 32, "width": 8, "blur": True, "mirror": True})
+    voxels = new_generator(config)(torch.randn(3, 200))
+    assert torch.equal(voxels, voxels.flip(2))
 
 
 @pytest.mark.parametrize(
