@@ -25,15 +25,19 @@ from rasgan.files import atomic_path
 HERE = Path(__file__).parent
 SMALL = {"width": 32, "resolution": 32, "batchsize": 16}
 TFLOP = 5.0
-MAPPING = {"mirror": True, "mapping_layers": 2}
+MIRROR = {"mirror": True}
+MAPPING = {**MIRROR, "mapping_layers": 2}
+SLOW_MAPPING = {**MAPPING, "mapping_rate": 0.3, "generator_learning_rate": 0.002}
 COOLDOWN = {"cooldown": 0.4}
 METHODS: dict[str, dict] = {
     "stable": {},
-    "mirror": {"mirror": True},
-    "mirror, cooldown": {"mirror": True, **COOLDOWN},
+    "mirror": MIRROR,
+    "mirror, cooldown": {**MIRROR, **COOLDOWN},
     "mirror, mapping": MAPPING,
     "mirror, mapping, cooldown": {**MAPPING, **COOLDOWN},
-    "mirror, slow mapping": {**MAPPING, "mapping_rate": 0.3, "generator_learning_rate": 0.002},
+    "mirror, slow mapping": SLOW_MAPPING,
+    "slow mapping, wider generator": {**SLOW_MAPPING, "width": 64, "discriminator_width": 32},
+    "slow mapping, blur": {**SLOW_MAPPING, "blur": True},
 }
 DATA = ("sample", "chairs")
 SCORES = (
@@ -55,10 +59,10 @@ DRAWN = ("nearly_one_piece", "nearest_neighbor_accuracy_chamfer")
 def cells(seeds: int) -> list[Cell]:
     """List the runs, those of each seed together."""
     return [
-        Cell(data, name, "stable", seed, TFLOP, {**SMALL, **METHODS[name]})
+        Cell(data, name, "stable", seed, TFLOP, {**SMALL, **settings})
         for seed in range(seeds)
         for data in DATA
-        for name in METHODS
+        for name, settings in METHODS.items()
     ]
 
 
