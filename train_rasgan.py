@@ -51,7 +51,7 @@ SETTINGS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 INTERVALS = {field.name: field for field in dataclasses.fields(Intervals)}
 STOPPING = "\nStopping after this step, then saving; once more ends at once."
 METHOD = (
-    *("loss", "penalty", "penalty_every", "generator_every", "occupied", "norm", "init", "output"),
+    *("loss", "penalty", "penalty_every", "connect", "generator_every", "occupied", "norm", "init", "output"),
     *("gate", "ema", "beta1", "beta2", "mirror", "min_width", "discriminator_width", "blur"),
     *("mapping_layers", "mapping_rate", "cooldown"),
 )
@@ -70,6 +70,7 @@ ADVICE = {
     "grids elsewhere": "Perhaps -d {} is meant.",
     "no checkpoints": "Check --name and the folder that you are in, or leave --load out to start the run.",
     "no data": "Give -d a folder of voxel grids; convert_data.py makes them of meshes.",
+    "connect": "Leave --connect out, or add --output sigmoid.",
     "grow": "Give both runs the same settings, and this one twice the --resolution.",
     "mapping_rate": "Leave --mapping-rate out, or add --mapping-layers 2.",
     "not mirrored": "Leave --mirror out, or put the shapes in the middle of the grid: "

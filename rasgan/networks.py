@@ -92,8 +92,13 @@ class Generator(nn.Module):
         initialize(self, NORM_SCALE_STD["generator"])
         self.mapping = mapping_network(mapping_layers)
 
-    def forward(self, z: Tensor, as_blocks: bool = False) -> Tensor:
-        """Map `z`, (N, 200) normal numbers, to (N, 1, n, n, n) scores, or to their blocks (`blocks_of`)."""
+    def forward(
+        self, z: Tensor, as_blocks: bool = False, with_sums: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Map `z`, (N, 200) normal numbers, to (N, 1, n, n, n) scores, or to their blocks (`blocks_of`).
+
+        With sums, those that the output function got come second, in blocks whose padding is not zero.
+        """
         x = self.dense(self.mapping(z)).unflatten(1, self.base_shape)  # (N, 512, 4, 4, 4)
         x = x.contiguous(memory_format=torch.channels_last_3d)
         x = functional.relu(self.norms[0](x), inplace=True)
@@ -105,7 +110,8 @@ class Generator(nn.Module):
         for filtered in self.filters:
             sums = filtered(sums)
         blocks = self.output(sums) * self.inside.to(x.dtype)
-        return blocks if as_blocks else voxels_of(blocks)  # (N, 1, 64, 64, 64)
+        shapes = blocks if as_blocks else voxels_of(blocks)  # (N, 1, 64, 64, 64)
+        return (shapes, sums) if with_sums else shapes
 
 
 class Discriminator(nn.Module):

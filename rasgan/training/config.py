@@ -68,6 +68,9 @@ class TrainConfig:
     )  # the keys of rasgan.losses.LOSSES, which takes torch to import
     penalty: float = setting(0.0, "weight of the gradient penalty", at_least=0)
     penalty_every: int = setting(1, "steps between penalties", at_least=1)
+    connect: float = setting(
+        0.0, "weight of the penalty on loose and missing voxels of generated shapes", at_least=0
+    )
     generator_every: int = setting(1, "the generator trains on every so many steps", at_least=1)
     gate: bool = setting(True, "train the discriminator only while it is not too far ahead")
     ema: float = setting(
@@ -279,6 +282,8 @@ def _with_given(config: TrainConfig, given: Mapping[str, object]) -> TrainConfig
         raise UserError("the schedule sets both learning rates.", about="rates")
     if config.stop_ratio and not config.gate:
         raise UserError("the stopping rule watches the gate, which is off here.", about="stop_ratio")
+    if config.connect and config.output != "sigmoid":
+        raise UserError("connect weighs sums before a sigmoid, which is off here.", about="connect")
     for name, needed in NEEDS.items():
         if name in given and not getattr(config, needed):
             raise UserError(f"{name} changes nothing while {needed} is 0.", about=name)

@@ -45,10 +45,10 @@ class GanState:
         """The averaged generator where there is one, else the trained one."""
         return self.ema_generator or self.generator
 
-    def generate(self, z: Tensor) -> Tensor:
-        """Map (N, 200) to the blocks of N shapes, in the precision of the run."""
+    def generate(self, z: Tensor, with_sums: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """Map (N, 200) to the blocks of N shapes, in the run's precision; see `Generator.forward`."""
         with devices.autocast(z.device, self.precision):
-            return self.generator(z, as_blocks=True)
+            return self.generator(z, as_blocks=True, with_sums=with_sums)
 
     def score(self, shapes: Tensor) -> Tensor:
         """Map this process's shapes to the scores of the whole batch, in float32 at least.

@@ -9,12 +9,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from rasgan.blocks import as_blocks
+from rasgan.blocks import as_blocks, voxels_of
+from rasgan.connecting import connection_penalty
 from rasgan.losses import one_centered_penalty, squared_gradient_norm, zero_centered_penalty
 from rasgan.networks import frozen, inference
 from rasgan.training import distributed
 from rasgan.training.devices import read_later
 from rasgan.training.state import GanState
+from rasgan.voxels import is_occupied
 
 
 class Batch(NamedTuple):
@@ -78,12 +80,12 @@ def train_step(gan: GanState, batch: Batch, step: int = 0, is_last: bool = False
     with frozen(gan.discriminator), contextlib.nullcontext() if trains_g else torch.no_grad():
         with torch.no_grad():  # loss_G sees the reals only through the values of their scores
             c_real = gan.score(batch.reals_g)
-        fakes = gan.generate(batch.z_g)
+        fakes, sums = gan.generate(batch.z_g, with_sums=True)
         loss_g = gan.loss.generator(c_real, gan.score(fakes))
         losses = torch.stack((loss_d, loss_g.detach()))
         measured = read_later(distributed.broadcast_with_flag(losses, is_last))
         if trains_g:
-            descend(gan.optimizer_g, loss_g, gan.generator)
+            descend(gan.optimizer_g, loss_g + connection_loss(gan, fakes, sums), gan.generator)
     if gan.ema_generator is not None:
         update_ema(gan.ema_generator, gan.generator, ema_decay(step, gan.config.ema))
 
@@ -100,6 +102,18 @@ def penalty_weight(gan: GanState, step: int) -> float:
     """
     every = gan.config.penalty_every
     return gan.config.penalty * every if step % every == 0 else 0.0
+
+
+def connection_loss(gan: GanState, fakes: Tensor, sums: Tensor) -> Tensor | float:
+    """Return the weighted penalty on what keeps this process's shapes from being one piece.
+
+    As with the discriminator's penalty, the loss that is reported is without it.
+    """
+    if not gan.config.connect:
+        return 0.0
+    occupied = is_occupied(voxels_of(fakes.detach()).squeeze(1).float().cpu().numpy())
+    batchsize = len(fakes) * distributed.world_size()
+    return gan.config.connect / batchsize * connection_penalty(voxels_of(sums), occupied)
 
 
 def discriminator_step(

@@ -22,6 +22,7 @@ STEPS = 20
 METHODS = {
     "tutorial": ("tutorial", {}),
     "stable": ("stable", {}),
+    "connected": ("stable", {"connect": 0.1, "generator_learning_rate": 0.02}),
     "wgan-gp": ("tutorial", {"loss": "wgan-gp"}),
     "penalized batch norm": ("tutorial", {"penalty": 1.0, "loss": "rsgan"}),
 }

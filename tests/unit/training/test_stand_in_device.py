@@ -75,7 +75,7 @@ def devices_of(run):
 METHODS = [pytest.param(recipe, loss, {}, marks=pytest.mark.slow) for recipe in RECIPES for loss in LOSSES]
 METHODS += [
     ("tutorial", "rasgan", {"penalty": 1.0, "mirror": True}),
-    ("stable", "rsgan", {"mirror": True, "min_width": 4}),
+    ("stable", "rsgan", {"mirror": True, "min_width": 4, "connect": 0.1}),
     ("tutorial", "wgan-gp", {"norm": "batch", "generator_every": 1, "occupied": 255.0}),
 ]
 
