@@ -44,9 +44,11 @@ def repairs(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     largest = sizes.argmax()
     is_speck = sizes < SPECK * sizes.sum()
     is_speck[[0, largest]] = False
-    main = np.argwhere(piece == largest)
-    to_main = KDTree(main)
-    for number in set(np.flatnonzero(~is_speck)) - {0, largest}:
+    apart = set(np.flatnonzero(~is_speck)) - {0, largest}
+    if apart:
+        main = np.argwhere(piece == largest)
+        to_main = KDTree(main)
+    for number in apart:
         voxels = np.argwhere(piece == number)
         distances, nearest = to_main.query(voxels)
         at = distances.argmin()

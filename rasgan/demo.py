@@ -39,6 +39,7 @@ PRESETS = {
     "mapping_rate": 0.3,
     "generator_learning_rate": 0.002,
     "ema": 0.999,
+    "connect": 0.003,
     "cooldown": 0.3,
     "batchsize": 16,
     "epochs": 22,
@@ -50,10 +51,11 @@ Say = Callable[[str], None]
 
 
 def fill_in(args: Namespace) -> None:
-    """Set every option that the user left out to the demo's value."""
-    for name, value in PRESETS.items():
+    """Set every option that the user left out to the demo's value; a demo that goes on has its own method."""
+    begun = any(RunFolder(args.name or PRESETS["name"]).checkpoints.glob("*.pt"))
+    for name in ("name", "data", "epochs") if begun else PRESETS:
         if getattr(args, name, None) is None:
-            setattr(args, name, value)
+            setattr(args, name, PRESETS[name])
 
 
 def prepare(say: Say) -> None:
