@@ -36,8 +36,10 @@ METHODS: dict[str, dict] = {
     "mirror, mapping": MAPPING,
     "mirror, mapping, cooldown": {**MAPPING, **COOLDOWN},
     "mirror, slow mapping": SLOW_MAPPING,
+    "slow mapping, min-width 16": {**SLOW_MAPPING, "min_width": 16},
     "slow mapping, wider generator": {**SLOW_MAPPING, "width": 64, "discriminator_width": 32},
     "slow mapping, blur": {**SLOW_MAPPING, "blur": True},
+    "slow mapping, connect": {**SLOW_MAPPING, "connect": 0.005},
 }
 DATA = ("sample", "chairs")
 SCORES = (
