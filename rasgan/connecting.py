@@ -1,9 +1,9 @@
 """What keeps a generated shape from being one piece, and a penalty on it that the generator can learn from.
 
 No score of the discriminator says which voxels hang loose. Counting pieces has no gradient, but telling which
-voxels to take away, and which to add, has one. In this spirit Gabrielsson et al. 2020, A topology layer for
-machine learning, train generators for one component; their gradient goes through the two voxels at which a
-component is born and dies, here it goes through all that are wrong.
+voxels to take away, and which to add, has one. Brüel-Gabrielsson et al. 2020, A topology layer for machine
+learning, put such a loss on what a generator makes. Its gradient goes through the two voxels at which a
+component is born and dies; here it goes through all that are wrong.
 """
 
 import numpy as np

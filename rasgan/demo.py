@@ -39,10 +39,10 @@ PRESETS = {
     "mapping_rate": 0.3,
     "generator_learning_rate": 0.002,
     "ema": 0.999,
-    "connect": 0.003,
+    "connect": 0.005,
     "cooldown": 0.3,
     "batchsize": 16,
-    "epochs": 22,
+    "epochs": 20,
     "seed": 0,
 }
 SHOWN = 10  # generated chairs, as they come: none is picked

@@ -41,7 +41,7 @@ def test_a_missing_run_names_the_others(find, file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="no runs here yet"):
         getattr(RunFolder("a"), find)()
-    for path in (file, "savepoint/pretrained-chairs/generated/24/seed0.npy", "savepoint/notes.txt"):
+    for path in (file, "savepoint/pretrained-chairs/generated/12/seed0.npy", "savepoint/notes.txt"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
     assert getattr(RunFolder("b"), find)().name == "b"
