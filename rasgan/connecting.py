@@ -8,9 +8,10 @@ component is born and dies; here it goes through all that are wrong.
 
 import numpy as np
 import torch
-from scipy.ndimage import label
 from scipy.spatial import KDTree
 from torch import Tensor
+
+from rasgan.voxels import label_pieces
 
 SPECK = 0.01
 """A piece with less than this share of a shape's voxels is to go, a larger one to be joined."""
@@ -35,12 +36,10 @@ def repairs(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         At voxels of specks, each of which counts 1 in all. With these gone and those there, the shape is one
         piece.
     """
-    piece, count = label(shape)
+    piece, sizes = label_pieces(shape)
     missing = np.zeros(shape.shape, np.float32)
-    if count < 2:
+    if len(sizes) < 3:  # empty space and one piece
         return missing, missing
-    sizes = np.bincount(piece.ravel())
-    sizes[0] = 0  # empty space
     largest = sizes.argmax()
     is_speck = sizes < SPECK * sizes.sum()
     is_speck[[0, largest]] = False

@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt, label
+from scipy.ndimage import distance_transform_edt
 from scipy.spatial.distance import jensenshannon
 
-from rasgan.voxels import is_occupied, surface_mask
+from rasgan.voxels import is_occupied, label_pieces, surface_mask
 
 NEAR_COPY = 0.05
 """A shape at most this IoU distance from another, 95 % of all their voxels in common, nearly repeats it."""
@@ -297,12 +297,10 @@ def shape_statistics(shapes: np.ndarray) -> dict[str, float]:
 
 def _pieces(shape: np.ndarray) -> tuple[int, float, float]:
     """Count the pieces of a shape that is not empty, and measure its largest and its grounded share."""
-    piece, count = label(shape)
-    sizes = np.bincount(piece.ravel())
-    sizes[0] = 0  # empty space
+    piece, sizes = label_pieces(shape)
     lowest = (piece == sizes.argmax()).any(axis=(0, 2)).argmax()
     standing = np.unique(piece[:, lowest])
-    return count, sizes.max() / sizes.sum(), sizes[standing].sum() / sizes.sum()
+    return len(sizes) - 1, sizes.max() / sizes.sum(), sizes[standing].sum() / sizes.sum()
 
 
 def mirror_iou(shape: np.ndarray) -> float:

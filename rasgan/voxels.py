@@ -71,15 +71,24 @@ def three_axes(grid: np.ndarray) -> np.ndarray:
     return grid
 
 
+def label_pieces(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give each piece of (a, b, c) bools, connected by faces, a number from 1 on; 0 is empty space.
+
+    Returns each voxel's number, (a, b, c) ints, and each number's count of voxels; that of 0 is 0.
+    """
+    piece, _ = label(three_axes(occupied))  # scipy's default neighborhood: the six faces
+    sizes = np.bincount(piece.ravel())
+    sizes[0] = 0
+    return piece, sizes
+
+
 def largest_piece(occupied: np.ndarray) -> np.ndarray:
     """Keep the largest set of voxels that are connected by their faces: (a, b, c) bools to the same shape.
 
     Voxels that touch only along an edge or at a corner belong to different pieces: printed, they would come
     apart. Of pieces of the same size, the first in array order is kept.
     """
-    piece, _ = label(three_axes(occupied))  # scipy's default neighborhood: the six faces
-    sizes = np.bincount(piece.ravel())
-    sizes[0] = 0  # empty space
+    piece, sizes = label_pieces(occupied)
     return occupied & (piece == sizes.argmax())
 
 
