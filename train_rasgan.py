@@ -52,7 +52,7 @@ INTERVALS = {field.name: field for field in dataclasses.fields(Intervals)}
 STOPPING = "\nStopping after this step, then saving; once more ends at once."
 METHOD = (
     *("loss", "penalty", "penalty_every", "connect", "generator_every", "occupied", "norm", "init", "output"),
-    *("gate", "ema", "beta1", "beta2", "mirror", "min_width", "discriminator_width", "blur"),
+    *("gate", "ema", "beta1", "beta2", "mirror", "min_width", "output_bias", "blur"),
     *("mapping_layers", "mapping_rate", "cooldown"),
 )
 ADVICE = {
@@ -72,7 +72,9 @@ ADVICE = {
     "no data": "Give -d a folder of voxel grids; convert_data.py makes them of meshes.",
     "connect": "Leave --connect out, or add --output sigmoid.",
     "grow": "Give both runs the same settings, and this one twice the --resolution.",
+    "grown bias": "Leave --output-bias out.",
     "mapping_rate": "Leave --mapping-rate out, or add --mapping-layers 2.",
+    "output_bias": "Leave --output-bias out, or add --output sigmoid.",
     "not mirrored": "Leave --mirror out, or put the shapes in the middle of the grid: "
     "python convert_data.py -m FOLDER --center --overwrite",
     "no grids": "Convert its meshes: python convert_data.py -m {}",
@@ -283,11 +285,10 @@ def choose_config(args: argparse.Namespace, checkpoint: "Checkpoint | None") -> 
     if checkpoint:
         return resumed_config(checkpoint.config, args.recipe, given)
     config = new_config(args.recipe or "tutorial", {"seed": distributed.broadcast(fresh_seed()), **given})
-    for option, width in (("width", config.width), ("discriminator-width", config.discriminator_width)):
-        try:
-            channel_counts(width or config.width, config.resolution)
-        except ValueError as error:
-            raise UserError(f"--{option} {width} does not suit: {error}.") from error
+    try:
+        channel_counts(config.width, config.resolution)
+    except ValueError as error:
+        raise UserError(f"--width {config.width} does not suit: {error}.") from error
     return config
 
 

@@ -43,10 +43,13 @@ class TrainConfig:
     resolution: int = setting(64, "edge of the grids in voxels", choices=RESOLUTIONS, at_least=1)
     width: int = setting(512, "channels of the generator's first grid", at_least=1)
     discriminator_width: int = setting(
-        0, "channels of the discriminator's last grid; 0 is as many as --width", at_least=0
+        0, "channels of the discriminator's last grid; 0 is as many as --width (studies only)", at_least=0
     )
     min_width: int = setting(1, "channels stop halving here towards the finest grid", at_least=1)
     mirror: bool = setting(False, "make every generated shape equal its mirror image, left like right")
+    output_bias: bool = setting(
+        False, "begin with shapes as full as those of the training, by the bias of the generator's last layer"
+    )
     blur: bool = setting(False, "average the generator's last sums with those of neighboring voxels")
     mapping_layers: int = setting(
         0,
@@ -198,6 +201,7 @@ LOSS_PRESETS: dict[str, dict] = {
 RATES = frozenset({"generator_learning_rate", "discriminator_learning_rate"})
 NEEDS = {"mapping_rate": "mapping_layers", "penalty_every": "penalty"}
 """Settings that change nothing while another one is 0."""
+NEEDS_SIGMOID = ("connect", "output_bias")
 CHANGEABLE = RATES | {"epochs", "schedule", "stop_ratio", "batchsize"}
 """What a resumed run may set anew; everything else belongs to the run."""
 
@@ -282,8 +286,9 @@ def _with_given(config: TrainConfig, given: Mapping[str, object]) -> TrainConfig
         raise UserError("the schedule sets both learning rates.", about="rates")
     if config.stop_ratio and not config.gate:
         raise UserError("the stopping rule watches the gate, which is off here.", about="stop_ratio")
-    if config.connect and config.output != "sigmoid":
-        raise UserError("connect weighs sums before a sigmoid, which is off here.", about="connect")
+    for name in NEEDS_SIGMOID:
+        if getattr(config, name) and config.output != "sigmoid":
+            raise UserError(f"{name} is for a sigmoid output, which is off here.", about=name)
     for name, needed in NEEDS.items():
         if name in given and not getattr(config, needed):
             raise UserError(f"{name} changes nothing while {needed} is 0.", about=name)

@@ -27,6 +27,7 @@ MIRROR_IOU = 0.8
 chairs 0.20 in the tutorial's place, against the grid's first layers."""
 
 MIRRORED_SHAPES = 500
+COUNTED_SHAPES = 256
 
 
 class Shapes:
@@ -97,11 +98,23 @@ def check_mirror(config: TrainConfig, shapes: Shapes) -> None:
     """
     if not config.mirror:
         return
-    chosen = np.linspace(0, len(shapes) - 1, min(len(shapes), MIRRORED_SHAPES)).astype(int)
-    found = np.mean([mirror_iou(unpack(packed)) for packed in shapes.packed[chosen].cpu().numpy()])
+    found = np.mean([mirror_iou(unpack(packed)) for packed in _spread(shapes, MIRRORED_SHAPES)])
     if found < MIRROR_IOU:
         raise UserError(
             f"the shapes are not like their mirror images along axis 0: IoU {found:.2f} on average, and a "
             f"mirroring generator needs {MIRROR_IOU}.",
             about="not mirrored",
         )
+
+
+def occupied_share(shapes: Shapes) -> float:
+    """Return the share of voxels that are occupied, of `COUNTED_SHAPES` shapes at most."""
+    packed = _spread(shapes, COUNTED_SHAPES)
+    edge = 2 * packed.shape[1] - 2
+    return np.unpackbits(packed).sum() / (len(packed) * edge**3)
+
+
+def _spread(shapes: Shapes, at_most: int) -> np.ndarray:
+    """Return the bytes of some shapes from the whole set, in even steps."""
+    chosen = np.linspace(0, len(shapes) - 1, min(len(shapes), at_most)).astype(int)
+    return shapes.packed[chosen].cpu().numpy()

@@ -36,6 +36,10 @@ def check_suits(config: TrainConfig, coarse: TrainConfig) -> None:
             f"the finest hidden grid of a grown run has {SUM_CHANNELS} channels at least; here it is one.",
             about="too narrow",
         )
+    if config.output_bias:
+        raise UserError(
+            "a grown run begins with the shapes of the other: no output bias.", about="grown bias"
+        )
     if config.resolution != 2 * coarse.resolution:
         raise UserError(
             f"a run grows from one on a grid half as fine; that one has {coarse.resolution}³.", about="grow"

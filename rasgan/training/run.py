@@ -19,11 +19,11 @@ from rasgan.seeding import NOISE, ORDER_D, ORDER_G, VALIDATION, batch_order, noi
 from rasgan.training import checkpoints, distributed
 from rasgan.training.checkpoints import START, Checkpoint, Position
 from rasgan.training.config import TrainConfig
-from rasgan.training.dataset import Shapes
+from rasgan.training.dataset import Shapes, occupied_share
 from rasgan.training.devices import send
 from rasgan.training.history import History, Measurement, add_scores, save_csv, save_history
 from rasgan.training.schedules import ScheduleState
-from rasgan.training.state import GanState, build_gan
+from rasgan.training.state import GanState, build_gan, set_output_bias
 from rasgan.training.step import Batch, StepResult, train_step, validate_discriminator
 from rasgan.voxel_io import write_npy
 from rasgan.voxels import is_occupied
@@ -218,6 +218,8 @@ def begin(
     seed_weights(config.seed)
     if checkpoint is None:
         gan = build_gan(config, shapes.device, precision)
+        if config.output_bias:
+            set_output_bias(gan, occupied_share(shapes))
         return TrainingRun(folder, gan, config.schedule_state(), History(), shapes, validation)
     with checkpoints.understood(checkpoints.weights_path(folder.checkpoints, checkpoint.position)):
         gan = build_gan(config, shapes.device, precision)

@@ -98,6 +98,16 @@ def new_discriminator(config: TrainConfig) -> Discriminator:
     return Discriminator(width, config.resolution, config.norm, config.init, config.min_width)
 
 
+def set_output_bias(gan: GanState, share: float) -> None:
+    """Let generated shapes begin with about this share of occupied voxels, by the last layer's bias.
+
+    That is log(p / (1 - p)), as the last layer of a detector of rare objects begins: Lin et al. 2017, "Focal
+    loss for dense object detection", section 4.1.
+    """
+    for generator in filter(None, (gan.generator, gan.ema_generator)):
+        nn.init.constant_(generator.to_voxels.bias, torch.logit(torch.tensor(share)).item())
+
+
 def parameter_groups(generator: Generator, config: TrainConfig) -> list[dict]:
     """Part the generator's weights by their share of its learning rate; their order stays.
 

@@ -98,7 +98,8 @@ def test_the_chairs_in_the_box_are_chairs_small_and_various():
 
 
 def test_both_commands_work_as_they_are_typed_in_an_empty_folder(tmp_path):
-    made = Path("savepoint/pretrained-chairs/generated/12")
+    (packed,) = (runs.PRETRAINED / "chairs").glob("*.pt")
+    made = Path("savepoint/pretrained-chairs/generated", packed.stem)
     for words in (["generate", "--count", "2"], ["evaluate", "--reference", str(made)]):
         command = [sys.executable, "-m", f"rasgan.{words[0]}", "--pretrained", "chairs", *words[1:]]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}

@@ -67,8 +67,7 @@ def put_in_longer_runs(clone: Path) -> None:
     ):
         if source.is_dir() and not target.exists():
             shutil.copytree(source, target)
-    pretrained = clone / "savepoint/pretrained-chairs/generated/12"
-    if pretrained.is_dir():
+    for pretrained in clone.glob("savepoint/pretrained-chairs/generated/*"):
         np.save(pretrained / "seed0-07.npy", grid)
 
 

@@ -111,8 +111,11 @@ def test_what_cannot_be_had_together_is_refused():
     assert resumed_config(scheduled, None, {"schedule": (), "discriminator_learning_rate": 0.1})
     with pytest.raises(UserError, match="watches the gate"):
         new_config("stable", {"stop_ratio": 150})
-    with pytest.raises(UserError, match="connect weighs sums before a sigmoid"):
-        new_config("tutorial", {"connect": 0.1})
+    for given in ({"connect": 0.1}, {"output_bias": True}):
+        (name,) = given
+        with pytest.raises(UserError, match=f"{name} is for a sigmoid output"):
+            new_config("tutorial", given)
+        assert getattr(new_config("tutorial", {**given, "output": "sigmoid"}), name)
     with pytest.raises(UserError, match="mapping_rate changes nothing while mapping_layers is 0"):
         new_config("stable", {"mapping_rate": 0.3})
     with pytest.raises(UserError, match="penalty_every changes nothing while penalty is 0"):

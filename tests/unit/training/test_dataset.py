@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from rasgan.blocks import blocks_of
-from rasgan.training.dataset import Shapes
+from rasgan.training.dataset import Shapes, occupied_share
 
 
 @pytest.fixture
@@ -48,3 +48,7 @@ def test_the_mark_tells_other_voxels_another_order_and_another_number(grids):
 def test_shapes_come_back_as_the_bools_that_they_were(rng):
     occupied = rng.random((3, 6, 6, 6)) > 0.5
     np.testing.assert_array_equal(Shapes(occupied, value=255).occupied, occupied)
+
+
+def test_the_occupied_share_is_that_of_the_voxels(grids):
+    assert occupied_share(Shapes(grids, value=255.0)) == grids.mean()

@@ -86,6 +86,7 @@ def test_a_run_grows_both_networks_and_the_average_from_a_checkpoint():
         ({"discriminator_width": 32}, "discriminator_width 0"),
         ({"mirror": False}, "mirror True"),
         ({"resolution": 128}, "32³"),
+        ({"output_bias": True}, "no output bias"),
     ],
 )
 def test_a_run_that_cannot_grow_from_another_is_told_why(change, said):
