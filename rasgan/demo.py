@@ -39,6 +39,7 @@ PRESETS = {
     "mapping_rate": 0.3,
     "generator_learning_rate": 0.002,
     "ema": 0.999,
+    "output_bias": True,
     "connect": 0.005,
     "cooldown": 0.3,
     "batchsize": 16,
