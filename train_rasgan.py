@@ -381,6 +381,8 @@ def describe_resume(run: "TrainingRun", checkpoint: "Checkpoint") -> Iterator[st
         )
     if checkpoint.config.batchsize != run.config.batchsize:
         yield f"Batches of {run.config.batchsize} shapes from here on, after {checkpoint.config.batchsize}."
+    if checkpoint.config.connect != run.config.connect:
+        yield f"--connect {run.config.connect:g} from here on, after {checkpoint.config.connect:g}."
     before, now = checkpoint.precision, run.gan.precision
     if before not in (None, now):
         yield f"The networks compute in {now} from here on, after {before}; --precision {before} keeps that."

@@ -202,7 +202,7 @@ RATES = frozenset({"generator_learning_rate", "discriminator_learning_rate"})
 NEEDS = {"mapping_rate": "mapping_layers", "penalty_every": "penalty"}
 """Settings that change nothing while another one is 0."""
 NEEDS_SIGMOID = ("connect", "output_bias")
-CHANGEABLE = RATES | {"epochs", "schedule", "stop_ratio", "batchsize"}
+CHANGEABLE = RATES | {"epochs", "schedule", "stop_ratio", "batchsize", "connect"}
 """What a resumed run may set anew; everything else belongs to the run."""
 
 

@@ -259,6 +259,15 @@ def test_another_precision_is_said(here, capsys, monkeypatch):
     assert told in capsys.readouterr().out
 
 
+def test_the_weight_of_the_penalty_on_pieces_may_change_and_this_is_said(here, capsys):
+    assert train("-e", "1", "--output", "sigmoid") == 0
+    assert train("-l", "-e", "2", "--connect", "0.5") == 0
+    assert "--connect 0.5 from here on, after 0." in capsys.readouterr().out
+    assert train("-l", "-e", "3") == 0
+    assert "from here on" not in capsys.readouterr().out
+    assert load(3).config.connect == 0.5
+
+
 def test_the_batch_may_change_and_the_epochs_are_kept(here, capsys, monkeypatch):
     stop_in_epoch_2(monkeypatch, "-e", "3", "-save", "1")
     capsys.readouterr()
