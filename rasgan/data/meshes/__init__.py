@@ -46,14 +46,9 @@ def read_mesh(
     if path.stat().st_size > LARGEST_FILE:
         raise UserError(f"{path}: larger than {LARGEST_FILE >> 20} MB; reduce its number of faces first.")
     try:
-        _check_start(path, suffix)
-        if suffix in PARSERS:
-            vertices, faces = PARSERS[suffix](path.read_bytes())
-        elif suffix == ".stl":
-            vertices, faces = parse_stl(path.read_bytes(), notes)
-        else:
-            vertices, faces = read_gltf(path, LARGEST_FILE, notes)
-        _check(vertices, faces)
+        with np.errstate(all="ignore"):  # no warnings of numbers that are not finite: `_check` refuses them
+            vertices, faces = _parse(path, suffix, notes)
+            _check(vertices, faces)
     except ValueError as error:
         raise UserError(f"{path}: {error}; download or export it again.") from error
     if (up or upward_axis(path)) == "y":
@@ -64,6 +59,16 @@ def read_mesh(
 def upward_axis(path: Path) -> str:
     """Return the axis that points up where nobody says which: y in glTF, by its definition, else z."""
     return "y" if path.suffix.lower() in (".glb", ".gltf") else "z"
+
+
+def _parse(path: Path, suffix: str, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Read the file as what its suffix says; ValueError if it is not that."""
+    _check_start(path, suffix)
+    if suffix in PARSERS:
+        return PARSERS[suffix](path.read_bytes())
+    if suffix == ".stl":
+        return parse_stl(path.read_bytes(), notes)
+    return read_gltf(path, LARGEST_FILE, notes)
 
 
 def _check_start(path: Path, suffix: str) -> None:
@@ -86,7 +91,6 @@ def _check(vertices: np.ndarray, faces: np.ndarray) -> None:
     if faces.min() < 0 or faces.max() >= len(vertices):
         bad = int(np.argmax(((faces < 0) | (faces >= len(vertices))).any(axis=1)))
         raise ValueError(f"face {bad} (counted from 0) names a vertex that is not there")
-    with np.errstate(over="ignore"):
-        longest = np.ptp(vertices, axis=0).max()
+    longest = np.ptp(vertices, axis=0).max()
     if longest == 0 or not np.isfinite(longest):
         raise ValueError("its vertices all lie in one point or too far apart to measure")

@@ -49,8 +49,7 @@ def read_gltf(path: Path, largest_file: int, notes: list[str]) -> Mesh:
         tree, numbers = _open_container(path.read_bytes(), notes)
         file = _Gltf(path, tree, numbers, largest_file, notes)
         file.check_extensions()
-        with np.errstate(all="ignore"):  # numbers that are not finite are refused by name later
-            parts = file.parts()
+        parts = file.parts()
         if not parts:
             raise ValueError(f"its scene shows no triangles{file.and_what_else()}")
         starts = np.cumsum([0, *(len(vertices) for vertices, _ in parts)])

@@ -39,8 +39,7 @@ def parse_off(text: bytes) -> tuple[np.ndarray, np.ndarray]:
     else:
         vertices, corners, sizes = _parse_text(text)
     if vertices.shape[1] == 4:
-        with np.errstate(all="ignore"):  # w may be 0 or tiny, which `read_mesh` refuses
-            vertices = vertices[:, :3] / vertices[:, 3:]
+        vertices = vertices[:, :3] / vertices[:, 3:]
     return vertices, triangulate(vertices, corners, sizes)
 
 

@@ -208,6 +208,7 @@ def test_unused_vertices_survive_other_formats(write):
 
 PLY = ply_head(4, 4) + POINTS + TRIANGLES
 STL_HEAD = bytes(80) + struct.pack("<I", 2)
+SIGNALING_NAN = b"\1\0\x80\x7f"  # of which numpy warns when it becomes a float64
 
 
 JUNK = {"no bytes": b"", "junk": b"\x00\xff" * 300, "text": b"solid a\nendsolid"}
@@ -223,6 +224,7 @@ FAULTS = {
     ".stl, cut": (STL_HEAD + bytes(50), ""),
     ".stl, all points equal": (STL_HEAD + bytes(100), "one point"),
     ".stl, infinite": (STL_HEAD + 2 * (struct.pack("<12f", *[np.inf] * 12) + b"00"), "no finite number"),
+    ".stl, signaling NaN": (STL_HEAD + 2 * (12 * SIGNALING_NAN + b"00"), "no finite number"),
     ".stl, text cut": ("solid a\nfacet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex 1 0", ""),
     ".ply, header only": (ply_head(4, 4), ""),
     ".ply, header cut": (PLY[:60], ""),
@@ -232,6 +234,13 @@ FAULTS = {
     ".ply, negative counts": (ply_head(-4, -4, "binary_little_endian") + "\0" * 99, ""),
     ".ply, index too high": (PLY.replace("3 1 2 3", "3 1 2 9"), "face 3 .* vertex that is not there"),
     ".ply, NaN": (PLY.replace("3.5", "nan"), "no finite number"),
+    ".ply, signaling NaN": (
+        ply_head(3, 1, "binary_little_endian").encode()
+        + 9 * SIGNALING_NAN
+        + b"\3"
+        + struct.pack("<3i", 0, 1, 2),
+        "no finite number",
+    ),
     ".ply, texture from a device": (
         PLY.replace("element v", "comment TextureFile /dev/zero\nelement v").replace("3 1 2 3", "3 1 2 9"),
         "vertex that is not there",
