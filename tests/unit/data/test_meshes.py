@@ -235,10 +235,7 @@ FAULTS = {
     ".ply, index too high": (PLY.replace("3 1 2 3", "3 1 2 9"), "face 3 .* vertex that is not there"),
     ".ply, NaN": (PLY.replace("3.5", "nan"), "no finite number"),
     ".ply, signaling NaN": (
-        ply_head(3, 1, "binary_little_endian").encode()
-        + 9 * SIGNALING_NAN
-        + b"\3"
-        + struct.pack("<3i", 0, 1, 2),
+        ply_head(3, 1, "binary_little_endian").encode() + 9 * SIGNALING_NAN + struct.pack("<B3i", 3, 0, 1, 2),
         "no finite number",
     ),
     ".ply, texture from a device": (
