@@ -93,7 +93,9 @@ def folder_grids(
 
 def run_grids(run: RunFolder) -> list[Path]:
     """List the .npy files of a run by epoch; `UserError` if nothing was generated in it yet."""
-    return folder_grids(run.savepoints, (".npy",), "train longer or sample more often")
+    generated = sorted(run.savepoints.glob("generated/*"), key=by_epoch)
+    elsewhere = f', or write -f "{generated[-1]}" for the shapes there' if generated else ""
+    return folder_grids(run.savepoints, (".npy",), f"train longer or sample more often{elsewhere}")
 
 
 def film_grids(run: RunFolder) -> list[Path]:
