@@ -32,6 +32,7 @@ ADVICE = {
     EMPTY: "Take a later epoch or a lower --threshold.",
     "three.js": 'Type: python -m pip install "trimesh==5.2.0"',
     "no checkpoints": "Check the run's name, -n.",
+    "only generated": "For those write -f {}",
     "odd checkpoint": "Take another epoch with -le EPOCH.",
 }
 """What mends an error in every command; see `advising`."""

@@ -94,8 +94,10 @@ def folder_grids(
 def run_grids(run: RunFolder) -> list[Path]:
     """List the .npy files of a run by epoch; `UserError` if nothing was generated in it yet."""
     generated = sorted(run.savepoints.glob("generated/*"), key=by_epoch)
-    elsewhere = f', or write -f "{generated[-1]}" for the shapes there' if generated else ""
-    return folder_grids(run.savepoints, (".npy",), f"train longer or sample more often{elsewhere}")
+    if generated and not any(run.savepoints.glob("*.npy")):
+        fault = f"{run.savepoints}: holds no .npy file, only shapes that were generated after training."
+        raise UserError(fault, about="only generated", value=generated[-1])
+    return folder_grids(run.savepoints, (".npy",), "train longer or sample more often")
 
 
 def film_grids(run: RunFolder) -> list[Path]:

@@ -238,7 +238,7 @@ PLACE_ROWS = [
     Row("run, empty", OBJ, folder_named("savepoint/run"), ["-n", "run"], ("holds no .npy", "train longer")),
     Row("run, only generated", OBJ,
         both(folder_named("savepoint/run/generated/9"), folder_named("savepoint/run/generated/12")),
-        ["-n", "run"], ("holds no .npy", f'-f "{Path("savepoint", "run", "generated", "12")}"')),
+        ["-n", "run"], ("holds no .npy", f'-f {Path("savepoint", "run", "generated", "12")}')),
     Row("run, a file for a folder", GRAPH, file("savepoint/run", "x"), ["-n", "run"], ("no run",)),
     *(Row(f"run, one grid bad, to {result}", script, both(RUN, array("savepoint/run/3.npy", ONES)),
           ["-n", "run", *more], ("2.npy", NPY_AGAIN), 1, [f"savepoint/run/{name}" for name in writes])
