@@ -2,7 +2,7 @@
 
 Example::
 
-    python -m benchmarks.draw.page savepoint/pretrained-chairs/generated/12/seed0.html -o docs/img/page.png
+    python -m benchmarks.draw.page savepoint/pretrained-chairs/generated/24/seed0.html -o docs/img/page.png
 """
 
 import argparse
