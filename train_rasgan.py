@@ -84,7 +84,6 @@ ADVICE = {
     "of the shapes begins anew.",
     "odd checkpoint": "Resume from another epoch with -le EPOCH, or start anew under another --name.",
     "penalty_every": "Leave --penalty-every out, or add --penalty.",
-    "precision": "Leave --precision out.",
     "process ended": "Start all processes again with --load.",
     "processes differ": "Start all of them with the same options, data and checkpoints.",
     "processes": "Start torchrun with --nproc_per_node={}.",
@@ -186,7 +185,7 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
             raise UserError(f"{data}: no such folder; check the path, or make it with download_data.py.")
     if is_first_process():  # at once: the imports take seconds
         cli.say(f"{folder.name}: starting PyTorch, reading {args.data} ...")
-    from rasgan.training import devices, distributed, loop, progress, proof, signals
+    from rasgan.training import devices, distributed, loop, progress, signals
     from rasgan.training.dataset import check_mirror
     from rasgan.training.run import begin, check_same_data
 
@@ -204,8 +203,7 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
             held.enter_context(files.exclusive(folder.lock, refusal))
         checkpoint = find_checkpoint(folder, args)
         config = choose_config(args, checkpoint)
-        if device.type == "mps":
-            proof.check(device, config, args.precision)
+
         shapes, validation = read_data(args, config, device)
         position = str(checkpoint.position) if checkpoint else "none"
         data = {"shapes": shapes.mark.count, "digest of the data": shapes.mark.digest}

@@ -37,7 +37,7 @@ from rasgan.training.devices import choose_device, configure
 from rasgan.training.run import begin
 
 ROOT = Path(__file__).resolve().parents[2]
-CASES = {"cpu": ["512x4", "64x24"], "cuda": ["512x24", "64x24"], "mps": ["512x4", "64x24"]}
+CASES = {"cpu": ["512x4", "64x24"], "cuda": ["512x24", "64x24"]}
 HEADINGS = (
     "width x batch",
     "precision",

@@ -8,7 +8,7 @@ from rasgan.errors import UserError
 from rasgan.training.schedules import Row, ScheduleState
 from rasgan.voxels import RESOLUTIONS
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("float32", "bf16")
 LIMITS = {"at_least": operator.ge, "at_most": operator.le, "above": operator.gt, "under": operator.lt}
 

@@ -11,17 +11,15 @@ from rasgan.errors import UserError
 
 
 def choose_device(name: str) -> torch.device:
-    """Choose CUDA, else the CPU for "auto"; otherwise `name`, or UserError if it is not there.
+    """Return the device named "cpu" or "cuda"; for "auto", CUDA if available, else the CPU.
 
-    MPS, of Apple's computers, must be asked for: several versions of torch compute 3-D convolutions wrongly
-    on it, or end the process (pytorch/pytorch 130256, 175190, 197114).
+    Raises UserError if CUDA is not available. Apple's MPS is not supported: several versions of PyTorch
+    compute 3-D convolutions incorrectly on it, or crash (pytorch/pytorch 130256, 175190, 197114).
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        name = "cuda" if there["cuda"] else "cpu"
-    elif not there[name]:
-        usable = ", ".join(device for device, is_there in there.items() if is_there)
-        raise UserError(f"torch finds no {name} device here; usable: {usable}.", about="device")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    elif name == "cuda" and not torch.cuda.is_available():
+        raise UserError("PyTorch finds no CUDA device on this machine.", about="device")
     return torch.device(name)
 
 
@@ -89,10 +87,8 @@ def read_later(values: Tensor) -> Callable[[], list[float]]:
     return read
 
 
-FULL_MEMORY = re.compile(
-    r"DefaultCPUAllocator|out of memory|Invalid buffer size|CU(DNN|BLAS)_STATUS_ALLOC_FAILED", re.IGNORECASE
-)
-"""Words of torch's CPU, CUDA, cuDNN, cuBLAS and MPS for it, where the error has no type of its own."""
+FULL_MEMORY = re.compile(r"DefaultCPUAllocator|out of memory|CU(DNN|BLAS)_STATUS_ALLOC_FAILED", re.IGNORECASE)
+"""Messages of PyTorch's CPU allocator, CUDA, cuDNN and cuBLAS where the error has no type of its own."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -42,9 +42,7 @@ def launched_by_torchrun() -> bool:
 
 
 def own_device(device: torch.device) -> torch.device:
-    """Return each process's own GPU, or the CPU; UserError if there are too few, or they share MPS."""
-    if device.type == "mps" and launched_by_torchrun():
-        raise UserError("several processes cannot exchange what lies on mps.", about="device")
+    """Return this process's own GPU, or the CPU. Raises UserError if there are too few GPUs."""
     if device.type != "cuda" or not launched_by_torchrun():
         return device
     index, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()

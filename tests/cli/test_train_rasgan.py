@@ -437,21 +437,6 @@ def test_a_name_that_is_taken_is_not_trained_over(here, capsys):
     assert {name: (here / name).read_bytes() for name in files_of(here)} == before
 
 
-def test_mps_that_does_not_train_rightly_is_refused(here, capsys, monkeypatch):
-    if torch.backends.mps.is_available():
-        pytest.skip("this one may be right")
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    says(
-        capsys, train("--device", "mps", "--precision", "bf16"), "bf16 is not tried", "Leave --precision out"
-    )
-    assert train("--device", "mps") == 1
-    assert re.search(
-        r"mps does not train rightly .* it fails with: .*mps.* Choose another --device",
-        capsys.readouterr().err,
-    )
-    assert not (here / "checkpoint/run").exists()
-
-
 def test_a_second_process_on_the_same_run_is_refused(here, capsys):
     with files.exclusive(RunFolder("run").lock, "taken"):
         says(capsys, train("-e", "1"), "another process trains run")

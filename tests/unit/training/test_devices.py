@@ -17,11 +17,7 @@ from rasgan.training.devices import (
 
 def test_auto_takes_cuda_or_else_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert choose_device("auto").type == "cpu"
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert choose_device("auto").type == "cpu"
-    assert choose_device("mps").type == "mps"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto").type == "cuda"
     assert choose_device("cpu").type == "cpu"
@@ -56,7 +52,7 @@ def test_a_parcel_arrives_on_a_gpu():
 
 def test_a_device_that_is_not_there_is_told(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match=r"no cuda device.*usable: .*cpu"):
+    with pytest.raises(UserError, match="no CUDA device"):
         choose_device("cuda")
 
 
@@ -66,8 +62,6 @@ def test_a_device_that_is_not_there_is_told(monkeypatch):
         torch.OutOfMemoryError("CUDA"),
         MemoryError(),
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
-        RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
-        RuntimeError("Invalid buffer size: 20.00 GB"),
         RuntimeError("CUDA error: out of memory"),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
