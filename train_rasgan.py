@@ -65,7 +65,6 @@ ADVICE = {
     "on from a checkpoint by --load.",
     "diverged early": "It has no checkpoint yet: start again with lower learning rates (-glr, -dlr, "
     "--schedule).",
-    "compile": "Leave --compile out.",
     "device": "Choose another --device, or leave it out.",
     "grids elsewhere": "Perhaps -d {} is meant.",
     "no checkpoints": "Check --name and the folder that you are in, or leave --load out to start the run.",
@@ -126,11 +125,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="where to compute (default: CUDA where it is there, else the CPU)")  # fmt: skip
     add("--precision", choices=PRECISIONS, default="float32",
         help="what networks compute in (default float32)")  # fmt: skip
-    add("--compile", action="store_true", help="compile the networks first, which takes a minute (GPUs)")
+
     cli.add_setting(group, SETTINGS["seed"])
     add("--new-data", action="store_true", help="go on with a run on other data than before (with --load)")
-    for name in ("keep", "score"):
-        cli.add_setting(group, INTERVALS[name], default=INTERVALS[name].default)
+    cli.add_setting(group, INTERVALS["score"], default=INTERVALS["score"].default)
     add("--tensorboard", action="store_true", help="write for TensorBoard to savepoint/NAME/tensorboard")
     add("--grow", metavar="RUN",
         help="begin with the networks of this run on a grid half as fine (32 for 64)")  # fmt: skip
@@ -218,9 +216,7 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
         run = begin(folder, config, shapes, validation, checkpoint, args.precision)
         if args.grow and checkpoint is None:
             grow_from(run, args.grow)
-        if args.compile:
-            run.gan.compile()
-            held.enter_context(devices.compile_guarded())
+
         intervals = Intervals(**{name: getattr(args, name) for name in INTERVALS})
         reporter = held.enter_context(contextlib.closing(open_reporter(args, run)))
         reporter.say(progress.describe(run, intervals))
@@ -369,7 +365,7 @@ def describe_option(name: str, value: object) -> str:
 def describe_resume(run: "TrainingRun", checkpoint: "Checkpoint") -> Iterator[str]:
     """Yield what is to be said where a run goes on otherwise than if it had never stopped."""
     if checkpoint.optimizers is None:
-        yield f"Epoch {checkpoint.position} was kept without Adam's state (--keep): it starts afresh."
+        yield f"Checkpoint {checkpoint.position} has no optimizer state, so Adam's moments start from zero."
     if checkpoint.data is None:
         yield "An earlier version saved this checkpoint: whether the data are the same could not be checked."
     elif checkpoint.data != run.shapes.mark:

@@ -264,7 +264,7 @@ def resume_across_devices(device: torch.device, sizes: Sizes) -> Figures:
 def moved(run: TrainingRun, device: torch.device, folder: Path) -> TrainingRun:
     """Save a run and go on with it on another device."""
     place = RunFolder("bench", folder)
-    checkpoints.save_checkpoint(place.checkpoints, run.checkpoint(), keep=2)
+    checkpoints.save_checkpoint(place.checkpoints, run.checkpoint())
     loaded = checkpoints.load_checkpoint(place.checkpoints, run.position, with_optimizers=True)
     shapes = Shapes(run.shapes.occupied, device, run.config.occupied)
     return begin(place, run.config, shapes, checkpoint=loaded, precision=run.gan.precision)
@@ -276,27 +276,13 @@ def speed(width: str, precision: str) -> Part:
     def part(device: torch.device, sizes: Sizes) -> Figures:
         case = f"{getattr(sizes, width)}x{sizes.batch}"
         args = argparse.Namespace(device=device.type, resolution=sizes.resolution, seconds=sizes.seconds)
-        args.compile, args.started = False, time.perf_counter()
+        args.started = time.perf_counter()
         kinds = ("plain-float32", f"ours-{precision}", f"floor-{precision}")
         plain, ours, floor = (bench.measure(kind, case, args)["seconds"] for kind in kinds)
         shares = {"times faster than plain": plain / ours, "share of the matrix rate": floor / ours}
         return {"width x batch": case, "plain, s": plain, "ours, s": ours, **shares}
 
     return part
-
-
-def compiled(device: torch.device, sizes: Sizes) -> Figures:
-    """Time compiled steps and the compilation; on a CPU without a compiler of C++."""
-    found: Figures = {}
-    for recipe in RECIPES:
-        run, start = full_run(device, sizes, recipe, "bf16"), bench.now(device)
-        run.gan.compile("aot_eager" if device.type == "cpu" else "inductor")
-        losses_of(run, 2)
-        found[f"{recipe}: two steps and compilation, s"] = bench.now(device) - start
-        found[f"{recipe}: a step, s"] = bench.fastest(run.step, device, sizes.seconds)
-        plain = full_run(device, sizes, recipe, "bf16")
-        found[f"{recipe}: uncompiled, s"] = bench.fastest(plain.step, device, sizes.seconds)
-    return found
 
 
 def one_rank(device: torch.device, sizes: Sizes) -> Figures:
@@ -334,7 +320,6 @@ PARTS: dict[str, Part] = {
     "synchronizations and kernels of a step": synchronizations,
     "memory": memory,
     "one process among one": one_rank,
-    "compiled": compiled,
 }
 
 

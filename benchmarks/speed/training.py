@@ -66,9 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--seconds", type=float, default=12, help="so long each process steps at least (default: %(default)s)"
     )
     parser.add_argument("--rounds", type=int, default=2, help="turns, of which the fastest counts")
-    parser.add_argument(
-        "--compile", action="store_true", help="compile our networks, as train_rasgan.py does"
-    )
+
     parser.add_argument("--worker", help=argparse.SUPPRESS)  # one measurement, as JSON on stdout
     return parser
 
@@ -169,14 +167,13 @@ def plain_step(width: int, batch: int, resolution: int, device: torch.device) ->
 
 
 def our_step(
-    width: int, batch: int, resolution: int, device: torch.device, precision: str, is_compiled: bool
+    width: int, batch: int, resolution: int, device: torch.device, precision: str
 ) -> Callable[[], None]:
     """Prepare a run of ours in memory; the returned function takes one step."""
     settings = TrainConfig(width=width, batchsize=batch, resolution=resolution, gate=False, seed=1)
     shapes = Shapes(random_shapes(8 * batch, resolution), device)
     training = begin(RunFolder("bench"), settings, shapes, precision=precision)
-    if is_compiled:
-        training.gan.compile()
+
     return training.step
 
 
@@ -219,7 +216,7 @@ def measure(what: str, case: str, args: argparse.Namespace) -> dict:
     if kind == "plain":
         step = plain_step(width, batch, args.resolution, device)
     else:
-        step = our_step(width, batch, args.resolution, device, precision, args.compile)
+        step = our_step(width, batch, args.resolution, device, precision)
     step()
     first = now(device)
     best = fastest(step, device, args.seconds)
@@ -231,8 +228,7 @@ def in_own_process(what: str, case: str, args: argparse.Namespace) -> dict:
     """Run `measure` in a new process."""
     options = ["--device", args.device, "--resolution", str(args.resolution), "--case", case]
     options += ["--seconds", str(args.seconds)]
-    if args.compile:
-        options.append("--compile")
+
     command = [sys.executable, "-m", "benchmarks.speed.training", "--worker", what, *options]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])

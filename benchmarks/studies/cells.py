@@ -26,7 +26,6 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from benchmarks.studies.shifts import shift_what_is_scored
 from rasgan import cli, metrics
 from rasgan.errors import UserError
 from rasgan.files import atomic_path
@@ -34,7 +33,7 @@ from rasgan.runs import RunFolder
 from rasgan.sampling import generate
 from rasgan.seeding import choose
 from rasgan.training import run as training_run
-from rasgan.training.config import TrainConfig, new_config
+from rasgan.training.config import TrainConfig, new_config, without_removed
 from rasgan.training.dataset import Shapes
 from rasgan.voxel_folders import read_grids
 from rasgan.voxel_io import fit
@@ -53,8 +52,7 @@ RELATIVE = ("diversity", "distinct_nearest_share")
 class Cell:
     """One run of a study: what it is trained on, what it is called in the table, and all that fixes it.
 
-    `settings` are those that differ from the recipe's presets; `shift` is none of them
-    (`shifts.shift_what_is_scored`).
+    `settings` are those that differ from the recipe's presets.
     """
 
     data: str
@@ -63,7 +61,6 @@ class Cell:
     seed: int
     tflop: float  # that it may spend: 10**12 floating-point operations
     settings: dict = field(default_factory=dict)
-    shift: int = 0  # voxels
 
     def resolved(self) -> TrainConfig:
         """Return every setting of the run, those that come from the recipe included."""
@@ -75,11 +72,11 @@ class Cell:
 
         A preset that changes makes another cell, and two ways to say the same settings are one.
         """
-        return _key(self.data, self.tflop, self.resolved().state_dict(), self.shift)
+        return _key(self.data, self.tflop, self.resolved().state_dict())
 
 
-def _key(data: str, tflop: float, settings: dict, shift: int) -> str:
-    return json.dumps([data, tflop, settings, shift], sort_keys=True)
+def _key(data: str, tflop: float, settings: dict) -> str:
+    return json.dumps([data, tflop, settings], sort_keys=True)
 
 
 class FlopCounter(TorchDispatchMode):
@@ -145,8 +142,6 @@ def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
     if settings.cooldown:  # is a share of the run, so its length must be known
         settings = replace(settings, epochs=_epochs_within(budget, settings, shapes))
     training = training_run.begin(RunFolder("study"), settings, shapes, None)
-    if cell.shift:
-        shift_what_is_scored(training, cell.shift)
     costs: dict[tuple, int] = {}  # of each kind of step
     spent, steps, curve, diverged = 0, 0, [], False
     while spent < budget and not diverged:
@@ -228,15 +223,14 @@ def is_stable(row: dict) -> bool:
 def read_results(path: Path) -> dict[str, dict]:
     """Read a file of results: each row by the key of its cell.
 
-    A setting that is newer than a row has its default there, which is what it was before; so has the shift.
+    A setting that is newer than a row has its default value there; settings that were removed are dropped.
     """
     if not path.is_file():
         return {}
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     before = TrainConfig().state_dict()
     return {
-        _key(row["data"], row["tflop"], {**before, **row["settings"]}, row.get("shift", 0)): row
-        for row in rows
+        _key(row["data"], row["tflop"], {**before, **without_removed(row["settings"])}): row for row in rows
     }
 
 

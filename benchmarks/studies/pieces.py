@@ -37,15 +37,11 @@ METHODS: dict[str, dict] = {
     "mirror, mapping, cooldown": {**MAPPING, **COOLDOWN},
     "mirror, slow mapping": SLOW_MAPPING,
     "slow mapping, min-width 16": {**SLOW_MAPPING, "min_width": 16},
-    "slow mapping, wider discriminator": {**SLOW_MAPPING, "discriminator_width": 64},
-    "slow mapping, wider generator": {**SLOW_MAPPING, "width": 64, "discriminator_width": 32},
     "slow mapping, blur": {**SLOW_MAPPING, "blur": True},
     "slow mapping, connect": {**SLOW_MAPPING, "connect": 0.005},
     "slow mapping, output bias": {**SLOW_MAPPING, "output_bias": True},
     "slow mapping, output bias, connect": {**SLOW_MAPPING, "output_bias": True, "connect": 0.005},
-    "slow mapping, shifts": SLOW_MAPPING,
 }
-SHIFT = {"slow mapping, shifts": 2}  # voxels, of the methods that shift what the discriminator sees
 DATA = ("sample", "chairs")
 SCORES = (
     ("one piece", "one_piece"),
@@ -66,7 +62,7 @@ DRAWN = ("nearly_one_piece", "nearest_neighbor_accuracy_chamfer")
 def cells(seeds: int) -> list[Cell]:
     """List the runs, those of each seed together."""
     return [
-        Cell(data, name, "stable", seed, TFLOP, {**SMALL, **settings}, SHIFT.get(name, 0))
+        Cell(data, name, "stable", seed, TFLOP, {**SMALL, **settings})
         for seed in range(seeds)
         for data in DATA
         for name, settings in METHODS.items()

@@ -23,11 +23,12 @@ from torch import Tensor
 
 from rasgan.errors import UserError
 from rasgan.files import atomic_path, remove
-from rasgan.training.config import TrainConfig
+from rasgan.training.config import TrainConfig, without_removed
 from rasgan.training.dataset import DataMark
 from rasgan.training.devices import is_out_of_memory
 
 FORMAT = 2
+KEPT = 2  # checkpoints with the optimizers' state; one is not enough if the newest is damaged
 LATEST = "latest"
 KEYS = {  # of EPOCH.pt, by field of `Checkpoint`
     "config": "settings",
@@ -88,8 +89,8 @@ def saved_positions(folder: Path) -> list[Position]:
     return sorted(position for position in positions if position is not None)
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Write a checkpoint and return its path; only the newest `keep` epochs keep the optimizers' state."""
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint and return its path. Only the newest `KEPT` epochs keep the optimizers' state."""
     position = checkpoint.position
     if checkpoint.optimizers is not None:
         optimizers = dict(zip(OPTIMIZER_KEYS, checkpoint.optimizers, strict=True))
@@ -101,7 +102,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     whole_epochs = [saved for saved in earlier if not saved.step]
     for saved in set(earlier) - set(whole_epochs):  # stops within an epoch
         remove(weights_path(folder, saved))
-    kept = whole_epochs[max(0, len(whole_epochs) + 1 - keep) :]
+    kept = whole_epochs[max(0, len(whole_epochs) + 1 - KEPT) :]
     for saved in set(earlier) - set(kept):
         remove(optimizers_path(folder, saved))
     return path
@@ -147,7 +148,7 @@ def load_checkpoint(folder: Path, position: Position, with_optimizers: bool = Fa
         )
     with understood(path):
         fields = {name: state[key] for name, key in KEYS.items() if key in state}
-        fields["config"] = TrainConfig(**fields["config"])
+        fields["config"] = TrainConfig(**without_removed(fields["config"]))
         if "data" in fields:
             fields["data"] = DataMark(**fields["data"])
         checkpoint = Checkpoint(position, **fields)

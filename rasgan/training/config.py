@@ -42,9 +42,7 @@ class TrainConfig:
 
     resolution: int = setting(64, "edge of the grids in voxels", choices=RESOLUTIONS, at_least=1)
     width: int = setting(512, "channels of the generator's first grid", at_least=1)
-    discriminator_width: int = setting(
-        0, "channels of the discriminator's last grid; 0 is as many as --width (studies only)", at_least=0
-    )
+
     min_width: int = setting(1, "channels stop halving here towards the finest grid", at_least=1)
     mirror: bool = setting(False, "make every generated shape equal its mirror image, left like right")
     output_bias: bool = setting(
@@ -135,7 +133,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Intervals:
-    """How often what is written, in epochs, and how much is kept; a run may change it at every start."""
+    """How often each kind of file is written, in epochs; a run may change it at every start."""
 
     sample: int = setting(
         10, "how often a generated grid is saved", "-sample", "--sample", at_least=1, metavar="EPOCHS"
@@ -158,7 +156,22 @@ class Intervals:
         metavar="EPOCHS",
         default_text="never",
     )
-    keep: int = setting(2, "newest checkpoints kept with the optimizers' state", at_least=1)
+
+
+REMOVED = {"discriminator_width": 0}
+"""Settings of version 0.1 that no longer exist, each with the only value that can still be loaded."""
+
+
+def without_removed(settings: dict) -> dict:
+    """Return the settings of a run of any version without those in `REMOVED`.
+
+    Raises UserError if one of them has another value than its default, because the run depends on it.
+    """
+    for name in REMOVED.keys() & settings.keys():
+        if settings[name] != REMOVED[name]:
+            reason = f"this run was trained with {name} = {settings[name]}, which no longer exists"
+            raise UserError(f"{reason}; version 0.1 of this project can still load it.")
+    return {name: value for name, value in settings.items() if name not in REMOVED}
 
 
 PRESET_RESOLUTION = 32

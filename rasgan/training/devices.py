@@ -110,19 +110,3 @@ def memory_guarded(batch_size: int) -> Iterator[None]:
             about="batch too large" if batch_size > 1 else "width too large",
             value=batch_size // 2,
         ) from error
-
-
-@contextmanager
-def compile_guarded() -> Iterator[None]:
-    """Turn what torch says where it cannot compile networks, pages of it, into a sentence."""
-    from torch._dynamo.exc import TorchDynamoException  # here: it takes seconds
-
-    try:
-        yield
-    except TorchDynamoException as error:
-        if is_out_of_memory(error):
-            raise
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = next((line for line in lines if not line.endswith(":")), type(error).__name__)
-        sentence = f"torch cannot compile the networks here: {reason.rstrip('.')}."
-        raise UserError(sentence, about="compile") from error

@@ -20,9 +20,7 @@ MEASURED = 64  # shapes, for the first statistics of the new layer's batch norm
 SIGNS = (1, -1)  # of the coarse sums in the channels of the new layer that carry them
 SUM_CHANNELS = len(SIGNS)
 QUIET = 0.25  # what the new channels begin to add, as a share of their usual weights
-SHARED = (
-    *("width", "discriminator_width", "min_width", "norm", "output", "mirror", "mapping_layers", "occupied"),
-)
+SHARED = (*("width", "min_width", "norm", "output", "mirror", "mapping_layers", "occupied"),)
 
 
 def check_suits(config: TrainConfig, coarse: TrainConfig) -> None:

@@ -22,7 +22,7 @@ def fit(run: TrainingRun, intervals: Intervals, reporter: Reporter, stop: StopRe
             finish_epoch(run, intervals, result, reporter)
         if stopping and not run.is_over:
             if distributed.is_rank_0():
-                run.save(intervals.keep)
+                run.save()
             return False
     return True
 
@@ -56,4 +56,4 @@ def write_results(run: TrainingRun, intervals: Intervals, result: StepResult, re
     if is_due(intervals.graph3d):
         plots.draw_scatter(run.folder.graphs / f"{epoch}.png", grid, title=run.folder.title(epoch))
     if is_due(intervals.save):
-        run.save(intervals.keep)
+        run.save()

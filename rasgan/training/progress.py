@@ -13,7 +13,7 @@ from rasgan.errors import UserError
 from rasgan.export import shading
 from rasgan.networks import count_parameters
 from rasgan.training import distributed
-from rasgan.training.checkpoints import START
+from rasgan.training.checkpoints import KEPT, START
 from rasgan.training.config import Intervals
 from rasgan.training.run import SCORED, TrainingRun
 from rasgan.voxels import is_occupied
@@ -30,7 +30,7 @@ def describe(run: TrainingRun, intervals: Intervals) -> str:
     weights = 4 * (generator + discriminator + averaged)  # bytes: float32
     optimizers = 8 * (generator + discriminator)  # Adam's two moments
     saves = math.ceil(config.epochs / intervals.save)
-    disk = saves * weights + min(intervals.keep, saves) * optimizers
+    disk = saves * weights + min(KEPT, saves) * optimizers
     processes = distributed.world_size()
     shared = f", {processes} processes" if processes > 1 else ""
     lines = [
@@ -39,7 +39,7 @@ def describe(run: TrainingRun, intervals: Intervals) -> str:
         f"device {run.shapes.device}{shared}, {gan.precision}; "
         f"generator {generator:,} and discriminator {discriminator:,} parameters.",
         f"Checkpoints go to {folder.checkpoints}: {megabytes(weights + optimizers)} each, "
-        f"{megabytes(weights)} once older than the newest {intervals.keep}; "
+        f"{megabytes(weights)} once older than the newest {KEPT}; "
         f"all of them take about {megabytes(disk)}.",
     ]
     if run.position != START:
@@ -129,7 +129,7 @@ class Reporter:
             self.last_line = now
         self.last_step = now
         if run.steps_taken == self.first + 1 and index + 1 < steps:
-            self.started, self.first = now, run.steps_taken  # the first step may have compiled the networks
+            self.started, self.first = now, run.steps_taken  # the first step is slower: it allocates memory
 
     def sample(self, run: TrainingRun, grid: np.ndarray) -> None:
         """Show a generated grid in TensorBoard."""

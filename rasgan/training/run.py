@@ -162,9 +162,9 @@ class TrainingRun:
             (gan.optimizer_g.state_dict(), gan.optimizer_d.state_dict()),
         )
 
-    def save(self, keep: int) -> Path:
-        """Write a checkpoint; the newest `keep` epochs have the optimizers' state."""
-        return checkpoints.save_checkpoint(self.folder.checkpoints, self.checkpoint(), keep)
+    def save(self) -> Path:
+        """Write a checkpoint and return its path."""
+        return checkpoints.save_checkpoint(self.folder.checkpoints, self.checkpoint())
 
     def sample(self, fakes: Tensor, turn: int) -> np.ndarray:
         """Return one (n, n, n) grid: the averaged generator's, else the next of the last training batch."""

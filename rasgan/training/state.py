@@ -51,21 +51,10 @@ class GanState:
             return self.generator(z, as_blocks=True, with_sums=with_sums)
 
     def score(self, shapes: Tensor) -> Tensor:
-        """Map this process's shapes to the scores of the whole batch, in float32 at least.
-
-        Shapes that require a gradient, as a penalty wants it, are scored uncompiled: torch cannot
-        differentiate compiled networks twice (pytorch/pytorch 91469).
-        """
-        is_penalized = shapes.is_leaf and shapes.requires_grad
-        discriminator = self.discriminator.forward if is_penalized else self.discriminator
+        """Map this process's shapes to the scores of the whole batch, at least in float32."""
         with devices.autocast(shapes.device, self.precision):
-            scores = discriminator(shapes)
+            scores = self.discriminator(shapes)
         return distributed.gather(scores.to(torch.promote_types(scores.dtype, torch.float32)))
-
-    def compile(self, backend: str = "inductor") -> None:
-        """Compile both networks when they are used first."""
-        self.generator.compile(backend=backend)
-        self.discriminator.compile(backend=backend)
 
     def set_learning_rates(self, generator: float, discriminator: float) -> None:
         """Set both optimizers' learning rates from now on."""
@@ -94,8 +83,7 @@ def new_generator(config: TrainConfig) -> Generator:
 
 def new_discriminator(config: TrainConfig) -> Discriminator:
     """Build the discriminator that the settings describe."""
-    width = config.discriminator_width or config.width
-    return Discriminator(width, config.resolution, config.norm, config.init, config.min_width)
+    return Discriminator(config.width, config.resolution, config.norm, config.init, config.min_width)
 
 
 def set_output_bias(gan: GanState, share: float) -> None:

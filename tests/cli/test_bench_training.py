@@ -1,9 +1,9 @@
-"""The measurements of training: against others' networks, and of the files between epochs."""
+"""The measurement of training against others' networks."""
 
 import pytest
 import torch
 
-from benchmarks.speed import between_epochs, peers, step_profile
+from benchmarks.speed import peers
 from rasgan.networks import LATENT_SIZE
 
 
@@ -30,22 +30,3 @@ def test_peers_prints_a_row_for_every_case(monkeypatch, capsys):
     _, *rows = rows_of(capsys.readouterr().out)
     assert [row[:2] for row in rows] == [["16-8-4-4", "2"], ["8-4-4", "2"]]
     assert all(float(row[4]) == pytest.approx(float(row[2]) / float(row[3]), rel=0.02) for row in rows)
-
-
-def test_between_epochs_prints_a_row_for_every_file_and_their_sum(capsys):
-    small = "--device cpu --width 4 --resolution 32 --batch 2 --shapes 4 --steps 60 --rounds 1"
-    assert between_epochs.main(small.split()) == 0
-    _, *rows = rows_of(capsys.readouterr().out)
-    took = {row[0]: float(row[1]) for row in rows}
-    written = ("a sample", "losses: all with the graph", "3D graph", "checkpoint")
-    assert took["all but scores"] == pytest.approx(sum(took[name] for name in written), abs=0.003)
-
-
-def test_the_profile_of_a_step_names_its_layers_and_adds_up(capsys):
-    threads = torch.get_num_threads()
-    assert step_profile.main(["--width", "8", "--resolution", "32", "--batch", "2", "--rounds", "1"]) == 0
-    torch.set_num_threads(threads)
-    _, *rows = rows_of(capsys.readouterr().out)
-    share = {row[0]: float(row[2].rstrip("%")) for row in rows}
-    assert any(name.startswith("convolution_backward, 8x4x4x4x4") for name in share)
-    assert 0 < share["all products"] < share["the step"] == 100

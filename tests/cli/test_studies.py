@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from PIL import Image
 
 from benchmarks.speed import training as bench_training
 from benchmarks.studies import cells as studies
-from benchmarks.studies import pieces, rates, recipes, shifts
+from benchmarks.studies import pieces, rates, recipes
 from benchmarks.studies.cells import Cell, FlopCounter
 from rasgan.errors import UserError
 from rasgan.runs import RunFolder
@@ -85,28 +84,6 @@ def test_a_changed_preset_makes_another_cell(monkeypatch):
     monkeypatch.setitem(RECIPES, "stable", {**RECIPES["stable"], "ema": 0.9})
     assert a_cell().key != before
     assert a_cell(ema=0.995).key == before
-
-
-def test_a_cell_may_shift_what_the_discriminator_sees(boxes, monkeypatch):
-    train, kept = studies.split(boxes)
-    still, shifted = (replace(a_cell(), tflop=1e-6, shift=shift) for shift in (0, 2))
-    assert still.key != shifted.key
-    seen = []
-    monkeypatch.setattr(shifts, "shift", lambda voxels, ways: seen.append(ways) or voxels)
-    for cell in (still, shifted):
-        assert studies.run_cell(cell, train, kept)["shift"] == cell.shift
-    assert {ways.shape for ways in seen} == {(8, 3)}
-    assert np.unique(seen).tolist() == [-2, -1, 0, 1, 2]
-
-
-def test_shifts_move_whole_shapes_and_fill_with_empty_voxels(boxes):
-    voxels = torch.from_numpy(boxes[:3, None]).float()
-    moved = shifts.shift(voxels, np.array([[0, 0, 0], [2, 0, -2], [-1, -1, -1]]))
-    assert torch.equal(moved[0], voxels[0])
-    assert torch.equal(moved[1, 0, 2:, :, :-2], voxels[1, 0, :-2, :, 2:])
-    assert not moved[1, 0, :2].any()
-    assert not moved[1, 0, :, :, -2:].any()
-    assert torch.equal(moved[2, 0, :-1, :-1, :-1], voxels[2, 0, 1:, 1:, 1:])
 
 
 @pytest.mark.parametrize("study", [recipes, rates, pieces])

@@ -357,7 +357,7 @@ def checkpoint(folder: Path, change: Callable[[dict], object] = lambda state: No
     config = TrainConfig(resolution=32, width=8, batchsize=2, epochs=1)
     run = begin(RunFolder("run", folder), config, Shapes(read_grids(folder / "data", 32)[0]))
     run.position = Position(1)
-    run.save(keep=2)
+    run.save()
     path = folder / f"checkpoint/run/{name}.pt"
     state = torch.load(path, weights_only=True)
     changed = change(state)
@@ -483,7 +483,7 @@ TRAIN_ROWS = [
     *usage(TRAIN, TINY, "-e 0", "-e -1", "-e x", "-e 1e3", "-b 0", "-b -1", "-b " + "9" * 5000, "-sample 0",
            "-save 0", "-graph -1", "-graph3d 0", "-glr 0", "-glr -1", "-glr nan", "-glr inf", "-glr 1e400",
            "-dlr nan", "-dlr -0.1", "-le -1", "--width 0", "--width -4", "--resolution 48", "--device tpu",
-           "--seed -1", "--seed nan", "--keep 0", "--recipe best", "--loss none", "--penalty -1",
+           "--seed -1", "--seed nan", "--recipe best", "--loss none", "--penalty -1",
            "--penalty nan", "--penalty-every 0", "--norm layer", "--output tanh", "--ema 1", "--ema -0.1",
            "--beta1 1", "--beta2 nan", "--init zero", "--stop-ratio -1", "--stop-ratio 1.5", "--occupied 0",
            "--occupied nan", "--generator-every 0", "--precision fp8", "--schedule", "--nonsense",

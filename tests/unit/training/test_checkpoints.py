@@ -10,12 +10,12 @@ from rasgan.training.checkpoints import Checkpoint, Position, parse_position
 from rasgan.training.config import TrainConfig
 
 
-def save(folder, epoch, step=0, keep=2):
+def save(folder, epoch, step=0):
     weights = {"x": torch.full((3,), epoch)}
     checkpoint = Checkpoint(
         Position(epoch, step), TrainConfig(), weights, optimizers=({"moments": epoch}, {})
     )
-    checkpoints.save_checkpoint(folder, checkpoint, keep)
+    checkpoints.save_checkpoint(folder, checkpoint)
 
 
 def has_moments(folder, epoch):
@@ -45,17 +45,13 @@ def test_an_old_checkpoint_that_another_program_holds_ends_no_run(tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", refuse)
         for position in ((1, 0), (1, 2), (2, 0)):
-            save(tmp_path, *position, keep=1)
+            save(tmp_path, *position)
     assert checkpoints.choose_position(tmp_path, None) == (2, 0)
     assert checkpoints.choose_position(tmp_path, 1) == (1, 0)
-    save(tmp_path, 3, keep=1)  # it is removed then
-    assert sorted(path.name for path in tmp_path.glob("*.pt")) == ["1.pt", "2.pt", "3.optim.pt", "3.pt"]
-
-
-def test_one_optimizers_state_can_be_enough(tmp_path):
-    for epoch in (1, 2):
-        save(tmp_path, epoch, keep=1)
-    assert sorted(path.name for path in tmp_path.glob("*.optim.pt")) == ["2.optim.pt"]
+    save(tmp_path, 3)  # the files that could not be removed are removed now
+    assert sorted(path.name for path in tmp_path.glob("*.pt")) == [
+        "1.pt", "2.optim.pt", "2.pt", "3.optim.pt", "3.pt",
+    ]  # fmt: skip
 
 
 def test_a_stop_within_an_epoch_lasts_until_the_next_checkpoint(tmp_path):
@@ -179,3 +175,17 @@ def test_of_many_epochs_the_last_eight_are_named(tmp_path):
     save(tmp_path, 9)
     with pytest.raises(UserError, match=r"there are \.\.\., 2, 3, 4, 5, 6, 7, 8, 9\."):
         checkpoints.choose_position(tmp_path, 99)
+
+
+def test_a_removed_setting_is_accepted_with_its_default_only(tmp_path):
+    save(tmp_path, 1)
+    path = checkpoints.weights_path(tmp_path, Position(1))
+    for value in (0, 32):
+        state = torch.load(path, weights_only=True)
+        state["settings"]["discriminator_width"] = value
+        torch.save(state, path)
+        if value:
+            with pytest.raises(UserError, match=r"discriminator_width = 32.*version 0\.1"):
+                checkpoints.load_checkpoint(tmp_path, Position(1))
+        else:
+            assert checkpoints.load_checkpoint(tmp_path, Position(1)).config == TrainConfig()

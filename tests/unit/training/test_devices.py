@@ -2,10 +2,8 @@ import pytest
 import torch
 
 from rasgan.errors import UserError
-from rasgan.networks import Generator
 from rasgan.training.devices import (
     choose_device,
-    compile_guarded,
     memory_guarded,
     pack,
     read_later,
@@ -83,23 +81,6 @@ def test_a_processor_without_bf16_is_told(monkeypatch, has_bf16, told):
 def test_a_gpu_that_emulates_bf16_is_told(monkeypatch, capability, told):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
     assert bool(slow_bf16(torch.device("cuda"))) == told
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own modules
-def test_where_networks_cannot_be_compiled_a_sentence_says_why():
-    def no_compiler(_graph, _inputs):
-        raise RuntimeError("No working C++ compiler found in cpp.cxx: (None, 'g++')\nand 90 lines")
-
-    network = Generator(4, 16)
-    network.compile(backend=no_compiler)
-    with (
-        pytest.raises(
-            UserError, match=r"cannot compile .*: RuntimeError: No working .*'g\+\+'\)\.$"
-        ) as caught,
-        compile_guarded(),
-    ):
-        network(torch.ones(2, 200))
-    assert caught.value.about == "compile"
 
 
 def test_other_faults_keep_their_traceback():

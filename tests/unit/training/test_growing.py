@@ -83,7 +83,6 @@ def test_a_run_grows_both_networks_and_the_average_from_a_checkpoint():
     ("change", "said"),
     [
         ({"width": 32}, "width 16"),
-        ({"discriminator_width": 32}, "discriminator_width 0"),
         ({"mirror": False}, "mirror True"),
         ({"resolution": 128}, "32³"),
         ({"output_bias": True}, "no output bias"),

@@ -98,7 +98,7 @@ def test_every_method_steps_validates_and_samples_there(tmp_path, stand_in, reci
 def test_checkpoints_go_there_and_back(tmp_path, stand_in, recipe):
     run = begin(tmp_path, new_config(recipe, TINY), device="cpu")
     run.step()
-    run.save(keep=1)
+    run.save()
     saved = checkpoints.load_checkpoint(run.folder.checkpoints, run.position, with_optimizers=True)
     there = begin(tmp_path, run.config, saved)
     assert there.position == run.position

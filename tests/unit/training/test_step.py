@@ -9,9 +9,9 @@ import torch
 
 from rasgan.blocks import blocks_of, voxels_of
 from rasgan.connecting import repairs
-from rasgan.losses import LOSSES, squared_gradient_norm
+from rasgan.losses import squared_gradient_norm
 from rasgan.networks import frozen, inference
-from rasgan.training.config import RECIPES, TrainConfig, new_config
+from rasgan.training.config import TrainConfig, new_config
 from rasgan.training.state import build_gan
 from rasgan.training.step import (
     Batch,
@@ -175,13 +175,6 @@ def test_mapping_layers_have_their_share_of_the_learning_rate(batch):
         assert 0.5 * rate < moved < 1.01 * rate  # Adam's first step: the rate, less where gradients are tiny
 
 
-def test_the_discriminator_may_have_a_width_of_its_own(batch):
-    gan = gan_for(replace(TINY, discriminator_width=16))
-    assert gan.generator.dense.out_features == 8 * 4**3
-    assert gan.discriminator.dense.in_features == 16 * 4**3
-    train_step(gan, batch)
-
-
 def parameters_of(optimizer):
     return [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
 
@@ -244,40 +237,6 @@ def test_bf16_stays_close_to_float32_and_keeps_weights_and_scores_in_float32(bat
     assert coarse.loss_d == pytest.approx(fine.loss_d, rel=0.05)
     assert coarse.loss_d != fine.loss_d
     assert coarse.fakes.dtype == torch.bfloat16
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own modules
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # of its tracing
-@pytest.mark.parametrize(
-    ("recipe", "loss"),
-    [
-        pytest.param(recipe, loss, marks=[] if (recipe, loss) == ("stable", "rsgan") else pytest.mark.slow)
-        for recipe in RECIPES
-        for loss in LOSSES
-    ],
-)
-def test_six_steps_with_compiled_networks_are_those_without(batch, recipe, loss):
-    settings = new_config(recipe, {"loss": loss, "resolution": 32, "width": 8, "mirror": recipe == "stable"})
-    plain, compiled = gan_for(settings), gan_for(settings)
-    compiled.compile(backend="aot_eager")  # as for a GPU, but without a compiler of C++
-    batch = batch._replace(mix=torch.rand(3))
-    for step in range(6):
-        expected, result = train_step(plain, batch, step), train_step(compiled, batch, step)
-        assert (result.loss_d, result.loss_g) == pytest.approx((expected.loss_d, expected.loss_g), rel=1e-4)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own modules
-def test_compiled_networks_take_the_same_step(batch):
-    plain, compiled = gan_for(), gan_for()
-    try:
-        compiled.compile()
-        result = train_step(compiled, batch)
-    except RuntimeError as error:
-        pytest.skip(f"torch finds no compiler here: {error}")
-    expected = train_step(plain, batch)
-    assert (result.loss_d, result.loss_g) == pytest.approx((expected.loss_d, expected.loss_g), rel=1e-4)
-    assert compiled.generator.state_dict().keys() == plain.generator.state_dict().keys()
 
 
 @pytest.mark.gpu
