@@ -118,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{device}, {platform.machine()}, {cores}; {RESOLUTION}³, float32\n")
     print("| generator's channels | batch | theirs, s a step | ours | theirs / ours |\n|---|---|---|---|---|")
     for case in QUICK if args.quick else CASES:
-        ours = our_step(case.our_width, case.batch, RESOLUTION, device, "float32", False)
+        ours = our_step(case.our_width, case.batch, RESOLUTION, device, "float32")
         steps = (their_step(case, device), ours)
         for step in steps:  # the first is slower
             step()
