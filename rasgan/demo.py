@@ -81,14 +81,16 @@ def prepare(say: Say) -> None:
 
 def finish(run: RunFolder, say: Say) -> None:
     """Generate chairs from the trained network, draw and export them, and report where everything lies."""
-    from rasgan.generate import save_shapes, save_sheet  # these import what --help does without
+    from rasgan.export.batch import save_shape  # these import what --help does without
+    from rasgan.export.plots import contact_sheet
     from rasgan.sampling import generate, load_generator
 
     generator, position = load_generator(run.checkpoints)
     grids = generate(generator, seed=0, count=SHOWN)
-    paths = save_shapes(run.generated(position) / "seed0", grids)
+    stem = run.generated(position) / "seed0"
+    paths = [save_shape(stem, number, grid) for number, grid in enumerate(grids)]
     sheet = run.savepoints / "chairs.png"
-    save_sheet(sheet, grids)
+    contact_sheet(sheet, grids, labels=[str(number) for number in range(SHOWN)])
     page = run.savepoints / "chairs.html"
     write_page(page, run.title(position), is_occupied(grids), [f"chair {number}" for number in range(SHOWN)])
     fullest = max(range(SHOWN), key=lambda i: is_occupied(grids[i]).sum())

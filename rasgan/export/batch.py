@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from tqdm import tqdm
 
 from rasgan.errors import UserError, describe_os_error
 from rasgan.runs import RunFolder, by_epoch
-from rasgan.voxel_io import VOXEL_SUFFIXES, count_shapes, read_voxels
+from rasgan.voxel_io import VOXEL_SUFFIXES, count_shapes, read_voxels, write_npy
 from rasgan.voxels import is_occupied
 
 Item = TypeVar("Item")
@@ -53,6 +54,18 @@ class Shape:
             return read_voxels(self.path, self.index)
         except OSError as error:
             raise UserError(describe_os_error(error)) from error
+
+
+def bar(items: Iterable[Item], what: str = "shapes", total: int | None = None) -> Iterable[Item]:
+    """Wrap `items` in a progress bar, which is shown only where stderr is a terminal."""
+    return tqdm(items, desc=what, total=total, leave=False, disable=None)
+
+
+def save_shape(stem: Path, number: int, grid: np.ndarray) -> Path:
+    """Write a generated shape to ``STEM-NUMBER.npy`` and return the path."""
+    path = Path(f"{stem}-{number:02d}.npy")
+    write_npy(path, grid)
+    return path
 
 
 def distinct_name(shape: Shape) -> str:

@@ -1,11 +1,10 @@
-"""The measurements of meshes, written and read, and of the scores."""
+"""The measurements of meshes, written and read."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.speed import evaluate as bench_evaluate
 from benchmarks.speed import obj as bench_obj
 from benchmarks.speed import read_meshes as bench_read
 from rasgan.data.meshes import SUFFIXES
@@ -38,17 +37,6 @@ def test_a_mirrored_a_moved_and_an_inverted_cube_are_told_apart(tmp_path):
     cube = bench_obj.squares_of(tmp_path / "cube.obj")
     equal = {name for name in files if np.array_equal(bench_obj.squares_of(tmp_path / f"{name}.obj"), cube)}
     assert equal == {"same"}
-
-
-def test_prints_a_row_for_everything_measured(capsys):
-    assert bench_evaluate.main(["--count", "3", "--resolution", "32"]) == 0
-    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
-    assert [row[0] for row in rows[2:]] == [
-        "| quick scores, 3 x 3",
-        "| scores, 3 x 3",
-        "| everything, 3 x 3 x 3",
-    ]
-    assert all(float(row[1]) >= 0 for row in rows[2:])
 
 
 def test_every_reader_is_timed_on_triangles_that_are_those_written(capsys):
