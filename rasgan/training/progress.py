@@ -1,6 +1,7 @@
 """What a training run reports: lines or a bar in the shell, and TensorBoard."""
 
 import datetime
+import functools
 import math
 import textwrap
 import time
@@ -155,9 +156,9 @@ class Reporter:
         pairs = ", ".join(
             f"{label} {form.format(scores[name])} ({form.format(known[name])})" for label, name, form in SHOWN
         )
-        text = f"Epoch {run.position.epoch}: {SCORED} generated shapes (training shapes): {pairs}."
-        text = f"{text} {verdict(scores, known)[1]}"
-        self.say(textwrap.fill(text, 80, subsequent_indent="  ", break_on_hyphens=False))
+        scored = f"Epoch {run.position.epoch}: {SCORED} generated shapes (training shapes): {pairs}."
+        fill = functools.partial(textwrap.fill, width=80, subsequent_indent="  ", break_on_hyphens=False)
+        self.say(f"{fill(scored)}\n{fill(verdict(scores, known)[1], initial_indent='  ')}")
         if self.tensorboard is not None:
             self.tensorboard.step(
                 run.steps_taken, {f"scores/{name}": value for name, value in scores.items()}
