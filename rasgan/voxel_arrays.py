@@ -8,6 +8,7 @@ import contextlib
 import errno
 import functools
 import io
+import itertools
 import math
 import struct
 import warnings
@@ -40,18 +41,7 @@ MAT_NUMBERS = range(6, 16)  # classes of arrays: double, single, then integers; 
 MAT_CLASSES = {1: "cell", 2: "struct", 3: "object", 4: "char", 5: "sparse", 16: "function", 17: "object"}
 MAT_OPAQUE = 17  # the class of strings and tables, which has no shape
 MAT_COMPLEX = 0x0800  # flag
-MAT_TYPES = {
-    1: "i1",
-    2: "u1",
-    3: "<i2",
-    4: "<u2",
-    5: "<i4",
-    6: "<u4",
-    7: "<f4",
-    9: "<f8",
-    12: "<i8",
-    13: "<u8",
-}
+MAT_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 HDF5 = b"\x89HDF\r\n\x1a\n"
 HDF5_PLACES = (0, 512)  # v7.3 is HDF5 behind 512 bytes
 
@@ -171,14 +161,9 @@ def _complete(path: Path) -> Iterator[None]:
         forget()
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
-        kind = (
-            "MATLAB file (version 5 to 7.2, little-endian)"
-            if path.suffix.lower() == ".mat"
-            else f"{path.suffix} file"
-        )
-        raise damaged(
-            path, f"not a complete {kind}, or longer than its header says; save or download it again"
-        ) from error
+        kind = "MATLAB (5 to 7.2, little-endian)" if path.suffix.lower() == ".mat" else path.suffix
+        fault = f"not a complete {kind} file, or longer than its header says; save or download it again"
+        raise damaged(path, fault) from error
 
 
 def _version(path: Path) -> tuple[Path, int, int]:
@@ -190,7 +175,7 @@ def _version(path: Path) -> tuple[Path, int, int]:
 def _contents(path: Path, _version: tuple) -> Contents:
     readers = {".npy": _npy_arrays, ".npz": _npz_arrays, ".mat": _mat_arrays}
     with _complete(path), path.open("rb") as file:
-        arrays = list(readers[path.suffix.lower()](path, file))
+        arrays = list(itertools.islice(readers[path.suffix.lower()](path, file), LARGEST_BATCH))
     cubes = [array for array in arrays if array.grids]
     grids = [array for array in cubes if array.grids[-1] >= SMALLEST_SIDE] or cubes
     training = [array.name for array in grids if "train" in array.name.lower()]
@@ -199,6 +184,10 @@ def _contents(path: Path, _version: tuple) -> Contents:
         raise UserError(
             f"{path}: contains {', '.join(array.name for array in grids)}; save those to read as a file of "
             f"their own: numpy.save('{training[0]}.npy', {load}('{path.name}')['{training[0]}'])"
+        )
+    if sum(array.count for array in grids) > LARGEST_BATCH or len(arrays) == LARGEST_BATCH:
+        raise UserError(
+            f"{path}: contains more than {LARGEST_BATCH} arrays or grids; save them in several files."
         )
     for array in grids:
         if array.bytes_at_once > LARGEST_READ:
@@ -252,7 +241,7 @@ def _npy_arrays(_path: Path, file: BinaryIO) -> Iterator[Array]:
 def _npz_arrays(path: Path, file: BinaryIO) -> Iterator[Array]:
     """Yield the arrays of an .npz, as `numpy.savez` and `numpy.savez_compressed` write them."""
     with zipfile.ZipFile(file) as archive:
-        for info in archive.infolist():
+        for info in {info.filename: info for info in archive.infolist()}.values():
             if not info.filename.endswith(".npy"):
                 continue
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # they unpack unbounded
@@ -326,7 +315,7 @@ def _mat_header(content: bytes, place: int) -> Array:
     if number not in MAT_NUMBERS or flags & MAT_COMPLEX:
         return Array(name, shape, MAT_CLASSES.get(number, "complex"), True, after, place)
     code, start, size, _ = _mat_tag(content, after)
-    array = Array(name, shape, np.dtype(MAT_TYPES[code]), True, start, place)
+    array = Array(name, shape, np.dtype(MAT_TYPES[code]).newbyteorder("<"), True, start, place)
     if size != math.prod(shape) * array.kind.itemsize:
         raise ValueError("more or fewer values than the shape says")
     return array

@@ -2,7 +2,6 @@
 
 import errno
 import gzip
-import os
 import re
 import signal
 import tracemalloc
@@ -80,13 +79,6 @@ def test_raw_of_one_value_and_of_zeros_and_ones(tmp_path, content):
 def test_raw_faults(tmp_path, refused, content, fault):
     (tmp_path / "a.raw").write_bytes(content)
     refused("a.raw", f"{fault}.*convert the mesh again")
-
-
-@pytest.mark.skipif(os.name != "posix", reason="this system would fill the disk")
-def test_a_huge_raw_is_refused(tmp_path, refused):  # unread, as tests/robustness/test_bad_input.py shows
-    (tmp_path / "a.raw").touch()
-    os.truncate(tmp_path / "a.raw", (LARGEST_SIDE + 1) ** 3)
-    refused("a.raw", f"{(LARGEST_SIDE + 1) ** 3} bytes .*convert the mesh again")
 
 
 @pytest.mark.parametrize(
