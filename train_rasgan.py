@@ -66,7 +66,6 @@ ADVICE = {
     "diverged early": "It has no checkpoint yet: start again with lower learning rates (-glr, -dlr, "
     "--schedule).",
     "device": "Choose another --device, or leave it out.",
-    "grids elsewhere": "Perhaps -d {} is meant.",
     "no checkpoints": "Check --name and the folder that you are in, or leave --load out to start the run.",
     "no data": "Give -d a folder of voxel grids; convert_data.py makes them of meshes.",
     "connect": "Leave --connect out, or add --output sigmoid.",
@@ -180,7 +179,7 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
     for data in filter(None, (args.data, args.validation_data)):
         files.check_is_folder(data)
         if not data.is_dir():
-            raise UserError(f"{data}: no such folder; check the path, or make it with download_data.py.")
+            raise UserError(f"{data}: no such folder; check the path, or convert meshes by convert_data.py.")
     if is_first_process():  # at once: the imports take seconds
         cli.say(f"{folder.name}: starting PyTorch, reading {args.data} ...")
     from rasgan.training import devices, distributed, loop, progress, signals
