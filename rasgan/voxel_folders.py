@@ -6,6 +6,8 @@ test set, a run's scores would say nothing. Hidden files and folders and ``__MAC
 """
 
 import collections
+import functools
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -14,12 +16,19 @@ from pathlib import Path
 
 import numpy as np
 
+from rasgan import voxel_arrays, voxel_io, voxels
 from rasgan.data.meshes import SUFFIXES as MESH_SUFFIXES
 from rasgan.errors import UserError
 from rasgan.files import check_is_folder
+from rasgan.grid_cache import Facts, GridCache
+from rasgan.memory import check_memory
+from rasgan.packed_grids import PackedGrids, pack
 from rasgan.voxel_arrays import ARRAY_SUFFIXES, forget, open_arrays
 from rasgan.voxel_io import VOXEL_SUFFIXES, count_shapes, fit, padded_edge, read_voxels
 from rasgan.voxels import is_occupied
+
+CACHED_FROM = 1 << 25
+"""Bytes of packed grids, 930 grids of 64³: fewer are read within seconds."""
 
 SHOWN = 3  # names in a sentence
 RANKS = {".solid": 0, "": 0, ".surface": 1}
@@ -73,34 +82,68 @@ def read_grids(
     resolution: int,
     split: str = "train",
     progress: Callable[[Iterable], Iterable] = iter,
-) -> tuple[np.ndarray, str]:
+) -> tuple[PackedGrids, str]:
     """Read all grids of a folder and bring them to a resolution.
 
     Numbers are occupied above 0, floats above 0.3 as everywhere; `rasgan.voxel_io.fit` pads and pools.
-    UserError if there are none, one cannot be read or has an unsuitable size, or all are empty.
+    Grids of more than `CACHED_FROM` bytes are cached, and mapped from the cache (`rasgan.grid_cache`).
+    UserError if there are none, one cannot be read or has an unsuitable size, all are empty, or they fit
+    neither on the disk nor in memory.
 
     Returns
     -------
-    occupied : (N, n, n, n) bool array
+    grids : PackedGrids
+        N grids of n x n x n voxels.
     told : str
         What was read, from where, how many are empty, and what was left out: one sentence.
     """
     found = find_grids(folder, split)
-    entries = found.entries()
-    occupied = np.empty((len(entries), *(resolution,) * 3), dtype=bool)
-    edges, others = set(), []
-    for slot, (path, index) in zip(occupied, progress(entries), strict=True):
+    code = (voxel_arrays.__file__, voxel_io.__file__, voxels.__file__, __file__)
+    cache = GridCache(folder, f"{split}-{resolution}", found.paths, code)
+    kept = cache.load()
+    if kept is None:
+        entries = found.entries()
+        read = functools.partial(_read, found, entries, resolution, progress)
+        shape = (len(entries), *(resolution // 2 + 1,) * 3)
+        kept = cache.build(shape, read) if math.prod(shape) > CACHED_FROM else None
+        kept = kept or _read_into_memory(folder, shape, read)
+    grids, facts = kept
+    return grids, _describe(found, resolution, len(grids), facts)
+
+
+def _read(
+    found: FoundGrids,
+    entries: list[tuple[Path, int]],
+    resolution: int,
+    progress: Callable[[Iterable], Iterable],
+    facts: Facts,
+) -> Iterator[np.ndarray]:
+    """Yield each grid packed, then put into `facts` what `_describe` needs of them."""
+    edges, empty, left_out = set(), [], []
+    for path, index in progress(entries):
         grid = is_occupied(read_voxels(path, index))
-        slot[...] = fit(grid, resolution, path)
+        yield pack(fit(grid, resolution, path))
         edges.add(len(grid))
+        if not grid.any():
+            empty.append(path.name)
         if index == 0 and path.suffix.lower() in ARRAY_SUFFIXES and (names := open_arrays(path).left_out):
-            others.append(f"{', '.join(names)} of {path.name}")
+            left_out.append(f"{', '.join(names)} of {path.name}")
     forget()
-    empty = [path for (path, _), grid in zip(entries, occupied, strict=True) if not grid.any()]
     if len(empty) == len(entries):
         raise UserError(f"{_place(found.paths)}: no voxel is occupied in any grid here.", about="all empty")
-    left_out = found.left_out + others[:1] + ([f"the like of {len(others) - 1} more"] if others[1:] else [])
-    return occupied, _describe(found, resolution, len(entries), edges, empty, left_out)
+    facts.update(edges=sorted(edges), empty=empty, left_out=left_out)
+
+
+def _read_into_memory(
+    folder: Path, shape: tuple[int, ...], read: Callable[[Facts], Iterable[np.ndarray]]
+) -> tuple[PackedGrids, Facts]:
+    """Read the grids into one array of a `shape`; UserError before that if the memory is too small."""
+    check_memory(folder, math.prod(shape), f"read {shape[0]:,} grids")
+    facts: Facts = {}
+    content = np.empty(shape, dtype=np.uint8)
+    for number, grid in enumerate(read(facts)):
+        content[number] = grid
+    return PackedGrids(content), facts
 
 
 def choose_split(folder: Path, paths: Iterable[Path], split: str, meshes: Iterable[Path] = ()) -> list[Path]:
@@ -173,21 +216,21 @@ def _place(paths: Iterable[Path]) -> Path:
     return Path(os.path.commonpath([path.parent for path in paths]))
 
 
-def _describe(
-    found: FoundGrids, resolution: int, count: int, edges: set[int], empty: list[Path], left_out: list[str]
-) -> str:
+def _describe(found: FoundGrids, resolution: int, count: int, facts: Facts) -> str:
     """Return in a sentence what was read."""
+    empty, others = facts["empty"], facts["left_out"]
+    left_out = found.left_out + others[:1] + ([f"the like of {len(others) - 1} more"] if others[1:] else [])
     place, folders = _place(found.paths), len({path.parent for path in found.paths})
     notes = sorted({path.suffix.lower() for path in found.paths}, key=VOXEL_SUFFIXES.index)
     notes += [f"{folders} subfolders"] if folders > 1 else []
-    for edge in sorted(edges - {resolution}):
+    for edge in sorted(set(facts["edges"]) - {resolution}):
         padded = padded_edge(edge, resolution)
         steps = [f"padded to {padded}³"] if padded > edge else []
         steps += [f"pooled to {resolution}³"] if padded > resolution else []
         notes.append(f"{edge}³ {' and '.join(steps)}")
     sentence = f"{count} {'shape' if count == 1 else 'shapes'} from {place} ({', '.join(notes)})"
     if empty:
-        names = ", ".join(path.name for path in empty[:SHOWN]) + (", ..." if len(empty) > SHOWN else "")
+        names = ", ".join(empty[:SHOWN]) + (", ..." if len(empty) > SHOWN else "")
         sentence += f", {len(empty)} of them empty: {names}"
     return f"{sentence}; left out: {', '.join(left_out)}" if left_out else sentence
 
