@@ -1,8 +1,8 @@
 """Packed grids in a file: read from a folder once, later starts and other processes map them into memory.
 
-The file is an .npy of `PackedGrids.content`, followed by JSON: a key, the digest of the content and what the
-reader reported. It is used only if the key is that of the files as they are now, and the digest that of the
-content. It lies in the folder of the grids, or in the user's cache folder where that cannot be written to.
+The file is an .npy of `PackedGrids.content`, followed by JSON: a key, what the reader reported, and a digest
+of all. It is used only if the key is that of the files as they are now, and the digest is right. It lies in
+the folder of the grids, or in the user's cache folder where that cannot be written to.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ class GridCache:
                     file.seek(content.offset + content.nbytes)
                     kept = json.load(file)
                 grids = PackedGrids(np.asarray(content), place)
-                if kept["key"] == self.key and kept["digest"] == grids.digest:
+                if kept["key"] == self.key and kept["seal"] == self._seal(grids.digest, kept["facts"]):
                     return grids, kept["facts"]
         return None
 
@@ -90,8 +90,12 @@ class GridCache:
                 content = grid.tobytes()
                 digest.update(content)
                 file.write(content)
-            kept = {"key": self.key, "digest": digest.hexdigest(), "facts": facts}
+            kept = {"key": self.key, "facts": facts, "seal": self._seal(digest.hexdigest(), facts)}
             file.write(json.dumps(kept).encode("ascii"))
+
+    def _seal(self, digest: str, facts: Facts) -> str:
+        """Return a digest of the whole cache."""
+        return hashlib.blake2b(json.dumps([self.key, digest, facts]).encode("ascii")).hexdigest()
 
 
 def _key(folder: Path, paths: list[Path], code: Iterable[str]) -> str:

@@ -1,9 +1,9 @@
-"""The measurements of training: against others' networks, and of the files between epochs."""
+"""The measurements of training: against others' networks, and of its start."""
 
 import pytest
 import torch
 
-from benchmarks.speed import between_epochs, peers, step_profile
+from benchmarks.speed import peers, start, step_profile
 from rasgan.networks import LATENT_SIZE
 
 
@@ -32,13 +32,12 @@ def test_peers_prints_a_row_for_every_case(monkeypatch, capsys):
     assert all(float(row[4]) == pytest.approx(float(row[2]) / float(row[3]), rel=0.02) for row in rows)
 
 
-def test_between_epochs_prints_a_row_for_every_file_and_their_sum(capsys):
-    small = "--device cpu --width 4 --resolution 32 --batch 2 --shapes 4 --steps 60 --rounds 1"
-    assert between_epochs.main(small.split()) == 0
-    _, *rows = rows_of(capsys.readouterr().out)
-    took = {row[0]: float(row[1]) for row in rows}
-    written = ("a sample", "losses: all with the graph", "3D graph", "checkpoint")
-    assert took["all but scores"] == pytest.approx(sum(took[name] for name in written), abs=0.003)
+def test_start_prints_a_row_for_every_number_of_grids(capsys):
+    assert start.main(["--counts", "5", "--resolution", "32"]) == 0
+    _, (count, *figures) = rows_of(capsys.readouterr().out)
+    assert count == "5"
+    assert all(float(figure) > 0 for figure in figures[:4])
+    assert float(figures[4]) == 0  # five grids have no cache
 
 
 def test_the_profile_of_a_step_names_its_layers_and_adds_up(capsys):
