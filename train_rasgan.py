@@ -315,7 +315,7 @@ def read_data(args: argparse.Namespace, config: TrainConfig, device: "torch.devi
 
 def describe_cache(file: Path, size: int) -> str:
     """Return where the grids are cached, and whether they are too large to stay in memory."""
-    sentence = f"Grids are cached in {file} ({size / 1e6:,.0f} MB); you can delete it at any time."
+    sentence = f"Grids are cached in {file} ({size / 1e6:,.0f} MB); you can delete it when no run uses it."
     if size > (available := available_memory()):
         sentence += f" Only {available / 1e6:,.0f} MB of memory are available: steps wait for the disk."
     return sentence

@@ -27,7 +27,7 @@ def available_memory(root: Path = Path("/")) -> float:
     found = [math.inf]
     with contextlib.suppress(OSError, ValueError, KeyError):
         found.append(1024 * _numbers(root / "proc/meminfo")["MemAvailable:"])
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         for line in (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines():
             _, controllers, group = line.split(":", 2)
             if controllers == "":

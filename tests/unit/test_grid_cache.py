@@ -1,5 +1,6 @@
 """The cache of packed grids, as `read_grids` uses it: never wrong, whatever happens to it or to the files."""
 
+import contextlib
 import errno
 import os
 import threading
@@ -177,10 +178,18 @@ def no_room(monkeypatch):
     monkeypatch.setattr(grid_cache.shutil, "disk_usage", lambda _: usage._replace(free=9))
 
 
-@pytest.mark.parametrize("why", ["no place", "no home", "no room"])
+@contextlib.contextmanager
+def full_disk(path):
+    yield path.with_name("written")
+    raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+
+@pytest.mark.parametrize("why", ["no place", "no home", "no room", "disk full at the end"])
 def test_without_a_place_grids_are_kept_in_memory(data, monkeypatch, why):
     if why == "no room":
         no_room(monkeypatch)
+    elif why == "disk full at the end":
+        monkeypatch.setattr(grid_cache.files, "atomic_path", full_disk)
     else:
         block(data / NAME)
         if why == "no home":
@@ -189,7 +198,7 @@ def test_without_a_place_grids_are_kept_in_memory(data, monkeypatch, why):
             (data.parent / "user").write_bytes(b"a file")
     grids = check(data, monkeypatch)
     assert grids.file is None
-    assert [path.name for path in data.iterdir() if path.suffix == ".npy"] == ([NAME] * (why != "no room"))
+    assert [path.name for path in data.iterdir() if path.suffix == ".npy"] == [NAME] * (data / NAME).is_dir()
 
 
 def test_grids_too_large_for_memory_are_refused_before_they_are_read(data, reads, monkeypatch):
