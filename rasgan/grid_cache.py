@@ -22,9 +22,8 @@ from filelock import FileLock
 from rasgan import files
 from rasgan.packed_grids import PackedGrids
 
-Facts = dict[str, list]
-Read = Callable[[Facts], Iterator[np.ndarray]]
-"""Yields packed grids, and puts into the dictionary, as JSON, what is to be reported about them."""
+Facts = dict[str, list]  # what is to be reported about the grids, as JSON
+Read = Callable[[Facts], Iterator[np.ndarray]]  # yields packed grids, then fills in the facts
 
 WAIT_S = 3600  # for another process that reads the same grids
 TICK_S = 0.1  # modification times are more precise than that on common file systems
@@ -113,8 +112,7 @@ def _key(folder: Path, paths: list[Path], code: Iterable[str]) -> str:
 
 def user_cache() -> Path:
     """Return this user's folder for caches; RuntimeError if there is none."""
-    if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
-        return Path(local) / "rasgan"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "rasgan"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rasgan"
+    variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
+    return Path(os.environ.get(variable) or Path.home() / ".cache") / "rasgan"

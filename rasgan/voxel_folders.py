@@ -20,8 +20,8 @@ from rasgan import voxel_arrays, voxel_io, voxels
 from rasgan.data.meshes import SUFFIXES as MESH_SUFFIXES
 from rasgan.errors import UserError
 from rasgan.files import check_is_folder
-from rasgan.grid_cache import Facts, GridCache
-from rasgan.memory import check_memory
+from rasgan.grid_cache import Facts, GridCache, Read
+from rasgan.memory import available_memory
 from rasgan.packed_grids import PackedGrids, pack
 from rasgan.voxel_arrays import ARRAY_SUFFIXES, forget, open_arrays
 from rasgan.voxel_io import VOXEL_SUFFIXES, count_shapes, fit, padded_edge, read_voxels
@@ -134,11 +134,12 @@ def _read(
     facts.update(edges=sorted(edges), empty=empty, left_out=left_out)
 
 
-def _read_into_memory(
-    folder: Path, shape: tuple[int, ...], read: Callable[[Facts], Iterable[np.ndarray]]
-) -> tuple[PackedGrids, Facts]:
+def _read_into_memory(folder: Path, shape: tuple[int, ...], read: Read) -> tuple[PackedGrids, Facts]:
     """Read the grids into one array of a `shape`; UserError before that if the memory is too small."""
-    check_memory(folder, math.prod(shape), f"read {shape[0]:,} grids")
+    needed = math.prod(shape) * int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's processes
+    if needed > (available := available_memory()):
+        sizes = f"{needed / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are available"
+        raise UserError(f"{folder}: {shape[0]:,} grids need {sizes}.", about="memory", value=folder)
     facts: Facts = {}
     content = np.empty(shape, dtype=np.uint8)
     for number, grid in enumerate(read(facts)):

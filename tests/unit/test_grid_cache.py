@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from rasgan import grid_cache, memory, voxel_folders
+from rasgan import grid_cache, voxel_folders
 from rasgan.errors import UserError
 from rasgan.voxel_folders import find_grids, read_grids
 from rasgan.voxel_io import read_voxels, write_raw
@@ -202,7 +202,7 @@ def test_without_a_place_grids_are_kept_in_memory(data, monkeypatch, why):
 
 
 def test_grids_too_large_for_memory_are_refused_before_they_are_read(data, reads, monkeypatch):
-    monkeypatch.setattr(memory, "available_memory", lambda: 870.0)
+    monkeypatch.setattr(voxel_folders, "available_memory", lambda: 870.0)
     assert len(read_grids(data, 8)[0]) == 7  # 7 x 5³ bytes, mapped
     (data / NAME).unlink()
     no_room(monkeypatch)
@@ -210,7 +210,7 @@ def test_grids_too_large_for_memory_are_refused_before_they_are_read(data, reads
     with pytest.raises(UserError) as error:
         read_grids(data, 8)
     assert (error.value.about, error.value.value, reads) == ("memory", data, [])
-    monkeypatch.setattr(memory, "available_memory", lambda: 880.0)
+    monkeypatch.setattr(voxel_folders, "available_memory", lambda: 880.0)
     assert len(read_grids(data, 8)[0]) == 7
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     with pytest.raises(UserError):
