@@ -22,6 +22,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial.distance import jensenshannon
 
+from rasgan.packed_grids import PackedGrids
 from rasgan.voxels import is_occupied, label_pieces, surface_mask
 
 NEAR_COPY = 0.05
@@ -29,6 +30,9 @@ NEAR_COPY = 0.05
 
 NEARLY_ALL = 0.99
 """A shape with this share of its voxels in its largest piece has no more than specks beside it."""
+
+SLICE = 256
+"""Training shapes that are compared at a time: 74 MB at 64³."""
 
 GENERATED, TRAINING, NOISE, REFERENCE = "generated", "training set", "noise", "reference"
 """The sets that `score_sets` scores."""
@@ -63,7 +67,7 @@ class ShapeSet:
 
 
 def iou_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Measure 1 - intersection / union between all pairs of shapes: (N, n, n, n), (M, n, n, n) to (N, M).
+    """Measure 1 - intersection / union between all pairs of shapes: (N, ...), (M, ...) bools to (N, M).
 
     0 stands for the same voxels, 1 for none in common. Two empty grids are the same.
     """
@@ -324,14 +328,15 @@ def fullness(shapes: np.ndarray) -> dict[str, float]:
     return {"empty": float((counts == 0).mean()), "voxels": float(counts.mean())}
 
 
-def quick_scores(grids: np.ndarray, training_shapes: np.ndarray) -> dict[str, float]:
+def quick_scores(grids: np.ndarray, training_shapes: np.ndarray | PackedGrids) -> dict[str, float]:
     """Measure what shows a collapse, cheaply enough to be done while training: no Chamfer, no reference.
 
     Parameters
     ----------
     grids : (N, n, n, n) float or bool array
         Generated scores, N > 1; 64 are enough, and take well under a second at 64³.
-    training_shapes : (T, n, n, n) bool array
+    training_shapes : (T, n, n, n) bool array or PackedGrids
+        Compared in slices of `SLICE` shapes, so that any number needs little memory.
 
     Returns
     -------
@@ -339,9 +344,14 @@ def quick_scores(grids: np.ndarray, training_shapes: np.ndarray) -> dict[str, fl
         ``diversity`` and what `distinct_nearest` and `shape_statistics` find.
     """
     occupied = is_occupied(grids)
+    if not isinstance(training_shapes, PackedGrids):
+        training_shapes = PackedGrids.of(training_shapes)
+    own = PackedGrids.of(occupied).rows(slice(None))
+    starts = range(0, len(training_shapes), SLICE)
+    distances = [iou_distances(own, training_shapes.rows(slice(start, start + SLICE))) for start in starts]
     return {
         "diversity": ShapeSet(occupied).diversity,
-        **distinct_nearest(iou_distances(occupied, training_shapes)),
+        **distinct_nearest(np.concatenate(distances, axis=1)),
         **shape_statistics(occupied),
     }
 

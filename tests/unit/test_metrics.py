@@ -12,6 +12,7 @@ from scipy.spatial.distance import cdist
 from rasgan import metrics
 from rasgan.export.surface import surface_mesh
 from rasgan.metrics import ShapeSet, distance_transforms, iou_distances, neighbor_scores, reference_scores
+from rasgan.packed_grids import PackedGrids
 from rasgan.voxels import surface_points
 
 
@@ -253,11 +254,15 @@ def test_exposed_faces_are_those_of_the_exported_surface(rng):
     assert metrics.exposed_faces(shape) == len(triangles) / 2
 
 
-def test_quick_scores_equal_the_full_ones(rng):
+@pytest.mark.parametrize("kind", [np.asarray, PackedGrids.of])
+def test_quick_scores_equal_the_full_ones(rng, monkeypatch, kind):
+    monkeypatch.setattr(metrics, "SLICE", 7)
     training, shapes = boxes(rng, 30), boxes(rng, 10)
     shapes[0] = False
     expected = {**neighbor_scores(iou_distances(shapes, training)), **metrics.shape_statistics(shapes)}
-    found = metrics.quick_scores(np.where(shapes, 0.31, 0.3), training)  # scores, as a generator gives them
+    found = metrics.quick_scores(
+        np.where(shapes, 0.31, 0.3), kind(training)
+    )  # scores, as a generator gives them
     assert found == {
         "diversity": ShapeSet(shapes).diversity,
         **{name: expected[name] for name in found if name != "diversity"},

@@ -182,15 +182,15 @@ def test_the_shapes_come_in_the_order_of_their_paths_and_numbers(here):
         put(Path("data", name), number)
     np.save("data/b/batch.npy", np.stack([grid(8), grid(9)]).astype(np.uint8))
     seen = []
-    occupied, _ = read_grids(Path("data"), 8, progress=lambda entries: seen.append(entries) or entries)
-    assert occupied.sum((1, 2, 3)).tolist() == [1, 9, 10, 2, 3, 4]
+    grids, _ = read_grids(Path("data"), 8, progress=lambda entries: seen.append(entries) or entries)
+    assert grids[:].sum((1, 2, 3)).tolist() == [1, 9, 10, 2, 3, 4]
     assert len(seen[0]) == 6
 
 
 def test_floats_count_above_the_threshold_of_all_scores(here):
     Path("data").mkdir()
     np.save("data/a.npy", np.array([0.2, 0.31, np.nan, -1, 0, 1, 0.3, 2]).reshape(2, 2, 2))
-    assert read_grids(Path("data"), 2)[0].ravel().tolist() == [
+    assert read_grids(Path("data"), 2)[0][0].ravel().tolist() == [
         False,
         True,
         False,
