@@ -49,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--resolution", type=int, choices=RESOLUTIONS, default=64, help=f"voxels a side {default}")
     text = "which axis of the meshes points up (default: y for .glb and .gltf, as glTF has it, else z)"
     add("--up", choices=UP_AXES, help=text)
-    text = f"of the voxel grids: Binvox's raw bytes or its own .binvox, or NumPy's .npy {default}"
+    text = f"of the voxel grids: Binvox's raw bytes or its own .binvox {default}"
     add("--format", choices=[suffix[1:] for suffix in WRITERS], default="raw", help=text)
     text = "processes at a time (default: one for each core)"
     add("-j", "--jobs", type=cli.positive, metavar="N", help=text)

@@ -104,6 +104,8 @@ def found_shapes(folder: Path, split: str) -> list[Shape]:
     found = find_grids(folder, split)
     if found.left_out:
         cli.say(f"{folder}: left out: {', '.join(found.left_out)}")
+    if found.notes:
+        cli.say(f"{folder}: {', '.join(found.notes)}")
     shapes = [Shape(path, index) for path, index in found.entries()]
     if len(shapes) < 2:
         raise UserError(f"{folder}: holds a single shape; give a folder of at least two.")

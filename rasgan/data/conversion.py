@@ -1,4 +1,4 @@
-"""A folder of meshes to a folder of voxel grids: each mesh gets a .raw, .binvox or .npy beside it."""
+"""A folder of meshes to a folder of voxel grids: each mesh gets a .raw or .binvox beside it."""
 
 import collections
 import contextlib

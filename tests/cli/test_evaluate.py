@@ -145,7 +145,7 @@ def test_a_run_is_scored_from_its_checkpoint(folders, rng, capsys):
     [
         (["made", "--reference", "nowhere"], "nowhere: no such file or folder"),
         (["nowhere", "--reference", "test"], "nowhere: no such file or folder"),
-        (["void", "--reference", "test"], "void: holds no .raw"),
+        (["void", "--reference", "test"], "void: contains no .raw"),
         (["one", "--reference", "test"], "one: holds a single shape"),
         (
             ["made", "--reference", "other"],

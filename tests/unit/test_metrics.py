@@ -15,6 +15,7 @@ from benchmarks.studies.cells import is_stable
 from rasgan import metrics
 from rasgan.export.surface import surface_mesh
 from rasgan.metrics import ShapeSet, distance_transforms, iou_distances, neighbor_scores
+from rasgan.packed_grids import PackedGrids
 from rasgan.voxels import surface_points
 
 
@@ -427,14 +428,17 @@ def test_the_verdict_agrees_with_every_run_of_the_studies():
     assert checked > 100
 
 
-def test_quick_scores_equal_the_full_ones(rng):
+@pytest.mark.parametrize("kind", [np.asarray, PackedGrids.of])
+def test_quick_scores_equal_the_full_ones(rng, monkeypatch, kind):
+    monkeypatch.setattr(metrics, "SLICE", 7)
     training, shapes = boxes(rng, 30), boxes(rng, 10)
     shapes[0] = False
     expected = {
         **neighbor_scores(iou_distances(ShapeSet(shapes), ShapeSet(training))),
         **metrics.shape_statistics(shapes),
     }
-    found = metrics.quick_scores(np.where(shapes, 0.31, 0.3), training)  # scores, as a generator makes them
+    scores = np.where(shapes, 0.31, 0.3)  # as a generator makes them
+    found = metrics.quick_scores(scores, kind(training))
     assert found == {
         "diversity": ShapeSet(shapes).diversity,
         **{name: expected[name] for name in found if name != "diversity"},
