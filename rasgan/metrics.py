@@ -384,7 +384,7 @@ def shape_statistics(shapes: Sequence[np.ndarray]) -> dict[str, float]:
         "grounded": float(grounded.mean()),
         "mirror_iou": float(mirror.mean()),
         "faces_per_voxel": float(faces.sum() / max(1, voxels.sum())),
-        "empty": float(1 - len(full) / len(shapes)),
+        "empty": (len(shapes) - len(full)) / len(shapes),
         "voxels": float(voxels.sum() / len(shapes)),
     }
 

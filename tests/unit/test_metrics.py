@@ -270,16 +270,13 @@ def test_exposed_faces_are_those_of_the_exported_surface(rng):
     assert metrics.exposed_faces(shape) == len(triangles) / 2
 
 
-def table(edge, legs, seat=True):
+def table(edge, legs):
     """Return a table with a top and the legs at given places, (x, z) as shares of the edge."""
-    shape = np.zeros((1, edge, edge, edge), bool)
-    if seat:
-        shape[0, :, edge // 2 : edge // 2 + edge // 16] = True
-    for x, z in legs:
-        wide = edge // 16
-        shape[0, int(x * edge) : int(x * edge) + wide, : edge // 2, int(z * edge) : int(z * edge) + wide] = (
-            True
-        )
+    shape, thick = np.zeros((edge, edge, edge), bool), edge // 16
+    shape[:, edge // 2 : edge // 2 + thick] = True
+    for leg in legs:
+        x, z = (slice(int(share * edge), int(share * edge) + thick) for share in leg)
+        shape[x, : edge // 2, z] = True
     return shape
 
 
@@ -296,8 +293,8 @@ def table(edge, legs, seat=True):
     ],
 )
 def test_a_table_stands_where_its_center_of_mass_is_above_its_legs(edge, legs, expected):
-    assert metrics.stands(table(edge, legs)[0]) == expected
-    assert metrics.shape_statistics(table(edge, legs))["stands"] == expected
+    assert metrics.stands(table(edge, legs)) == expected
+    assert metrics.shape_statistics([table(edge, legs)])["stands"] == expected
 
 
 def test_balls_and_single_voxels_stand_and_empty_grids_do_not():
@@ -311,13 +308,12 @@ def test_balls_and_single_voxels_stand_and_empty_grids_do_not():
 
 @pytest.mark.parametrize(("edge", "layers"), [(16, 1), (32, 2), (64, 3), (128, 6)])
 def test_feet_are_in_the_lowest_layers_of_the_largest_piece(edge, layers):
-    shape = table(edge, [(15 / 32, 15 / 32)])[0]
+    shape = table(edge, [(15 / 32, 15 / 32)])
     shape = np.roll(shape, edge // 8, axis=1)
     shape[:, 0] = np.arange(edge) == 0  # another piece, below
-    beside = shape.copy()
-    # a stair down from the edge of the top: with its foot the center of mass is above the hull of both
     shape[edge // 2 : edge, edge // 2 : edge // 2 + edge // 4] = True  # heavier on one side
     assert not metrics.stands(shape)
+    # a leg under the heavier side helps if it ends in one of the lowest layers, counted from 0
     for height, expected in ((layers - 1, True), (layers, False)):
         beside = shape.copy()
         beside[-1, edge // 8 + height : edge // 2 + edge // 4, edge // 2] = True
@@ -325,12 +321,12 @@ def test_feet_are_in_the_lowest_layers_of_the_largest_piece(edge, layers):
 
 
 def test_whole_shapes_are_one_piece_and_stand():
-    whole = table(32, [(0.1, 0.1), (0.1, 0.85), (0.85, 0.1), (0.85, 0.85)])[0]
+    whole = table(32, [(0.1, 0.1), (0.1, 0.85), (0.85, 0.1), (0.85, 0.85)])
     loose = whole.copy()
     loose[5, -1, 5] = True
     assert metrics.is_whole(whole)
     assert not metrics.is_whole(loose)
-    assert not metrics.is_whole(table(32, [(0.1, 0.1), (0.1, 0.85)])[0])
+    assert not metrics.is_whole(table(32, [(0.1, 0.1), (0.1, 0.85)]))
     assert not metrics.is_whole(np.zeros((4, 4, 4), bool))
 
 
