@@ -20,12 +20,18 @@ MOST_ZEROS = 10**7  # numbers that a file may announce without holding them; no 
 MOST_TRIANGLES = 2 * 10**7  # repeated parts included: a small file can repeat a mesh any number of times
 LARGEST_JSON = 1 << 28  # bytes: Python's objects take ten times as many
 
-DRACO, INSTANCING = "KHR_draco_mesh_compression", "EXT_mesh_gpu_instancing"
-MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
+INSTANCING, DRACO = "EXT_mesh_gpu_instancing", "KHR_draco_mesh_compression"
+COMPRESSED = {
+    DRACO: "Draco, which is not read here; export it uncompressed, from Blender without Compression",
+    **dict.fromkeys(
+        ("EXT_meshopt_compression", "KHR_meshopt_compression"),
+        "meshopt, which is not read here; export it uncompressed, from gltfpack without -c",
+    ),
+}
 # Required extensions that leave the triangles as the specification without them has them, or are read here.
 HARMLESS = re.compile(
     r"\w+_(materials|texture|lights|xmp|animation|camera)_\w+|(KHR|EXT)_(xmp|texture|animation)\w*"
-    r"|KHR_mesh_quantization|EXT_mesh_gpu_instancing|KHR_draco_mesh_compression|KHR_techniques_webgl"
+    r"|KHR_mesh_quantization|EXT_mesh_gpu_instancing|KHR_techniques_webgl"
     r"|KHR_node_\w+|EXT_(mesh|instance)_features|EXT_structural_metadata|EXT_mesh_manifold"
     r"|CESIUM_(RTC|primitive_outline)|MSFT_lod|AGI_articulations|AGI_stk_metadata|VRMC?(_\w+)?"
 )
@@ -118,15 +124,14 @@ class _Gltf:
     def check_extensions(self) -> None:
         """Raise UserError, which names it, if an extension is required that is not read here."""
         for name in self.tree.get("extensionsRequired", []):
-            if name in MESHOPT:
-                self.refuse_meshopt(name)
+            if name in COMPRESSED:
+                self.refuse_compressed(name)
             if not HARMLESS.fullmatch(name):
                 fault = f"it needs the extension {name[:80]!r}, which is not read here; export it without it."
                 raise UserError(f"{self.path}: {fault}")
 
-    def refuse_meshopt(self, name: str) -> None:
-        fault = f"it is compressed by meshopt ({name}), which is not read here; export it uncompressed."
-        raise UserError(f"{self.path}: {fault}")
+    def refuse_compressed(self, name: str) -> None:
+        raise UserError(f"{self.path}: it is compressed by {COMPRESSED[name]}.")
 
     def note(self, words: str) -> None:
         if words not in self.notes:
@@ -232,42 +237,17 @@ class _Gltf:
         if position is None:
             self.note("a part without positions is left out")
             return None
-        packed = primitive.get("extensions", {}).get(DRACO)
-        mesh = None if packed is None else self.unpack_draco(packed, self.item("accessors", position))
-        if mesh is None:
-            vertices = self.accessor(position, 3)
-            count = len(vertices)
-            corners = (
-                self.accessor(primitive["indices"], 1)[:, 0] if "indices" in primitive else np.arange(count)
-            )
-            mesh = vertices, _triangles(corners, mode)
-        self.count(len(mesh[1]))
-        return _used(*mesh)
-
-    def unpack_draco(self, packed: dict, position: dict) -> Mesh | None:
-        """Decode a part that Draco compressed; None where the file holds it uncompressed as well."""
-        try:
-            import DracoPy  # here: an extra
-        except ImportError:
-            if "bufferView" in position:
-                return None
-            fault = (
-                "it is compressed by Draco; export it without compression, or install the package DracoPy."
-            )
-            raise UserError(f"{self.path}: {fault}") from None
-        data = self.view(packed["bufferView"])[0].tobytes()
-        if not data.startswith(b"DRACO"):
-            raise ValueError(f"it says that it is compressed by Draco ({DRACO}), but holds no such data")
-        try:
-            mesh = DracoPy.decode(data)
-            vertices, faces = np.asarray(mesh.points, float), np.asarray(mesh.faces, np.int64)
-        except MemoryError:
-            raise
-        except Exception as error:  # a compiled parser of another project
-            raise ValueError(f"it is compressed by Draco and damaged ({str(error)[:80]})") from error
-        if vertices.shape != (position["count"], 3) or faces.shape[1:] != (3,):
-            raise ValueError(f"it is compressed by Draco and does not hold its {position['count']} vertices")
-        return vertices, faces
+        if DRACO in primitive.get("extensions", {}) and "bufferView" not in self.item("accessors", position):
+            self.refuse_compressed(DRACO)
+        vertices = self.accessor(position, 3)
+        corners = (
+            self.accessor(primitive["indices"], 1)[:, 0]
+            if "indices" in primitive
+            else np.arange(len(vertices))
+        )
+        faces = _triangles(corners, mode)
+        self.count(len(faces))
+        return _used(vertices, faces)
 
     # --- numbers
 
@@ -325,9 +305,9 @@ class _Gltf:
         """Return the bytes of a buffer view and its stride, 0 where the numbers lie closely."""
         view = self.item("bufferViews", index)
         self.item("buffers", view["buffer"])
-        compressed = [name for name in view.get("extensions", {}) if name in MESHOPT]
+        compressed = [name for name in view.get("extensions", {}) if name in COMPRESSED]
         if compressed and not self.holds(view["buffer"]):
-            self.refuse_meshopt(compressed[0])
+            self.refuse_compressed(compressed[0])
         data = self.buffer(view["buffer"])
         start, length = _whole(view.get("byteOffset", 0)), _whole(view["byteLength"])
         if start + length > len(data):
