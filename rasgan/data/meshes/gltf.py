@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rasgan.errors import UserError
+from rasgan.data.meshes.text import UnsupportedError
 
 MOST_ZEROS = 10**7  # numbers that a file may announce without holding them; no real mesh needs any
 MOST_TRIANGLES = 2 * 10**7  # repeated parts included: a small file can repeat a mesh any number of times
@@ -22,10 +22,10 @@ LARGEST_JSON = 1 << 28  # bytes: Python's objects take ten times as many
 
 INSTANCING, DRACO = "EXT_mesh_gpu_instancing", "KHR_draco_mesh_compression"
 COMPRESSED = {
-    DRACO: "Draco, which is not read here; export it uncompressed, from Blender without Compression",
+    DRACO: "it is compressed by Draco; export it without compression (an option of Blender's export)",
     **dict.fromkeys(
         ("EXT_meshopt_compression", "KHR_meshopt_compression"),
-        "meshopt, which is not read here; export it uncompressed, from gltfpack without -c",
+        "it is compressed by meshopt; export it without compression (gltfpack without -c)",
     ),
 }
 # Required extensions that leave the triangles as the specification without them has them, or are read here.
@@ -49,7 +49,7 @@ def read_gltf(path: Path, largest_file: int, notes: list[str]) -> Mesh:
     All nodes with their transforms, instances and the numbers beside or in the file are read; vertices that
     no triangle uses are left out, as they are in every viewer. What else was left out is added to `notes`.
     Files that it refers to may have `largest_file` bytes together. ValueError, with what is wrong, if it is
-    damaged; UserError if it is packed in a way that is not read here.
+    damaged; UnsupportedError if it is packed in a way that is not read here.
     """
     try:
         tree, numbers = _open_container(path.read_bytes(), notes)
@@ -122,16 +122,14 @@ class _Gltf:
         self.meshes: dict[int, list[Mesh]] = {}
 
     def check_extensions(self) -> None:
-        """Raise UserError, which names it, if an extension is required that is not read here."""
+        """Raise UnsupportedError, which names it, if an extension is required that is not read here."""
         for name in self.tree.get("extensionsRequired", []):
             if name in COMPRESSED:
-                self.refuse_compressed(name)
+                raise UnsupportedError(COMPRESSED[name])
             if not HARMLESS.fullmatch(name):
-                fault = f"it needs the extension {name[:80]!r}, which is not read here; export it without it."
-                raise UserError(f"{self.path}: {fault}")
-
-    def refuse_compressed(self, name: str) -> None:
-        raise UserError(f"{self.path}: it is compressed by {COMPRESSED[name]}.")
+                raise UnsupportedError(
+                    f"it needs the extension {name[:80]!r}, which is not read here; export it without it"
+                )
 
     def note(self, words: str) -> None:
         if words not in self.notes:
@@ -238,7 +236,7 @@ class _Gltf:
             self.note("a part without positions is left out")
             return None
         if DRACO in primitive.get("extensions", {}) and "bufferView" not in self.item("accessors", position):
-            self.refuse_compressed(DRACO)
+            raise UnsupportedError(COMPRESSED[DRACO])
         vertices = self.accessor(position, 3)
         corners = (
             self.accessor(primitive["indices"], 1)[:, 0]
@@ -307,7 +305,7 @@ class _Gltf:
         self.item("buffers", view["buffer"])
         compressed = [name for name in view.get("extensions", {}) if name in COMPRESSED]
         if compressed and not self.holds(view["buffer"]):
-            self.refuse_compressed(compressed[0])
+            raise UnsupportedError(COMPRESSED[compressed[0]])
         data = self.buffer(view["buffer"])
         start, length = _whole(view.get("byteOffset", 0)), _whole(view["byteLength"])
         if start + length > len(data):

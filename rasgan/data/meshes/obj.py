@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rasgan.data.meshes.polygons import triangulate
-from rasgan.data.meshes.text import BLANK, parse_numbers, word_starts
+from rasgan.data.meshes.text import BLANK, PADDING, odd_word, parse_numbers, word_starts
 
 JOINED = b"\v"  # stands for a line end that a backslash took away: a blank, counted as a line
 UNREAD = {  # statements for surfaces that are no faces and must not get lost without a word
@@ -70,7 +70,7 @@ def parse_obj(text: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 def _plain(text: bytes) -> bytes:
     """Return the text without comments, indentation and line ends after backslashes."""
-    text = text.removeprefix(codecs.BOM_UTF8)
+    text = text.removeprefix(codecs.BOM_UTF8).rstrip(PADDING)
     if b"\0" in text:
         raise ValueError("it is no text, as an .obj file is (it holds zero bytes)")
     if b"\r" in text:
@@ -97,25 +97,17 @@ def _vertices(lines: Lines, chosen: np.ndarray) -> np.ndarray:
     words, sizes = word_starts(text)
     try:
         numbers = parse_numbers(text)
-        short = np.flatnonzero(sizes < 3)
     except ValueError:
-        numbers, short = np.zeros(0), np.zeros(0)
+        numbers = np.zeros(0)
     if numbers.size != words.size:
-        bad = next(line for line in chosen if not _holds_numbers(lines.join(np.array([line]))[1:]))
-        raise ValueError(f"line {lines.number(bad)}: a vertex holds something else than numbers")
+        line, word = odd_word(text)
+        raise ValueError(f"line {lines.number(chosen[line])}: a vertex holds {word} where a number belongs")
+    short = np.flatnonzero(sizes < 3)
     if short.size:
         raise ValueError(f"line {lines.number(chosen[short[0]])}: a vertex has fewer than three coordinates")
     if sizes.size and (sizes == sizes[0]).all():
         return np.ascontiguousarray(numbers.reshape(-1, sizes[0])[:, :3])
     return numbers[(np.cumsum(sizes) - sizes)[:, None] + np.arange(3)]
-
-
-def _holds_numbers(text: bytes) -> bool:
-    """Return whether every word is a number."""
-    try:
-        return parse_numbers(text).size == len(text.split())
-    except ValueError:
-        return False
 
 
 def _corners(

@@ -228,7 +228,7 @@ HEAD = "it does not begin as a .ply file does"
         "list of 1.5": (TEXT.replace("3 1 2 3", "1.5 1 2 3").encode(), "face row 4 announces 1.5 numbers"),
         "a number too many": (TEXT.replace("3 1 2 3", "3 1 2 3 7").encode(), "more numbers than its header"),
         "a coordinate too many": (TEXT.replace("0 2 0", "0 2 0 7").encode(), "face row 1 announces 3.5"),
-        "words": (TEXT.replace("0 2 0", "0 two 0").encode(), "where numbers belong"),
+        "words": (TEXT.replace("0 2 0", "0 two 0").encode(), "'two' where a number belongs"),
         "index too high": (TEXT.replace("3 1 2 3", "3 1 2 4").encode(), "face 3 .* vertex that is not there"),
         "index not whole": (TEXT.replace("3 1 2 3", "3 1 2 .5").encode(), "whole numbers"),
         "index too high in a strip": (
