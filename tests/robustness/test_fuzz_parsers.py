@@ -152,12 +152,10 @@ OFF_OF_ALL_KINDS = (
 PLY_OF_ALL_KINDS = (
     b"ply\ncomment\nformat binary_big_endian 1.0\nelement edge 1\nproperty short a\nelement vertex 4\n"
     b"property float x\nproperty uchar y\nproperty list uchar char b\nproperty double z\nelement face 2\n"
-    b"property list uchar int texcoord\nproperty list ushort uchar vertex_index\nelement tristrips 1\n"
-    b"property list int int vertex_indices\nend_header\n" + bytes(2)
+    b"property list uchar int texcoord\nproperty list ushort uchar vertex_index\nend_header\n" + bytes(2)
     + b"".join(struct.pack(">fBB", x, y, k) + bytes(k) + struct.pack(">d", z)
                for k, (x, y, z) in enumerate([(0, 0, 0), (1, 0, 0), (0, 2, 0), (0, 0, 3.5)]))
     + struct.pack(">BH3B", 0, 3, 0, 2, 1) + struct.pack(">BiH4B", 1, 7, 4, 0, 1, 2, 3)
-    + struct.pack(">i8i", 8, 0, 1, 3, -1, 0, 3, 2, 1)
 )  # fmt: skip
 VALUES = [
     -1,
