@@ -215,7 +215,7 @@ HEAD = "it does not begin as a .ply file does"
         "list of nan": (TEXT.replace("3 1 2 3", "nan 1 2 3").encode(), "face row 4 announces nan numbers"),
         "list of 1.5": (TEXT.replace("3 1 2 3", "1.5 1 2 3").encode(), "face row 4 announces 1.5 numbers"),
         "a number too many": (TEXT.replace("3 1 2 3", "3 1 2 3 7").encode(), "face row 4 has 5 .*than the 4"),
-        "colors of vertices": (TEXT.replace("0 2 0", "0 2 0 9 9 9").encode(), "vertex row 3 has 6 .*than the 3"),
+        "colors of vertices": (TEXT.replace("0 2 0", "0 2 0 9 9 9").encode(), "vertex row 3 has 6 .*the 3"),
         "words": (TEXT.replace("0 2 0", "0 two 0").encode(), "'two' where a number belongs"),
         "index too high": (TEXT.replace("3 1 2 3", "3 1 2 4").encode(), "face 3 .* vertex that is not there"),
         "index not whole": (TEXT.replace("3 1 2 3", "3 1 2 .5").encode(), "whole numbers"),
