@@ -18,6 +18,7 @@ import numpy as np
 MOST_WORK = 4 * 10**8
 CHUNK = 1 << 17  # corners in memory at a time
 ROUNDING = 1e-9  # twice the area that a fan's triangle may lie on the wrong side, of a polygon of size 1
+THIN = 1e-7  # height of a triangle without area, for a longest side of 1: about the precision of float32
 FLAT = 1e-15  # a polygon of less area, in the same unit, has no inside
 
 
@@ -78,6 +79,18 @@ def triangulate(vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) ->
                     triangles[place : place + len(cut)] = cut
                     is_needed[place + len(cut) : place + size - 2] = False
     return triangles[is_needed]
+
+
+def has_area(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Return which (f, 3) `faces` are triangles, not lines or points: (f,) bool."""
+    result = np.empty(len(faces), dtype=bool)
+    for start in range(0, len(faces), CHUNK):
+        corners = vertices[faces[start : start + CHUNK]]
+        sides = np.roll(corners, -1, axis=1) - corners
+        longest = (sides**2).sum(axis=2).max(axis=1)
+        area = np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1)
+        result[start : start + CHUNK] = area > THIN * longest
+    return result
 
 
 def _without_fan(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
