@@ -78,7 +78,9 @@ def _open_container(content: bytes, notes: list[str]) -> tuple[dict, bytes | Non
     if len(text) > LARGEST_JSON:
         raise ValueError(f"its description is larger than {LARGEST_JSON >> 20} MB")
     if sum(text.count(mark) for mark in (b"[", b"{", b",")) > MOST_VALUES:
-        raise ValueError(f"its description has more than {MOST_VALUES} values; export it as .glb or .ply")
+        raise ValueError(
+            f"its description has more than {MOST_VALUES} values; join its parts, or export it as .ply"
+        )
     try:
         tree = json.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
