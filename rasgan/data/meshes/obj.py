@@ -7,15 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from rasgan.data.meshes.polygons import triangulate
-from rasgan.data.meshes.text import BLANK, PADDING, odd_word, parse_numbers, word_starts
+from rasgan.data.meshes.text import BLANK, PADDING, odd_word, parse_numbers, substitute, word_starts
 
-JOINED = b"\v"  # stands for a line end that a backslash took away: a blank, counted as a line
+JOINED = b"\v"  # stands for the end of a line that is joined to the next: a blank, counted as a line
 UNREAD = {  # statements for surfaces that are no faces and must not get lost without a word
     **dict.fromkeys((b"surf", b"bzp", b"bsp", b"cdp"), "free-form surfaces, which are not read"),
     b"call": "surfaces in another file, which is not read",
 }
 CURVES = {b"cstype", b"curv", b"curv2", b"cdc"}
-BEGINNINGS = np.array([256 * word[0] + word[1] for word in {*UNREAD, *CURVES}])
+BEGINNINGS = np.array([256 * word[0] + word[1] for word in {*UNREAD, *CURVES}], dtype=np.uint16)
 DIGITS = 18  # that an index may have
 
 
@@ -50,13 +50,13 @@ def parse_obj(text: bytes) -> tuple[np.ndarray, np.ndarray]:
     """
     text = _plain(text)
     characters = np.frombuffer(text, dtype=np.uint8)
-    stops = np.flatnonzero(characters == ord("\n")) + 1
-    lines = Lines(text, np.concatenate([[0], stops[:-1]])[: stops.size], stops)
+    stops = np.flatnonzero(characters == ord("\n")).astype(np.int32) + 1  # no file has 2 GB
+    lines = Lines(text, np.append(np.int32(0), stops)[:-1], stops)
     first, second, third = (characters[np.minimum(lines.starts + n, stops - 1)] for n in range(3))
     vertex = ((first | 32) == ord("v")) & (second <= BLANK)
     fo = (second == ord("o")) & (third <= BLANK)  # a face, in old files
     faces = np.flatnonzero(((first | 32) == ord("f")) & ((second <= BLANK) | fo))
-    odd = np.flatnonzero(np.isin(256 * first.astype(np.int64) + second, BEGINNINGS))
+    odd = np.flatnonzero(np.isin(first * np.uint16(256) + second, BEGINNINGS))
     words = {lines.join(odd[[place]]).split()[0]: line for place, line in enumerate(odd)}
     for word in UNREAD.keys() & words.keys():
         raise ValueError(f"line {lines.number(words[word])}: it has {UNREAD[word]} ({word.decode()})")
@@ -78,16 +78,18 @@ def _plain(text: bytes) -> bytes:
     if JOINED in text:
         text = text.replace(JOINED, b" ")
     if b"#" in text:
-        text = re.sub(rb"#[^\n]*", b"", text)
+        text = substitute(re.compile(rb"#[^\n]*"), b"", text)
     if b"\\" in text:  # of numbers alone: names may end in a backslash
         text = re.sub(
-            rb"^[ \t]*[vf]o?[ \t][^\n\\]*\\[ \t]*\n(?:[^\n\\]*\\[ \t]*\n)*",
-            lambda found: re.sub(rb"\\[ \t]*\n", b" " + JOINED, found[0]),
+            rb"^[ \t]*[vf]o?[ \t][^\n\\]*\\[ \t]*\n(?:[^\n\\]*\\[ \t]*\n){,1000}",
+            lambda found: substitute(re.compile(rb"\\[ \t]*\n"), b" " + JOINED, found[0]),
             text,
             flags=re.MULTILINE | re.IGNORECASE,
         )
     if re.search(rb"^[ \t\f]", text, flags=re.MULTILINE):
-        text = re.sub(rb"^[ \t\f]+", b"", text, flags=re.MULTILINE)
+        text = substitute(re.compile(rb"^[ \t\f]+", re.MULTILINE), b"", text)
+    if b"\n\n" in text:
+        text = text.replace(b"\n\n", JOINED + b"\n")
     return text if text.endswith(b"\n") or not text else text + b"\n"
 
 

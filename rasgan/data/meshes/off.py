@@ -14,12 +14,14 @@ from rasgan.data.meshes.text import (
     as_indices,
     odd_word,
     parse_numbers,
+    substitute,
     word_starts,
 )
 from rasgan.files import atomic_path
 
 # The letters announce texture coordinates, colors, normals, a fourth coordinate, any number of dimensions.
 _KEYWORD = re.compile(rb"\s*(?P<ST>ST)?(?P<C>C)?(?P<N>N)?(?P<other>4?n?OFF)[ \t]*(?P<binary>(?i:BINARY))?")
+_COMMENT = re.compile(rb"#[^\r\n]*")
 _WIDTHS = {"ST": 2, "C": 4, "N": 3}  # numbers of a vertex besides x, y, z
 # ModelNet40 has files without the line break before the counts. The edges may lack or have their own line.
 _COUNTS = re.compile(
@@ -38,7 +40,7 @@ def parse_off(text: bytes) -> tuple[np.ndarray, np.ndarray]:
     """
     text = text.removeprefix(codecs.BOM_UTF8).rstrip(PADDING)
     if b"#" in text:
-        text = re.sub(rb"#[^\r\n]*", b"", text)
+        text = substitute(_COMMENT, b"", text)
     if b"\n" not in text:
         text = text.replace(b"\r", b"\n")
     start, extra = 0, 0

@@ -16,6 +16,7 @@ KINDS = {
 }  # fmt: skip
 ORDERS = {b"ascii": "=", b"binary_little_endian": "<", b"binary_big_endian": ">"}
 MOST_LINES = 10_000  # of a header
+MANY, FEWEST_BYTES = 10**6, 7  # faces, and what each of so many takes in a file: three corners of two bytes
 CORNERS = ("vertex_indices", "vertex_index")  # both are in use for the corners of a face
 Element = tuple[str, int, list[Property]]
 
@@ -29,6 +30,12 @@ def parse_ply(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     """
     data = data.removeprefix(codecs.BOM_UTF8)
     form, elements, start = _header(data)
+    for name, count, properties in elements:
+        has_lists = any(each.count_kind for each in properties)
+        if has_lists and count > MANY and FEWEST_BYTES * count > len(data):
+            raise ValueError(
+                f"its {len(data)} bytes are too few for the {count} rows of {name} that it announces"
+            )
     if form == b"ascii":
         found = _rows_of_text(plain_lines(data[start:]), elements)
     else:

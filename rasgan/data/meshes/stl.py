@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from rasgan.data.meshes.text import PADDING, odd_word, parse_numbers, word_starts
+from rasgan.data.meshes.text import PADDING, odd_word, parse_numbers, substitute, word_starts
 
 _FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("color", "<u2")])  # 50 bytes
 HEAD = 84  # bytes before the facets
@@ -67,7 +67,7 @@ def _parse_text(content: bytes) -> np.ndarray:
     content = content.removeprefix(codecs.BOM_UTF8).rstrip(PADDING).lower()
     if b"\r" in content:
         content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    text = _COMMENT.sub(b"", content) if b"#" in content or b";" in content else content
+    text = substitute(_COMMENT, b"", content) if b"#" in content or b";" in content else content
     text, begun, ended = _without_solids(text)
     if b"end " in text:
         text = re.sub(rb"end +(?=loop|facet)", b"end", text)

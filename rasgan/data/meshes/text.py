@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 BLANK = ord(" ")  # this and all characters below part words
+BLOCK = 1 << 20  # bytes
 PADDING = b"\0\x1a"  # that some programs write behind the end of a text: zeros, and DOS's mark of the end
 
 
@@ -22,6 +23,16 @@ def plain_lines(text: bytes) -> bytes:
     if re.search(rb"\A\s|\n[ \t]*\n", text):
         text = re.sub(rb"\n\s+", b"\n", text).lstrip()
     return text if text.endswith(b"\n") or not text else text + b"\n"
+
+
+def substitute(pattern: re.Pattern, new: bytes, text: bytes) -> bytes:
+    """Replace what a pattern finds within lines; `re.sub` would keep millions of stretches at a time."""
+    parts, start = [], 0
+    while start < len(text):
+        stop = text.find(b"\n", start + BLOCK) + 1 or len(text)
+        parts.append(pattern.sub(new, text[start:stop]))
+        start = stop
+    return b"".join(parts)
 
 
 def parse_numbers(text: bytes) -> np.ndarray:
