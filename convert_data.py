@@ -82,7 +82,7 @@ def report(summary: ConversionSummary, options: ConversionOptions, folder: Path)
     for mesh in sorted(summary.empty):
         cli.complain("empty", f"{mesh}: no voxel is occupied")
     for mesh, share in sorted(summary.stray):
-        fault = "vertices far off that no face uses shrink the object"
+        fault = "vertices far off that no face with an area uses shrink the object"
         remedy = "delete them, then convert it again with --overwrite"
         cli.complain("stray", f"{mesh}: {fault} to {share:.0%} of the grid's side; {remedy}")
     for note, meshes in grouped(summary.notes):

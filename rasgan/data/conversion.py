@@ -13,6 +13,7 @@ import numpy as np
 from rasgan.data import grid_record
 from rasgan.data.binvox import find_binvox, run_binvox
 from rasgan.data.meshes import SUFFIXES, read_mesh, upward_axis
+from rasgan.data.meshes.polygons import has_area
 from rasgan.data.voxelize import VoxelOptions, voxelize
 from rasgan.data.workers import count_processes, run_tasks
 from rasgan.errors import UserError, describe_os_error
@@ -24,7 +25,7 @@ STRAY_BELOW = 0.2  # of the grid's volume: an object that can fill no more lost 
 _BLENDER = (
     ".dae", ".fbx", ".3ds", ".3mf", ".blend", ".wrl", ".vrml", ".x3d", ".x3dv", ".usd", ".usda", ".usdc",
     ".usdz", ".abc", ".amf", ".lwo", ".max", ".ma", ".mb", ".c4d", ".dxf", ".x", ".md2", ".md3", ".ms3d",
-    ".b3d", ".ase", ".ac", ".skp", ".vtk", ".vtp", ".drc",
+    ".b3d", ".ase", ".ac", ".skp", ".vtk", ".vtp",
 )  # fmt: skip
 _CAD = (
     ".step", ".stp", ".iges", ".igs", ".brep", ".sat", ".x_t", ".sldprt", ".ipt", ".f3d", ".3dm", ".ifc",
@@ -33,6 +34,7 @@ _CAD = (
 OTHER_FORMATS = {
     **dict.fromkeys(_BLENDER, "export them as .glb, .obj or .ply, for example from Blender"),
     **dict.fromkeys(_CAD, "export them as .stl from a CAD program"),
+    ".drc": "decompress them as .ply with Draco's draco_decoder",
 }
 
 
@@ -242,7 +244,10 @@ def convert_mesh(mesh: Path, options: ConversionOptions) -> Converted:
     if options.binvox is not None:
         occupied = run_binvox(options.binvox, mesh, options, options.up)
     else:
-        occupied = voxelize(vertices, faces, options.resolution, options.mode, options.center)
+        try:
+            occupied = voxelize(vertices, faces, options.resolution, options.mode, options.center)
+        except ValueError as error:
+            raise UserError(f"{mesh}: {error}.") from error
     grid = mesh.with_suffix(options.suffix)
     write_voxels(grid, occupied)
     share = used_share(vertices, faces)
@@ -252,10 +257,12 @@ def convert_mesh(mesh: Path, options: ConversionOptions) -> Converted:
 def used_share(vertices: np.ndarray, faces: np.ndarray) -> float:
     """Return which share of the grid's side the faces reach over: 1 where no loose vertex widens the box.
 
-    The longest side of the box of the vertices that faces use, over that of the box of all, which is what
-    Binvox scales to the grid. Its cube is the share of the grid's volume that is left to the object; that of
-    the boxes themselves would be 0 for every flat mesh.
+    The longest side of the box of the vertices that faces with an area use, over that of the box of all, as
+    Binvox scales it to the grid. Its cube is the share of the grid's volume that is left to the object;
+    that of the boxes themselves would be 0 for every flat mesh.
     """
     used = np.zeros(len(vertices), dtype=bool)
-    used[faces] = True
+    used[faces[has_area(vertices, faces)]] = True
+    if not used.any():
+        return 1.0
     return float(np.ptp(vertices[used], axis=0).max() / np.ptp(vertices, axis=0).max())

@@ -235,7 +235,7 @@ def test_stray_vertices_are_told(folder, capsys):
     assert convert(folder) == 0
     stray = [line for line in capsys.readouterr().err.splitlines() if line.startswith("stray")]
     assert len(stray) == 2
-    assert stray[0].startswith(f"stray: {folder / 'train' / 'far.off'}: vertices far off that no face uses")
+    assert stray[0].startswith(f"stray: {folder / 'train' / 'far.off'}: vertices far off that no face with")
     assert "to 2% of the grid's side; delete them, then convert it again with --overwrite" in stray[0]
     assert "near.off" in stray[1]
     assert "50%" in stray[1]
