@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 from PIL import Image, ImageSequence
 from scipy.spatial import ConvexHull
 
+import blender_process
 import scene
 from rasgan.export.mesh_files import write_obj
 from rasgan.export.surface import surface_mesh
@@ -55,11 +57,6 @@ STAND_IN_HEAD = """#!{python}
 import json, os, pathlib, sys, time
 from PIL import Image
 
-if sys.argv[1] == "--version":
-    print("{answers}")
-    sys.exit()
-if sys.argv[1] == "-c":
-    sys.exit(0)
 job = json.loads(pathlib.Path(json.loads(sys.argv[-1])).read_text(encoding="utf-8"))
 first = pathlib.Path(job["models"][0]["pictures"][0])
 with open({starts!r}, "a", encoding="utf-8") as starts:
@@ -84,11 +81,10 @@ def stand_in(tmp_path):
     if os.name == "nt":
         pytest.skip("a script is no program on Windows")
 
-    def make(body="render()", answers="Blender 4.2.0", name="blender.exe"):
-        program = tmp_path / "Program Files" / "Blender Foundation" / name
+    def make(body="render()"):
+        program = tmp_path / "Program Files" / "Blender Foundation" / "blender.exe"
         program.parent.mkdir(parents=True, exist_ok=True)
-        starts = str(tmp_path / "starts")
-        head = STAND_IN_HEAD.format(python=sys.executable, answers=answers, starts=starts)
+        head = STAND_IN_HEAD.format(python=sys.executable, starts=str(tmp_path / "starts"))
         program.write_text(head + body, encoding="utf-8")
         program.chmod(0o755)
         return str(program)
@@ -127,7 +123,7 @@ def test_defaults_are_the_pages():
 def test_all_options_reach_the_scene(draw, started, model, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     options = ["-a", "-20", "-e", "10.5", "-t", "5", "-d", "3", "--samples", "8", "--size", "40"]
-    options += ["--color", "#ff8000", "--framing", "original"]
+    options += ["--color", "#ff8000"]
     output = tmp_path / "new folder" / "a {picture} ü"  # a name without suffix gets one
     assert draw("render()", "-o", output, *options) == 0
     ((command, job, _, knows_our_python),) = started()
@@ -138,16 +134,13 @@ def test_all_options_reach_the_scene(draw, started, model, tmp_path, monkeypatch
     (only,) = job["models"]
     assert only["file"] == str(model.resolve())
     assert "{" not in Path(only["pictures"][0]).name
-    assert {
-        name: job[name] for name in ("azimuths", "view", "distance", "samples", "size", "color", "framing")
-    } == {
+    assert {name: job[name] for name in ("azimuths", "view", "distance", "samples", "size", "color")} == {
         "azimuths": [-20],
         "view": [10.5, 5],
         "distance": 3,
         "samples": 8,
         "size": 40,
         "color": pytest.approx([1, 128 / 255, 0]),
-        "framing": "original",
     }
     with Image.open(f"{output}.png") as picture:
         assert picture.size == (40, 40)
@@ -195,15 +188,6 @@ def test_a_program_that_cannot_be_started_is_told(model, tmp_path, capsys):
     broken.chmod(0o755)
     assert main(["-m", str(model), "-b", str(broken)]) == 1
     assert "cannot be started" in capsys.readouterr().err
-
-
-def test_a_program_that_does_not_answer_is_told(model, monkeypatch, capsys):
-    def wait_for_ever(command, timeout, **_):
-        raise subprocess.TimeoutExpired(command, timeout)
-
-    monkeypatch.setattr(subprocess, "run", wait_for_ever)
-    assert main(["-m", str(model), "-b", sys.executable]) == 1
-    assert "does not answer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -314,30 +298,6 @@ for view, path in enumerate(job["models"][0]["pictures"]):
             assert np.abs(shown[square] - (200, 10 * view, 0)).max() <= 4
 
 
-def test_views_are_numbered_pictures_from_evenly_spaced_sides(
-    stand_in, started, model, run, tmp_path, monkeypatch, capsys
-):
-    body = """
-for number, model in enumerate(job["models"]):
-    for view, path in enumerate(model["pictures"]):
-        Image.new("RGBA", (20, 20), (view, 0, 0, 255)).save(path)
-        report(number, view)
-"""
-    monkeypatch.chdir(tmp_path / "checkout")
-    command = ["-b", stand_in(body), "--size", "20", "--views", "3"]
-    assert main(["-m", str(model), "-o", "a.png", "-a", "10", *command]) == 0
-    assert started()[0][1]["azimuths"] == [10, 130, 250]
-    assert "wrote a-00.png, a-01.png, a-02.png" in capsys.readouterr().out
-    for view in range(3):
-        with Image.open(f"a-{view:02d}.png") as picture:
-            assert picture.getpixel((5, 5)) == (view, 0, 0, 255)
-    assert main(["-n", "chair-1", *command]) == 0
-    (run / "renders" / "1000-01.png").unlink()  # of a run, what is whole is left as it is
-    assert main(["-n", "chair-1", *command]) == 0
-    assert "1 written, 2 already there" in capsys.readouterr().out
-    assert (run / "renders" / "1000-01.png").exists()
-
-
 def test_a_picture_can_have_a_flat_background(draw, tmp_path):
     assert draw("render(color=(255, 0, 0, 128))", "--background", "#0000ff") == 0
     with Image.open(tmp_path / "a.png") as picture:
@@ -380,6 +340,18 @@ def test_a_model_that_is_small_or_cut_in_the_picture_is_told(
     assert all(line.split("warning: ")[1].startswith("a.") and says in line for line in warnings)
 
 
+@pytest.mark.parametrize(
+    ("box", "options", "advised"),
+    [((3, 0, 9, 14), [], True), ((3, 0, 9, 15), [], False), ((3, 0, 9, 14), ["-d", "2"], False)],
+)
+def test_where_a_model_could_be_larger_the_option_is_told_once(
+    draw, models, tmp_path, capsys, box, options, advised
+):
+    body = SQUARE.format(boxes=[box])
+    assert draw(body, "-o", tmp_path / "out", *options, models=models) == 0
+    assert capsys.readouterr().out.count("To fill the picture, add -d fit\n") == advised
+
+
 def test_faces_that_blender_leaves_out_are_told(draw, capsys):
     body = "Image.new('RGBA', (20, 20), (9, 9, 9, 255)).save(first); report(0, 0, {})"
     for lost, says in [(0, []), (1, ["left out 1 face of"]), (7, ["left out 7 faces of"])]:
@@ -389,13 +361,7 @@ def test_faces_that_blender_leaves_out_are_told(draw, capsys):
         assert all(part in error for part in says)
 
 
-def test_a_python_with_bpy_runs_the_scene_itself(stand_in, started, model, tmp_path):
-    program = stand_in(answers="Python 3.11.9", name="python")
-    assert main(["-m", str(model), "-b", program, "-o", str(tmp_path / "a.png")]) == 0
-    assert started()[0][0][1:-1] == [str(RENDER.resolve() / "scene.py"), "--"]
-
-
-@pytest.mark.parametrize("wrong", ["--framing left", "--background red", "-n chair-1", "-m"])
+@pytest.mark.parametrize("wrong", ["--background red", "-n chair-1", "-m"])
 def test_wrong_usage_is_exit_code_2(wrong):
     with pytest.raises(SystemExit) as ended:
         main(["-m", "a.obj", "-b", "blender", *wrong.split()])
@@ -419,18 +385,62 @@ def test_without_the_package_the_sentence_names_the_command():
     )
 
 
-def test_ctrl_c_ends_blender_too(stand_in, started, model, tmp_path):
-    program, starts = stand_in("time.sleep(60)"), tmp_path / "starts"
-    with subprocess.Popen(**as_typed("-m", model, "-b", program), stderr=subprocess.PIPE) as process:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("is_script", [False, True], ids=["Blender", "a script that starts Blender"])
+def test_a_signal_ends_blender_and_removes_the_temporary_folder(
+    stand_in, started, model, tmp_path, name, is_script
+):
+    program, starts, temporary = stand_in("time.sleep(60)"), tmp_path / "starts", tmp_path / "temporary"
+    temporary.mkdir()
+    if is_script:
+        script = tmp_path / "blender.sh"
+        script.write_text(f'#!/bin/sh\n"{program}" "$@"\n', encoding="utf-8")
+        script.chmod(0o755)
+        program = script
+    typed = as_typed("-m", model, "-b", program, TMPDIR=str(temporary))
+    with subprocess.Popen(**typed, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 30
         while not (starts.exists() and starts.read_text("utf-8")) and time.monotonic() < deadline:
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(getattr(signal, name))
         _, error = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert "Stopped by Ctrl-C" in error
-    with pytest.raises(ProcessLookupError):
-        os.kill(started()[0][2], 0)
+    assert error.startswith("error: Stopped.")
+    assert list(temporary.iterdir()) == []
+    assert has_ended(started()[0][2])
+
+
+def has_ended(process):
+    """Wait a little for a process whose parent is gone."""
+    for _ in range(100):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_view_that_takes_too_long_ends_blender(draw, started, models, tmp_path, monkeypatch, capsys):
+    job = {"samples": 64, "size": 600, "shadow": False}
+    limits = [blender_process.time_limit({**job, **more}) for more in ({}, {"samples": 128}, {"size": 1200})]
+    assert limits == sorted(set(limits))
+    hangs = tmp_path / "hangs"
+
+    class TimerUntilItHangs(threading.Timer):
+        def run(self):
+            while not self.finished.wait(0.05):
+                if hangs.exists():
+                    self.function()
+                    return
+
+    monkeypatch.setattr(threading, "Timer", TimerUntilItHangs)
+    body = f"render([0]); print('Sample 3/64', flush=True); open({str(hangs)!r}, 'w'); time.sleep(60)"
+    assert draw(body, "-o", tmp_path / "out", models=models) == 1
+    assert names(tmp_path / "out") == ["1000.png"]
+    error = capsys.readouterr().err
+    assert all(part in error for part in (f"{models[1]}: ", "minutes", "--samples", "Sample 3/64"))
+    assert has_ended(started()[0][2])
 
 
 # --- with a real Blender
@@ -447,13 +457,13 @@ def blender():
     return found
 
 
-def silhouette(voxels, view, size, framing="middle"):
+def silhouette(voxels, view, size):
     """Project every voxel through the camera and fill the hull of its corners: (size, size) bool."""
     places = np.argwhere(voxels)
     i, j, k = (places.min(axis=0) + places.max(axis=0) + 1) / 2
     middle = np.array([len(voxels) - i, -k, j]) * EDGE
-    matrix = np.array(scene.camera_matrix(scene.ORIGINAL_TARGET if framing == "original" else middle, *view))
-    rotation, position = matrix[:3, :3], matrix[:3, 3]
+    matrix = np.array(scene.camera_matrix(*view))
+    rotation, position = matrix[:3, :3], middle + matrix[:3, 3]
     middles = np.stack(np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5), axis=-1).reshape(-1, 2)
     drawn = np.zeros(len(middles), bool)
     for voxel in places:
@@ -481,16 +491,30 @@ def overlap(first, second):
 
 
 @pytest.mark.blender
-@pytest.mark.parametrize(
-    ("view", "framing"),
-    [((50, 30, 0, 2.0), "middle"), ((-100, -25, 30, 1.3), "middle"), ((50, 30, 0, 2.0), "original")],
-)
-def test_a_real_render_has_the_voxels_silhouette(blender, model, voxels, tmp_path, view, framing):
-    options = [f"-a={view[0]}", f"-e={view[1]}", f"-t={view[2]}", f"-d={view[3]}", "--framing", framing]
+@pytest.mark.parametrize("view", [(50, 30, 0, 2.0), (-100, -25, 30, 1.3)])
+def test_a_real_render_has_the_voxels_silhouette(blender, model, voxels, tmp_path, view):
+    options = [f"-a={view[0]}", f"-e={view[1]}", f"-t={view[2]}", f"-d={view[3]}"]
     output = tmp_path / "a {b} ü.png"
     command = ["-m", str(model), "-b", blender, "-o", str(output), "--samples", "8", "--size", "160"]
     assert main([*command, *options]) == 0
-    assert overlap(rendered(output), silhouette(voxels, view, 160, framing)) > 0.98
+    assert overlap(rendered(output), silhouette(voxels, view, 160)) > 0.98
+
+
+@pytest.mark.blender
+@pytest.mark.parametrize(
+    "line",
+    [b"mtllib pipe\n", b"mtllib colors.mtl\n", b"\x01\xffmtllib pipe\r\n", b"mtl\\\nlib pipe\n", b""],
+    ids=["pipe", "texture", "control characters", "two lines", "of the model's name"],
+)
+def test_materials_are_not_read(blender, model, tmp_path, line):
+    """Blender would wait for a pipe that they name until somebody writes to it."""
+    for name in ("pipe", "1000.mtl"):
+        os.mkfifo(model.with_name(name))
+    model.with_name("colors.mtl").write_text("newmtl m\nmap_Kd pipe\n", encoding="utf-8")
+    model.write_bytes(line + model.read_bytes().replace(b"f ", b"usemtl m\nf ", 1))
+    options = ["-o", str(tmp_path / "a.png"), "--samples", "1", "--size", "40"]
+    assert main(["-m", str(model), "-b", blender, *options]) == 0
+    assert rendered(tmp_path / "a.png").any()
 
 
 @pytest.mark.blender

@@ -1,4 +1,4 @@
-"""Checks rendered pictures and writes them: as they are, on a flat background, or as a turning GIF."""
+"""Check rendered pictures and write them: transparent, on a flat background, or as a turning GIF."""
 
 import struct
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ TURN_MS = 4000
 
 
 def is_picture(path: Path, size: int) -> bool:
-    """Return whether a file is a whole PNG of `size` x `size` pixels."""
+    """Return whether a file is a complete PNG of `size` x `size` pixels."""
     if not path.is_file():
         return False
     data = path.read_bytes()
@@ -29,25 +29,22 @@ def is_picture(path: Path, size: int) -> bool:
     return data.startswith(header) and b"IEND" in data[-12:]
 
 
-def open_picture(picture: Path) -> Image.Image:
-    """Read a rendered picture, on the model's shadow where one was rendered."""
-    with Image.open(picture) as opened:
-        image = opened.convert("RGBA")
-    shadow = picture.with_suffix(SHADOW_SUFFIX)
-    if not shadow.exists():
-        return image
-    with Image.open(shadow) as opened:
-        ground = opened.convert("RGBA")
-    ground.putalpha(ground.getchannel("A").point(lambda alpha: SHADOW_OPACITY * alpha))
-    return Image.alpha_composite(ground, image)
+def framing(pictures: Sequence[Path]) -> tuple[float, float, bool]:
+    """Measure how a model lies in the rendered pictures of it.
 
-
-def framing(picture: Path) -> tuple[float, bool]:
-    """Return which share of a rendered picture the model covers, and whether it reaches an edge."""
-    with Image.open(picture) as opened:
-        alpha = np.asarray(opened.convert("RGBA"))[..., 3]
-    edges = (alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1])
-    return float(alpha.mean() / 255), any(edge.any() for edge in edges)
+    Returns the share of the picture that it covers and the longest side of the box round it, in picture
+    edges, each where it is largest; and whether the model reaches an edge of any picture.
+    """
+    share, extent, is_cut = 0.0, 0.0, False
+    for picture in pictures:
+        with Image.open(picture) as opened:
+            alpha = opened.convert("RGBA").getchannel("A")
+        share = max(share, np.asarray(alpha).mean() / 255)
+        if box := alpha.getbbox():
+            left, top, right, bottom = box
+            extent = max(extent, (right - left) / alpha.width, (bottom - top) / alpha.height)
+            is_cut |= min(left, top) == 0 or right == alpha.width or bottom == alpha.height
+    return share, extent, is_cut
 
 
 def write_picture(picture: Path, target: Path, background: Color | None) -> None:
@@ -62,6 +59,19 @@ def write_turntable(pictures: Sequence[Path], target: Path, background: Color | 
     background = background or WHITE
     frames = [np.asarray(flatten(picture, background)) for picture in pictures]
     write_gif(target, frames, [round(TURN_MS / len(frames), -1)] * len(frames), background)
+
+
+def open_picture(picture: Path) -> Image.Image:
+    """Read a rendered picture, on the model's shadow where one was rendered."""
+    with Image.open(picture) as opened:
+        image = opened.convert("RGBA")
+    shadow = picture.with_suffix(SHADOW_SUFFIX)
+    if not shadow.exists():
+        return image
+    with Image.open(shadow) as opened:
+        ground = opened.convert("RGBA")
+    ground.putalpha(ground.getchannel("A").point(lambda alpha: SHADOW_OPACITY * alpha))
+    return Image.alpha_composite(ground, image)
 
 
 def flatten(picture: Path, background: Color) -> Image.Image:
