@@ -27,6 +27,7 @@ from rasgan.export.batch import (
     run_grids,
     shapes_in,
     shapes_of,
+    source_name,
     spread,
 )
 from rasgan.export.gif import draw_film
@@ -185,9 +186,7 @@ def overview_path(args: argparse.Namespace) -> Path:
     if args.file is None:
         name = f"training{epochs}.gif" if args.gif else f"sheet{epochs}.png"
         return RunFolder(args.name).savepoints / name
-    source = args.file.resolve()
-    name = source.name if source.is_dir() else source.stem
-    return GRAPHS / f"{name}{epochs}{'.gif' if args.gif else '-sheet.png'}"
+    return GRAPHS / f"{source_name(args.file)}{epochs}{'.gif' if args.gif else '-sheet.png'}"
 
 
 if __name__ == "__main__":
