@@ -173,7 +173,8 @@ def draw_overview(args: argparse.Namespace, shapes: list[Shape]) -> int:
         frame_ms = min(SLOWEST_FRAME_MS, round(FILM_MS / len(grids), -1))
         draw_film(target, tqdm(grids, disable=None, unit="frame", leave=False), labels, int(frame_ms))
     else:
-        contact_sheet(target, grids, columns, labels)
+        is_full = len(grids) == rows * columns  # fewer shapes have a layout of their own
+        contact_sheet(target, grids, columns if is_full else None, labels)
     print(f"wrote {target}: {len(grids)} of {len(shapes)} shapes")
     if args.file is not None:
         cli.show(target)

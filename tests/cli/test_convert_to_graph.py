@@ -67,7 +67,7 @@ def overviews(monkeypatch):
     """Record what sheets and films are made of: the path, voxels, labels, and columns or milliseconds."""
     calls = []
 
-    def sheet(path, grids, columns=5, labels=None):
+    def sheet(path, grids, columns=None, labels=None):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"picture")
         calls.append((path.as_posix(), [int(grid.sum()) for grid in grids], list(labels), columns))
@@ -197,7 +197,7 @@ def test_the_sheet_of_a_small_batch_shows_all_of_it(overviews, viewers):
     np.save("seed5.npy", np.tril(np.ones((8, 8)))[:3, None, None] * np.ones((8, 8, 1)))
     assert main(["-f", "seed5.npy", "--sheet"]) == 0
     path = "3D_graphs/seed5-sheet.png"
-    assert overviews == [(path, [64, 128, 192], ["seed5, 0", "seed5, 1", "seed5, 2"], 5)]
+    assert overviews == [(path, [64, 128, 192], ["seed5, 0", "seed5, 1", "seed5, 2"], None)]
     assert viewers == [["/bin/xdg-open", str(Path(path).resolve())]]
 
 
@@ -275,7 +275,7 @@ def test_voxels_are_drawn_beside_the_scatter_plots_as_in_a_sheet(run, capsys):
 
 def test_voxels_of_a_file_have_a_title_of_their_own(run, overviews):
     assert main(["-f", str(run / "10.npy"), "--style", "voxels", "--title"]) == 0
-    assert overviews == [("3D_voxels/10.png", [64], ["epoch 10"], 5)]
+    assert overviews == [("3D_voxels/10.png", [64], ["epoch 10"], None)]
 
 
 # --- problems and windows

@@ -1,25 +1,28 @@
 """Loss curves, scatter plots and contact sheets: what they show, and how large their files are."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from mpl_toolkits.mplot3d.proj3d import proj_transform
 from PIL import Image
 
-from rasgan.export import plots, shading
-from rasgan.export.plots import ScatterPlots, contact_sheet, draw_losses, draw_scatter, smooth
+from rasgan.export import canvas, plots, shading
+from rasgan.export.plots import ScatterPlots, columns_of, contact_sheet, draw_losses, draw_scatter, smooth
 
 
 @pytest.fixture
 def shown(monkeypatch):
-    """Keep each figure as it is saved, so that a test can look at what is in it."""
+    """Keep each figure as it is drawn, so that a test can look at what is in it."""
     kept = []
-    save = plots.save_figure
+    draw = canvas.pixels_of
 
-    def keep_and_save(figure, *args, **kwargs):
+    def keep_and_draw(figure):
         kept.append(figure)
-        save(figure, *args, **kwargs)
+        return draw(figure)
 
-    monkeypatch.setattr(plots, "save_figure", keep_and_save)
+    for module in (canvas, plots):
+        monkeypatch.setattr(module, "pixels_of", keep_and_draw)
     return kept
 
 
@@ -192,7 +195,7 @@ def test_one_figure_draws_what_new_figures_would(tmp_path, chair):
 # --- the contact sheet
 
 
-@pytest.mark.parametrize(("shapes", "columns", "rows"), [(1, 1, 1), (5, 5, 1), (10, 5, 2), (11, 5, 3)])
+@pytest.mark.parametrize(("shapes", "columns", "rows"), [(1, 1, 1), (5, 5, 1), (10, 5, 2), (11, 4, 3)])
 def test_sheet_has_a_cell_for_every_shape(tmp_path, chair, shapes, columns, rows):
     contact_sheet(tmp_path / "one.png", [chair])
     contact_sheet(tmp_path / "all.png", [chair] * shapes)
@@ -202,10 +205,30 @@ def test_sheet_has_a_cell_for_every_shape(tmp_path, chair, shapes, columns, rows
     assert all_height == pytest.approx(rows * (height - 24) + 24, abs=1)
 
 
+def test_the_last_row_of_a_sheet_never_has_one_shape_alone():
+    assert [columns_of(count) for count in (2, 3, 9, 10, 16, 17, 100)] == [2, 3, 3, 5, 4, 6, 10]
+    for count in range(3, 1001):
+        columns = columns_of(count)
+        assert count % columns != 1
+        assert columns - 3 < count**0.5 <= columns
+
+
+def test_a_shape_more_on_a_sheet_takes_two_megabytes_at_most(tmp_path, chair, monkeypatch):
+    monkeypatch.setattr(shading, "smooth_picture", lambda shape, shrink: np.full((330, 330, 3), 0.5))
+    peaks = []
+    for count in (5, 25):
+        tracemalloc.start()
+        contact_sheet(tmp_path / "1.png", [chair] * count, 5, ["label"] * count)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 20 * 2e6
+
+
 def test_sheet_takes_scores_empty_grids_labels_and_mixed_sizes(tmp_path, chair, shown):
     grids = [chair.astype(np.float32) - 0.5, np.zeros((16, 16, 16)), np.ones((3, 3, 3), bool)]
     contact_sheet(tmp_path / "1.png", grids, labels=["a", "$b", "c"])
     assert [text.get_text() for text in shown[0].texts] == ["a", "empty", "$b", "c"]
+    assert len(shown) == 1
     picture = pixels(tmp_path / "1.png")
     third = picture.shape[1] // 3
     clay = np.ptp(picture, axis=2) > 40
