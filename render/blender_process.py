@@ -16,7 +16,7 @@ from typing import NoReturn
 from pictures import is_picture
 from rasgan.errors import UserError
 from rasgan.training.signals import stop_requests
-from scene import SHADOW_SUFFIX
+from scene import SHADOW_SUFFIX, picture_path
 
 SCENE = Path(__file__).resolve().with_name("scene.py")
 SCENE_FAILED = 9
@@ -32,13 +32,10 @@ Blender 3.4 traces 4 million a second on two cores, so a machine a hundred times
 
 def find_program(name: str) -> str:
     """Return the full path of a program named by its path or found on PATH."""
-    if Path(name).is_dir():
-        raise UserError(f"{name}: a folder; give the Blender program in it with -b.")
     found = shutil.which(name)
     if found is None:
-        raise UserError(
-            f"{name}: no such program; install Blender (https://www.blender.org) and give its path with -b."
-        )
+        advice = "install Blender (https://www.blender.org) and give the path of its program with -b."
+        raise UserError(f"{name}: no such program; {advice}")
     return str(Path(found).absolute())  # not resolved: a launcher may go by the name of its link
 
 
@@ -81,21 +78,23 @@ def render(
     last_lines: deque[str] = deque(maxlen=5)
     finished, code, is_late = 0, 0, threading.Event()
     with stop_requests(_stop), tempfile.TemporaryDirectory(prefix="render-") as folder:
-        path, pictures = _write_job(Path(folder), models, job)
-        with _started(program, path) as process:
+        files = [str(model.resolve()) for model in models]
+        job = {**job, "models": files, "folder": folder, "report": REPORT}
+        with _started(program, job) as process:
             for model, view, lost in _reports(process, time_limit(job), is_late, last_lines):
                 if view is None:
                     finished += 1
                     problem = f"{models[model]}: Blender could not render it.{_quote(last_lines)}"
                     yield models[model], problem, lost
                     continue
-                if not is_picture(pictures[model][view], job["size"]):
+                pictures = [picture_path(folder, model, number) for number in range(view + 1)]
+                if not is_picture(pictures[-1], job["size"]):
                     break
                 step()
-                if view == len(pictures[model]) - 1:
+                if len(pictures) == len(job["azimuths"]):
                     finished += 1
-                    yield models[model], pictures[model], lost
-                    for picture in pictures[model]:
+                    yield models[model], pictures, lost
+                    for picture in pictures:
                         picture.unlink()
                         picture.with_suffix(SHADOW_SUFFIX).unlink(missing_ok=True)
             else:
@@ -115,28 +114,15 @@ def _stop() -> NoReturn:
     raise UserError("Stopped. Pictures that were written are complete.")
 
 
-def _write_job(folder: Path, models: Sequence[Path], job: dict) -> tuple[Path, list[list[Path]]]:
-    """Write what scene.py should do; return that file, and where each model's pictures will be."""
-    # Blender expands some characters of a path, braces among them, so it renders to plain names.
-    views = range(len(job["azimuths"]))
-    pictures = [[folder / f"{model}-{view}.png" for view in views] for model in range(len(models))]
-    work = [
-        {"file": str(model.resolve()), "pictures": [str(path) for path in paths]}
-        for model, paths in zip(models, pictures, strict=True)
-    ]
-    path = folder / "job.json"
-    whole_job = {"models": work, "copy": str(folder / "model.obj"), "report": REPORT, **job}
-    path.write_text(json.dumps(whole_job), encoding="utf-8")
-    return path, pictures
-
-
 @contextlib.contextmanager
-def _started(program: str, job: Path) -> Iterator[subprocess.Popen]:
+def _started(program: str, job: dict) -> Iterator[subprocess.Popen]:
     """Start Blender on a job; it ends with the block."""
+    path = Path(job["folder"], "job.json")
+    path.write_text(json.dumps(job), encoding="utf-8")
     ours = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     command = [program, "--background", "--factory-startup"]
     command += ["--python-exit-code", str(SCENE_FAILED), "--python", str(SCENE), "--"]  # in this order
-    command.append(json.dumps(str(job)))  # ASCII only: a path in any script survives any locale
+    command.append(json.dumps(str(path)))  # ASCII only: a path in any script survives any locale
     try:
         process = subprocess.Popen(  # noqa: S603 - an argument list
             command,

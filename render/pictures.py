@@ -50,31 +50,26 @@ def framing(pictures: Sequence[Path]) -> tuple[float, float, bool]:
 def write_picture(picture: Path, target: Path, background: Color | None) -> None:
     """Write a rendered picture to `target` as a PNG: transparent, or on a flat background."""
     with atomic_path(target) as temporary:
-        image = open_picture(picture) if background is None else flatten(picture, background)
-        image.save(temporary)
+        open_picture(picture, background).save(temporary)
 
 
 def write_turntable(pictures: Sequence[Path], target: Path, background: Color | None) -> None:
     """Write the views of one turn to `target` as a GIF, on white by default: a GIF has no soft edges."""
     background = background or WHITE
-    frames = [np.asarray(flatten(picture, background)) for picture in pictures]
+    frames = [np.asarray(open_picture(picture, background)) for picture in pictures]
     write_gif(target, frames, [round(TURN_MS / len(frames), -1)] * len(frames), background)
 
 
-def open_picture(picture: Path) -> Image.Image:
-    """Read a rendered picture, on the model's shadow where one was rendered."""
+def open_picture(picture: Path, background: Color | None) -> Image.Image:
+    """Read a rendered picture, on the model's shadow where one was rendered, and on a flat background."""
     with Image.open(picture) as opened:
         image = opened.convert("RGBA")
     shadow = picture.with_suffix(SHADOW_SUFFIX)
-    if not shadow.exists():
+    if shadow.exists():
+        with Image.open(shadow) as opened:
+            ground = opened.convert("RGBA")
+        ground.putalpha(ground.getchannel("A").point(lambda alpha: SHADOW_OPACITY * alpha))
+        image = Image.alpha_composite(ground, image)
+    if background is None:
         return image
-    with Image.open(shadow) as opened:
-        ground = opened.convert("RGBA")
-    ground.putalpha(ground.getchannel("A").point(lambda alpha: SHADOW_OPACITY * alpha))
-    return Image.alpha_composite(ground, image)
-
-
-def flatten(picture: Path, background: Color) -> Image.Image:
-    """Read a picture and put it on a flat background."""
-    image = open_picture(picture)
     return Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), image).convert("RGB")

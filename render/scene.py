@@ -33,6 +33,11 @@ KEY_AZIMUTH_DEG = 50.0
 seen from the middle of the model, for a camera at this azimuth."""
 
 
+def picture_path(folder, model, view):
+    """Return where a view is rendered to. The name is plain, because Blender expands some characters."""
+    return Path(folder, f"{model}-{view}.png")
+
+
 def camera_matrix(azimuth_deg, elevation_deg, tilt_deg, distance):
     """Place a camera on a sphere round the origin, looking at the origin, in a right-handed frame with z up.
 
@@ -126,13 +131,14 @@ def render_all(job):
         raise RuntimeError(f"Blender 3.3 or later is needed, this is {bpy.app.version_string}")
     for number, model in enumerate(job["models"]):
         try:
-            distance, lost = build(bpy, model["file"], job)
+            distance, lost = build(bpy, model, job)
             casts_shadow = job["shadow"] and job["view"][0] > 0  # from below, the ground would hide the model
-            for view, (azimuth, picture) in enumerate(zip(job["azimuths"], model["pictures"], strict=True)):
+            for view, azimuth in enumerate(job["azimuths"]):
+                picture = picture_path(job["folder"], number, view)
                 camera = camera_matrix(azimuth, *job["view"], distance)
-                render(bpy, camera, turned(KEY_POSITION, azimuth - KEY_AZIMUTH_DEG), picture)
+                render(bpy, camera, turned(KEY_POSITION, azimuth - KEY_AZIMUTH_DEG), str(picture))
                 if casts_shadow:
-                    render_shadow(bpy, str(Path(picture).with_suffix(SHADOW_SUFFIX)))
+                    render_shadow(bpy, str(picture.with_suffix(SHADOW_SUFFIX)))
                 report(job, number, view, lost)
         except Exception as error:  # whatever it is, it is printed, and the next model has its turn
             print(*traceback.format_tb(error.__traceback__, limit=-1), f"{type(error).__name__}: {error}")
@@ -147,7 +153,7 @@ def report(job, model, view, lost=0):
 def build(bpy, path, job):
     """Build the scene of one model; return the camera's distance and how many faces Blender left out."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    models, lost = import_model(bpy, path, job["copy"])
+    models, lost = import_model(bpy, path, str(Path(job["folder"], "model.obj")))
     corners = box_corners(models)
     middle = [(min(axis) + max(axis)) / 2 for axis in zip(*corners, strict=True)]
     corners = [[corner[axis] - middle[axis] for axis in range(3)] for corner in corners]

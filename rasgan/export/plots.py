@@ -18,8 +18,6 @@ DISCRIMINATOR, GENERATOR, VALIDATION = "#3b6fb6", "#d9772b", "#4c9a6a"
 SMOOTHING_WINDOW, SMOOTHING_ORDER = 51, 3
 """Points, and the order of the polynomial, of the tutorial's Savitzky-Golay filter."""
 SCATTER_INCHES, LOSSES_INCHES, DPI = (6.4, 6.4), (9.6, 5.4), 100
-COLUMNS = round(LOSSES_INCHES[0] * DPI)
-"""Pixels; the axes are a little narrower."""
 MARKER_SIZE = 25
 SHEET_BYTES = 30_000
 """Most that a shape may add to the file of a sheet."""
@@ -103,43 +101,12 @@ def _draw_curve(axes: Axes, epochs: np.ndarray, name: str, losses: np.ndarray, c
     measured = np.isfinite(losses)
     is_long = measured.sum() >= SMOOTHING_WINDOW
     look = {"linewidth": 0.6, "alpha": 0.3} if is_long else {"linewidth": 1.2}
-    every_step = thin(epochs, np.where(measured, losses, np.nan))
-    axes.plot(*every_step, color=color, label=f"{name}, every step", **look)
+    axes.plot(epochs, np.where(measured, losses, np.nan), color=color, label=f"{name}, every step", **look)
     if is_long:
         whole = slice(SMOOTHING_WINDOW // 2, -(SMOOTHING_WINDOW // 2))  # where all of the window is measured
         smoothed, label = smooth(losses[measured])[whole], f"{name}, smoothed over {SMOOTHING_WINDOW} steps"
-        axes.plot(*thin(epochs[measured][whole], smoothed), color=color, linewidth=1.6, label=label)
+        axes.plot(epochs[measured][whole], smoothed, color=color, linewidth=1.6, label=label)
     return losses[measured]
-
-
-def thin(x: np.ndarray, y: np.ndarray, columns: int = COLUMNS) -> tuple[np.ndarray, np.ndarray]:
-    """Leave out points of a long curve that a picture `columns` pixels wide does not show.
-
-    Of the points that fall into one column the first, the lowest, the highest and the last stay, which leaves
-    the picture as it is (U. Jugel, Z. Jerzak, G. Hackenbroich, V. Markl. M4: a visualization-oriented time
-    series data aggregation. VLDB 2014).
-
-    Parameters
-    ----------
-    x : (s,) array
-        Ascending.
-    y : (s,) array
-        NaN is a gap in the curve; so it stays, once a column at least.
-    """
-    if len(x) <= 5 * columns:
-        return x, y
-    pixel = np.floor((x - x[0]) / (x[-1] - x[0]) * columns)
-    is_first = np.diff(pixel, prepend=-1) > 0
-    column, starts = np.cumsum(is_first) - 1, np.flatnonzero(is_first)
-    lowest, highest = (extreme.reduceat(y, starts)[column] for extreme in (np.fmin, np.fmax))  # not NaN
-
-    def first_of(mask: np.ndarray) -> np.ndarray:
-        found = np.flatnonzero(mask)
-        return found[np.unique(column[found], return_index=True)[1]]
-
-    inner = [first_of(mask) for mask in (y == lowest, y == highest, np.isnan(y))]
-    kept = np.unique(np.concatenate([starts, starts[1:] - 1, [len(x) - 1], *inner]))
-    return x[kept], y[kept]
 
 
 class ScatterPlots:

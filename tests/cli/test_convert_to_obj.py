@@ -240,15 +240,6 @@ def test_both_scripts_run_without_torch_and_scipy_signal(run, tmp_path):
     assert sorted(path.name for path in (run / "3D_graphs").iterdir()) == ["0.png", "10.png", "20.png"]
 
 
-def test_help_says_which_way_is_up_and_what_a_unit_is(capsys):
-    with pytest.raises(SystemExit) as ended:
-        convert_to_obj.main(["--help"])
-    assert ended.value.code == 0
-    words = " ".join(capsys.readouterr().out.split())
-    for fact in (".obj y up, front towards -z", ".stl .ply z up, front towards -y", "units are meters"):
-        assert fact in words
-
-
 # --- the page
 
 

@@ -306,7 +306,6 @@ RENDER_ROWS = [
                           ("a x.npy", "a voxel grid", "convert_to_obj.py -f 'a x.npy'")]),
     model("a program that is not Blender", X_OBJ, "exit code 2; is it Blender 3.3 or later?"),
     model("no such Blender", X_OBJ, "gone: no such program", "-b", arguments=["-b", "gone"]),
-    model("a folder for Blender", X_OBJ, ".: a folder", "-b", arguments=["-b", "."]),
     model("another picture format", X_OBJ, "a.jpg", "ends in .png", arguments=["-o", "a.jpg"]),
     model("a picture for a film", X_OBJ, "a.png", "ends in .gif",
           arguments=["-o", "a.png", "--turntable", "9"]),

@@ -68,35 +68,6 @@ def test_losses_are_smoothed_from_51_steps_on(tmp_path, shown, steps, rng):
     assert pixels(tmp_path / "plots" / "1.png").shape == (540, 960, 3)
 
 
-def test_a_thinned_curve_keeps_the_range_of_every_pixel_and_its_gaps(rng):
-    x, y = np.arange(60_000) / 37, rng.normal(size=60_000)
-    y[[5, 31_234, 59_998]] = 9, -9, 8
-    y[:200] = y[20_000:30_000] = y[40_001] = np.nan
-    kept_x, kept_y = plots.thin(x, y, columns=500)
-    assert len(kept_x) <= 5 * 501
-    assert (np.diff(kept_x) > 0).all()
-
-    def ranges(x, y):
-        columns, measured = np.floor(x / x[-1] * 500).astype(int), np.isfinite(y)
-        names, at = np.unique(columns[measured], return_inverse=True)
-        held = [y[measured][at == number] for number in range(len(names))]
-        return names, [(v.min(), v.max()) for v in held], np.unique(columns[~measured])
-
-    for ours, theirs in zip(ranges(kept_x, kept_y), ranges(x, y), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-
-
-def test_a_thinned_curve_looks_as_it_did(tmp_path, rng, monkeypatch):
-    losses = 1 + 0.3 * rng.normal(size=20_000)
-    for name in ("thinned", "whole"):
-        draw_losses(tmp_path / f"{name}.png", np.arange(20_000) / 37, losses, losses + 1)
-        monkeypatch.setattr(plots, "thin", lambda x, y: (x, y))
-    thinned, whole = (pixels(tmp_path / f"{name}.png").astype(int) for name in ("thinned", "whole"))
-    differ = np.abs(thinned - whole).max(axis=2)
-    assert (differ > 30).mean() < 0.05
-    assert abs(thinned.mean() - whole.mean()) < 1
-
-
 def test_losses_follow_the_original(tmp_path, shown, rng):
     epochs, losses_d, losses_g = np.arange(300) / 37, rng.random(300), 3 * rng.random(300)
     losses_validation = rng.random(300) + 1
