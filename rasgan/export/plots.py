@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rasgan.export import shading
-from rasgan.export.canvas import Artist, Axes, Figure, drawable, mpl, pixels_of, save_figure, save_pixels
+from rasgan.export.canvas import Artist, Axes, Figure, drawable, pixels_of, save_figure, save_pixels
 from rasgan.voxels import OCCUPIED_ABOVE, is_occupied, surface_points
 
 INK = "#2b2b33"
@@ -18,6 +18,8 @@ DISCRIMINATOR, GENERATOR, VALIDATION = "#3b6fb6", "#d9772b", "#4c9a6a"
 SMOOTHING_WINDOW, SMOOTHING_ORDER = 51, 3
 """Points, and the order of the polynomial, of the tutorial's Savitzky-Golay filter."""
 SCATTER_INCHES, LOSSES_INCHES, DPI = (6.4, 6.4), (9.6, 5.4), 100
+COLUMNS = round(LOSSES_INCHES[0] * DPI)
+"""Pixels; the axes are a little narrower."""
 MARKER_SIZE = 25
 SHEET_BYTES = 30_000
 """Most that a shape may add to the file of a sheet."""
@@ -91,8 +93,7 @@ def draw_losses(
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper right", frameon=False)
-    with mpl.rc_context({"agg.path.chunksize": 10_000}):  # long curves may overflow Agg otherwise
-        save_figure(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_curve(axes: Axes, epochs: np.ndarray, name: str, losses: np.ndarray, color: str) -> np.ndarray:
@@ -101,12 +102,23 @@ def _draw_curve(axes: Axes, epochs: np.ndarray, name: str, losses: np.ndarray, c
     measured = np.isfinite(losses)
     is_long = measured.sum() >= SMOOTHING_WINDOW
     look = {"linewidth": 0.6, "alpha": 0.3} if is_long else {"linewidth": 1.2}
-    axes.plot(epochs, np.where(measured, losses, np.nan), color=color, label=f"{name}, every step", **look)
+    every_step = thin(epochs, np.where(measured, losses, np.nan))
+    axes.plot(*every_step, color=color, label=f"{name}, every step", **look)
     if is_long:
         whole = slice(SMOOTHING_WINDOW // 2, -(SMOOTHING_WINDOW // 2))  # where all of the window is measured
         smoothed, label = smooth(losses[measured])[whole], f"{name}, smoothed over {SMOOTHING_WINDOW} steps"
-        axes.plot(epochs[measured][whole], smoothed, color=color, linewidth=1.6, label=label)
+        axes.plot(*thin(epochs[measured][whole], smoothed), color=color, linewidth=1.6, label=label)
     return losses[measured]
+
+
+def thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keep the lowest and the highest of each half pixel's points of a long curve, which Agg cannot draw."""
+    points = len(x) // (2 * COLUMNS)
+    if points < 2:
+        return x, y
+    starts = np.arange(0, len(x), points)
+    extremes = [extreme.reduceat(y, starts) for extreme in (np.fmin, np.fmax)]  # NaN only if all are
+    return x[starts].repeat(2), np.stack(extremes, axis=1).ravel()
 
 
 class ScatterPlots:

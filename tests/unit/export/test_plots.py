@@ -68,6 +68,18 @@ def test_losses_are_smoothed_from_51_steps_on(tmp_path, shown, steps, rng):
     assert pixels(tmp_path / "plots" / "1.png").shape == (540, 960, 3)
 
 
+def test_a_long_curve_keeps_its_extremes_and_gaps(tmp_path, rng, shown):
+    losses = rng.random(100_000)
+    losses[[5, 99_999]] = 9, -9
+    losses[50_000:60_000] = np.nan
+    draw_losses(tmp_path / "1.png", np.arange(100_000) / 37, losses, losses)
+    kept = shown[0].axes[0].lines[0].get_xydata()
+    assert len(kept) < 5000
+    assert (np.nanmin(kept[:, 1]), np.nanmax(kept[:, 1])) == (-9, 9)
+    assert np.isnan(kept[:, 1]).mean() == pytest.approx(0.1, abs=0.01)
+    assert (np.diff(kept[:, 0]) >= 0).all()
+
+
 def test_losses_follow_the_original(tmp_path, shown, rng):
     epochs, losses_d, losses_g = np.arange(300) / 37, rng.random(300), 3 * rng.random(300)
     losses_validation = rng.random(300) + 1
