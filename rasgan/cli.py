@@ -129,12 +129,12 @@ def _leave_broken_stdout() -> None:
         return
 
 
-def tell_only_export(summary: "ExportSummary") -> Path:
-    """Print which file a single shape became, and return it; raise its error if it became none."""
+def tell_only_export(summary: "ExportSummary", size: str = "") -> Path:
+    """Print which file a single shape became, with its size, and return it; raise its error if none."""
     if summary.failed:
         raise summary.failed[0]
     (target,) = summary.written or summary.replaced
-    print(f"{'replaced' if summary.replaced else 'wrote'} {target}")
+    print(f"{'replaced' if summary.replaced else 'wrote'} {target}{size and f': {size}'}")
     return target
 
 

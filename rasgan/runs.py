@@ -64,18 +64,24 @@ class RunFolder:
         if self.savepoints.is_dir():
             return self
         found = [path for path in self.savepoints.parent.glob("*") if path.is_dir()]
-        raise UserError(f"{self.savepoints.absolute()}: no run of this name; {_known(found)}")
+        raise UserError(
+            f"{self.savepoints.absolute()}: no run of this name; {_known(found, self.savepoints)}"
+        )
 
     def trained(self) -> "RunFolder":
         """Return this run, whose checkpoints are wanted; UserError, naming the others, if it has none."""
         if any(self.checkpoints.glob("*.pt")):
             return self
         found = [path.parent for path in self.checkpoints.parent.glob("*/*.pt")]
-        raise UserError(f"{self.checkpoints.absolute()}: no checkpoints of this run; {_known(found)}")
+        raise UserError(
+            f"{self.checkpoints.absolute()}: no checkpoints of this run; {_known(found, self.checkpoints)}"
+        )
 
 
-def _known(folders: Iterable[Path]) -> str:
+def _known(folders: Iterable[Path], wanted: Path) -> str:
     """Write which runs there are; results of the pretrained models lie beside them and are none."""
+    if (Path("..") / wanted).is_dir():
+        return f"you are in {Path.cwd().name}, and the run is one folder up. Type: cd .."
     names = {folder.name for folder in folders} - {f"pretrained-{name}" for name in pretrained_names()}
     return (
         f"runs here: {', '.join(sorted(names))}." if names else "there are no runs here yet; train one first."

@@ -293,9 +293,8 @@ RENDER_ROWS = [
     *(Row(f"render, {name}", RENDER, file(name, OBJ_TEXT), ["-m", name, *PYTHON], (f"{name}: ", *says))
       for name, *says in [("x.stl", "only .obj", "--format"), ("x.GLB", "only .obj"), ("x", "only .obj"),
                           ("a x.npy", "a voxel grid", "convert_to_obj.py -f 'a x.npy'")]),
-    model("a Python without bpy", X_OBJ, "no bpy", "install it there"),
+    model("a program that is not Blender", X_OBJ, "exit code 2; is it Blender 3.3 or later?"),
     model("no such Blender", X_OBJ, "gone: no such program", "-b", arguments=["-b", "gone"]),
-    model("a folder for Blender", X_OBJ, ".: a folder", "-b", arguments=["-b", "."]),
     model("another picture format", X_OBJ, "a.jpg", "ends in .png", arguments=["-o", "a.jpg"]),
     model("a picture for a film", X_OBJ, "a.png", "ends in .gif",
           arguments=["-o", "a.png", "--turntable", "9"]),

@@ -47,3 +47,7 @@ def test_a_missing_run_names_the_others(find, file, tmp_path, monkeypatch):
     assert getattr(RunFolder("b"), find)().name == "b"
     with pytest.raises(UserError, match=r"runs here: b\.$"):  # what is no run is not named
         getattr(RunFolder("a"), find)()
+    (tmp_path / "render").mkdir()
+    monkeypatch.chdir("render")
+    with pytest.raises(UserError, match=r"you are in render, .* Type: cd \.\.$"):
+        getattr(RunFolder("b"), find)()
