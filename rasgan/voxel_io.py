@@ -96,7 +96,7 @@ def write_binvox(path: Path, occupied: np.ndarray) -> None:
         temporary.write_bytes(header.encode("ascii") + pairs.tobytes())
 
 
-WRITERS = {".raw": write_raw, ".binvox": write_binvox, ".npy": write_npy}
+WRITERS = {".raw": write_raw, ".binvox": write_binvox}
 
 
 def write_voxels(path: Path, occupied: np.ndarray) -> None:
