@@ -101,8 +101,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--count",
         type=cli.number(int, at_least=1, at_most=MOST_CHAIRS),
         metavar="N",
-        help=f"sample chairs to train on, 1 to {MOST_CHAIRS} (default {sample_chairs.TRAIN}); "
-        f"{sample_chairs.TEST} more are made to test on",
+        help=f"sample chairs to train on, 1 to {MOST_CHAIRS}, beside {sample_chairs.TEST} to test on "
+        f"(default {sample_chairs.TRAIN})",
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--url", metavar="ADDRESS", help="download from this http or https address instead")
