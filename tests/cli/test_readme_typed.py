@@ -48,8 +48,7 @@ def copy_project(target: Path) -> None:
     for room in ("rasgan", "render", "benchmarks"):
         shutil.copytree(ROOT / room, target / room, ignore=shutil.ignore_patterns("__pycache__", "renders"))
     write_sample_set(target / "ModelNet10", train=24, test=6)
-    for copy in ("Guitars", "ModelNet40/airplane"):
-        shutil.copytree(target / "ModelNet10" / "chair", target / copy)
+    shutil.copytree(target / "ModelNet10" / "chair", target / "Guitars")
     for number in range(12):
         grid = np.zeros((32, 32, 32), bool)
         grid[4 : 8 + number, 4:20, 4:20] = True
@@ -69,6 +68,8 @@ def put_in_longer_runs(clone: Path) -> None:
         more = [generated / f"seed0-0{number}.npy" for number in range(4)]
         for path in [*more, *(run / f"{epoch}.npy" for epoch in epochs), *run.glob("generated/*/*.npy")]:
             np.save(path, grid)
+    if not (clone / "ModelNet40").exists() and any(clone.glob("ModelNet10/chair/test/*.raw")):
+        shutil.copytree(clone / "ModelNet10" / "chair", clone / "ModelNet40" / "airplane")
     for path in clone.glob("savepoint/pretrained-chairs/generated/*"):
         np.save(path / "seed0-07.npy", grid)
 
