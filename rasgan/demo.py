@@ -46,6 +46,10 @@ PRESETS = {
     "epochs": 20,
     "seed": 0,
 }
+LONGER = (  # the README's training without a GPU
+    f"python train_rasgan.py -n chair-1 -d {SAMPLE_SET / 'chair' / 'train'} --recipe stable --mirror "
+    "--cooldown 0.5 --width 64 -b 16 -e 31"
+)
 SHOWN = 10  # generated chairs, as they come: none is picked
 
 Say = Callable[[str], None]
@@ -108,8 +112,7 @@ Next, type
   python convert_to_graph.py -f {paths[0]}
   python convert_to_obj.py -f {paths[0]}
 and, for a network at 64³, about 35 minutes on two CPU cores
-  python train_rasgan.py -n chair-1 -d {SAMPLE_SET / "chair" / "train"} --recipe stable --mirror --cooldown 0.5 \
---width 64 -b 16 -e 31
+  {LONGER}
 
 To turn the chairs in your hands, open {page} in a browser."""
     )

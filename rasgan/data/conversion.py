@@ -183,7 +183,9 @@ def _check_options(places: set[Path], options: ConversionOptions) -> list[Path]:
 
 def _check_writable(places: set[Path]) -> None:
     """Raise UserError if no file can be created in one of the folders, which need not exist yet."""
-    for place in sorted({next(p for p in (place, *place.parents) if p.exists()) for place in places}):
+    for place in sorted(
+        {next((p for p in (place, *place.parents) if p.exists()), place) for place in places}
+    ):
         probe = place / f".{secrets.token_hex(4)}"
         try:
             probe.touch(exist_ok=False)

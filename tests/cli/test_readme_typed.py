@@ -127,7 +127,7 @@ def test_typed_in_order_the_pages_work(tmp_path):
             assert (place / Path(words[1])).is_file(), line
             if not shutil.which("blender"):
                 continue
-        pipes = {"input": ANSWERS.get(line, ""), "capture_output": True, "encoding": "utf-8", "timeout": 300}
+        pipes = {"input": ANSWERS.get(line, ""), "capture_output": True, "encoding": "utf-8"}
         done = subprocess.run(command, cwd=place, env=environment, check=False, **pipes)
         assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
         assert "Traceback" not in done.stderr, line
