@@ -57,7 +57,7 @@ class ConversionSummary:
         default_factory=list
     )  # voxel files among the meshes that belong to none of them
     skipped: collections.Counter = field(default_factory=collections.Counter)  # other 3D files, by suffix
-    failed: list[UserError] = field(default_factory=list)  # each message starts with the mesh or subfolder
+    failed: list[UserError] = field(default_factory=list)  # each message starts with a file or a subfolder
 
 
 @dataclass(frozen=True)
@@ -208,13 +208,12 @@ def _check_existing(pairs: Iterable[tuple[Path, Path]], resolution: int, summary
     for mesh, grid in pairs:
         try:
             voxels = read_voxels(grid)
-            n = len(voxels)
-            fault = f"contains {n}³ voxels, not {resolution}³" if n != resolution else None
         except (UserError, OSError) as error:
-            words = describe_os_error(error) if isinstance(error, OSError) else str(error)
-            fault = f"is damaged: {words.removeprefix(f'{grid}: ').rstrip('.')}"
-        if fault is not None:
-            fault = f"{mesh}: {grid.name} already exists but {fault}; delete it first."
+            fault = describe_os_error(error) if isinstance(error, OSError) else str(error)
+            summary.failed.append(UserError(fault, about="other size"))
+            continue
+        if len(voxels) != resolution:
+            fault = f"{grid}: contains {len(voxels)}³ voxels, not {resolution}³; delete it first."
             summary.failed.append(UserError(fault, about="other size"))
             continue
         summary.already_there += 1

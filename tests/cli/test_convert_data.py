@@ -112,7 +112,7 @@ def test_a_raw_of_another_size_is_kept_and_told(folder, capsys):
     assert convert(folder) == 1
     out, err = capsys.readouterr()
     assert out.startswith("3 converted")
-    told = "chair_0001.raw already exists but contains 32³ voxels, not 64³; delete it first."
+    told = "chair_0001.raw: contains 32³ voxels, not 64³; delete it first."
     assert f"{told} Or use --overwrite." in err
     assert raw.stat().st_size == 32**3
     assert convert(folder, "--overwrite") == 0
@@ -219,7 +219,7 @@ def test_a_damaged_existing_grid_is_told(folder, capsys):
     grid = folder / "train" / "glued.raw"
     grid.write_bytes(b"\7" * 64**3)
     assert convert(folder) == 1
-    assert "glued.raw already exists but is damaged: holds other bytes" in capsys.readouterr().err
+    assert f"failed: {grid}: holds other bytes" in capsys.readouterr().err
     assert grid.read_bytes() == b"\7" * 64**3
 
 
