@@ -95,7 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--dataset", choices=[*DATASETS, SAMPLE], help="which one (default: ask)")
     parser.add_argument("--yes", action="store_true", help="download without asking")
-    place_help = "where the data set's folder goes (default: the current folder)"
+    place_help = "where the data set's folder goes (default: here)"
     parser.add_argument("--dir", type=Path, default=Path(), metavar="FOLDER", help=place_help)
     parser.add_argument(
         "--count",
