@@ -114,11 +114,9 @@ def report(summary: ConversionSummary) -> None:
         fault = "the options of the existing grids are unknown; --overwrite converts them again"
         cli.complain("kept", f"{named(summary.unknown)}: {fault}")
     if summary.beside:
-        fault = (
-            "a voxel file beside the meshes that was not made from them. Training reads it too, so a shape"
-        )
-        remedy = "may be there twice; use --output for the grids, or move it away"
-        cli.complain("beside", f"{named(summary.beside)}: {fault} {remedy}")
+        fault = "not made from the meshes beside it, but training reads it too, so a shape may be there twice"
+        remedy = "write the grids elsewhere with --output, or move this file away"
+        cli.complain("beside", f"{named(summary.beside)}: {fault}; {remedy}")
     if summary.skipped:
         cli.complain("skipped", f"{describe_skipped(summary.skipped)}.")
     for error in summary.failed:
@@ -144,8 +142,9 @@ def named(paths: Sequence[Path]) -> str:
 
 def print_next(folder: Path, options: ConversionOptions) -> None:
     """Print the README's three ways to train, as they can be typed for the grids below `folder`."""
-    data = folder / "train" if (folder / "train").is_dir() else folder
-    count = sum(1 for _ in data.rglob(f"*{options.suffix}"))
+    pattern = f"*{options.suffix}"
+    data = folder / "train" if any((folder / "train").rglob(pattern)) else folder
+    count = sum(1 for _ in data.rglob(pattern))
     kind = re.sub(r"[^\w-]+", "-", folder.resolve().name)[:40] or "run"
     names = (f"{kind}-{number}" for number in itertools.count(1))
     name = next(name for name in names if not RunFolder(name).checkpoints.exists())

@@ -104,8 +104,8 @@ def convert_folder(
     summary = ConversionSummary()
     meshes, voxel_files = find_meshes(folder, summary)
     if not meshes and not summary.failed:
-        only = f" that are read here, but {describe_skipped(summary.skipped)}" if summary.skipped else ""
-        raise UserError(f"{folder}: no meshes ({', '.join(SUFFIXES)}) in this folder{only}; check the path.")
+        only = f", but {describe_skipped(summary.skipped)}" if summary.skipped else "; check the path"
+        raise UserError(f"{folder}: no meshes ({', '.join(SUFFIXES)}) in this folder{only}.")
     if options.binvox is not None:
         options = replace(options, binvox=find_binvox(options.binvox))
     grids = _name_grids(meshes, folder, output or folder, options.suffix, summary)
@@ -113,7 +113,7 @@ def convert_folder(
     todo = [(mesh, grid) for mesh, grid in grids.items() if mesh not in kept]
     summary.unknown = _check_options({grid.parent for grid in kept.values()}, options)
     _check_writable({grid.parent for _, grid in todo})
-    summary.beside = _of_no_mesh(voxel_files, meshes) if output is None else []
+    summary.beside = _of_no_mesh(voxel_files, meshes) if output in (None, folder) else []
     bar = progress(kept.items(), total=len(kept), unit="existing grid") if kept else ()
     _check_existing(bar, options.resolution, summary)
     _convert(todo, options, summary, progress, count_processes(jobs, len(todo)))

@@ -234,6 +234,14 @@ def test_another_format_holds_the_same_voxels(folder, capsys):
     assert capsys.readouterr().out.startswith("0 converted, 4 already there")
 
 
+def test_an_empty_folder_for_training_is_not_what_to_train_on(tmp_path, capsys):
+    (tmp_path / "train").mkdir()
+    box = trimesh.creation.box()
+    write_off(tmp_path / "test" / "box.off", box.vertices, box.faces)
+    assert convert(tmp_path) == 0
+    assert f"-d {tmp_path} " in capsys.readouterr().out
+
+
 def test_output_mirrors_the_subfolders_and_writes_nothing_beside_the_meshes(folder, tmp_path, capsys):
     before = sorted(folder.rglob("*"))
     assert convert(folder) == 0
@@ -331,7 +339,7 @@ def test_other_3d_files_are_counted(folder, capsys):
     assert convert(folder) == 1
     err = capsys.readouterr().err
     assert "no meshes (.off, " in err
-    assert "in this folder that are read here, but 1 .dae, 2 .fbx, 1 .step: export them" in err
+    assert "in this folder, but 1 .dae, 2 .fbx, 1 .step: export them" in err
 
 
 def test_own_models_come_back_as_the_voxels_they_were(tmp_path):
