@@ -126,7 +126,7 @@ def thin(x: np.ndarray, y: np.ndarray, columns: int = COLUMNS) -> tuple[np.ndarr
     y : (s,) array
         NaN is a gap in the curve; so it stays, once a column at least.
     """
-    if len(x) <= 5 * columns:
+    if len(x) <= 5 * columns or not x[-1] > x[0]:
         return x, y
     pixel = np.floor((x - x[0]) / (x[-1] - x[0]) * columns)
     is_first = np.diff(pixel, prepend=-1) > 0
