@@ -27,7 +27,7 @@ from tqdm import tqdm
 from rasgan import cli, files
 from rasgan.errors import UserError
 from rasgan.memory import available_memory
-from rasgan.runs import RunFolder
+from rasgan.runs import START, RunFolder, saved_positions
 from rasgan.training.config import (
     DEVICES,
     PRECISIONS,
@@ -226,6 +226,11 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
             reporter.say(sentence)
         if run.is_over:
             reporter.say(describe_end(run))
+        elif distributed.is_rank_0():
+            position = checkpoint.position if checkpoint else START
+            if moved := run.move_aside(position):
+                there = " and ".join(map(str, moved))
+                reporter.say(f"Files later than {run.describe_position()} were moved to {there}.")
         stop = held.enter_context(signals.stop_requests(functools.partial(reporter.say, STOPPING)))
         return run, loop.fit(run, intervals, reporter, stop)
 
@@ -250,7 +255,7 @@ def advising(name: str, command: str) -> Iterator[None]:
 
 def has_checkpoints(name: str) -> bool:
     """Return whether there is anything to go on from."""
-    return any(RunFolder(name).checkpoints.glob("*.pt"))
+    return bool(saved_positions(RunFolder(name).checkpoints))
 
 
 def find_checkpoint(folder: RunFolder, args: argparse.Namespace) -> "Checkpoint | None":
@@ -319,9 +324,11 @@ def grow_from(run: "TrainingRun", name: str) -> None:
     from rasgan.training import checkpoints, growing
 
     folder = RunFolder(name).trained().checkpoints
-    coarse = checkpoints.load_checkpoint(folder, checkpoints.choose_position(folder, None))
+    position = checkpoints.choose_position(folder, None)
+    coarse = checkpoints.load_checkpoint(folder, position)
     growing.check_suits(run.config, coarse.config)
-    growing.grow(run.gan, coarse)
+    with checkpoints.understood(checkpoints.weights_path(folder, position)):
+        growing.grow(run.gan, coarse)
 
 
 def open_reporter(args: argparse.Namespace, run: "TrainingRun") -> "Reporter":
@@ -335,8 +342,8 @@ def open_reporter(args: argparse.Namespace, run: "TrainingRun") -> "Reporter":
         told = {**vars(args), **run.config.state_dict()}
         with files.atomic_path(run.folder.options) as temporary:
             temporary.write_text(json.dumps(told, indent=2, default=str) + "\n", encoding="utf-8")
-        if args.tensorboard:
-            tensorboard = TensorBoard(run.folder.tensorboard, run.steps_taken)
+        if args.tensorboard and not run.is_over:
+            tensorboard = TensorBoard(run.folder.tensorboard, len(run.history))
     return Reporter(run, cli.say, tensorboard)
 
 
@@ -378,6 +385,11 @@ def describe_resume(run: "TrainingRun", checkpoint: "Checkpoint") -> Iterator[st
     """Yield what is to be said where a run goes on otherwise than if it had never stopped."""
     if checkpoint.optimizers is None:
         yield f"Checkpoint {checkpoint.position} has no optimizer state, so Adam's moments start from zero."
+    if run.history.is_lost:
+        yield (
+            f"{run.folder.history} is missing or is not the file that checkpoint {checkpoint.position} was "
+            "saved with. Training is not affected; the history starts again here."
+        )
     if checkpoint.data is None:
         yield "An earlier version saved this checkpoint: whether the data are the same could not be checked."
     elif checkpoint.data != run.shapes.mark:

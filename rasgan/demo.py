@@ -23,7 +23,7 @@ from rasgan.errors import UserError
 from rasgan.export.mesh_files import write_obj
 from rasgan.export.page import write_page
 from rasgan.export.surface import surface_mesh
-from rasgan.runs import RunFolder
+from rasgan.runs import RunFolder, saved_positions
 from rasgan.voxels import is_occupied
 
 SAMPLE_SET = Path("DemoChairs")
@@ -57,7 +57,7 @@ Say = Callable[[str], None]
 
 def fill_in(args: Namespace) -> None:
     """Set every option that the user left out to the demo's value; a demo that goes on has its own method."""
-    begun = any(RunFolder(args.name or PRESETS["name"]).checkpoints.glob("*.pt"))
+    begun = saved_positions(RunFolder(args.name or PRESETS["name"]).checkpoints)
     for name in ("name", "data", "epochs") if begun else PRESETS:
         if getattr(args, name, None) is None:
             setattr(args, name, PRESETS[name])

@@ -14,7 +14,7 @@ from rasgan.networks import LATENT_SIZE, Generator, inference
 from rasgan.runs import pretrained_run
 from rasgan.training import checkpoints
 from rasgan.training.checkpoints import Position
-from rasgan.training.state import new_generator
+from rasgan.training.state import check_fit, new_generator
 
 Progress = Callable[[Sequence[Tensor]], Iterable[Tensor]]
 """Wraps the latents that are to be decoded one by one, to show how far the work has come."""
@@ -115,8 +115,10 @@ def load_generator(folder: Path, epoch: int | None = None) -> tuple[Generator, P
     checkpoint = checkpoints.load_checkpoint(folder, position)
     config = checkpoint.config
     with checkpoints.understood(checkpoints.weights_path(folder, position)):
+        weights = checkpoint.ema_generator or checkpoint.generator
+        check_fit(config, weights)
         generator = new_generator(config)
-        generator.load_state_dict(checkpoint.ema_generator or checkpoint.generator)
+        generator.load_state_dict(weights)
     return generator.eval(), position
 
 

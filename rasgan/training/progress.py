@@ -15,18 +15,21 @@ from rasgan.errors import UserError
 from rasgan.export import shading
 from rasgan.metrics import verdict
 from rasgan.networks import count_parameters
+from rasgan.runs import START
 from rasgan.training import distributed
-from rasgan.training.checkpoints import KEPT, START
+from rasgan.training.checkpoints import KEPT
 from rasgan.training.config import Intervals
 from rasgan.training.run import SCORED, TrainingRun
 from rasgan.voxels import is_occupied
 
 SECONDS_BETWEEN_LINES = 30.0
 """Where there is no terminal, each epoch's last step is a line, and a step after so long a silence."""
+BYTES_PER_VOXEL = 4 + 1  # of a sampled grid and of the film's
+BYTES_PER_STEP = 125 + 40  # in history.csv, and in the files beside the loss graphs
 
 
 def describe(run: TrainingRun, intervals: Intervals) -> str:
-    """Return two lines: what is trained and where, and how much disk it takes; a third where it goes on."""
+    """Return what is trained and where, how much disk space it needs, and where it continues, a line each."""
     config, gan, folder = run.config, run.gan, run.folder
     generator, discriminator = count_parameters(gan.generator), count_parameters(gan.discriminator)
     averaged = generator if gan.ema_generator is not None else 0
@@ -34,6 +37,8 @@ def describe(run: TrainingRun, intervals: Intervals) -> str:
     optimizers = 8 * (generator + discriminator)  # Adam's two moments
     saves = math.ceil(config.epochs / intervals.save)
     disk = saves * weights + min(KEPT, saves) * optimizers
+    grids = math.ceil(config.epochs / intervals.sample) * config.resolution**3 * BYTES_PER_VOXEL
+    history = config.epochs * run.steps_per_epoch * BYTES_PER_STEP
     processes = distributed.world_size()
     shared = f", {processes} processes" if processes > 1 else ""
     lines = [
@@ -43,8 +48,12 @@ def describe(run: TrainingRun, intervals: Intervals) -> str:
         f"generator {generator:,} and discriminator {discriminator:,} parameters.",
         f"Checkpoints go to {folder.checkpoints}: {megabytes(weights + optimizers)} each, "
         f"{megabytes(weights)} once older than the newest {KEPT}; "
-        f"all of them take about {megabytes(disk)}.",
+        f"all of them take about {megabytes(disk)}. The grids and the history in {folder.savepoints} take "
+        f"about {megabytes(grids + history)}.",
     ]
+    if config.schedule and config.schedule[-1][0] < config.epochs:
+        end = f"The schedule ends with epoch {config.schedule[-1][0]}"
+        lines.append(f"{end}: its last learning rates are used until epoch {config.epochs}.")
     if run.position != START:
         lines.append(f"Going on after {run.describe_position()}.")
     return "\n".join(lines)
@@ -67,19 +76,19 @@ SHOWN = (
 
 
 class TensorBoard:
-    """Write what the program tensorboard shows, from `first_step` on over what an earlier start wrote.
+    """Write what the program tensorboard shows; steps of an earlier start beyond `steps` are replaced.
 
     UserError if the optional package is not installed.
     """
 
-    def __init__(self, folder: Path, first_step: int = 0) -> None:
+    def __init__(self, folder: Path, steps: int = 0) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise UserError(
                 "TensorBoard is an optional package, which is not installed.", about="tensorboard"
             ) from error
-        self._writer = SummaryWriter(str(folder), purge_step=first_step)
+        self._writer = SummaryWriter(str(folder), purge_step=steps + 1)  # the first that is replaced
 
     def step(self, number: int, measured: dict[str, float]) -> None:
         """Add the measurements of step `number`; those that are NaN are left out."""
@@ -124,7 +133,7 @@ class Reporter:
         """Report what the newest step measured."""
         measured, gate, steps = run.history.last(), run.gan.gate, run.steps_per_epoch
         if self.tensorboard is not None:
-            self.tensorboard.step(run.steps_taken, measured._asdict())
+            self.tensorboard.step(len(run.history), measured._asdict())
         epoch, index = divmod(run.steps_taken - 1, steps)
         now = time.perf_counter()
         if not self.bar.disable:
@@ -148,7 +157,7 @@ class Reporter:
     def sample(self, run: TrainingRun, grid: np.ndarray) -> None:
         """Show a generated grid in TensorBoard."""
         if self.tensorboard is not None:
-            self.tensorboard.sample(run.steps_taken, grid)
+            self.tensorboard.sample(len(run.history), grid)
 
     def scores(self, run: TrainingRun, scores: dict[str, float]) -> None:
         """Report how good the generated shapes are after an epoch, beside the training shapes."""
@@ -161,7 +170,7 @@ class Reporter:
         self.say(f"{fill(scored)}\n{fill(verdict(scores, known)[1], initial_indent='  ')}")
         if self.tensorboard is not None:
             self.tensorboard.step(
-                run.steps_taken, {f"scores/{name}": value for name, value in scores.items()}
+                len(run.history), {f"scores/{name}": value for name, value in scores.items()}
             )
 
     def end_epoch(self, run: TrainingRun) -> None:

@@ -18,6 +18,7 @@ import torch
 import train_rasgan
 from rasgan import files, generate
 from rasgan.errors import UserError
+from rasgan.export import batch
 from rasgan.runs import RunFolder
 from rasgan.training import checkpoints
 from rasgan.training import run as training_run
@@ -340,6 +341,49 @@ def test_le_goes_on_from_that_epoch_also_with_one_digit(here, capsys):
     assert len(np.load("savepoint/run/plots/epochs.npy")) == 6
 
 
+def test_what_is_later_than_the_epoch_of_le_is_moved_aside_and_named(here, capsys):
+    options = ("-e", "3", "-save", "1", "-sample", "1", "-graph", "1", "-graph3d", "1", "--every", "1")
+    assert train(*options) == 0
+    before = {name: (here / name).read_bytes() for name in files_of(here)}
+    capsys.readouterr()
+    assert train("-e", "2", "-le", "1", "-glr", "0.1", "-sample", "5", "-graph", "5", "-graph3d", "5") == 0
+    folders = [Path("savepoint/run/replaced-1"), Path("checkpoint/run/replaced-1")]
+    assert "later than epoch 1 were moved to {} and {}.".format(*folders) in capsys.readouterr().out
+    assert files_of(folders[0]) == {
+        "history.csv", "scores.csv", "2.npy", "3.npy", "film/2.npy", "film/3.npy",
+        "plots/2.png", "plots/3.png", "3D_graphs/2.png", "3D_graphs/3.png",
+    }  # fmt: skip
+    assert files_of(folders[1]) == {"2.pt", "2.optim.pt", "3.pt", "3.optim.pt"}
+    for folder in folders:
+        for name in files_of(folder):
+            assert (folder / name).read_bytes() == before[(folder.parent / name).as_posix()]
+    assert [path.stem for path in batch.film_grids(RunFolder("run"))] == ["1", "2"]
+    assert [row["epoch"] for row in history()] == [0, 0.5, 1, 1.5]
+    assert len(Path("savepoint/run/scores.csv").read_text(encoding="ascii").splitlines()) == 2
+    assert train("-l", "-e", "3") == 0
+    assert "moved" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"epoch;loss")])
+def test_without_its_history_a_run_goes_on_all_the_same_and_says_so(here, capsys, damage):
+    assert train("-e", "3", "-save", "1") == 0
+    whole, path = weights_of(3), Path("savepoint/run/history.csv")
+    for name in ("3.pt", "3.optim.pt"):
+        (here / "checkpoint/run" / name).unlink()
+    damage(path)
+    capsys.readouterr()
+    assert train("-e", "3", "-l") == 0
+    told = f"{path} is missing or is not the file that checkpoint 2 was saved with. Training is not affected"
+    assert told in capsys.readouterr().out
+    assert_same(weights_of(3), whole)
+    assert [row["epoch"] for row in history()] == [2, 2.5]
+    assert train("-e", "4", "-l") == 0
+    assert "Training is not affected" not in capsys.readouterr().out
+    assert epochs_measured() == [2, 2.5, 3, 3.5]
+    aside = Path("savepoint/run/replaced-1/history.csv")
+    assert not aside.exists() or aside.read_bytes() == b"epoch;loss"
+
+
 def test_an_epoch_without_optimizers_state_is_resumed_and_says_so(here, capsys):
     assert train("-e", "3", "-save", "1") == 0
     assert not (here / "checkpoint/run/1.optim.pt").exists()
@@ -541,14 +585,18 @@ def test_a_schedule_changes_the_rates_and_a_resumed_run_keeps_its_place(here, ca
     for epoch, rate in ((3, 0.2), (4, 0.3)):
         assert [group["lr"] for group in load(epoch).optimizers[0]["param_groups"]] == [rate]
     (here / "checkpoint/run").rename(here / "whole")
+    capsys.readouterr()
     assert train("--schedule", "mine.csv", "-e", "2", "-save", "1") == 0
+    assert "The schedule ends" not in capsys.readouterr().out
     assert train("-l", "-e", "4") == 0
     assert_same(weights_of(4), whole)
     assert [row["generator_learning_rate"] for row in history()] == rates
 
 
-def test_the_first_row_of_a_schedule_holds_from_the_first_step(here):
+def test_the_first_row_of_a_schedule_holds_from_the_first_step_and_the_last_to_the_end(here, capsys):
     Path("mine.csv").write_text("epochs,generator,discriminator\n0-1,0.1,0.01\n", encoding="utf-8")
+    assert train("-n", "longer", "--schedule", "mine.csv", "-e", "2") == 0
+    assert "ends with epoch 1: its last learning rates are used until epoch 2" in capsys.readouterr().out
     assert train("--schedule", "mine.csv") == 0
     assert [optimizer["param_groups"][0]["lr"] for optimizer in load(1).optimizers] == [0.1, 0.01]
     scheduled = weights_of(1)
@@ -600,6 +648,9 @@ def test_a_run_begins_with_the_networks_of_one_on_a_coarser_grid(here, capsys):
     for name in ("dense.weight", "deconvs.0.weight", "deconvs.1.weight"):
         torch.testing.assert_close(fine.generator[name], coarse.generator[name], atol=1e-6, rtol=0)
     assert train_rasgan.main([*finer, "-e", "2", "--load"]) == 0  # as it is typed to go on
+    checkpoints.save_generator(Path("checkpoint/run"), load(1))
+    assert train_rasgan.main(["-n", "other", *finer[2:]]) == 1
+    assert "no discriminator" in capsys.readouterr().err
 
 
 def test_a_resumed_run_may_take_or_leave_a_schedule(here, capsys):
@@ -665,13 +716,20 @@ def test_every_method_trains_and_resumes(here, options):
     assert all(torch.isfinite(value).all() for value in weights_of(2).values())
 
 
-def test_the_board_is_written_when_asked_for(here):
+def test_the_board_has_every_step_once_however_often_the_run_is_resumed(here):
     pytest.importorskip("tensorboard", reason="the optional package tensorboard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    options = ("--tensorboard", "-save", "1", "-sample", "1", "-graph", "9", "-graph3d", "9")
+    for more in (["-e", "2"], ["-e", "3", "-l"], ["-e", "3", "-le", "1"], ["-e", "4", "-l", "-b", "4"]):
+        assert train(*options, *more) == 0
+        assert train(*options, "-e", "1", "-le", "1") == 0  # over: nothing is trained, nothing erased
+    events = EventAccumulator("savepoint/run/tensorboard").Reload()
+    assert [event.step for event in events.Scalars("loss_d")] == [1, 2, 3, 4, 5, 6, 7]
+    assert [event.step for event in events.Images("sample")] == [2, 4, 6, 7]
+    (here / "checkpoint/run").rename(here / "whole")
     assert train("-e", "1") == 0
-    assert not (here / "savepoint/run/tensorboard").exists()
-    assert train("-e", "2", "-l", "--tensorboard") == 0
-    (events,) = (here / "savepoint/run/tensorboard").iterdir()
-    assert b"loss_g" in events.read_bytes()
+    assert len(list((here / "savepoint/run/tensorboard").iterdir())) == 4
 
 
 def test_shapes_are_scored_every_so_often_and_training_is_the_same(here, capsys):

@@ -367,6 +367,12 @@ def setting(**values: object) -> Callable[[dict], None]:
     return lambda state: state["settings"].update(values)
 
 
+def reshape_moments(state: dict) -> None:
+    """Give Adam's first moment of a parameter in a checkpoint another shape."""
+    moments = state["g"]["state"][0]
+    moments["exp_avg"] = moments["exp_avg"].flatten()
+
+
 def dropped(*names: str) -> Callable[[dict], dict]:
     """Drop entries of a checkpoint."""
     return lambda state: {name: value for name, value in state.items() if name not in names}
@@ -410,6 +416,8 @@ DAMAGED = {  # what is wrong: the change, and what is said
     "of another width": (setting(width=16), ODD),
     "of a width that is text": (setting(width="8"), ODD),
     "of width 0": (setting(width=0), ODD),
+    "of networks that fit no memory": (setting(width=2**20), ODD),
+    "of a million mapping layers": (setting(mapping_layers=10**6), ODD),
     "of an unknown end": (setting(output="tanh"), ODD),
     "of numbers for weights": (lambda state: state["generator"].update({"dense.bias": 1}), ODD),
 }
@@ -417,7 +425,11 @@ UNFIT = {
     "without its gate": (dropped("gate"), ODD),
     "without its place in the schedule": (dropped("pace"), ODD),
     "without its history": (dropped("history"), ODD),
-    "with a history of another shape": (lambda state: state.update(history=state["history"][:, :3]), ODD),
+    "with a history of another shape": (
+        lambda state: state.update(history=state["generator"]["dense.bias"]),
+        ODD,
+    ),
+    "with a history of a negative number of steps": (lambda state: state["history"].update(steps=-1), ODD),
     "of an unknown loss": (setting(loss="best"), ODD),
     "of batches of 0": (setting(batchsize=0), ODD),
     "with a setting from elsewhere": (setting(color=1), ODD),
@@ -430,6 +442,7 @@ TRAIN_ROWS = [
     resumed("a checkpoint that is a folder", both(grids, folder_named("checkpoint/run/1.pt")), *NOT_WHOLE),
     resumed("Adam's state cut off", both(checkpoint(), cut("checkpoint/run/1.optim.pt")), *NOT_WHOLE),
     resumed("Adam's state of one network", checkpoint(dropped("d"), "1.optim"), *ODD),
+    resumed("Adam's state of other shapes", checkpoint(reshape_moments, "1.optim"), *ODD),
     resumed("Adam's state of numbers", checkpoint(lambda state: state.update(g=1), "1.optim"), *ODD),
     Row("train, options against the checkpoint", TRAIN, checkpoint(), [*TINY, "-l", "--width", "16", "--loss",
         "sgan"], ["--width 16 (the run has 8)", "--loss sgan", "leave out"]),

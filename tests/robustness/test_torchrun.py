@@ -75,7 +75,7 @@ def test_an_end_that_is_asked_for_saves_however_slow_the_disk(tmp_path, number, 
     assert position.epoch >= 2
     saved = checkpoints.load_checkpoint(folder, position, with_optimizers=True)
     assert saved.optimizers is not None
-    assert len(saved.history) == 2 * position.epoch + position.step
+    assert saved.history["steps"] == 2 * position.epoch + position.step
     process = torchrun(tmp_path, "", "-e", str(position.epoch + 1), "--load")
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
