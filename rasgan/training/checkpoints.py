@@ -96,8 +96,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         optimizers = dict(zip(OPTIMIZER_KEYS, checkpoint.optimizers, strict=True))
         _save(optimizers_path(folder, position), optimizers)
     path = _save_weights(folder, checkpoint)
-    with atomic_path(Path(folder) / LATEST) as temporary:
-        temporary.write_text(f"{position}\n", encoding="ascii")
+    set_latest(folder, position)
     earlier = [saved for saved in saved_positions(folder) if saved < position]
     whole_epochs = [saved for saved in earlier if not saved.step]
     for saved in set(earlier) - set(whole_epochs):  # stops within an epoch
@@ -106,6 +105,12 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     for saved in set(earlier) - set(kept):
         remove(optimizers_path(folder, saved))
     return path
+
+
+def set_latest(folder: Path, position: Position) -> None:
+    """Make a checkpoint the one from which the run is resumed by default."""
+    with atomic_path(Path(folder) / LATEST) as temporary:
+        temporary.write_text(f"{position}\n", encoding="ascii")
 
 
 def save_generator(folder: Path, checkpoint: Checkpoint) -> Path:

@@ -3,17 +3,18 @@
 import datetime
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from rasgan.errors import UserError
 from rasgan.export import shading
-from rasgan.networks import count_parameters
+from rasgan.networks import LATENT_SIZE, count_parameters, inference
 from rasgan.training import distributed
-from rasgan.training.checkpoints import KEPT, START
+from rasgan.training.checkpoints import KEPT, Checkpoint
 from rasgan.training.config import Intervals
 from rasgan.training.run import SCORED, TrainingRun
 from rasgan.voxels import is_occupied
@@ -22,8 +23,8 @@ SECONDS_BETWEEN_LINES = 30.0
 """Where there is no terminal, each epoch's last step is a line, and a step after so long a silence."""
 
 
-def describe(run: TrainingRun, intervals: Intervals) -> str:
-    """Return two lines: what is trained and where, and how much disk it takes; a third where it goes on."""
+def describe(run: TrainingRun, intervals: Intervals, checkpoint: Checkpoint | None = None) -> str:
+    """Return lines: what is trained and where; the disk space it needs; of a resumed run, what changed."""
     config, gan, folder = run.config, run.gan, run.folder
     generator, discriminator = count_parameters(gan.generator), count_parameters(gan.discriminator)
     averaged = generator if gan.ema_generator is not None else 0
@@ -42,9 +43,51 @@ def describe(run: TrainingRun, intervals: Intervals) -> str:
         f"{megabytes(weights)} once older than the newest {KEPT}; "
         f"all of them take about {megabytes(disk)}.",
     ]
-    if run.position != START:
-        lines.append(f"Going on after {run.describe_position()}.")
+    if checkpoint is not None:
+        lines += [f"Resuming after {run.describe_position()}.", *_changes(run, checkpoint)]
     return "\n".join(lines)
+
+
+def _changes(run: TrainingRun, checkpoint: Checkpoint) -> Iterator[str]:
+    """Yield a sentence for everything that is not as it was when the checkpoint was saved."""
+    if checkpoint.optimizers is None:
+        yield f"Checkpoint {checkpoint.position} has no optimizer state, so Adam's moments start from zero."
+    if checkpoint.data is None:
+        yield "An earlier version saved this checkpoint; whether the data are the same could not be checked."
+    elif checkpoint.data != run.shapes.mark:
+        yield (
+            f"Other data from here on ({len(run.shapes)} shapes, before {checkpoint.data.count}): the epoch "
+            "count continues, and the shapes are shuffled again."
+        )
+    before, now = checkpoint.config, run.config
+    changes = {name: (getattr(before, name), getattr(now, name)) for name in ("batchsize", "connect")}
+    changes["precision"] = (checkpoint.precision or run.gan.precision, run.gan.precision)
+    for name, (old, new) in changes.items():
+        if old != new:
+            yield f"{name} is {new} from here on, before {old}."
+    if checkpoint.position != run.position:
+        yield (
+            f"Epoch {run.position.epoch + 1} starts again: the steps of it before the stop had other batches."
+        )
+
+
+def expected_step_s(run: TrainingRun) -> float:
+    """Estimate the seconds of a step on a CPU, from one pass of one shape through both networks.
+
+    A backward pass takes about two forward passes. Of each shape a step takes 4 passes through the generator
+    (fakes for both networks, one backward) and 9 through the discriminator (reals and fakes for both, and
+    backward all but that of the generator's reals). Gradient penalties and the optimizers are left out.
+    """
+    generator, discriminator = run.gan.generator, run.gan.discriminator
+    with inference(generator), inference(discriminator), torch.no_grad():
+        for _ in range(2):  # the first pass also allocates memory
+            times = [time.perf_counter()]
+            shape = generator(torch.zeros(1, LATENT_SIZE))
+            times.append(time.perf_counter())
+            discriminator(shape)
+            times.append(time.perf_counter())
+    shapes = run.config.batchsize / distributed.world_size()
+    return shapes * (4 * (times[1] - times[0]) + 9 * (times[2] - times[1]))
 
 
 def megabytes(count: int) -> str:
@@ -90,10 +133,14 @@ class Reporter:
     """
 
     def __init__(
-        self, run: TrainingRun, say: Callable[[str], object], tensorboard: TensorBoard | None = None
+        self,
+        run: TrainingRun,
+        say: Callable[[str], object],
+        tensorboard: TensorBoard | None = None,
+        on_first_step: Callable[[], object] = lambda: None,
     ) -> None:
         self.is_silent = not distributed.is_rank_0()
-        self.print, self.tensorboard = say, tensorboard
+        self.print, self.tensorboard, self.on_first_step = say, tensorboard, on_first_step
         self.bar = tqdm(
             total=run.config.epochs * run.steps_per_epoch,
             initial=run.steps_taken,
@@ -103,7 +150,7 @@ class Reporter:
             disable=True if self.is_silent else None,
         )
         self.started = self.last_step = self.last_line = time.perf_counter()
-        self.first = run.steps_taken
+        self.first = self.resumed_at = run.steps_taken
         self.expects_end = True
 
     def step(self, run: TrainingRun) -> None:
@@ -113,10 +160,13 @@ class Reporter:
             self.tensorboard.step(run.steps_taken, measured._asdict())
         epoch, index = divmod(run.steps_taken - 1, steps)
         now = time.perf_counter()
+        if run.steps_taken == self.resumed_at + 1 and not self.is_silent:
+            self.on_first_step()
         if not self.bar.disable:
-            self.bar.set_description(f"epoch {epoch + 1}/{run.config.epochs}", refresh=False)
-            state = "open" if gate.is_open else "shut"
-            postfix = f"D {measured.loss_d:.3f} G {measured.loss_g:.3f} {state} {gate.steps_per_d}"
+            place = f"epoch {epoch + 1}/{run.config.epochs}, step {index + 1}/{steps}"
+            self.bar.set_description(place, refresh=False)
+            state = f", gate {'open' if gate.is_open else 'shut'}, ratio {gate.steps_per_d}"
+            postfix = f"D {measured.loss_d:.3f} G {measured.loss_g:.3f}{state if gate.enabled else ''}"
             self.bar.set_postfix_str(postfix, refresh=False)
             self.bar.update()
         elif index + 1 == steps or now - self.last_line >= SECONDS_BETWEEN_LINES:
