@@ -364,7 +364,7 @@ def test_an_interval_of_0_is_never(here, interval):
 
 def test_a_cpu_for_which_the_network_is_too_large_gets_a_time_and_a_smaller_one(here, capsys, monkeypatch):
     monkeypatch.setattr(progress, "expected_step_s", lambda run: 16.0)
-    monkeypatch.setattr(train_rasgan, "LONG_S", 30)
+    monkeypatch.setattr(train_rasgan, "LONG_S", 40)
     assert train("-e", "1") == 0
     assert "days" not in capsys.readouterr().out
     monkeypatch.setattr(train_rasgan, "SMALL_STEPS", 1)
@@ -586,7 +586,7 @@ def test_left_is_made_like_right_where_the_data_are_so_and_else_that_is_refused(
     assert train("-e", "1", "--mirror") == 1
     told = capsys.readouterr().err
     assert re.search(r"IoU 0\.\d\d on average", told)
-    assert "python convert_data.py -m FOLDER --center --overwrite" in told
+    assert "convert_data.py -m FOLDER --center --overwrite" in told
     for path in Path("data").iterdir():
         grid = read_raw(path)
         write_raw(path, grid | grid[::-1])
