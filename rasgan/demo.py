@@ -99,8 +99,8 @@ def finish(run: RunFolder, say: Say) -> None:
     larger += ["--width", 64, "-b", 16, "-e", 31, "--seed", 0]
     commands = (
         ("-m", "rasgan.generate", "-n", run.name, "--count", 16, "--seed", 1),
-        ("convert_to_graph.py", "-f", paths[0]),
-        ("convert_to_obj.py", "-f", paths[0]),
+        ("convert_to_graph.py", "-f", paths[fullest]),
+        ("convert_to_obj.py", "-f", paths[fullest]),
         ("train_rasgan.py", *larger),
     )
     generate_more, *draw, train_larger = (f"  {cli.command_line('python', *words)}" for words in commands)
