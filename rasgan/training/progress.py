@@ -72,7 +72,7 @@ def _changes(run: TrainingRun, checkpoint: Checkpoint) -> Iterator[str]:
 
 
 def expected_step_s(run: TrainingRun) -> float:
-    """Estimate the seconds of a step on a CPU, from one pass of one shape through both networks.
+    """Estimate the seconds of a step on a CPU, from passes of two shapes through both networks.
 
     A backward pass takes about two forward passes. Of each shape a step takes 4 passes through the generator
     (fakes for both networks, one backward) and 9 through the discriminator (reals and fakes for both, and
@@ -82,12 +82,12 @@ def expected_step_s(run: TrainingRun) -> float:
     with inference(generator), inference(discriminator), torch.no_grad():
         for _ in range(2):  # the first pass also allocates memory
             times = [time.perf_counter()]
-            shape = generator(torch.zeros(1, LATENT_SIZE))
+            shapes = generator(torch.zeros(2, LATENT_SIZE))
             times.append(time.perf_counter())
-            discriminator(shape)
+            discriminator(shapes)
             times.append(time.perf_counter())
-    shapes = run.config.batchsize / distributed.world_size()
-    return shapes * (4 * (times[1] - times[0]) + 9 * (times[2] - times[1]))
+    pairs = run.config.batchsize / distributed.world_size() / 2
+    return pairs * (4 * (times[1] - times[0]) + 9 * (times[2] - times[1]))
 
 
 def megabytes(count: int) -> str:
