@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from rasgan import cli, files
 from rasgan.errors import UserError
+from rasgan.memory import available_memory
 from rasgan.runs import START, RunFolder, saved_positions
 from rasgan.training.config import (
     DEVICES,
@@ -66,7 +67,8 @@ ADVICE = {
     "diverged early": "It has no checkpoint yet: start again with lower learning rates (-glr, -dlr, "
     "--schedule).",
     "device": "Choose another --device, or leave it out.",
-    "grids elsewhere": "Perhaps -d {} is meant.",
+    "memory": "Make {} writable, or free space on its disk: then grids are cached there and need little "
+    "memory. Or train on fewer shapes, or at a lower --resolution.",
     "no checkpoints": "Check --name and the folder that you are in, or leave --load out to start the run.",
     "no data": "Give -d a folder of voxel grids; convert_data.py makes them of meshes.",
     "connect": "Leave --connect out, or add --output sigmoid.",
@@ -180,7 +182,7 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
     for data in filter(None, (args.data, args.validation_data)):
         files.check_is_folder(data)
         if not data.is_dir():
-            raise UserError(f"{data}: no such folder; check the path, or make it with download_data.py.")
+            raise UserError(f"{data}: no such folder; check the path, or convert meshes by convert_data.py.")
     if is_first_process():  # at once: the imports take seconds
         cli.say(f"{folder.name}: starting PyTorch, reading {args.data} ...")
     from rasgan.training import devices, distributed, loop, progress, signals
@@ -298,13 +300,23 @@ def read_data(args: argparse.Namespace, config: TrainConfig, device: "torch.devi
     bar = functools.partial(tqdm, desc="reading shapes", unit="shape", leave=False, disable=None)
 
     def read(folder: Path, split: str, start: str) -> Shapes:
-        occupied, told = read_grids(folder, config.resolution, split, bar)
+        grids, told = read_grids(folder, config.resolution, split, bar)
         if is_first_process():
             cli.say(f"{start}: {told}.")
-        return Shapes(occupied, device, config.occupied)
+            if grids.file:
+                cli.say(describe_cache(grids.file, grids.content.nbytes))
+        return Shapes(grids, device, config.occupied)
 
     shapes = read(args.data, "train", args.name)
     return shapes, args.validation_data and read(args.validation_data, "test", "validation")
+
+
+def describe_cache(file: Path, size: int) -> str:
+    """Return where the grids are cached, and whether they are too large to stay in memory."""
+    sentence = f"Grids are cached in {file} ({size / 1e6:,.0f} MB); you can delete it when no run uses it."
+    if size > (available := available_memory()):
+        sentence += f" Only {available / 1e6:,.0f} MB of memory are available: steps wait for the disk."
+    return sentence
 
 
 def grow_from(run: "TrainingRun", name: str) -> None:
@@ -373,7 +385,7 @@ def describe_resume(run: "TrainingRun", checkpoint: "Checkpoint") -> Iterator[st
     """Yield what is to be said where a run goes on otherwise than if it had never stopped."""
     if checkpoint.optimizers is None:
         yield f"Checkpoint {checkpoint.position} has no optimizer state, so Adam's moments start from zero."
-    if run.history.is_lost:
+    if run.has_lost_history:
         yield (
             f"{run.folder.history} is missing or is not the file that checkpoint {checkpoint.position} was "
             "saved with. Training is not affected; the history starts again here."

@@ -129,12 +129,12 @@ def _leave_broken_stdout() -> None:
         return
 
 
-def tell_only_export(summary: "ExportSummary") -> Path:
-    """Print which file a single shape became, and return it; raise its error if it became none."""
+def tell_only_export(summary: "ExportSummary", size: str = "") -> Path:
+    """Print which file a single shape became, with its size, and return it; raise its error if none."""
     if summary.failed:
         raise summary.failed[0]
     (target,) = summary.written or summary.replaced
-    print(f"{'replaced' if summary.replaced else 'wrote'} {target}")
+    print(f"{'replaced' if summary.replaced else 'wrote'} {target}{size and f': {size}'}")
     return target
 
 
@@ -290,3 +290,16 @@ def add_grid_options(parser: argparse.ArgumentParser, folder: str, result: str) 
         metavar="SCORE",
         help="a voxel is occupied above this score (default: %(default)s)",
     )
+
+
+def script_line(script: str, *words: object) -> str:
+    """Return the command of one of the project's scripts, as it can be typed in the current folder."""
+    path = Path(__file__).parents[1] / script
+    with contextlib.suppress(ValueError):  # on Windows, another drive
+        path = Path(os.path.relpath(path))
+    return command_line("python", path, *words)
+
+
+def shows_bars() -> bool:
+    """Return whether to show progress bars: on a terminal, but not in a notebook, which prints every step."""
+    return sys.stderr is not None and sys.stderr.isatty() and "JPY_PARENT_PID" not in os.environ

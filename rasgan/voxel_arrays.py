@@ -1,8 +1,14 @@
-"""Voxel grids as arrays in files: .npy, .npz, and MATLAB's .mat. Nothing is allocated on a header's word."""
+"""Voxel grids as arrays in files: .npy, .npz, and MATLAB's .mat.
+
+Memory is allocated for values that have been read, never for those that a header announces. Arrays in C order
+are read grid by grid; those in Fortran order, as all of a .mat are, are read at once.
+"""
 
 import contextlib
 import errno
 import functools
+import io
+import itertools
 import math
 import struct
 import warnings
@@ -10,247 +16,314 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from rasgan.data.meshes.sniff import SNIFFED, foreign
 from rasgan.errors import UserError
 from rasgan.files import naming
 
 ARRAY_SUFFIXES = (".npy", ".npz", ".mat")
-LARGEST_SIDE = 512  # in voxels: nothing here makes larger grids, and they would fill the memory
+LARGEST_SIDE = 512  # voxels; nothing in this project makes larger grids
+SMALLEST_SIDE = 8  # voxels; smaller cubes beside larger ones are scales, rotations or convolution kernels
 LARGEST_BATCH = 100_000  # grids: a damaged header can announce any number of the smallest ones
-LARGEST_UNPACKED = 1 << 31  # bytes: an .npz or .mat is read whole, an .npy grid by grid
+LARGEST_READ = 1 << 28  # bytes that are read at once: one grid, or an array in Fortran order
+PIECE = 1 << 20  # bytes
 
 NUMBERS = "biuf"  # numpy's letters: bool, integers, floats
-MAT_HEADER = 128  # bytes before a .mat's first variable; the last four are its version and byte order
-MAT_ORDERS = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}
-LARGEST_MAT_HEADER = 1 << 12  # bytes of one variable: flags, shape and name
+LARGEST_HEADER = 1 << 14  # bytes; of an array of numbers about 100
+STARTS = {".npy": b"\x93NUMPY", ".npz": b"PK", ".mat": b"MATLAB", ".binvox": b"#binvox"}
+MAT_HEADER = 128  # bytes before a .mat's first variable
+MAT_VERSION = b"\x00\x01IM"  # the last of them, little-endian
 MAT_MATRIX, MAT_COMPRESSED = 14, 15  # types of elements
 MAT_NUMBERS = range(6, 16)  # classes of arrays: double, single, then integers; bools are integers
+MAT_CLASSES = {1: "cell", 2: "struct", 3: "object", 4: "char", 5: "sparse", 16: "function", 17: "object"}
+MAT_OPAQUE = 17  # the class of strings and tables, which has no shape
 MAT_COMPLEX = 0x0800  # flag
 MAT_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 HDF5 = b"\x89HDF\r\n\x1a\n"
 HDF5_PLACES = (0, 512)  # v7.3 is HDF5 behind 512 bytes
 
-Headers = dict[str, tuple[tuple[int, ...], str]]  # by an array's name: its shape, and what its values are
+
+class Array(NamedTuple):
+    """An array in a file, as its header describes it."""
+
+    name: str  # empty in an .npy
+    shape: tuple[int, ...]
+    kind: np.dtype | str  # MATLAB's name for arrays that are not numbers
+    is_fortran: bool  # the first index varies fastest
+    start: int  # bytes before the first value, in the file or the unpacked member or variable
+    place: int = 0  # bytes before a .mat's variable
+
+    @property
+    def grids(self) -> tuple[int, ...] | None:
+        """Its shape as grids, (..., n, n, n), without a last axis of one channel; None if it has none."""
+        if isinstance(self.kind, str) or self.kind.kind not in NUMBERS:
+            return None
+        for batch in (self.shape, self.shape[:-1] if self.shape[-1:] == (1,) else ()):
+            sides = batch[-3:]
+            is_cube = len(sides) == 3 and len(set(sides)) == 1 and 0 < sides[0] <= LARGEST_SIDE
+            if is_cube and 0 < math.prod(batch[:-3]) <= LARGEST_BATCH:
+                return batch
+        return None
+
+    @property
+    def count(self) -> int:
+        """The number of its grids."""
+        return math.prod(self.grids[:-3])
+
+    @property
+    def bytes_at_once(self) -> int:
+        """The bytes of one grid, or of all where they cannot be read one by one."""
+        return math.prod(self.grids if self.is_fortran else self.grids[-3:]) * self.kind.itemsize
+
+    def __str__(self) -> str:
+        """Return its name, shape and type, for messages."""
+        return f"{self.name} {self.shape} {self.kind}".lstrip()
 
 
-class Arrays(NamedTuple):
-    """The voxel grids of one file."""
+class Contents(NamedTuple):
+    """The arrays of one file."""
 
-    grids: list[np.ndarray]  # each (..., n, n, n)
-    left_out: list[str]  # names of the file's other arrays, labels for example
+    grids: list[Array]
+    others: list[Array]  # labels, for example
 
 
 def read_grid(path: Path, index: int) -> np.ndarray:
     """Read grid number `index` of a file: (n, n, n) bools, or floats as they are."""
-    for grids in open_arrays(path).grids:
-        count = math.prod(grids.shape[:-3])
-        if index < count:
+    for array in grids_in(path):
+        if index < array.count:
             break
-        index -= count
-    grid = grids[np.unravel_index(index, grids.shape[:-3])]
+        index -= array.count
+    with _complete(path):
+        if array.is_fortran:
+            grid = _read_all(path, _version(path), array)[np.unravel_index(index, array.grids[:-3])]
+        else:
+            voxels = math.prod(array.grids[-3:])
+            grid = _numbers(path, array, index * voxels, voxels).reshape(array.grids[-3:])
+    if index == array.count - 1:
+        forget()
     if grid.dtype.kind == "f":
-        return np.array(grid, dtype=grid.dtype.newbyteorder("="), order="C")
-    return np.array(grid > 0, order="C")
+        return np.asarray(grid, dtype=grid.dtype.newbyteorder("="), order="C")
+    return np.greater(grid, 0, order="C")
 
 
-def open_arrays(path: Path) -> Arrays:
-    """Map an .npy into memory, or read an .npz or .mat, of which the last one read is kept.
+def grids_in(path: Path) -> list[Array]:
+    """Return the headers of a file's voxel grids. UserError if it has none."""
+    contents = open_arrays(path)
+    if contents.grids:
+        return contents.grids
+    advice = (
+        f"a voxel grid is n x n x n bools, integers or floats (n at most {LARGEST_SIDE}), or a batch of them "
+        f"(at most {LARGEST_BATCH})"
+    )
+    if any(str(array.kind) in ("struct", "cell") for array in contents.others):
+        advice = "in MATLAB, save the array in it by itself: x = s.voxels; save('x.mat', 'x', '-v7')"
+    there = ", ".join(map(str, contents.others[:5])) or "no array"
+    raise UserError(f"{path}: contains no voxel grid but {there}; {advice}.")
 
-    UserError if there is no voxel grid in it, or more than one wants.
+
+def open_arrays(path: Path) -> Contents:
+    """Read the headers of a file's arrays.
+
+    UserError if the file is damaged, contains test shapes beside training shapes, or is too large to be read.
     """
-    if path.suffix.lower() == ".npy":
-        return Arrays([_map_npy(path)], [])
-    about = path.stat()
-    return _unpacked(path, (path.absolute(), about.st_mtime_ns, about.st_size))
-
-
-@functools.lru_cache(maxsize=1)
-def _unpacked(path: Path, _version: tuple) -> Arrays:
-    return (_read_npz if path.suffix.lower() == ".npz" else _read_mat)(path)
+    return _contents(path, _version(path))
 
 
 def forget() -> None:
-    """Free the memory of the .npz or .mat that was read last."""
-    _unpacked.cache_clear()
+    """Close the .npz that was read last, and free the memory of arrays that were read at once."""
+    _member.cache_clear()
+    _read_all.cache_clear()
 
 
-def batch_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Return the shape of grids, (..., n, n, n), without a last axis of one channel; None if it is none."""
-    for batch in (shape, shape[:-1] if shape[-1:] == (1,) else ()):
-        sides = batch[-3:]
-        is_cube = len(sides) == 3 and len(set(sides)) == 1 and 0 < sides[0] <= LARGEST_SIDE
-        if is_cube and 0 < math.prod(batch[:-3]) <= LARGEST_BATCH:
-            return batch
-    return None
+def damaged(path: Path, fault: str) -> UserError:
+    """Return the error for a file that cannot be read: what else it is by its first bytes, or `fault`."""
+    with path.open("rb") as file:
+        start = file.read(SNIFFED)
+    is_own = start.startswith(STARTS.get(path.suffix.lower(), b"\0")) or not start.strip(b"\0")
+    if not is_own and (kind := foreign(start)):
+        fault = f"not a {path.suffix} file but {kind}; unpack, convert or download it again"
+    return UserError(f"{path}: {fault}.")
 
 
 @contextlib.contextmanager
-def _whole(path: Path, kind: str) -> Iterator[None]:
-    """Turn what a damaged file makes of the parsers into a sentence, and keep their warnings back."""
+def _complete(path: Path) -> Iterator[None]:
+    """Turn what a damaged file makes of the parsers into a sentence, and suppress their warnings."""
     try:
         with naming(path), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except OSError as error:
-        if error.errno not in (None, errno.EINVAL):  # a place before the file's beginning; a cut file
-            error.filename = str(path)  # a map that is too large does not say of what
-            raise
-        raise _not_whole(path, kind) from error
     except (MemoryError, UserError):
         raise
     except Exception as error:  # numpy hands a damaged header to Python's parser, which fails in many ways
-        raise _not_whole(path, kind) from error
+        forget()
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
+        kind = "MATLAB (5 to 7.2, little-endian)" if path.suffix.lower() == ".mat" else path.suffix
+        fault = f"not a complete {kind} file, or longer than its header says; save or download it again"
+        raise damaged(path, fault) from error
 
 
-def _not_whole(path: Path, kind: str) -> UserError:
-    return UserError(f"{path}: not a whole {kind}; save or download it again.")
+def _version(path: Path) -> tuple[Path, int, int]:
+    about = path.stat()
+    return path.absolute(), about.st_mtime_ns, about.st_size
 
 
-def _map_npy(path: Path) -> np.ndarray:
-    """Map an .npy file of one or more grids into memory: (..., n, n, n)."""
-    # Mapped, so that no header, true or false, makes us allocate memory; pickles cannot be mapped at all.
-    with _whole(path, ".npy file of plain numbers"):
-        array = np.lib.format.open_memmap(path, mode="r")
-    if array.dtype.kind not in NUMBERS:
-        raise UserError(f"{path}: holds {array.dtype} values; a voxel grid is bool, integer or float.")
-    shape = batch_shape(array.shape)
-    if shape is None:
+@functools.lru_cache(maxsize=1 << 14)  # files: those of a folder are listed first, then read
+def _contents(path: Path, _version: tuple) -> Contents:
+    readers = {".npy": _npy_arrays, ".npz": _npz_arrays, ".mat": _mat_arrays}
+    with _complete(path), path.open("rb") as file:
+        arrays = list(itertools.islice(readers[path.suffix.lower()](path, file), LARGEST_BATCH))
+    cubes = [array for array in arrays if array.grids]
+    grids = [array for array in cubes if array.grids[-1] >= SMALLEST_SIDE] or cubes
+    training = [array.name for array in grids if "train" in array.name.lower()]
+    if training and len(training) < len(grids):
+        load = "scipy.io.loadmat" if path.suffix.lower() == ".mat" else "numpy.load"
         raise UserError(
-            f"{path}: has shape {array.shape}; a voxel grid is n x n x n (n at most {LARGEST_SIDE}), "
-            f"or a batch of them (at most {LARGEST_BATCH})."
+            f"{path}: contains {', '.join(array.name for array in grids)}; save those to read as a file of "
+            f"their own: numpy.save('{training[0]}.npy', {load}('{path.name}')['{training[0]}'])"
         )
-    return array.reshape(shape)
-
-
-def _choose(path: Path, headers: Headers) -> list[str]:
-    """Return which arrays of a file are voxel grids; UserError if none are, or only some to train on."""
-    names = [name for name, (shape, kind) in headers.items() if kind in NUMBERS and batch_shape(shape)]
-    if not names:
-        there = ", ".join(f"{name} {shape}" for name, (shape, _) in list(headers.items())[:5])
+    if sum(array.count for array in grids) > LARGEST_BATCH or len(arrays) == LARGEST_BATCH:
         raise UserError(
-            f"{path}: holds no voxel grids, n x n x n numbers (n at most {LARGEST_SIDE}) or a batch of them "
-            f"(at most {LARGEST_BATCH}), but {there or 'nothing'}."
+            f"{path}: contains more than {LARGEST_BATCH} arrays or grids; save them in several files."
         )
-    training = [name for name in names if "train" in name.lower()]
-    if training and training != names:
-        raise UserError(
-            f"{path}: holds {', '.join(names)}; which of them is meant? Save each as a file of its own: "
-            f"numpy.save('{training[0]}.npy', numpy.load('{path.name}')['{training[0]}'])"
-        )
-    if sum(math.prod(headers[name][0]) for name in names) > LARGEST_UNPACKED:
-        raise UserError(f"{path}: too large to be read at once; save its grids as .npy files.")
-    return names
+    for array in grids:
+        if array.bytes_at_once > LARGEST_READ:
+            raise UserError(
+                f"{path}: {array} takes {array.bytes_at_once / 1e9:.1f} GB at once, more than "
+                f"{LARGEST_READ / 1e9:.1f} GB; save it as bool, in C order or in several files."
+            )
+    chosen = set(map(id, grids))
+    return Contents(grids, [array for array in arrays if id(array) not in chosen])
 
 
-def _read_npz(path: Path) -> Arrays:
-    """Read the arrays of an .npz that are grids, as `numpy.savez` writes them, packed or not."""
-    with _whole(path, ".npz file of plain numbers"), zipfile.ZipFile(path) as archive:
-        members = {info.filename[:-4]: info for info in archive.infolist() if info.filename.endswith(".npy")}
-        if any(i.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for i in members.values()):
-            raise ValueError("numpy packs by deflate; other kinds unpack without a bound")
-        headers = {}
-        for name, info in members.items():
-            with archive.open(info) as file:
-                shape, _, dtype = _npy_header(file)
-            headers[name] = shape, dtype.kind
-        names = _choose(path, headers)
-        grids = []
-        for name in names:
-            with archive.open(members[name]) as file:
-                grids.append(_npy_grids(file))
-    return Arrays(grids, [name for name in headers if name not in names])
+def _read(file: BinaryIO, most: int) -> bytearray:
+    """Read at most so many bytes, piece by piece."""
+    content = bytearray()
+    while len(content) < most and (piece := file.read(min(most - len(content), PIECE))):
+        content += piece
+    return content
 
 
-def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Read an .npy header: shape, whether the first index varies fastest, and type."""
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    return readers[np.lib.format.read_magic(file)](file)
+@functools.lru_cache(maxsize=1)
+def _read_all(path: Path, _version: tuple, array: Array) -> np.ndarray:
+    """Read all grids of an array in Fortran order: (..., n, n, n)."""
+    numbers = _numbers(path, array, 0, math.prod(array.shape))
+    return numbers.reshape(array.shape, order="F").reshape(array.grids)
 
 
-def _npy_grids(file: IO[bytes]) -> np.ndarray:
-    """Read a packed .npy of which the header is known to be sound: (..., n, n, n)."""
-    shape, is_fortran, dtype = _npy_header(file)
-    numbers = file.read(math.prod(shape) * dtype.itemsize)
-    if file.read(1):  # at the end the checksum is compared
-        raise ValueError("more numbers than the header says")
-    array = np.frombuffer(numbers, dtype).reshape(shape, order="F" if is_fortran else "C")
-    return array.reshape(batch_shape(shape))
+@functools.lru_cache(maxsize=1)  # open until its last grid is read: packed members can be read forward only
+def _member(path: Path, _version: tuple, name: str) -> BinaryIO:
+    return zipfile.ZipFile(path).open(f"{name}.npy")
 
 
-def _read_mat(path: Path) -> Arrays:
-    """Read the variables of a .mat, MATLAB's versions 5 to 7.2, that are grids.
+def _numbers(path: Path, array: Array, first: int, count: int) -> np.ndarray:
+    """Read (count,) values of an array from the one at `first` on. ValueError if there are fewer."""
+    start, size = array.start + first * array.kind.itemsize, count * array.kind.itemsize
+    if path.suffix.lower() == ".npz":
+        member = _member(path, _version(path), array.name)
+        member.seek(start)
+        return np.frombuffer(_read(member, size), array.kind, count)
+    with path.open("rb") as file:
+        if path.suffix.lower() == ".mat":
+            content = _read_variable(file, array.place, start + size + 8)  # up to the checksum behind it
+            return np.frombuffer(content, array.kind, count, start)
+        file.seek(start)
+        return np.frombuffer(_read(file, size), array.kind, count)
+
+
+def _npy_arrays(_path: Path, file: BinaryIO) -> Iterator[Array]:
+    yield _npy_header(file, "", file.seek(0, io.SEEK_END))
+
+
+def _npz_arrays(path: Path, file: BinaryIO) -> Iterator[Array]:
+    """Yield the arrays of an .npz, as `numpy.savez` and `numpy.savez_compressed` write them."""
+    with zipfile.ZipFile(file) as archive:
+        for info in {info.filename: info for info in archive.infolist()}.values():
+            if not info.filename.endswith(".npy"):
+                continue
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # they unpack unbounded
+                raise UserError(f"{path}: not packed by deflate; save it again with numpy.savez_compressed.")
+            with archive.open(info) as member:
+                yield _npy_header(member, info.filename[:-4], info.file_size)
+
+
+def _npy_header(file: BinaryIO, name: str, size: int) -> Array:
+    """Read the header of an .npy of `size` bytes, in any of its versions."""
+    file.seek(0)
+    header = io.BytesIO(file.read(LARGEST_HEADER))
+    is_first_version = np.lib.format.read_magic(header) == (1, 0)  # in later ones its length has four bytes
+    read = np.lib.format.read_array_header_1_0 if is_first_version else np.lib.format.read_array_header_2_0
+    shape, is_fortran, dtype = read(header)
+    array = Array(name, shape, dtype, is_fortran, header.tell())
+    if not dtype.hasobject and array.start + math.prod(shape) * dtype.itemsize != size:
+        raise ValueError("cut, or more values than the header says")
+    return array
+
+
+def _mat_arrays(path: Path, file: BinaryIO) -> Iterator[Array]:
+    """Yield the variables of a .mat, MATLAB's versions 5 to 7.2.
 
     By MATLAB's description of the format, "MAT-File Format". `scipy.io.loadmat` reads it too, but ends Python
     itself (a segmentation fault, scipy 1.17) on damaged files, and unpacks any number of bytes.
     """
-    if path.stat().st_size > LARGEST_UNPACKED:
-        raise UserError(f"{path}: too large to be read at once; save its grids as .npy files.")
-    content = path.read_bytes()
+    content = file.read(HDF5_PLACES[-1] + len(HDF5))
     if any(content.startswith(HDF5, place) for place in HDF5_PLACES):
         fault = "in MATLAB's format 7.3, which is HDF5 and not read here; save it in format 7"
         raise UserError(f"{path}: {fault}, in MATLAB: save('{path.name}', '-v7').")
-    with _whole(path, ".mat file of MATLAB 5 to 7.2"):
-        order = MAT_ORDERS[content[MAT_HEADER - 4 : MAT_HEADER]]
-        variables = {}
-        for element in _mat_elements(content, order):
-            shape, kind, name, _ = _mat_header(_inflate(element, order, LARGEST_MAT_HEADER), order)
-            variables[name] = element, (shape, kind)
-        headers = {name: header for name, (_, header) in variables.items()}
-        names = _choose(path, headers)
-        grids = [_mat_grids(variables[name][0], order) for name in names]
-    return Arrays(grids, [name for name in headers if name not in names])
-
-
-def _mat_elements(content: bytes, order: str) -> Iterator[bytes]:
-    """Yield the variables of a .mat, packed or not, each with its tag."""
-    place = MAT_HEADER
-    while place < len(content):
-        _, size = struct.unpack_from(order + "II", content, place)
-        element = content[place : place + 8 + size]
-        if len(element) < 8 + size:
-            raise ValueError("cut")
-        yield element
-        place += 8 + size
-
-
-def _inflate(element: bytes, order: str, most: int) -> bytes:
-    """Return at most so many bytes of a variable, unpacked."""
-    if struct.unpack_from(order + "I", element)[0] != MAT_COMPRESSED:
-        return element[:most]
-    return zlib.decompressobj().decompress(element[8:], most)
-
-
-def _mat_header(element: bytes, order: str) -> tuple[tuple[int, ...], str, str, int]:
-    """Read a variable's shape, its kind as in `Headers`, its name, and where its numbers begin."""
-    if struct.unpack_from(order + "I", element)[0] != MAT_MATRIX:
-        raise ValueError("not a variable")
-    flags, place = _mat_part(element, 8, order)
-    sides, place = _mat_part(element, place, order)
-    letters, place = _mat_part(element, place, order)
-    name = letters.tobytes().decode("ascii")
-    if not name.isprintable():
-        raise ValueError("a name that MATLAB does not allow")
-    is_real = flags[0] & 0xFF in MAT_NUMBERS and not flags[0] & MAT_COMPLEX
-    return tuple(map(int, sides)), "u" if is_real else "other", name, place
-
-
-def _mat_part(element: bytes, place: int, order: str) -> tuple[np.ndarray, int]:
-    """Read the numbers behind a tag, and where the next tag is; up to four bytes share eight with theirs."""
-    kind, size = struct.unpack_from(order + "II", element, place)
-    start, end = place + 8, place + 8 + size + -size % 8
-    if kind >> 16:
-        kind, size, start, end = kind & 0xFFFF, kind >> 16, place + 4, place + 8
-    if start + size > min(end, len(element)):
+    if content[:MAT_HEADER][-len(MAT_VERSION) :] != MAT_VERSION:
+        raise ValueError("no header, or of another version or byte order")
+    place, end = MAT_HEADER, file.seek(0, io.SEEK_END)
+    while place < end:
+        array = _mat_header(_read_variable(file, place, LARGEST_HEADER), place)
+        if array.name:  # what belongs to objects has none
+            yield array
+        file.seek(place)
+        place += 8 + struct.unpack("<II", file.read(8))[1]
+    if place > end:
         raise ValueError("cut")
-    return np.frombuffer(element[start : start + size], order + MAT_TYPES[kind]), end
 
 
-def _mat_grids(element: bytes, order: str) -> np.ndarray:
-    """Read a variable of which the header is known to be sound: (..., n, n, n)."""
-    shape, _, _, place = _mat_header(_inflate(element, order, LARGEST_MAT_HEADER), order)
-    most = place + 8 + 8 * math.prod(shape) + 8  # doubles are the largest
-    numbers, _ = _mat_part(_inflate(element, order, most), place, order)
-    return numbers.reshape(shape, order="F").reshape(batch_shape(shape))
+def _read_variable(file: BinaryIO, place: int, most: int) -> bytearray:
+    """Read at most so many bytes of a variable of a .mat, unpacked."""
+    file.seek(place)
+    if struct.unpack("<II", file.read(8))[0] != MAT_COMPRESSED:
+        file.seek(place)
+        return _read(file, most)
+    engine, content = zlib.decompressobj(), bytearray()
+    while len(content) < most and (packed := engine.unconsumed_tail or file.read(PIECE)) and not engine.eof:
+        content += engine.decompress(packed, min(PIECE, most - len(content)))
+    return content
+
+
+def _mat_header(content: bytes, place: int) -> Array:
+    """Read what a variable is from its first bytes."""
+    if struct.unpack_from("<I", content)[0] != MAT_MATRIX:
+        raise ValueError("not a variable")
+    _, start, _, after = _mat_tag(content, 8)
+    (flags,) = struct.unpack_from("<I", content, start)
+    number, shape = flags & 0xFF, ()
+    if number != MAT_OPAQUE:
+        _, start, size, after = _mat_tag(content, after)
+        shape = struct.unpack_from(f"<{size // 4}i", content, start)
+    _, start, size, after = _mat_tag(content, after)
+    name = content[start : start + size].decode("ascii")
+    if len(name) < size or not name.isprintable():
+        raise ValueError("not a name that MATLAB allows")
+    if number not in MAT_NUMBERS or flags & MAT_COMPLEX:
+        return Array(name, shape, MAT_CLASSES.get(number, "complex"), True, after, place)
+    code, start, size, _ = _mat_tag(content, after)
+    array = Array(name, shape, np.dtype(MAT_TYPES[code]).newbyteorder("<"), True, start, place)
+    if size != math.prod(shape) * array.kind.itemsize:
+        raise ValueError("more or fewer values than the shape says")
+    return array
+
+
+def _mat_tag(content: bytes, place: int) -> tuple[int, int, int, int]:
+    """Read a tag: the type of its values, where they start, their bytes, and where the next tag is."""
+    code, size = struct.unpack_from("<II", content, place)
+    if code >> 16:  # up to four bytes share eight with their tag
+        return code & 0xFFFF, place + 4, code >> 16, place + 8
+    return code, place + 8, size, place + 8 + size + -size % 8

@@ -1,7 +1,6 @@
 """Voxel grids in files: Binvox's .raw and .binvox, and arrays (`rasgan.voxel_arrays`)."""
 
 import itertools
-import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import BinaryIO
@@ -10,16 +9,16 @@ import numpy as np
 
 from rasgan.errors import UserError
 from rasgan.files import atomic_path, check_is_file
-from rasgan.voxel_arrays import ARRAY_SUFFIXES, LARGEST_SIDE, open_arrays, read_grid
+from rasgan.voxel_arrays import ARRAY_SUFFIXES, LARGEST_SIDE, PIECE, damaged, grids_in, read_grid
 from rasgan.voxels import RESOLUTIONS, max_pool
 
 VOXEL_SUFFIXES = (".raw", ".binvox", *ARRAY_SUFFIXES)
 
 
 def read_voxels(path: Path, index: int = 0) -> np.ndarray:
-    """Read a voxel grid from a file of one of the `VOXEL_SUFFIXES`; UserError if it holds none.
+    """Read a voxel grid from a file with one of the `VOXEL_SUFFIXES`. UserError if it contains none.
 
-    `index`, less than `count_shapes`, is for arrays, which may hold batches (more than three axes).
+    `index`, less than `count_shapes`, is for arrays, which may be batches (more than three axes).
 
     Returns
     -------
@@ -43,27 +42,25 @@ def count_shapes(path: Path) -> int:
     check_is_file(path)
     if path.suffix.lower() not in ARRAY_SUFFIXES:
         return 1
-    return sum(math.prod(grids.shape[:-3]) for grids in open_arrays(path).grids)
+    return sum(array.count for array in grids_in(path))
 
 
 def read_raw(path: Path) -> np.ndarray:
     """Read Binvox's raw format: n**3 bytes without a header, 0 for empty, 255 (or 1) for occupied.
 
-    Returns (n, n, n) bools. UserError if the size is no cube or other bytes occur.
+    Returns (n, n, n) bools. UserError if the size is not a cube or other bytes occur.
     """
     path = Path(path)
     size = path.stat().st_size
     side = round(size ** (1 / 3))
     if side**3 != size or not 0 < side <= LARGEST_SIDE:
-        raise UserError(
-            f"{path}: {size} bytes are no grid of n x n x n voxels (n at most {LARGEST_SIDE}); "
-            "convert the mesh again."
-        )
+        fault = f"{size} bytes are not a grid of n x n x n voxels (n at most {LARGEST_SIDE})"
+        raise damaged(path, f"{fault}; convert the mesh again")
     values = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-    highest = values.max()
-    if highest not in (0, 1, 255) or not ((values == 0) | (values == highest)).all():
-        raise UserError(f"{path}: holds other bytes than 0 and 255 (or 0 and 1); convert the mesh again.")
-    return values.reshape(side, side, side) > 0
+    highest, occupied = values.max(), values > 0
+    if highest not in (0, 1, 255) or (occupied & (values != highest)).any():
+        raise damaged(path, "contains other bytes than 0 and 255 (or 0 and 1); convert the mesh again")
+    return occupied.reshape(side, side, side)
 
 
 def write_raw(path: Path, occupied: np.ndarray) -> None:
@@ -96,7 +93,7 @@ def write_binvox(path: Path, occupied: np.ndarray) -> None:
         temporary.write_bytes(header.encode("ascii") + pairs.tobytes())
 
 
-WRITERS = {".raw": write_raw, ".binvox": write_binvox, ".npy": write_npy}
+WRITERS = {".raw": write_raw, ".binvox": write_binvox}
 
 
 def write_voxels(path: Path, occupied: np.ndarray) -> None:
@@ -133,15 +130,20 @@ def _read_binvox(path: Path) -> np.ndarray:
     """Read Binvox's own format: a text header, then pairs of bytes (value, how many times)."""
     with path.open("rb") as file:
         side = _read_binvox_header(path, file)
-        data = file.read(2 * LARGEST_SIDE**3)
-    pairs = np.frombuffer(data, dtype=np.uint8, count=len(data) // 2 * 2).reshape(-1, 2)
-    filled = np.cumsum(pairs[:, 1], dtype=np.int64)
-    used = int(np.searchsorted(filled, side**3)) + 1
-    # Programs that open it as text add a line break at its end.
-    if used > len(filled) or filled[used - 1] != side**3 or data[2 * used :].strip(b"\r\n"):
-        fault = f"its data do not fill {side} x {side} x {side} voxels; the file is cut or damaged."
-        raise UserError(f"{path}: {fault}")
-    return np.repeat(pairs[:used, 0] > 0, pairs[:used, 1]).reshape(side, side, side)
+        missing, unread = side**3, 2 * side**3  # voxels, and the bytes of as many runs
+        pieces, rest = [], b""
+        while missing > 0 and (data := file.read(min(unread, PIECE))):
+            unread -= len(data)
+            pairs = np.frombuffer(data, dtype=np.uint8, count=len(data) // 2 * 2).reshape(-1, 2)
+            used = int(np.searchsorted(np.cumsum(pairs[:, 1], dtype=np.int64), missing)) + 1
+            pieces.append(np.repeat(pairs[:used, 0] > 0, pairs[:used, 1]))
+            missing -= len(pieces[-1])
+            rest = data[2 * used :]
+        # Programs that open it as text add a line break at its end.
+        if missing or (rest + file.read(PIECE)).strip(b"\r\n"):
+            fault = f"its data do not fill {side} x {side} x {side} voxels; the file is cut or damaged"
+            raise damaged(path, fault)
+    return np.concatenate(pieces).reshape(side, side, side)
 
 
 def _read_binvox_header(path: Path, file: BinaryIO) -> int:
@@ -151,5 +153,5 @@ def _read_binvox_header(path: Path, file: BinaryIO) -> int:
     sides = set(header.get(b"dim", ()))
     side = int(sides.pop()) if len(sides) == 1 and min(sides).isdigit() else 0
     if b"#binvox" not in header or not 0 < side <= LARGEST_SIDE:
-        raise UserError(f"{path}: has no .binvox header of n x n x n voxels (n at most {LARGEST_SIDE}).")
+        raise damaged(path, f"no .binvox header of n x n x n voxels (n at most {LARGEST_SIDE})")
     return side

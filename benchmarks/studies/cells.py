@@ -104,7 +104,7 @@ def load_pool(path: Path, resolution: int) -> np.ndarray:
     Returns (N, n, n, n) bools; UserError if the grids are no multiple of `resolution`.
     """
     if path.suffix != ".npz":
-        return read_grids(path, resolution)[0]
+        return read_grids(path, resolution)[0][:]
     with np.load(path) as file:
         bits, edges = file["packed"], tuple(file["shape"])
     grids = np.unpackbits(bits, axis=1).reshape(-1, *edges).view(bool)
@@ -162,7 +162,7 @@ def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
         else:
             spent, steps = spent + costs[kind], steps + 1
             if spent >= (len(curve) + 1) / POINTS * budget:
-                curve.append([spent / 1e12, *_glance(training, train)])
+                curve.append([spent / 1e12, *_glance(training)])
     return _rounded(
         {
             **asdict(cell),
@@ -190,9 +190,9 @@ def _epochs_within(budget: float, settings: TrainConfig, shapes: Shapes) -> int:
     return math.ceil(budget / (counter.total / cycle) / probe.steps_per_epoch)
 
 
-def _glance(training: training_run.TrainingRun, train: np.ndarray) -> list[float]:
+def _glance(training: training_run.TrainingRun) -> list[float]:
     found = metrics.quick_scores(
-        generate(training.gan.best_generator, seed=0, count=training_run.SCORED), train
+        generate(training.gan.best_generator, seed=0, count=training_run.SCORED), training.shapes.occupied
     )
     return [found[name] for name in (*RELATIVE, "voxels")]
 

@@ -1,7 +1,9 @@
 """What a training run reports: lines or a bar in the shell, and TensorBoard."""
 
 import datetime
+import functools
 import math
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ from tqdm import tqdm
 
 from rasgan.errors import UserError
 from rasgan.export import shading
+from rasgan.metrics import verdict
 from rasgan.networks import count_parameters
 from rasgan.runs import START
 from rasgan.training import distributed
@@ -59,6 +62,17 @@ def describe(run: TrainingRun, intervals: Intervals) -> str:
 def megabytes(count: int) -> str:
     """Return bytes in megabytes, or in gigabytes from 10 on."""
     return f"{count / 1e9:,.0f} GB" if count >= 1e10 else f"{max(1, round(count / 1e6)):,} MB"
+
+
+SHOWN = (
+    ("voxels", "voxels", "{:,.0f}"),
+    ("diversity", "diversity", "{:.2f}"),
+    ("distinct neighbors", "distinct_nearest", "{}"),
+    ("one piece", "one_piece", "{:.0%}"),
+    ("stands", "stands", "{:.0%}"),
+    ("empty", "empty", "{:.0%}"),
+)
+"""Scores that are printed while training: label, name, format."""
 
 
 class TensorBoard:
@@ -146,12 +160,14 @@ class Reporter:
             self.tensorboard.sample(len(run.history), grid)
 
     def scores(self, run: TrainingRun, scores: dict[str, float]) -> None:
-        """Report how the generated shapes look after an epoch."""
-        self.say(
-            f"Epoch {run.position.epoch}: {SCORED} generated shapes have {scores['voxels']:,.0f} voxels on "
-            f"average, diversity {scores['diversity']:.2f}, {scores['distinct_nearest']} different nearest "
-            f"training shapes, {scores['one_piece']:.0%} in one piece, {scores['empty']:.0%} empty."
+        """Report how good the generated shapes are after an epoch, beside the training shapes."""
+        known = run.training_scores
+        pairs = ", ".join(
+            f"{label} {form.format(scores[name])} ({form.format(known[name])})" for label, name, form in SHOWN
         )
+        scored = f"Epoch {run.position.epoch}: {SCORED} generated shapes (training shapes): {pairs}."
+        fill = functools.partial(textwrap.fill, width=80, subsequent_indent="  ", break_on_hyphens=False)
+        self.say(f"{fill(scored)}\n{fill(verdict(scores, known)[1], initial_indent='  ')}")
         if self.tensorboard is not None:
             self.tensorboard.step(
                 len(run.history), {f"scores/{name}": value for name, value in scores.items()}

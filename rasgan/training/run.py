@@ -1,5 +1,6 @@
 """A training run in memory: its settings, both networks and what they measured; and the files it leaves."""
 
+import functools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,17 @@ from rasgan.metrics import quick_scores
 from rasgan.networks import LATENT_SIZE
 from rasgan.runs import START, Position, RunFolder
 from rasgan.sampling import generate
-from rasgan.seeding import NOISE, ORDER_D, ORDER_G, VALIDATION, batch_order, noise, rng_for, seed_weights
+from rasgan.seeding import (
+    NOISE,
+    ORDER_D,
+    ORDER_G,
+    VALIDATION,
+    batch_order,
+    choose,
+    noise,
+    rng_for,
+    seed_weights,
+)
 from rasgan.training import checkpoints, distributed
 from rasgan.training.checkpoints import Checkpoint
 from rasgan.training.config import TrainConfig
@@ -63,6 +74,11 @@ class TrainingRun:
         """Whether it has all its epochs, or its stopping rule has ended it."""
         ended_early = self.schedule_state.is_over and not self.position.step
         return self.position.epoch >= self.config.epochs or ended_early
+
+    @property
+    def has_lost_history(self) -> bool:
+        """Whether it was resumed without the file of its earlier steps."""
+        return self.position != START and not len(self.history)
 
     def describe_position(self) -> str:
         """Return in words where it stands: "epoch 3", or "epoch 4, step 7 of 31" within one."""
@@ -169,11 +185,11 @@ class TrainingRun:
 
     def move_aside(self, position: Position) -> list[Path]:
         """Move files later than `position`, from which this run continues, into new folders; return these."""
-        folder, is_lost = self.folder, self.history.is_lost
-        damaged = [folder.history] if is_lost else []
+        folder = self.folder
+        damaged = [folder.history] if self.has_lost_history else []
         moved = folder.move_aside(position, [folder.history, folder.scores], damaged)
         cut_scores(folder.scores, position.epoch)
-        if moved and not is_lost:
+        if moved:
             self.history.write(folder.history)
         return moved
 
@@ -185,11 +201,17 @@ class TrainingRun:
         return as_voxels(fakes[turn : turn + 1])[0, 0].float().cpu().contiguous().numpy()
 
     def score(self) -> dict[str, float]:
-        """Score shapes of the generator as it is now against those of the training, and write it down."""
+        """Score shapes of the generator as it is now against the training shapes, and write the scores."""
         grids = generate(self.gan.best_generator, seed=0, count=SCORED)
         found = quick_scores(grids, self.shapes.occupied)
         add_scores(self.folder.scores, self.position.epoch, found)
         return found
+
+    @functools.cached_property
+    def training_scores(self) -> dict[str, float]:
+        """The scores of `score` for as many training shapes: what is good depends on the data."""
+        chosen = choose(self.config.seed, 2, len(self.shapes), min(SCORED, len(self.shapes)))
+        return quick_scores(self.shapes.occupied[chosen], self.shapes.occupied, chosen)
 
     def save_grid(self, grid: np.ndarray) -> None:
         """Write one generated grid and, for the film, the shape of one latent vector that stays the same."""

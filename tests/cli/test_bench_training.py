@@ -1,9 +1,9 @@
-"""The measurement of training against others' networks."""
+"""The measurements of training: against others' networks, and of its start."""
 
 import pytest
 import torch
 
-from benchmarks.speed import peers
+from benchmarks.speed import peers, start
 from rasgan.networks import LATENT_SIZE
 
 
@@ -30,3 +30,11 @@ def test_peers_prints_a_row_for_every_case(monkeypatch, capsys):
     _, *rows = rows_of(capsys.readouterr().out)
     assert [row[:2] for row in rows] == [["16-8-4-4", "2"], ["8-4-4", "2"]]
     assert all(float(row[4]) == pytest.approx(float(row[2]) / float(row[3]), rel=0.02) for row in rows)
+
+
+def test_start_prints_a_row_for_every_number_of_grids(capsys):
+    assert start.main(["--counts", "5", "--resolution", "32"]) == 0
+    _, (count, *figures) = rows_of(capsys.readouterr().out)
+    assert count == "5"
+    assert all(float(figure) > 0 for figure in figures[:4])
+    assert float(figures[4]) == 0  # five grids have no cache

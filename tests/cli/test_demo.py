@@ -55,7 +55,7 @@ def test_the_page_is_opened_where_somebody_sits(monkeypatch, is_terminal, ssh, d
     run = RunFolder("demo")
     monkeypatch.setattr("rasgan.sampling.load_generator", lambda folder: (None, 3))
     monkeypatch.setattr("rasgan.sampling.generate", lambda generator, seed, count: np.ones((count, 8, 8, 8)))
-    monkeypatch.setattr("rasgan.generate.save_sheet", lambda path, grids: None)
+    monkeypatch.setattr("rasgan.export.plots.contact_sheet", lambda path, grids, labels: None)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
     monkeypatch.setattr(sys, "platform", "linux")
     for name, is_set in {"SSH_CONNECTION": ssh, "DISPLAY": display, "WAYLAND_DISPLAY": False}.items():

@@ -734,13 +734,19 @@ def test_the_board_has_every_step_once_however_often_the_run_is_resumed(here):
 
 def test_shapes_are_scored_every_so_often_and_training_is_the_same(here, capsys):
     assert train("-e", "3", "--every", "2", "-save", "1") == 0
-    assert (
-        len(re.findall(r"Epoch \d: 64 generated shapes .* diversity \d\.\d\d", capsys.readouterr().out)) == 2
-    )
+    said = re.findall(r"Epoch \d: 64 generated shapes .*(?:\n  .*)*", capsys.readouterr().out)
+    assert len(said) == 2
+    for lines in said:
+        assert re.search(
+            r"diversity \d\.\d\d \(\d\.\d\d\)", " ".join(lines.split())
+        )  # the training set's beside it
+        assert "docs/troubleshooting.md#" in lines or "Healthy" in lines
+        assert max(map(len, lines.splitlines())) <= 80
     with_scores = weights_of(3)
     rows = list(csv.DictReader(Path("savepoint/run/scores.csv").read_text(encoding="ascii").splitlines()))
     assert [row["epoch"] for row in rows] == ["2", "3"]
     assert 1 <= int(rows[0]["distinct_nearest"]) <= 4
+    assert 0 <= float(rows[0]["stands"]) <= 1
     assert train("-e", "4", "-le", "2", "--every", "1") == 0  # rows of the epochs trained again are replaced
     rows = list(csv.DictReader(Path("savepoint/run/scores.csv").read_text(encoding="ascii").splitlines()))
     assert [row["epoch"] for row in rows] == ["2", "3", "4"]

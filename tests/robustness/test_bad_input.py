@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from tests.made_meshes import OBJ as OBJ_TEXT
-from tests.made_meshes import OFF, POINTS, TRIANGLES, glb, gltf, ply_head
+from tests.made_meshes import OFF, glb, gltf, ply_head
 from tests.robustness import running
 
 DATA, GRAPH, OBJ = "convert_data.py", "convert_to_graph.py", "convert_to_obj.py"
@@ -112,11 +112,8 @@ def named(name: str, file_name: str, told: str = "", content: str = OFF, **optio
     return Row(f"off, {name}", DATA, file(file_name, content), ["-m", "."], says, code, writes, **options)
 
 
-NOWHERE = {}  # not even in the file
-
 MESH_ROWS = [
     mesh("off, cut", OFF[:-3], "a face is shorter than it announces", AGAIN, is_alone=True),
-    mesh("off, a link in a circle", link("x.off", "x.off"), "link", unless=no_posix),
     mesh("off, a link to nothing", link("x.off", "gone"), "no such file", "check the path", unless=no_posix),
     mesh("off, a named pipe", pipe("x.off"), "not an ordinary file", "give", unless=no_posix),
     mesh("off, an endless device", link("x.off", "/dev/zero"), "not an ordinary file", unless=not_linux),
@@ -124,16 +121,12 @@ MESH_ROWS = [
          "reduce its number of faces", unless=no_holes),
     mesh("stl, 10^9 triangles", bytes(80) + struct.pack("<I", 10**9) + bytes(50), AGAIN),
     mesh("ply, 10^10 vertices", ply_head(10**10, 4, "binary_little_endian") + "\0" * 99, AGAIN),
-    mesh("ply, 10^10 vertices as text", ply_head(10**10, 4) + POINTS + TRIANGLES, AGAIN),
-    mesh("glb, 10^10 numbers announced", glb(gltf(10**10), bytes(36)), AGAIN),
-    mesh("glb, 10^8 numbers from nowhere", glb(gltf(10**8, NOWHERE), bytes(36)), AGAIN),
-    mesh("glb, 10^10 numbers from nowhere", glb(gltf(10**10, NOWHERE), bytes(36)), AGAIN),
+    mesh("glb, 10^8 numbers from nowhere", glb(gltf(10**8, {}), bytes(36)), AGAIN),
     named("a name that is not UTF-8", os.fsdecode(b"\xff\xfe.off"), r"\udcff\udcfe.off: it does not", "OFF",
           unless=no_strange_names),
     named("a name that would clear the screen", "\x1b[2J.off", r"\x1b[2J.off: it does not", "OFF",
           unless=no_posix),
     named("a name of two lines", "x\nerror: y.off", r"x\nerror: y.off: it does not", "OFF", unless=no_posix),
-    named("a name with spaces", "a b .off", "a b .off: it", OFF[:-9]),
     named("a name with spaces that is good", " my chair (1) .off"),
     named("a name of 200 characters", "x" * 196 + ".off", unless=no_posix),
     named("a name in Chinese", "椅子.off"),
@@ -186,17 +179,13 @@ GRID_ROWS = [
     grid("raw, a pipe", pipe("x.raw"), "not an ordinary file", unless=no_posix),
     grid("raw, an endless device", link("x.raw", "/dev/zero"), "not an ordinary file", unless=not_linux),
     grid("raw, nothing occupied", bytes(27), "no voxel is above 0.3", "--threshold"),
-    grid("npy, 10^10 numbers announced", npy_header("(10000, 1000, 1000)") + bytes(99), NPY_AGAIN),
     grid("npy, 10^10 numbers that are there", holes("x.npy", npy_header("(2155, 2155, 2155)"), 2155**3 + 128),
          script=GRAPH, unless=no_holes),
-    grid("npy, 10^9 shapes", holes("x.npy", npy_header("(1000000000, 1, 1, 1)"), 10**9 + 128),
-         "1000000000", "batch", script=GRAPH, unless=no_holes),
-    grid("npy, cut, drawn", npy_header("(4, 4, 4)") + bytes(63), NPY_AGAIN, script=GRAPH),
+    grid("npy, cut", npy_header("(4, 4, 4)") + bytes(63), NPY_AGAIN),
     grid("npy, NaN", array("x.npy", ONES * np.nan), "no voxel is above 0.3", "--threshold"),
     grid("npy, NaN, drawn", array("x.npy", ONES * np.nan), script=GRAPH, code=0, writes=[PICTURE]),
     grid("npy, infinite", array("x.npy", ONES * np.inf), code=0, writes=["models/x.obj"]),
     grid("npy, infinite, drawn", array("x.npy", ONES * np.inf), script=GRAPH, code=0, writes=[PICTURE]),
-    grid("npy, Fortran order", array("x.npy", np.asfortranarray(ONES)), code=0, writes=["models/x.obj"]),
     grid("npy, a batch", array("x.npy", ONES[None, None]), code=0, writes=["models/x.obj"], is_alone=True),
     grid("npy, missing", nothing, "no such file", "check the path"),
     grid("npy, missing, drawn", nothing, "no such file", "check the path", script=GRAPH),
@@ -304,9 +293,8 @@ RENDER_ROWS = [
     *(Row(f"render, {name}", RENDER, file(name, OBJ_TEXT), ["-m", name, *PYTHON], (f"{name}: ", *says))
       for name, *says in [("x.stl", "only .obj", "--format"), ("x.GLB", "only .obj"), ("x", "only .obj"),
                           ("a x.npy", "a voxel grid", "convert_to_obj.py -f 'a x.npy'")]),
-    model("a Python without bpy", X_OBJ, "no bpy", "install it there"),
+    model("a program that is not Blender", X_OBJ, "exit code 2; is it Blender 3.3 or later?"),
     model("no such Blender", X_OBJ, "gone: no such program", "-b", arguments=["-b", "gone"]),
-    model("a folder for Blender", X_OBJ, ".: a folder", "-b", arguments=["-b", "."]),
     model("another picture format", X_OBJ, "a.jpg", "ends in .png", arguments=["-o", "a.jpg"]),
     model("a picture for a film", X_OBJ, "a.png", "ends in .gif",
           arguments=["-o", "a.png", "--turntable", "9"]),
@@ -442,7 +430,6 @@ UNFIT = {
         lambda state: state.update(history=state["generator"]["dense.bias"]),
         ODD,
     ),
-    "with a history of a negative number of steps": (lambda state: state["history"].update(steps=-1), ODD),
     "of an unknown loss": (setting(loss="best"), ODD),
     "of batches of 0": (setting(batchsize=0), ODD),
     "with a setting from elsewhere": (setting(color=1), ODD),
@@ -475,7 +462,7 @@ TRAIN_ROWS = [
     train("stop ratio without a gate", grids, ["--stop-ratio", "9", "--no-gate"], "--stop-ratio", "--gate"),
     train("no such data", nothing, [], "data: no such folder", "check the path", is_alone=True),
     train("data that are a file", file("data", "x"), [], "data: ", "folder"),
-    train("no grids", folder_named("data"), [], "holds no .raw", "convert_data.py"),
+    train("no grids", folder_named("data"), [], "contains no .raw", "convert_data.py"),
     train("a grid of 0 bytes", both(grids, file("data/9.raw", b"")), [], "9.raw: 0 bytes", RAW_AGAIN),
     train("a grid of another size", both(grids, file("data/9.raw", bytes(48**3))), [], "9.raw: ", "48³",
           "--resolution"),

@@ -1,6 +1,8 @@
 import argparse
 import errno
+import io
 import shlex
+import sys
 
 import pytest
 
@@ -85,3 +87,16 @@ def test_a_command_to_copy_has_quotes_where_a_path_has_spaces():
     error = UserError("no grids here.", about="no grids", value="My chairs")
     told = cli.advised(error, {"no grids": "Type: python convert_data.py -m {}"})
     assert told.replace('"', "'") == "no grids here. Type: python convert_data.py -m 'My chairs'"
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "in_notebook", "shown"), [(True, False, True), (False, False, False), (True, True, False)]
+)
+def test_bars_are_shown_on_terminals_but_not_in_notebooks(monkeypatch, is_terminal, in_notebook, shown):
+    """What a notebook starts has a terminal, of which every state of a bar is kept."""
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
+    if in_notebook:
+        monkeypatch.setenv("JPY_PARENT_PID", "1")
+    assert cli.shows_bars() == shown

@@ -2,11 +2,14 @@
 
 import io
 import struct
+import tracemalloc
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 from scipy.io import loadmat, savemat
 
 from rasgan import voxel_arrays
@@ -32,15 +35,25 @@ FILES = ["a.npy", "a.npz", "packed.npz", "a.mat", "packed.mat"]
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("dtype", ["uint8", "bool", "float64", "float32"])
-@pytest.mark.parametrize("axes", [(), (3,), (3, 1), (1, 3)])
-def test_single_grids_and_batches_of_every_kind_of_file(tmp_path, rng, name, dtype, axes):
-    grids = (rng.random((*axes, 5, 5, 5)) > 0.6).astype(dtype)
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "int64", "float64", "float16", ">f4", ">i2"])
+@pytest.mark.parametrize(("axes", "order"), [((), "C"), ((), "F"), ((3, 1), "C"), ((1, 3), "F")])
+def test_single_grids_and_batches_of_every_kind_of_file(tmp_path, rng, name, dtype, axes, order):
+    grids = np.array(rng.random((*axes, 5, 5, 5)) > 0.6, dtype, order=order)
+    if name.endswith("mat"):  # which knows neither
+        grids = grids.astype(np.float32 if dtype == "float16" else grids.dtype.newbyteorder("="))
+    if grids.dtype.kind == "f":
+        grids[..., 0, 0] = np.nan  # scores stay as they are
     save(tmp_path / name, {"instance": grids})
     read = read_all(tmp_path / name)
     assert len(read) == (3 if axes else 1)
     np.testing.assert_array_equal(np.array(read), grids.reshape(-1, 5, 5, 5))
-    assert {grid.dtype.kind for grid in read} == {"f" if "float" in dtype else "b"}
+    for grid in [*read, read_voxels(tmp_path / name)]:  # back to the first
+        assert grid.dtype == (grids.dtype.newbyteorder("=") if grids.dtype.kind == "f" else bool)
+        assert grid.flags.c_contiguous
+        assert type(grid) is np.ndarray
+    (tmp_path / name).unlink() if len(
+        read
+    ) == 1 else voxel_arrays.forget()  # nothing holds it, on Windows too
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -60,7 +73,16 @@ def test_several_arrays_are_read_in_their_order_and_labels_are_not(tmp_path, rng
     save(path, {**arrays, "names": np.array(["x", "yy"])})
     for read, grid in zip(read_all(path), [*arrays["b"], arrays["a"]], strict=True):
         np.testing.assert_array_equal(read, grid)
-    assert voxel_arrays.open_arrays(path).left_out == ["labels", "names"]
+    assert [array.name for array in voxel_arrays.open_arrays(path).others] == ["labels", "names"]
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".mat"])
+def test_small_cubes_are_no_grids_beside_larger_ones(tmp_path, suffix):
+    path, small = tmp_path / f"a{suffix}", {"R": np.ones((3, 3, 3)), "weights": np.ones((2, 5, 7, 7, 7))}
+    save(path, {**small, "voxels": np.ones((8, 8, 8))})
+    assert [array.name for array in voxel_arrays.open_arrays(path).grids] == ["voxels"]
+    save(path, small)
+    assert count_shapes(path) == 11
 
 
 def refused(path, fault):
@@ -71,25 +93,42 @@ def refused(path, fault):
         assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".mat"])
-def test_training_shapes_beside_those_kept_back_are_not_guessed(tmp_path, suffix):
+@pytest.mark.parametrize(("suffix", "load"), [(".npz", "numpy.load"), (".mat", "scipy.io.loadmat")])
+def test_training_shapes_beside_those_kept_back_are_not_guessed(tmp_path, monkeypatch, suffix, load):
+    monkeypatch.chdir(tmp_path)
     grids = np.ones((2, 3, 3, 3))
-    path = tmp_path / f"a{suffix}"
-    save(path, {"X_train": grids, "X_test": grids, "y_train": np.arange(2)})
-    refused(path, r"holds X_train, X_test; which of them is meant\? .*numpy\.save\('X_train\.npy'")
-    save(path, {"X_train": grids, "y_train": np.arange(2)})
-    assert count_shapes(path) == 2
+    path = Path(f"a{suffix}")
+    save(path, {"X_train": grids, "X_test": 0 * grids, "y_train": np.arange(2)})
+    refused(path, rf"contains X_train, X_test; .*numpy\.save\('X_train\.npy', {load}")
+    with pytest.raises(UserError) as error:
+        count_shapes(path)
+    exec(str(error.value).split("own: ")[1], {"numpy": np, "scipy": scipy})  # it can be typed
+    np.testing.assert_array_equal(np.array(read_all(Path("X_train.npy"))), grids)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".mat"])
-def test_files_without_a_grid_say_what_they_hold(tmp_path, suffix):
+def test_files_without_a_grid_say_what_they_contain(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
-    save(path, {"packed": np.zeros((8, 9), np.uint8)})
-    refused(path, r"holds no voxel grids.*packed \(8, 9\)")
-    save(path, {"z": np.full((3, 3, 3), 1j)})
-    refused(path, r"holds no voxel grids.* z \(3, 3, 3\)")
-    save(path, {"packed": np.zeros((513, 1, 1))})
-    refused(path, "holds no voxel grids")
+    save(path, {"packed": np.zeros((8, 9), np.uint8), "z": np.full((3, 3, 3), 1j)})
+    refused(path, r"contains no voxel grid but packed \(8, 9\) uint8, z \(3, 3, 3\) complex")
+
+
+@pytest.mark.parametrize(("value", "kind"), [({"x": np.ones((8, 8, 8))}, "struct"), ([[1], "a"], "cell")])
+def test_what_matlab_wraps_is_named_with_the_way_out(tmp_path, value, kind):
+    value = np.array(value, dtype=object)[None] if kind == "cell" else value
+    savemat(tmp_path / "a.mat", {"s": value})
+    refused(tmp_path / "a.mat", rf"no voxel grid but s \(1, \d\) {kind}; in MATLAB, save the array in it")
+
+
+def test_matlabs_objects_are_passed_over(tmp_path):
+    names = struct.pack("<II8s", 1, 5, b"label"), struct.pack("<II", 1 | 4 << 16, 0)
+    body = struct.pack("<IIII", 6, 8, 17, 0) + b"".join(names)
+    label = struct.pack("<II", 14, len(body)) + body
+    content = MAT_HEADER + label + mat_variable((2, 2, 2), bytes(8))
+    (tmp_path / "a.mat").write_bytes(content)
+    contents = voxel_arrays.open_arrays(tmp_path / "a.mat")
+    assert [array.name for array in contents.grids] == ["instance"]
+    assert [str(array) for array in contents.others] == ["label () object"]
 
 
 def test_a_file_that_changes_is_read_anew(tmp_path):
@@ -116,7 +155,7 @@ def test_pickles_in_an_npz_are_left_out_and_do_not_run(tmp_path):
 
     trap = np.full((2, 2, 2), Trap(), dtype=object)
     np.savez(tmp_path / "a.npz", a=trap)
-    refused(tmp_path / "a.npz", "holds no voxel grids")
+    refused(tmp_path / "a.npz", r"no voxel grid but a \(2, 2, 2\) object")
     np.savez(tmp_path / "a.npz", a=trap, b=np.ones((2, 2, 2)))
     assert count_shapes(tmp_path / "a.npz") == 1
     assert not (tmp_path / "mark").exists()
@@ -132,7 +171,7 @@ def lying_npz(path, shape, method=zipfile.ZIP_DEFLATED, numbers=bytes(64)):
 @pytest.mark.parametrize("shape", [(5, 4, 4, 4), (3, 3, 3), (99_999, 4, 4, 4)])
 def test_an_npz_that_lies_is_refused(tmp_path, shape):
     lying_npz(tmp_path / "a.npz", shape)
-    refused(tmp_path / "a.npz", "not a whole .npz file of plain numbers; save or download it again")
+    refused(tmp_path / "a.npz", "not a complete .npz file.*; save or download it again")
 
 
 def test_an_npz_is_cut_or_packed_otherwise(tmp_path):
@@ -140,13 +179,61 @@ def test_an_npz_is_cut_or_packed_otherwise(tmp_path):
     lying_npz(path, (4, 4, 4))
     assert count_shapes(path) == 1
     path.write_bytes(path.read_bytes()[:-30])
-    refused(path, "not a whole .npz")
+    refused(path, "not a complete .npz")
+    np.savez(path, a=np.zeros((60_000, 1, 1, 1), bool), b=np.zeros((60_000, 1, 1, 1), bool))
+    refused(path, "more than 100000 arrays or grids; save them in several files")
     lying_npz(path, (4, 4, 4), zipfile.ZIP_LZMA)
-    refused(path, "not a whole .npz")
-    lying_npz(path, (99_999, 512, 512, 512))
-    refused(path, "too large to be read at once; save its grids as .npy")
-    path.write_bytes(b"<html>")
-    refused(path, "not a whole .npz")
+    refused(path, "not packed by deflate; save it again with numpy.savez_compressed")
+
+
+def peak_of(use):
+    """Return how many bytes were allocated at once."""
+    use()  # what is allocated once and for all
+    tracemalloc.start()
+    use()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("shape", [(80, 80, 80), (20, 30, 30, 30)])
+def test_more_than_can_be_read_at_once_is_refused_unread(tmp_path, monkeypatch, name, shape):
+    monkeypatch.setattr(voxel_arrays, "LARGEST_READ", 10**6)  # bytes, whatever the type
+    dtype = np.float64 if name.endswith("mat") else np.longdouble
+    save(tmp_path / name, {"x": np.zeros(shape, dtype, order="F")})
+    fault = r"GB at once, more than .*; save it as bool, in C order or in several files"
+    assert peak_of(lambda: refused(tmp_path / name, fault)) < 2 * 10**6  # of 4 or 8 MB
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "packed.npz"])
+def test_batches_are_read_grid_by_grid(tmp_path, name):
+    save(tmp_path / name, {"x": np.ones((100, 32, 32, 32), np.uint8)})
+
+    def read():
+        assert all(read_voxels(tmp_path / name, index).all() for index in range(100))
+
+    assert peak_of(read) < 10**6  # of 3.3 MB
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_long_npy_header_is_not_read(tmp_path, version):
+    length = (65_000).to_bytes(2, "little") if version == 1 else (9 * 10**6).to_bytes(4, "little")
+    content = b"\x93NUMPY" + bytes([version, 0]) + length
+    (tmp_path / "a.npy").write_bytes(content + bytes(10**7))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", content + bytes(10**7))
+    for name in ("a.npy", "a.npz"):
+        assert peak_of(lambda name=name: refused(tmp_path / name, f"not a complete {name[1:]}")) < 10**6
+
+
+def test_a_file_that_is_cut_after_its_header_was_read_is_refused(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", np.ones((8, 8, 8)))
+    contents = voxel_arrays.open_arrays(tmp_path / "a.npy")
+    monkeypatch.setattr(voxel_arrays, "open_arrays", lambda path: contents)
+    (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:999])
+    with pytest.raises(UserError, match="not a complete"):
+        read_voxels(tmp_path / "a.npy")
 
 
 def mat_variable(shape, numbers, announced=None):
@@ -171,29 +258,23 @@ def test_a_mat_of_every_type_is_what_scipy_reads(tmp_path, rng, dtype):
     numbers = rng.integers(0, 99, (3, 4, 4, 4)).astype(dtype)
     savemat(tmp_path / "a.mat", {"x": numbers, "a_long_name_of_a_variable": numbers[0]}, do_compression=True)
     known = loadmat(tmp_path / "a.mat")
-    grids = voxel_arrays.open_arrays(tmp_path / "a.mat").grids
-    for array, name in zip(grids, ("x", "a_long_name_of_a_variable"), strict=True):
-        assert array.dtype == known[name].dtype
-        np.testing.assert_array_equal(array, known[name])
-
-
-def test_a_mat_of_the_other_byte_order(tmp_path):
-    body = struct.pack(">IIIIII3iI", 6, 8, 9, 0, 5, 12, 2, 2, 2, 0) + struct.pack(
-        ">HHI", 1, 1, ord("x") << 24
-    )
-    body += struct.pack(">II4H4H", 4, 16, *range(8))
-    header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x01\x00MI"
-    (tmp_path / "a.mat").write_bytes(header + struct.pack(">II", 14, len(body)) + body)
-    (array,) = voxel_arrays.open_arrays(tmp_path / "a.mat").grids
-    np.testing.assert_array_equal(array, np.arange(8).reshape(2, 2, 2, order="F"))
+    read = read_all(tmp_path / "a.mat")
+    is_float = dtype.startswith("float")
+    for array, grid in zip(read, [*known["x"], known["a_long_name_of_a_variable"]], strict=True):
+        np.testing.assert_array_equal(array, grid if is_float else grid > 0)
 
 
 def test_a_mat_by_hand_is_what_the_format_says(tmp_path):
-    numbers = bytes(range(64))  # the first index varies fastest
-    for content in (MAT_HEADER + mat_variable((4, 4, 4), numbers), packed(mat_variable((4, 4, 4), numbers))):
-        (tmp_path / "a.mat").write_bytes(content)
-        (grid,) = voxel_arrays.open_arrays(tmp_path / "a.mat").grids
-        assert (grid[1, 0, 0], grid[0, 1, 0], grid[0, 0, 1]) == (1, 4, 16)
+    numbers = np.zeros(64, np.uint8)
+    numbers[[1, 4, 32]] = 1  # the first index varies fastest
+    for variable in (
+        mat_variable((4, 4, 4), numbers.tobytes()),
+        packed(mat_variable((4, 4, 4), numbers.tobytes())),
+    ):
+        (tmp_path / "a.mat").write_bytes(
+            variable if variable.startswith(MAT_HEADER) else MAT_HEADER + variable
+        )
+        assert np.argwhere(read_voxels(tmp_path / "a.mat")).tolist() == [[0, 0, 2], [0, 1, 0], [1, 0, 0]]
 
 
 @pytest.mark.parametrize(
@@ -206,19 +287,13 @@ def test_a_mat_by_hand_is_what_the_format_says(tmp_path):
         MAT_HEADER + mat_variable((4, 4, 4), bytes(56)),
         packed(mat_variable((4, 4, 4), bytes(64), announced=1 << 31)),
         packed(mat_variable((4, 4, 4), bytes(64)))[:-4],
-        b"<html>" * 40,
+        packed(mat_variable((4, 4, 4), bytes(1 << 24))),  # unpacks to much more
+        MAT_HEADER[:-4] + b"\1\0MI" + mat_variable((4, 4, 4), bytes(64)),
     ],
 )
 def test_a_mat_that_is_cut_or_lies_is_refused(tmp_path, content):
     (tmp_path / "a.mat").write_bytes(content)
-    refused(tmp_path / "a.mat", "not a whole .mat file of MATLAB 5 to 7.2; save or download it again")
-
-
-def test_a_mat_that_unpacks_to_very_much_is_unpacked_as_far_as_its_header_says(tmp_path):
-    content = packed(mat_variable((4, 4, 4), bytes(1 << 24)))
-    (tmp_path / "a.mat").write_bytes(content)
-    refused(tmp_path / "a.mat", "not a whole .mat")
-    assert len(voxel_arrays._inflate(content[128:], "<", 5000)) == 5000
+    refused(tmp_path / "a.mat", "not a complete MATLAB .*; save or download it again")
 
 
 @pytest.mark.parametrize("place", [0, 512])

@@ -78,6 +78,16 @@ def found(*names, folder="data", **options):
         "hidden": ([".x.raw", ".git/y.raw", "__MACOSX/._a.raw", "__MACOSX/a.raw", "a/a.raw"], [4]),
         "files before subfolders": (["a.raw", "old/b.raw", "train/c.raw"], [0]),
         "capital letters": (["Train/A.RAW", "Test/b.raw"], ["Train/A.RAW"]),
+        "training, testing": (["training/0.binvox", "testing/0.binvox", "val/a.raw"], [0]),
+        "named by their part": (["train_64/a.raw", "test_64/a.raw", "valid-64/a.raw"], [0]),
+        "parts as files": (["X_train.npy", "X_test.npy", "names.npz"], ["X_train.npy", "names.npz"]),
+        "training shapes alone": (["train_1.raw", "train_2.raw"], None),
+        "Pix3D, converted": (
+            ["a/model.obj", "a/model.raw", "a/voxel.mat", "b/model.obj", "b/model.raw", "b/voxel.mat"],
+            [1, 4],
+        ),
+        "classes of numbered shapes": (["a/0.raw", "a/1.raw", "b/0.raw", "b/1.raw"], None),
+        "two shapes in two formats": (["a.raw", "b.mat"], None),
     }.values(),
 )
 def test_every_layout(here, there, read):
@@ -90,7 +100,8 @@ def test_every_layout(here, there, read):
 
 
 def test_shapes_kept_back_are_found_by_their_split(here):
-    assert found("train/a.raw", "test/b.raw", split="test") == ["test/b.raw"]
+    assert found("train/a.raw", "test/b.raw", "val/c.raw", split="test") == ["test/b.raw"]
+    assert found("training/a.raw", "val/c.raw", folder="without", split="test") == ["val/c.raw"]
     assert found("a.raw", folder="flat", split="test") == ["a.raw"]
 
 
@@ -110,15 +121,60 @@ def test_what_is_read_is_said_in_one_line(here):
     for mesh in ("a", "b"):
         put(train / f"{mesh}.off")
     np.savez(train / "batch.npz", x=np.stack([grid(0, 16), grid(1, 16)]), labels=np.arange(2))
+    np.save(train / "scales.npy", np.ones((2, 3)))
     assert told(resolution=16) == (
-        "11 shapes from data/chair/train (.raw, .npy, .npz, .mat, 15³ padded to 16³, 32³ pooled to 16³), "
-        "4 of them empty: e0.raw, e1.raw, e2.raw, ...; left out: 1 in data/chair/test, 1 of shapes that "
-        "another file has too (0.mat), 1 mesh that is not converted (b.off), labels of batch.npz"
+        "11 shapes from data/chair/train (.raw, .npy, .npz, .mat, 15³ padded to 16³, 32³ pooled to 16³, "
+        "floats are occupied above 0.3), 4 of them empty: e0.raw, e1.raw, e2.raw, ...; left out: 1 file in "
+        "other folders or splits (chair/test/t.raw), 1 file without a voxel grid (scales.npy), 1 file of "
+        "shapes that another file has (0.mat), 1 file not converted (b.off), 1 array beside grids (labels of "
+        "batch.npz)"
     )
-    np.savez(train / "more.npz", x=grid(0, 16), labels=np.arange(2))
-    assert told(resolution=16).endswith("labels of batch.npz, the like of 1 more")
     kept_back = told("data/chair", resolution=16, split="test")
-    assert kept_back == "1 shape from data/chair/test (.raw); left out: 12 in data/chair/train"
+    assert kept_back.startswith("1 shape from data/chair/test (.raw); left out: 12 files in other folders")
+
+
+def test_two_grids_of_one_file_and_two_files_of_one_name_are_named(here):
+    Path("data").mkdir()
+    np.savez("data/a.npz", partial=grid(), complete=grid(1))
+    assert "arrays partial, complete as separate shapes in a.npz" in told()
+    for folder in ("x", "y"):
+        put(Path("pairs", folder, "partial.npy"))
+        put(Path("pairs", folder, "complete.npy"))
+    assert "complete.npy, partial.npy as separate shapes in 2 folders" in told("pairs")
+
+
+INSIDE = np.linalg.norm(np.indices((32,) * 3) - 15.5, axis=0) < 12
+DISTANCE = (np.linalg.norm(np.indices((32,) * 3) - 15.5, axis=0) - 12) / 16
+BOX, FRAME = np.zeros((32,) * 3, bool), np.zeros((32,) * 3, bool)
+BOX[:, :28, :] = True  # a solid cabinet
+for axis in range(3):  # a table whose width is its height
+    np.moveaxis(FRAME, axis, 0)[:, ::31, ::31] = True
+
+
+@pytest.mark.parametrize(
+    ("scores", "is_told"),
+    [
+        (~INSIDE, True),
+        (np.ones((32,) * 3, bool), True),
+        (INSIDE * 200 + 3, True),
+        (DISTANCE, True),
+        (np.clip(DISTANCE, -0.5, 0.5), True),
+        (abs(DISTANCE).astype(np.float32), True),
+        (INSIDE, False),
+        (INSIDE.astype(np.float32), False),
+        (BOX, False),
+        (FRAME, False),
+        (FRAME.astype(np.float32), False),
+        (-DISTANCE, False),  # high inside, as scores are
+    ],
+)
+def test_grids_that_are_full_to_their_corners_are_reported(here, scores, is_told):
+    Path("data").mkdir()
+    np.save("data/a.npy", scores)
+    np.save("data/b.npy", INSIDE)
+    sentence = told(resolution=32)
+    assert ("1 of 2 grids are full to the corners" in sentence) == is_told
+    assert ("(a.npy)" in sentence) == is_told
 
 
 def test_the_shapes_come_in_the_order_of_their_paths_and_numbers(here):
@@ -126,16 +182,15 @@ def test_the_shapes_come_in_the_order_of_their_paths_and_numbers(here):
         put(Path("data", name), number)
     np.save("data/b/batch.npy", np.stack([grid(8), grid(9)]).astype(np.uint8))
     seen = []
-    occupied, sentence = read_grids(Path("data"), 8, progress=lambda entries: seen.append(entries) or entries)
-    assert occupied.sum((1, 2, 3)).tolist() == [1, 9, 10, 2, 3, 4]
-    assert sentence == "6 shapes from data (.raw, .binvox, .npy, .mat, 4 subfolders)"
+    grids, _ = read_grids(Path("data"), 8, progress=lambda entries: seen.append(entries) or entries)
+    assert grids[:].sum((1, 2, 3)).tolist() == [1, 9, 10, 2, 3, 4]
     assert len(seen[0]) == 6
 
 
 def test_floats_count_above_the_threshold_of_all_scores(here):
     Path("data").mkdir()
     np.save("data/a.npy", np.array([0.2, 0.31, np.nan, -1, 0, 1, 0.3, 2]).reshape(2, 2, 2))
-    assert read_grids(Path("data"), 2)[0].ravel().tolist() == [
+    assert read_grids(Path("data"), 2)[0][0].ravel().tolist() == [
         False,
         True,
         False,
@@ -169,23 +224,23 @@ def refused(folder, about, *words):
 
 def test_where_there_is_nothing_the_error_says_what_there_is(here):
     Path("void").mkdir()
-    refused("void", "no data", "holds no .raw, .binvox, .npy, .npz, .mat file, nor do its subfolders.")
+    refused("void", "no data", "contains no .raw, .binvox, .npy, .npz, .mat file, nor do its subfolders.")
     for name in ("other/a.h5", "other/sub/b.h5", "other/README"):
         put(Path(name))
     refused("other", "no data", "its files: 2 .h5, 1 README.")
     for name in ("meshes/test/b.off", "meshes/test/a.obj"):
         put(Path(name))
-    assert refused("meshes", "no grids", "but meshes: meshes/test/a.obj and 1 more.") == Path("meshes")
+    assert refused("meshes", "no grids", "but meshes: meshes/test/a.obj, meshes/test/b.off.") == Path(
+        "meshes"
+    )
     put(Path("chair/train/a.raw"))
-    Path("chair/val").mkdir()
-    assert refused("chair/val", "grids elsewhere", "there are some in") == here / "chair/train"
     refused("chair/train/a.raw", None, "a file, not a folder; give the folder that holds it, chair/train.")
 
 
 def test_the_test_set_is_not_trained_on_where_the_training_set_is_not_converted(here):
     put(Path("chair/test/a.raw"))
     put(Path("chair/train/b.off"))
-    refused("chair", "no grids", "the grids here are those of chair/test; the meshes of train have none")
+    refused("chair", "no grids", "all grids are in chair/test; the meshes of train are not converted")
 
 
 def test_a_folder_whose_grids_are_all_empty_is_refused(here):
@@ -194,7 +249,18 @@ def test_a_folder_whose_grids_are_all_empty_is_refused(here):
     refused("data", "all empty", "no voxel is occupied in any grid here")
 
 
-def test_a_file_that_is_no_grid_is_named(here):
-    put(Path("data/a.raw"))
-    np.save("data/labels.npy", np.arange(9))
-    refused("data", None, "data/labels.npy: has shape (9,)")
+def test_files_without_a_grid_are_skipped_where_others_have_one(here):
+    put(Path("data/a.npz"))
+    labels = [np.arange(9), np.array(["chair"]), np.array([{}], dtype=object), np.ones((8, 8, 8), complex)]
+    for number, array in enumerate([*labels, np.ones((3, 3, 3)), np.ones((20, 3))]):
+        np.save(f"data/{number}.npy", array, allow_pickle=True)
+    savemat("data/label.mat", {"label": "chair"})
+    assert "1 shape from data (.npz); left out: 7 files without a voxel grid (0.npy, 1.npy, 2.npy" in told()
+    Path("data/a.npz").unlink()
+    Path("data/4.npy").unlink()
+    refused("data", None, "data/0.npy: contains no voxel grid but (9,) int64")
+    put(Path("twins/a.mat"))
+    np.savez("twins/a.npz", points=np.ones((20, 3)))  # the first format, without a grid
+    assert found(folder="twins") == ["a.mat"]
+    Path("data/b.npy").write_bytes(b"junk")
+    refused("data", None, "data/b.npy: not a complete .npy file")

@@ -60,8 +60,6 @@ def begin(folder, config, checkpoint=None, device=DEVICE):
     """Begin a run on the stand-in device with four shapes, or go on with it."""
     occupied = np.random.default_rng(0).random((4, *(config.resolution,) * 3)) > 0.9
     shapes, validation = (Shapes(occupied, device) for _ in range(2))
-    if checkpoint is not None:
-        shapes.mark = checkpoint.data  # a digest needs values
     return training_run.begin(RunFolder("run", folder), config, shapes, validation, checkpoint)
 
 
