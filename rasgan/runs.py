@@ -102,7 +102,7 @@ class RunFolder:
         """Return this run, whose results are needed; raise UserError, which names others, if none."""
         if self.savepoints.is_dir():
             return self
-        known = _known((path for path in self.savepoints.parent.glob("*") if path.is_dir()), self.savepoints)
+        known = _known(filter(Path.is_dir, self.savepoints.parent.glob("*")), self.savepoints)
         raise UserError(f"{self.savepoints.absolute()}: no run of this name; {known}")
 
     def trained(self) -> "RunFolder":

@@ -219,7 +219,7 @@ def test_a_damaged_existing_grid_is_told(folder, capsys):
     grid = folder / "train" / "glued.raw"
     grid.write_bytes(b"\7" * 64**3)
     assert convert(folder) == 1
-    assert f"failed: {grid}: holds other bytes" in capsys.readouterr().err
+    assert f"failed: {grid}: contains other bytes" in capsys.readouterr().err
     assert grid.read_bytes() == b"\7" * 64**3
 
 
