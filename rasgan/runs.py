@@ -118,30 +118,24 @@ class RunFolder:
         raise UserError(f"{self.checkpoints.absolute()}: no checkpoints of this run; {known}")
 
     def move_aside(
-        self, position: Position, records: Iterable[Path] = (), damaged: Iterable[Path] = ()
+        self, position: Position, records: Iterable[Path], damaged: Iterable[Path] = ()
     ) -> list[Path]:
         """Move checkpoints and results later than `position` into new folders, and return these folders.
 
-        The folders, ``replaced-1`` and so on, are arranged like those they lie in. Copies of the existing
-        `records`, which contain all positions, are added to the results; `damaged` files are moved like
-        these. If the process is killed, the next call with the same position does the rest.
+        The folders, ``replaced-1`` and so on, are arranged like those they lie in. Copies of the `records`,
+        files that contain all positions, are added; `damaged` files are moved like results. If the process
+        is killed, the next call with the same position does the rest.
         """
         later = [saved for saved in saved_positions(self.checkpoints) if saved > position]
         saved = [self.checkpoints / f"{name}{suffix}" for name in later for suffix in (".optim.pt", ".pt")]
-        kinds = [path for path in self.savepoints.glob("*") if path.is_dir() and _is_kind(path.name)]
-        results = [path for path in damaged if path.is_file()]
-        results += [
-            path
-            for folder in (self.savepoints, *kinds)
-            for path in folder.glob("*")
-            if (_position_of(path.name) or position) > position
-        ]
+        kinds = [path for path in self.savepoints.glob("*") if not path.name.startswith((".", REPLACED))]
+        found = [path for folder in (self.savepoints, *kinds) for path in folder.glob("*")]
+        results = [path for path in found if (parse_position(path.name.split(".")[0]) or START) > position]
+        results += filter(Path.is_file, damaged)
         if later:
             write_latest(self.checkpoints, position)
-        copied = (
-            filter(Path.is_file, records) if later or results or (self.savepoints / MOVING).exists() else ()
-        )
-        _gather(self.savepoints, copied, shutil.copy2)
+        if later or results or (self.savepoints / MOVING).exists():
+            _gather(self.savepoints, filter(Path.is_file, records), shutil.copy2)
         _gather(self.savepoints, results, files.replace)
         _gather(self.checkpoints, saved, files.replace)
         return [
@@ -153,16 +147,6 @@ def write_latest(folder: Path, position: Position) -> None:
     """Write down which checkpoint in `folder` a resumed run starts from."""
     with files.atomic_path(folder / LATEST) as temporary:
         temporary.write_text(f"{position}\n", encoding="ascii")
-
-
-def _position_of(name: str) -> Position | None:
-    """Return the position in the name of a result, such as ``12.npy`` or ``12+7``."""
-    return parse_position(name.split(".")[0])
-
-
-def _is_kind(name: str) -> bool:
-    """Return whether a folder of this name contains results of one kind, such as ``plots`` or ``models``."""
-    return not name.startswith((".", REPLACED)) and _position_of(name) is None
 
 
 def _gather(folder: Path, paths: Iterable[Path], transfer: Callable[[Path, Path], object]) -> None:

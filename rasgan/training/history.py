@@ -44,24 +44,15 @@ LONGEST_LINE = 1024  # bytes; the eight numbers of a step have about 130
 class History:
     """One row of `COLUMNS` a step: 64 bytes each in memory, a line each in a CSV file that only grows."""
 
-    def __init__(self, rows: np.ndarray | None = None, missing: int = 0) -> None:
+    def __init__(self, rows: np.ndarray | None = None) -> None:
         rows = np.empty((0, len(COLUMNS))) if rows is None else rows
-        if rows.ndim != 2 or rows.shape[1] != len(COLUMNS) or missing < 0:
-            raise ValueError(f"rows of {len(COLUMNS)} numbers, none missing: {rows.shape}, {missing}")
+        if rows.ndim != 2 or rows.shape[1] != len(COLUMNS):
+            raise ValueError(f"rows have {len(COLUMNS)} numbers: {rows.shape}")
         self._values = array("d", np.ascontiguousarray(rows, np.float64).tobytes())
-        self.missing = missing  # earlier steps, of which the file was lost
-        self._forget_file()
-
-    def _forget_file(self) -> None:
-        self._written, self._size, self._digest = 0, 0, hashlib.sha256()
+        self._written, self._size, self._digest = 0, 0, hashlib.sha256()  # of the file
 
     def __len__(self) -> int:
-        return self.missing + len(self._values) // len(COLUMNS)
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether there were steps, and none of them is known."""
-        return self.missing > 0 and not self._values
+        return len(self._values) // len(COLUMNS)
 
     def append(self, measured: Measurement) -> None:
         """Add the measurements of one step."""
@@ -70,7 +61,7 @@ class History:
     def cut(self, epoch: int) -> None:
         """Drop the steps from the start of an epoch on, counted from 0: it is trained again."""
         rows = self.rows()
-        self.__init__(rows[rows[:, 0] < epoch], self.missing)
+        self.__init__(rows[rows[:, 0] < epoch])
 
     def last(self) -> Measurement:
         """Return the newest measurements."""
@@ -92,54 +83,50 @@ class History:
                 file.flush()
                 os.fsync(file.fileno())
         else:
-            self._forget_file()
+            self._written, self._size, self._digest = 0, 0, hashlib.sha256()
             with atomic_path(path) as temporary, temporary.open("wb") as file:
                 self._write_lines(file)
 
     def _write_lines(self, file: BinaryIO) -> None:
-        at_once = LINES_AT_ONCE * len(COLUMNS)
-        for start in range(self._written * len(COLUMNS), len(self._values), at_once):
+        while self._written < len(self):
             text = io.StringIO(newline="")
-            writer = csv.writer(text)
             if not self._written:
-                writer.writerow(COLUMNS)
-            values = np.array(self._values[start : start + at_once])
-            writer.writerows(values.reshape(-1, len(COLUMNS)).tolist())
+                csv.writer(text).writerow(COLUMNS)
+            end = min(self._written + LINES_AT_ONCE, len(self))
+            values = np.array(self._values[self._written * len(COLUMNS) : end * len(COLUMNS)])
+            csv.writer(text).writerows(values.reshape(-1, len(COLUMNS)).tolist())
             lines = text.getvalue().encode("ascii")
             file.write(lines)
-            self._note(lines, len(values) // len(COLUMNS))
-
-    def _note(self, lines: bytes, rows: int) -> None:
-        """Note what has been written to the file, or read from it."""
-        self._written += rows
-        self._size += len(lines)
-        self._digest.update(lines)
+            self._written, self._size = end, self._size + len(lines)
+            self._digest.update(lines)
 
     def state_dict(self) -> dict:
-        """Return what identifies the file after `write`: number of steps, bytes, and their digest."""
-        return {"steps": len(self), "size": self._size, "sha256": self._digest.hexdigest()}
+        """Return the size in bytes and the digest of the file, as `write` left it."""
+        return {"size": self._size, "sha256": self._digest.hexdigest()}
 
     @classmethod
     def read(cls, path: Path, state: dict) -> "History":
-        """Read the start of a CSV file that `state_dict` identified; without rows if it is not the same.
+        """Read the start of a CSV file that `state_dict` described; return no rows if it is not the same.
 
-        What follows in the file, of steps after the checkpoint, is ignored.
+        Lines after that start, which were written after the checkpoint, are ignored.
         """
-        history, lost = cls(), cls(missing=state["steps"])
+        history, size = cls(), state["size"]
         if not path.is_file():
-            return lost
+            return history
         try:
             with path.open("rb") as file:
                 for line in iter(lambda: file.readline(LONGEST_LINE), b""):
-                    if history._size >= state["size"]:
+                    if history._size >= size:
                         break
-                    if history._size:
-                        history._values.extend(map(float, line.split(b",")))
-                    history._note(line, min(1, history._size))
+                    history._values.extend(map(float, line.split(b",")) if history._size else ())
+                    history._size += len(line)
+                    history._digest.update(line)
         except ValueError:
-            return lost
-        history.missing = len(lost) - history._written
-        return history if history.missing >= 0 and history.state_dict() == state else lost
+            return cls()
+        history._written = len(history)
+        return (
+            history if history.state_dict() == state and len(history._values) % len(COLUMNS) == 0 else cls()
+        )
 
 
 def save_history(folder: Path, history: History) -> None:

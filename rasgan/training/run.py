@@ -75,6 +75,11 @@ class TrainingRun:
         ended_early = self.schedule_state.is_over and not self.position.step
         return self.position.epoch >= self.config.epochs or ended_early
 
+    @property
+    def has_lost_history(self) -> bool:
+        """Whether it was resumed without the file of its earlier steps."""
+        return self.position != START and not len(self.history)
+
     def describe_position(self) -> str:
         """Return in words where it stands: "epoch 3", or "epoch 4, step 7 of 31" within one."""
         epoch, step = self.position
@@ -180,11 +185,11 @@ class TrainingRun:
 
     def move_aside(self, position: Position) -> list[Path]:
         """Move files later than `position`, from which this run continues, into new folders; return these."""
-        folder, is_lost = self.folder, self.history.is_lost
-        damaged = [folder.history] if is_lost else []
+        folder = self.folder
+        damaged = [folder.history] if self.has_lost_history else []
         moved = folder.move_aside(position, [folder.history, folder.scores], damaged)
         cut_scores(folder.scores, position.epoch)
-        if moved and not is_lost:
+        if moved:
             self.history.write(folder.history)
         return moved
 

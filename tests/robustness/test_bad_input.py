@@ -368,9 +368,10 @@ def setting(**values: object) -> Callable[[dict], None]:
 
 
 def reshape_moments(state: dict) -> None:
-    """Give Adam's first moment of a parameter in a checkpoint another shape."""
-    moments = state["g"]["state"][0]
-    moments["exp_avg"] = moments["exp_avg"].flatten()
+    """Put moments of another shape into Adam's state of the first parameter."""
+    import torch
+
+    state["g"]["state"][0] = dict.fromkeys(("step", "exp_avg", "exp_avg_sq"), torch.zeros(1))
 
 
 def dropped(*names: str) -> Callable[[dict], dict]:
@@ -429,7 +430,6 @@ UNFIT = {
         lambda state: state.update(history=state["generator"]["dense.bias"]),
         ODD,
     ),
-    "with a history of a negative number of steps": (lambda state: state["history"].update(steps=-1), ODD),
     "of an unknown loss": (setting(loss="best"), ODD),
     "of batches of 0": (setting(batchsize=0), ODD),
     "with a setting from elsewhere": (setting(color=1), ODD),

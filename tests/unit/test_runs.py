@@ -71,15 +71,8 @@ def test_positions_are_written_and_read():
 
 
 def test_only_complete_files_of_weights_are_checkpoints(tmp_path):
-    for name in (
-        "10.pt",
-        "9+3.pt",
-        "9.pt",
-        "11.optim.pt",
-        ".12-0a1b2c3d.pt",
-        ".1.optim-0a1b2c3d.pt",
-        "07.pt",
-    ):
+    others = ("11.optim.pt", ".12-0a1b2c3d.pt", ".1.optim-0a1b2c3d.pt", "07.pt")
+    for name in ("10.pt", "9+3.pt", "9.pt", *others):
         (tmp_path / name).touch()
     assert saved_positions(tmp_path) == [(9, 0), (9, 3), (10, 0)]
 
@@ -144,5 +137,5 @@ def test_what_is_later_is_moved_even_by_a_process_that_is_killed(tmp_path, monke
     assert all(there[moved[name]] == name for name in LATER)
     assert there["checkpoint/a/latest"] == "4\n"
     fill(tmp_path)
-    assert {path.name for path in run.move_aside(Position(4))} == {"replaced-2"}
+    assert {path.name for path in run.move_aside(Position(4), [])} == {"replaced-2"}
     assert run.move_aside(Position(4), [run.history]) == []
