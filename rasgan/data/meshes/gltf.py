@@ -29,7 +29,7 @@ COMPRESSED = {
     DRACO: "it is compressed by Draco; export it without compression (an option of Blender's export)",
     **dict.fromkeys(
         ("EXT_meshopt_compression", "KHR_meshopt_compression"),
-        "it is compressed by meshopt; export it without compression",
+        "it is compressed by meshopt; export it without compression (an option of gltfpack)",
     ),
 }
 # Required extensions that leave the triangles as the specification without them has them, or are read here.

@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 
+from rasgan.data.conversion import used_share
 from rasgan.data.meshes import read_mesh
 from rasgan.errors import UserError
 
@@ -99,6 +100,17 @@ def test_bytes_after_the_announced_facets_are_said(read):
     vertices, faces = read(binary() + b"49 bytes".ljust(49, b"."), notes)
     np.testing.assert_array_equal(vertices[faces], CORNERS)
     assert notes == ["49 bytes after the 2 facets that it announces are left out"]
+
+
+@pytest.mark.parametrize(
+    "far", [[[90, 0, 0]] * 3, [[0, 0, 0], [90, 0, 0], [30, 0, 0]]], ids=["point", "line"]
+)
+def test_facets_without_area_are_no_part_of_the_object(read, far):
+    """Binvox scales their box too, so they stay; `stray` reports that the object is small."""
+    vertices, faces = read(binary(np.concatenate([CORNERS, [far]])))
+    assert vertices.max() == 90
+    assert used_share(vertices, faces) == pytest.approx(3.5 / 90)
+    assert used_share(*read(binary(CORNERS))) == 1
 
 
 FAULTS = {
