@@ -9,7 +9,7 @@
 Each mesh is closed, has no inner walls and is not mirrored. A voxel's edge is 0.01 units unless --size says
 otherwise. Axes and units are those of the programs that read the format:
 
-    .obj        y up, front towards -z, so it lies on its face in a slicer; with --size, units are millimeters
+    .obj        y up, front towards -z, so it lies face down in a slicer; with --size, units are millimeters
     .stl .ply   z up, front towards -y, for printing; with --size, units are millimeters
     .3mf        the same, for slicers; units are millimeters, and the longest side is 80 mm by default
     .glb        y up, front towards +z; units are meters
@@ -139,13 +139,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def describe_size(args: argparse.Namespace, sizes_mm: list[float]) -> str:
-    """Return how long the meshes are in a slicer, and whether they lie on their face there, or ""."""
+    """Return how long the meshes are in a slicer, and whether they lie face down, or ""."""
     if not sizes_mm or args.format == "glb":  # which no slicer reads
         return ""
     lengths = dict.fromkeys(f"{round(length, 3):.10g}" for length in (min(sizes_mm), max(sizes_mm)))
     size = f"{' to '.join(lengths)} mm long in a slicer"
     if args.format == "obj":
-        return f"{size}, on its face (y is up in .obj); to print, use --format 3mf"
+        return f"{size}, face down; to print, use --format 3mf"
     return size if args.size or args.format == "3mf" else f"{size}; to print, add --size 80"
 
 

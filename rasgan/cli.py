@@ -37,6 +37,10 @@ ADVICE = {
 }
 """What mends an error in every command; see `advising`."""
 
+ROOT = Path(__file__).parents[1]
+"""The folder of the scripts."""
+COMMAND = re.compile(r"\bpython ((?:render/)?\w+\.py|-m)(?=\s|$)")
+
 Main = Callable[[Sequence[str] | None], int]
 
 
@@ -108,7 +112,7 @@ def fail(sentence: str) -> int:
 
 def complain(kind: str, sentence: str) -> None:
     """Print ``kind: sentence`` on stderr, after which a script may go on."""
-    print(f"{kind}: {printable(sentence)}", file=sys.stderr)
+    print(f"{kind}: {printable(as_typed_here(sentence))}", file=sys.stderr)
 
 
 def printable(text: str) -> str:
@@ -167,9 +171,37 @@ def command_line(*words: object) -> str:
     return subprocess.list2cmdline(texts) if sys.platform == "win32" else shlex.join(texts)
 
 
+def as_typed_here(text: str) -> str:
+    """Make each ``python SCRIPT.py`` and ``python -m`` in a text work in the user's shell and folder."""
+
+    def located(found: re.Match) -> str:
+        is_script = (ROOT / found[1]).is_file()
+        return command_line(interpreter(), script(found[1]) if is_script else found[1])
+
+    return COMMAND.sub(located, text)
+
+
+def interpreter() -> str:
+    """Return what starts this Python in the user's shell: a bare name if that finds it, else its path."""
+    for name in ("python", "python3"):
+        found = Path(shutil.which(name) or "")
+        if found.parent == Path(sys.executable).parent and found.samefile(sys.executable):
+            return name
+    return sys.executable
+
+
+def script(name: str) -> str:
+    """Return the path of one of the scripts from the current folder, or the full path if that is shorter."""
+    full = str(ROOT / name)
+    try:
+        return min(os.path.relpath(full), full, key=len)
+    except ValueError:  # on another drive of Windows
+        return full
+
+
 def say(sentence: str) -> None:
     """Print a line on stdout at once, also where stdout is a file."""
-    print(sentence, flush=True)
+    print(as_typed_here(sentence), flush=True)
 
 
 def show(result: Path) -> None:

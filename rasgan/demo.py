@@ -46,10 +46,6 @@ PRESETS = {
     "epochs": 20,
     "seed": 0,
 }
-LONGER = (  # the README's training without a GPU
-    f"python train_rasgan.py -n chair-1 -d {SAMPLE_SET / 'chair' / 'train'} --recipe stable --mirror "
-    "--cooldown 0.5 --width 64 -b 16 -e 31"
-)
 SHOWN = 10  # generated chairs, as they come: none is picked
 
 Say = Callable[[str], None]
@@ -100,23 +96,33 @@ def finish(run: RunFolder, say: Say) -> None:
     fullest = max(range(SHOWN), key=lambda i: is_occupied(grids[i]).sum())
     model = run.models / f"{paths[fullest].stem}.obj"
     write_obj(model, *surface_mesh(is_occupied(grids[fullest])))
+    chairs = SAMPLE_SET / "chair" / "train"
+    larger = ["-n", "chair-cpu", "-d", chairs, "--recipe", "stable", "--mirror", "--cooldown", 0.5]
+    larger += ["--width", 64, "-b", 16, "-e", 31, "--seed", 0]
+    commands = (
+        ("-m", "rasgan.generate", "-n", run.name, "--count", 16, "--seed", 1),
+        ("convert_to_graph.py", "-f", paths[fullest]),
+        ("convert_to_obj.py", "-f", paths[fullest]),
+        ("train_rasgan.py", *larger),
+    )
+    generate_more, *draw, train_larger = (f"  {cli.command_line('python', *words)}" for words in commands)
     say(
         f"""
-Done. Look at
-  {sheet}  {SHOWN} chairs that the network made up
+Done. Open {page} in a browser to turn the {SHOWN} chairs that the network generated.
+
+Also written:
+  {sheet}  the same chairs as a picture
   {run.plots / f"{position}.png"}  the losses of both networks
   {run.graphs}  one chair every few epochs as a 3D graph
   {paths[0].parent}  the chairs as .npy
   {model}  one of them for a 3D program
 
 Next, type
-  python -m rasgan.generate -n {run.name} --count 16 --seed 1
-  python convert_to_graph.py -f {paths[0]}
-  python convert_to_obj.py -f {paths[0]}
-and, for a network at 64³, about 35 minutes on two CPU cores
-  {LONGER}
-
-To turn the chairs in your hands, open {page} in a browser."""
+{generate_more}
+{draw[0]}
+{draw[1]}
+and, to train on chairs at 64³, about 35 minutes on two CPU cores
+{train_larger}"""
     )
     if sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ:
         cli.show(page)

@@ -76,11 +76,16 @@ class RunFolder:
         self.film = self.savepoints / "film"
         self.models = self.savepoints / "models"
         self.renders = self.savepoints / "renders"
-        self.lock = base / CHECKPOINTS / f".{name}.lock"
         self.options = self.savepoints / "options.json"
         self.history = self.savepoints / "history.csv"
         self.scores = self.savepoints / "scores.csv"
         self.tensorboard = self.savepoints / "tensorboard"
+
+    @property
+    def locks(self) -> list[Path]:
+        """Lock files of both folders, beside what they are links to: two names may share a folder."""
+        folders = (self.checkpoints.resolve(), self.savepoints.resolve())
+        return [folder.with_name(f".{folder.name}.lock") for folder in folders]
 
     def grid(self, epoch: int) -> Path:
         """Path of the shape that was generated after `epoch` epochs."""

@@ -5,19 +5,19 @@ import functools
 import math
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from rasgan.errors import UserError
 from rasgan.export import shading
 from rasgan.metrics import verdict
-from rasgan.networks import count_parameters
-from rasgan.runs import START
+from rasgan.networks import LATENT_SIZE, count_parameters, inference
 from rasgan.training import distributed
-from rasgan.training.checkpoints import KEPT
+from rasgan.training.checkpoints import KEPT, Checkpoint
 from rasgan.training.config import Intervals
 from rasgan.training.run import SCORED, TrainingRun
 from rasgan.voxels import is_occupied
@@ -28,8 +28,8 @@ BYTES_PER_VOXEL = 4 + 1  # of a sampled grid and of the film's
 BYTES_PER_STEP = 125 + 40  # in history.csv, and in the files beside the loss graphs
 
 
-def describe(run: TrainingRun, intervals: Intervals) -> str:
-    """Return what is trained and where, how much disk space it needs, and where it continues, a line each."""
+def describe(run: TrainingRun, intervals: Intervals, checkpoint: Checkpoint | None = None) -> str:
+    """Return lines: what is trained and where; the disk space it needs; of a resumed run, what changed."""
     config, gan, folder = run.config, run.gan, run.folder
     generator, discriminator = count_parameters(gan.generator), count_parameters(gan.discriminator)
     averaged = generator if gan.ema_generator is not None else 0
@@ -37,7 +37,8 @@ def describe(run: TrainingRun, intervals: Intervals) -> str:
     optimizers = 8 * (generator + discriminator)  # Adam's two moments
     saves = math.ceil(config.epochs / intervals.save)
     disk = saves * weights + min(KEPT, saves) * optimizers
-    grids = math.ceil(config.epochs / intervals.sample) * config.resolution**3 * BYTES_PER_VOXEL
+    samples = math.ceil(config.epochs / intervals.sample) if intervals.sample else 0
+    grids = samples * config.resolution**3 * BYTES_PER_VOXEL
     history = config.epochs * run.steps_per_epoch * BYTES_PER_STEP
     processes = distributed.world_size()
     shared = f", {processes} processes" if processes > 1 else ""
@@ -54,9 +55,51 @@ def describe(run: TrainingRun, intervals: Intervals) -> str:
     if config.schedule and config.schedule[-1][0] < config.epochs:
         end = f"The schedule ends with epoch {config.schedule[-1][0]}"
         lines.append(f"{end}: its last learning rates are used until epoch {config.epochs}.")
-    if run.position != START:
-        lines.append(f"Going on after {run.describe_position()}.")
+    if checkpoint is not None:
+        lines += [f"Resuming after {run.describe_position()}.", *_changes(run, checkpoint)]
     return "\n".join(lines)
+
+
+def _changes(run: TrainingRun, checkpoint: Checkpoint) -> Iterator[str]:
+    """Yield a sentence for everything that is not as it was when the checkpoint was saved."""
+    if checkpoint.optimizers is None:
+        yield f"Checkpoint {checkpoint.position} has no optimizer state, so Adam's moments start from zero."
+    if checkpoint.data is None:
+        yield "An earlier version saved this checkpoint; whether the data are the same could not be checked."
+    elif checkpoint.data != run.shapes.mark:
+        yield (
+            f"Other data from here on ({len(run.shapes)} shapes, before {checkpoint.data.count}): the epoch "
+            "count continues, and the shapes are shuffled again."
+        )
+    before, now = checkpoint.config, run.config
+    changes = {name: (getattr(before, name), getattr(now, name)) for name in ("batchsize", "connect")}
+    changes["precision"] = (checkpoint.precision or run.gan.precision, run.gan.precision)
+    for name, (old, new) in changes.items():
+        if old != new:
+            yield f"{name} is {new} from here on, before {old}."
+    if checkpoint.position != run.position:
+        yield (
+            f"Epoch {run.position.epoch + 1} starts again: the steps of it before the stop had other batches."
+        )
+
+
+def expected_step_s(run: TrainingRun) -> float:
+    """Estimate the seconds of a step on a CPU, from passes of two shapes through both networks.
+
+    A backward pass takes about two forward passes. Of each shape a step takes 4 passes through the generator
+    (fakes for both networks, one backward) and 9 through the discriminator (reals and fakes for both, and
+    backward all but that of the generator's reals). Gradient penalties and the optimizers are left out.
+    """
+    generator, discriminator = run.gan.generator, run.gan.discriminator
+    with inference(generator), inference(discriminator), torch.no_grad():
+        for _ in range(2):  # the first pass also allocates memory
+            times = [time.perf_counter()]
+            shapes = generator(torch.zeros(2, LATENT_SIZE))
+            times.append(time.perf_counter())
+            discriminator(shapes)
+            times.append(time.perf_counter())
+    pairs = run.config.batchsize / distributed.world_size() / 2
+    return pairs * (4 * (times[1] - times[0]) + 9 * (times[2] - times[1]))
 
 
 def megabytes(count: int) -> str:
@@ -113,10 +156,14 @@ class Reporter:
     """
 
     def __init__(
-        self, run: TrainingRun, say: Callable[[str], object], tensorboard: TensorBoard | None = None
+        self,
+        run: TrainingRun,
+        say: Callable[[str], object],
+        tensorboard: TensorBoard | None = None,
+        on_first_step: Callable[[], object] = lambda: None,
     ) -> None:
         self.is_silent = not distributed.is_rank_0()
-        self.print, self.tensorboard = say, tensorboard
+        self.print, self.tensorboard, self.on_first_step = say, tensorboard, on_first_step
         self.bar = tqdm(
             total=run.config.epochs * run.steps_per_epoch,
             initial=run.steps_taken,
@@ -126,7 +173,7 @@ class Reporter:
             disable=True if self.is_silent else None,
         )
         self.started = self.last_step = self.last_line = time.perf_counter()
-        self.first = run.steps_taken
+        self.first = self.resumed_at = run.steps_taken
         self.expects_end = True
 
     def step(self, run: TrainingRun) -> None:
@@ -136,10 +183,13 @@ class Reporter:
             self.tensorboard.step(len(run.history), measured._asdict())
         epoch, index = divmod(run.steps_taken - 1, steps)
         now = time.perf_counter()
+        if run.steps_taken == self.resumed_at + 1 and not self.is_silent:
+            self.on_first_step()
         if not self.bar.disable:
-            self.bar.set_description(f"epoch {epoch + 1}/{run.config.epochs}", refresh=False)
-            state = "open" if gate.is_open else "shut"
-            postfix = f"D {measured.loss_d:.3f} G {measured.loss_g:.3f} {state} {gate.steps_per_d}"
+            place = f"epoch {epoch + 1}/{run.config.epochs}, step {index + 1}/{steps}"
+            self.bar.set_description(place, refresh=False)
+            state = f", gate {'open' if gate.is_open else 'shut'}, ratio {gate.steps_per_d}"
+            postfix = f"D {measured.loss_d:.3f} G {measured.loss_g:.3f}{state if gate.enabled else ''}"
             self.bar.set_postfix_str(postfix, refresh=False)
             self.bar.update()
         elif index + 1 == steps or now - self.last_line >= SECONDS_BETWEEN_LINES:

@@ -66,7 +66,7 @@ def test_a_file_becomes_the_format_that_is_asked_for(run, file_format, capsys):
         said = capsys.readouterr().out
         assert said.startswith(f"{done} {target}")
         assert said.count("\n") == 1
-        assert ("50 mm long" in said, "on its face" in said) == (file_format != "glb", file_format == "obj")
+        assert ("50 mm long" in said, "face down" in said) == (file_format != "glb", file_format == "obj")
     assert [path.name for path in Path("models").iterdir()] == [target.name]
     mesh = trimesh.load(target, force="mesh", process=file_format == "stl")
     assert mesh.is_watertight
@@ -78,7 +78,7 @@ def test_a_file_becomes_the_format_that_is_asked_for(run, file_format, capsys):
 @pytest.mark.parametrize(
     ("file_format", "says"),
     [
-        ("obj", ["0.02 mm long in a slicer, on its face", "use --format 3mf"]),
+        ("obj", ["0.02 mm long in a slicer, face down", "use --format 3mf"]),
         ("stl", ["0.02 mm long in a slicer", "add --size"]),
         ("3mf", ["80 mm long in a slicer\n"]),
     ],

@@ -163,8 +163,8 @@ def while_training(rng, count):
 
 
 def while_writing(rng, count):
-    """Pick one of the first writes of a process: a checkpoint has three files, each with an fsync."""
-    return [{"options": {"fsync": int(rng.integers(2, 16))}} for _ in range(count)]
+    """Pick one of the first writes of a process: a checkpoint has three files, each with two fsyncs."""
+    return [{"options": {"fsync": int(rng.integers(2, 32))}} for _ in range(count)]
 
 
 @pytest.mark.parametrize("count", [1, 5])
