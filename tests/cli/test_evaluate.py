@@ -143,8 +143,8 @@ def test_a_run_is_scored_from_its_checkpoint(folders, rng, capsys):
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["made", "--reference", "nowhere"], "nowhere: no such file or folder"),
-        (["nowhere", "--reference", "test"], "nowhere: no such file or folder"),
+        (["made", "--reference", "nowhere"], "nowhere: no such folder"),
+        (["nowhere", "--reference", "test"], "nowhere: no such folder"),
         (["void", "--reference", "test"], "void: contains no .raw"),
         (["one", "--reference", "test"], "one: holds a single shape"),
         (

@@ -5,7 +5,6 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -109,12 +108,3 @@ def test_several_processes_are_started_again_by_torchrun(monkeypatch):
     assert "torchrun --nproc_per_node=2 " in train_rasgan.resume_command(typed)
     monkeypatch.setenv("WORLD_SIZE", "4")
     assert "on every machine" in train_rasgan.resume_command(typed)
-
-
-@pytest.mark.slow
-def test_the_script_itself_prints_a_command_that_a_shell_finds():
-    command = [sys.executable, train_rasgan.__file__, "-n", "b", "-d", "my data", "--resolution", "32"]
-    command += ["--width", "8", "-b", "2", "-e", "1", "--device", "cpu"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    for line in COMMAND.findall(done.stdout):
-        subprocess.run(shlex.split(line), check=True)

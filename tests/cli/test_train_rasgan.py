@@ -226,22 +226,6 @@ def test_data_that_are_the_same_go_on_wherever_they_lie(here, capsys, monkeypatc
     assert_same(weights_of(3), whole)
 
 
-def test_a_checkpoint_that_knows_no_data_goes_on_and_says_so(here, capsys, monkeypatch):
-    stop_in_epoch_2(monkeypatch, "-e", "3")
-    path = here / "checkpoint/run/1+1.pt"
-    state = torch.load(path, weights_only=True)
-    assert state.pop("data")["count"] == 4
-    torch.save(state, path)
-    for name in ("3", "2"):
-        (here / f"data/{name}.raw").unlink()
-    capsys.readouterr()
-    assert train("-l") == 0  # where a step has no place in the epoch any more
-    out = capsys.readouterr().out
-    assert "whether the data are the same could not be checked" in out
-    assert "Epoch 2 starts again" in out
-    assert epochs_measured() == [0, 0.5, 1, 2]
-
-
 def test_the_batch_may_change_and_the_epochs_are_kept(here, capsys, monkeypatch):
     stop_in_epoch_2(monkeypatch, "-e", "3", "-save", "1")
     capsys.readouterr()
@@ -456,14 +440,12 @@ def test_the_validation_folder_is_measured_and_changes_nothing_else(here):
     assert not np.array_equal(np.load("savepoint/run/plots/track_d_validation_loss.npy"), losses_one)
 
 
-def test_the_same_seed_makes_the_same_run_and_another_one_does_not(here):
-    runs = []
-    for number, seed in enumerate(("3", "3", "4")):
-        assert train("-e", "1", "--seed", seed) == 0
-        runs.append(weights_of(1))
-        (here / "checkpoint/run").rename(here / f"run-{number}")
-    assert_same(runs[0], runs[1])
-    assert not torch.equal(runs[0]["dense.weight"], runs[2]["dense.weight"])
+def test_another_seed_makes_another_run(here):
+    assert train("-e", "1") == 0
+    first = weights_of(1)
+    (here / "checkpoint/run").rename(here / "first")
+    assert train("-e", "1", "--seed", "4") == 0
+    assert not torch.equal(first["dense.weight"], weights_of(1)["dense.weight"])
 
 
 def test_option_names_and_defaults_are_the_tutorials():
@@ -680,17 +662,6 @@ def test_a_run_begins_with_the_networks_of_one_on_a_coarser_grid(here, capsys):
     checkpoints.save_generator(Path("checkpoint/run"), load(1))
     assert train_rasgan.main(["-n", "other", *finer[2:]]) == 1
     assert "no discriminator" in capsys.readouterr().err
-
-
-def test_a_resumed_run_may_take_or_leave_a_schedule(here, capsys):
-    assert train("-e", "1", "-glr", "0.5") == 0
-    assert train("-l", "--schedule", "chair", "-e", "2") == 0
-    assert train("-l", "--schedule", "airplane", "-e", "3") == 0
-    capsys.readouterr()
-    says(capsys, train("-l", "-e", "4", "-glr", "0.25"), "--schedule none")
-    assert train("-l", "-e", "4", "--schedule", "none", "-glr", "0.25") == 0
-    rates = [row["generator_learning_rate"] for row in history()]
-    assert rates == [0.5] * 2 + [0.002] * 2 + [0.0025] * 2 + [0.25] * 2
 
 
 @pytest.fixture
