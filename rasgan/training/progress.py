@@ -64,6 +64,11 @@ def _changes(run: TrainingRun, checkpoint: Checkpoint) -> Iterator[str]:
     """Yield a sentence for everything that is not as it was when the checkpoint was saved."""
     if checkpoint.optimizers is None:
         yield f"Checkpoint {checkpoint.position} has no optimizer state, so Adam's moments start from zero."
+    if run.has_lost_history:
+        yield (
+            f"{run.folder.history} is missing, or is not the file that checkpoint {checkpoint.position} was "
+            "saved with. Training is not affected; the history starts again here."
+        )
     if checkpoint.data is None:
         yield "An earlier version saved this checkpoint; whether the data are the same could not be checked."
     elif checkpoint.data != run.shapes.mark:
