@@ -66,7 +66,7 @@ def _changes(run: TrainingRun, checkpoint: Checkpoint) -> Iterator[str]:
         yield f"Checkpoint {checkpoint.position} has no optimizer state, so Adam's moments start from zero."
     if run.has_lost_history:
         yield (
-            f"{run.folder.history} is missing or is not the file that checkpoint {checkpoint.position} was "
+            f"{run.folder.history} is missing, or is not the file that checkpoint {checkpoint.position} was "
             "saved with. Training is not affected; the history starts again here."
         )
     if checkpoint.data is None:

@@ -408,7 +408,7 @@ def test_without_its_history_a_run_goes_on_all_the_same_and_says_so(here, capsys
     damage(path)
     capsys.readouterr()
     assert train("-e", "3", "-l") == 0
-    told = f"{path} is missing or is not the file that checkpoint 2 was saved with. Training is not affected"
+    told = f"{path} is missing, or is not the file that checkpoint 2 was saved with. Training is not affected"
     assert told in capsys.readouterr().out
     assert_same(weights_of(3), whole)
     assert [row["epoch"] for row in history()] == [2, 2.5]
