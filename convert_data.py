@@ -2,10 +2,13 @@
 
     python convert_data.py -m ModelNet10/chair
 
-writes a .raw file of 64 x 64 x 64 voxels beside every mesh in the folder and below it, as Binvox would.
-A hidden file beside them, .conversion.json, keeps the options that they were made with.
-With ``-b PATH`` the real Binvox program does it.
+writes a .raw file of 64 x 64 x 64 voxels beside every mesh in the folder and its subfolders, as Binvox
+would. A hidden file beside them, .conversion.json, records the options.
+With -b, the original Binvox program is used.
 """
+
+if __name__ == "__main__":
+    import rasgan.startup  # noqa: F401 - before packages that may be missing
 
 import argparse
 import collections
@@ -31,29 +34,27 @@ ADVICE = {
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.Parser(__doc__)
     add, default = parser.add_argument, "(default: %(default)s)"
     text = f"folder of meshes ({' '.join(SUFFIXES)}), searched with its subfolders"
     add("-m", "--model_dir", "--model-dir", type=Path, required=True, metavar="FOLDER", help=text)
-    text = "Patrick Min's Binvox program, to be used instead of the built-in voxelizer"
+    text = "use Patrick Min's Binvox program instead of the built-in voxelizer"
     add("-b", "--binvox_binary", "--binvox-binary", metavar="BINVOX", help=text)
     text = (
         "binvox: as Binvox fills by default, parts thinner than a voxel may vanish; "
         f"exact: the surface only; solid: surface and inside, no part is lost {default}"
     )
     add("--mode", choices=MODES, default="binvox", help=text)
-    text = "put the shorter sides in the middle of the grid, not at its start"
+    text = "center the shorter sides in the grid instead of starting them at its edge"
     add("--center", action="store_true", help=text)
     add("--resolution", type=int, choices=RESOLUTIONS, default=64, help=f"voxels a side {default}")
     text = "which axis of the meshes points up (default: y for .glb and .gltf, as glTF has it, else z)"
     add("--up", choices=UP_AXES, help=text)
     text = f"of the voxel grids: Binvox's raw bytes or its own .binvox {default}"
     add("--format", choices=[suffix[1:] for suffix in WRITERS], default="raw", help=text)
-    text = "processes at a time (default: one for each core)"
+    text = "number of processes (default: one per core)"
     add("-j", "--jobs", type=cli.positive, metavar="N", help=text)
-    text = "convert again what is already there (default: skip it)"
+    text = "replace existing grids (default: skip them)"
     add("--overwrite", action="store_true", help=text)
     return parser
 
@@ -65,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = ConversionOptions(
         args.resolution, args.mode, args.center, args.up, args.binvox_binary, f".{args.format}"
     )
-    with cli.advising(ADVICE):
+    resumes = {} if args.overwrite else {cli.STOPPED: "To continue, type the same command again."}
+    with cli.advising(ADVICE | resumes):
         summary = convert_folder(args.model_dir, options, args.jobs, args.overwrite, progress=tqdm)
     report(summary, options, args.model_dir)
     if summary.converted + summary.already_there > len(summary.empty):

@@ -1,11 +1,16 @@
 """Draw generated shapes, an optional step of the tutorial: 3-D scatter plots, a sheet or a film.
 
-python convert_to_graph.py -n chair-1
-python convert_to_graph.py -f savepoint/chair-1/1000.npy -c 0
-python convert_to_graph.py -n chair-1 --style voxels
-python convert_to_graph.py -n chair-1 --sheet --epochs 2500-2900
-python convert_to_graph.py -n chair-1 --gif
+For example:
+
+    python convert_to_graph.py -n chair-1
+    python convert_to_graph.py -f savepoint/chair-1/1000.npy -c 0
+    python convert_to_graph.py -n chair-1 --style voxels
+    python convert_to_graph.py -n chair-1 --sheet --epochs 2500-2900
+    python convert_to_graph.py -n chair-1 --gif
 """
+
+if __name__ == "__main__":
+    import rasgan.startup  # noqa: F401 - before packages that may be missing
 
 import argparse
 import re
@@ -45,9 +50,7 @@ SLOWEST_FRAME_MS = 500
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.Parser(__doc__)
     cli.add_grid_options(parser, GRAPHS.name, ".png")
     text = "only the shapes of these epochs, for example 2500-2900"
     parser.add_argument("--epochs", type=epoch_range, metavar="A-B", help=text)

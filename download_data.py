@@ -1,15 +1,18 @@
 """Step 2: get a data set of meshes.
 
-Asks which one, tells how large it is and asks again before anything is downloaded::
+Asks which one, reports its size and asks again before anything is downloaded:
 
     python download_data.py
 
-Without questions, from an archive that you have already, and chairs made on the spot::
+Without questions; from an archive that you already have; sample chairs:
 
     python download_data.py --dataset modelnet10 --yes
-    python download_data.py --dataset modelnet40 --archive modelnet40_manually_aligned.tar
+    python download_data.py --dataset modelnet40 --archive aligned.tar
     python download_data.py --dataset sample
 """
+
+if __name__ == "__main__":
+    import rasgan.startup  # noqa: F401 - before packages that may be missing
 
 import argparse
 import shutil
@@ -89,6 +92,7 @@ SAMPLE = "sample"
 MOST_CHAIRS = 9000  # numbers of four digits
 PATIENCE = download.Patience()
 ADVICE = {
+    cli.STOPPED: "To continue, type the same command again.",
     "room": "Or choose another place with --dir.",
     "other data set": "Choose the data set that it holds with --dataset.",
     "download": "Or get the file another way and name it with --archive.",
@@ -97,10 +101,7 @@ ADVICE = {
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description="Get meshes to train on: ModelNet10, the aligned ModelNet40, or sample chairs made here.",
-        epilog="example: python download_data.py --dataset modelnet10 --yes",
-    )
+    parser = cli.Parser(__doc__)
     parser.add_argument("--dataset", choices=[*DATASETS, SAMPLE], help="which one (default: ask)")
     parser.add_argument("--yes", action="store_true", help="download without asking")
     place_help = "where the data set's folder goes (default: here)"

@@ -1,11 +1,14 @@
-"""How good the shapes of a training run are, or those of any folder: a table and a JSON file of scores.
+"""Score the shapes of a training run, or of a folder, against real shapes that were not trained on.
 
-Example::
+Prints and writes the scores beside those of the training set, about the best possible, and of noise.
 
-    python -m rasgan.evaluate -n chair-1 --reference ModelNet10/chair/test --train ModelNet10/chair/train
-    python -m rasgan.evaluate --pretrained chairs --reference SampleChairs/chair/test
-    python -m rasgan.evaluate MyShapes --reference ModelNet10/chair/test --json scores.json
+    python -m rasgan.evaluate -n chair-1 --reference test --train train
+    python -m rasgan.evaluate --pretrained chairs --reference test
+    python -m rasgan.evaluate MyShapes --reference test --json scores.json
 """
+
+if __name__ == "__main__":
+    import rasgan.startup  # noqa: F401 - before packages that may be missing
 
 import argparse
 import json
@@ -128,13 +131,7 @@ def _padded(cells: Sequence[str], pad: Callable[[str, int], str]) -> list[str]:
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        prog="python -m rasgan.evaluate",
-        description="Score the shapes of a training run, or those in a folder, against real shapes that were "
-        "not trained on. Beside them stand the scores of the training set, about the best to be had, and of "
-        "noise, the worst.",
-        allow_abbrev=False,
-    )
+    parser = cli.Parser(__doc__, "python -m rasgan.evaluate")
     parser.add_argument(
         "generated",
         nargs="?",

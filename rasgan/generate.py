@@ -1,11 +1,15 @@
-"""New shapes from a trained generator, and films from one of them to another.
+"""Generate new shapes from a trained generator, and films from one to another.
 
-Example::
+Writes .npy grids, .obj meshes and one picture of all to savepoint/NAME/generated/EPOCH. The same seed
+always gives the same shapes.
 
     python -m rasgan.generate --pretrained chairs --count 16
     python -m rasgan.generate -n chair-1 --count 16 --seed 7
     python -m rasgan.generate -n chair-1 --interpolate 3 8 --steps 24
 """
+
+if __name__ == "__main__":
+    import rasgan.startup  # noqa: F401 - before packages that may be missing
 
 import argparse
 import sys
@@ -76,12 +80,7 @@ def bar(items: Iterable, what: str = "shapes") -> tqdm:
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        prog="python -m rasgan.generate",
-        description="Generate new shapes from a training run: .npy grids, .obj meshes, one picture of all. "
-        "They go to savepoint/NAME/generated/EPOCH. The same seed gives the same shapes every time.",
-        allow_abbrev=False,
-    )
+    parser = cli.Parser(__doc__, "python -m rasgan.generate")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("-n", "--name", help="name of the training run")
     source.add_argument(

@@ -2,7 +2,7 @@
 
     cd render
     python render_class_view.py -m ../models/1000.obj -o test.png -b blender
-    python render_class_view.py -m ../models/1000.obj -o test.gif -b blender --turntable 36
+    python render_class_view.py -m ../models/1000.obj -b blender --turntable 36
     python render_class_view.py -n chair-1 -b blender
 
 Blender 3.3 or later (https://www.blender.org) renders on the processor; no display is needed. Instead of it,
@@ -15,17 +15,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-try:
-    from rasgan import cli
-except ModuleNotFoundError as error:
-    if error.name != "rasgan":
-        raise
-    project = Path(__file__).resolve().parents[1]
-    sys.exit(f'error: the package rasgan is not installed; type: python -m pip install -e "{project}"')
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # of the package, installed or not
+if __name__ == "__main__":
+    import rasgan.startup  # noqa: F401 - before packages that may be missing
 
 from tqdm import tqdm
 
 import blender_process
+from rasgan import cli
 from rasgan.data.meshes import LARGEST_FILE
 from rasgan.errors import UserError
 from rasgan.files import check_is_file
@@ -39,9 +36,7 @@ LEAST_SHARE = 0.02  # of the picture: a model that covers less can hardly be see
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.Parser(__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "-m",
@@ -58,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--name",
         metavar="RUN",
         help="training run: every savepoint/RUN/models/EPOCH.obj becomes savepoint/RUN/renders/EPOCH.png; "
-        "what is there already is left as it is. The folder savepoint is looked for in the current folder, "
+        "existing files are skipped. The folder savepoint is looked for in the current folder, "
         "then in the one above",
     )
     add = parser.add_argument
@@ -72,9 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
         'blender.exe", or its name where it can be found by that; or a Python with the package bpy',
     )
     angle = {"type": cli.real, "metavar": "DEG"}
-    add("-a", "--azimuth", default=50.0, help="round the model, degrees (default: 50)", **angle)
-    add("-e", "--elevation", default=30.0, help="above the horizon, degrees (default: 30)", **angle)
-    add("-t", "--tilt", default=0.0, help="turns the picture clockwise, degrees (default: 0)", **angle)
+    add("-a", "--azimuth", default=50.0, help="around the model, in degrees (default: 50)", **angle)
+    add("-e", "--elevation", default=30.0, help="above the horizon, in degrees (default: 30)", **angle)
+    add("-t", "--tilt", default=0.0, help="turn the picture clockwise, in degrees (default: 0)", **angle)
     add(
         "-d",
         "--distance",

@@ -301,7 +301,7 @@ def test_the_page_leaves_out_what_cannot_be_read_and_says_so(run, capsys):
 
 def test_a_page_of_nothing_is_refused(run, capsys):
     assert convert_to_obj.main(["-f", str(run / "0.npy"), "--format", "html"]) == 1
-    assert "no voxel is above 0.3. Take a later epoch" in capsys.readouterr().err
+    assert "no voxel is above 0.3. Choose a later epoch" in capsys.readouterr().err
     assert not Path("models").exists()
 
 

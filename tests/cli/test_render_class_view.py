@@ -409,16 +409,6 @@ def as_typed(*options, **environment):
     return {"args": command, "cwd": RENDER, "env": {**os.environ, "PYTHONPATH": found}, "text": True}
 
 
-def test_without_the_package_the_sentence_names_the_command():
-    bare = [sys.executable, "-S", "-E"]  # sees no installed packages and no PYTHONPATH
-    command = [*bare, str(RENDER / "render_class_view.py"), "--help"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 1
-    assert ended.stderr == (
-        f'error: the package rasgan is not installed; type: python -m pip install -e "{ROOT}"\n'
-    )
-
-
 def test_ctrl_c_ends_blender_too(stand_in, started, model, tmp_path):
     program, starts = stand_in("time.sleep(60)"), tmp_path / "starts"
     with subprocess.Popen(**as_typed("-m", model, "-b", program), stderr=subprocess.PIPE) as process:
