@@ -173,7 +173,7 @@ def tell_exports(summary: "ExportSummary", folder: Path, done: str = "written") 
     counts = f"{len(summary.written)} {done}, {summary.already_there} already there, "
     counts += f"{len(summary.replaced)} replaced, " if summary.replaced else ""
     counts += f"{empty} empty, " if empty else ""
-    print(f"{folder}: {counts}{failed} failed")
+    say(f"{folder}: {counts}{failed} failed")
     is_new = bool(summary.written or summary.replaced)
     if summary.already_there and not is_new:
         say(f"To regenerate them with different options, rename or delete {folder} first.")
@@ -338,21 +338,13 @@ def add_grid_options(parser: argparse.ArgumentParser, folder: str, result: str) 
     from rasgan.voxels import OCCUPIED_ABOVE
 
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "-n",
-        "--name",
-        metavar="RUN",
-        help=f"training run: every savepoint/RUN/EPOCH.npy becomes savepoint/RUN/{folder}/EPOCH{result}; "
-        "existing files are skipped",
+    text = f"of a training run: savepoint/RUN/EPOCH.npy becomes savepoint/RUN/{folder}/EPOCH{result}, unless "
+    source.add_argument("-n", "--name", metavar="RUN", help=f"{text}that file exists")
+    text = (
+        f"one voxel file ({' '.join(VOXEL_SUFFIXES)}), for example savepoint/chair-1/1000.npy, which becomes "
+        f"./{folder}/NAME{result}. A file with several shapes becomes NAME-00{result} and so on, a folder of "
+        f"such files ./{folder}/FOLDER"
     )
-    source.add_argument(
-        "-f",
-        "--file",
-        type=Path,
-        metavar="FILE",
-        help=f"one voxel file ({' '.join(VOXEL_SUFFIXES)}), for example savepoint/chair-1/1000.npy, which "
-        f"becomes ./{folder}/NAME{result}. A file with several shapes becomes NAME-00{result} and so on, "
-        f"a folder of such files ./{folder}/FOLDER",
-    )
+    source.add_argument("-f", "--file", type=Path, metavar="FILE", help=text)
     text = "a voxel is occupied above this score (default: %(default)s)"
     parser.add_argument("--threshold", type=real, default=OCCUPIED_ABOVE, metavar="SCORE", help=text)

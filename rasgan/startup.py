@@ -1,17 +1,17 @@
 """Imported first by each command: report a missing package, or Ctrl-C during the imports, in one sentence.
 
-It imports the standard library only. Once `main` runs, `rasgan.cli.ends_cleanly` handles Ctrl-C.
+It imports only the standard library, and runs on older versions of Python too, as the system's may be. Once
+`main` runs, `rasgan.cli.ends_cleanly` handles Ctrl-C.
 """
 
 import sys
 from pathlib import Path
-from types import TracebackType
 
 REQUIRED = ("PIL", "filelock", "matplotlib", "numpy", "requests", "scipy", "torch", "tqdm", "trimesh")
 """What pyproject.toml requires, by import name. Any other failed import is a bug and keeps its traceback."""
 
 
-def report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+def report(kind: type, error: BaseException, traceback: object) -> None:
     """Print an exception that ends Python; a replacement of `sys.excepthook`."""
     if isinstance(error, KeyboardInterrupt):
         sys.stderr.write("Stopped by Ctrl-C.\n")
