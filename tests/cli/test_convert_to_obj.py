@@ -88,7 +88,7 @@ def test_a_run_is_converted_and_only_what_is_missing_of_each_format(run, capsys)
     assert "2 written, 0 already there, 1 empty, 0 failed\n" in convert("--format", "stl")[1].out
     code, said = convert("--size", "9")
     assert code == 0
-    assert "0 written, 2 already there, 1 empty, 0 failed\nTo make them again" in said.out
+    assert "0 written, 2 already there, 1 empty, 0 failed\nTo regenerate them" in said.out
     assert (run / "models" / "10.obj").read_text(encoding="utf-8") == "mine"
     names = sorted(path.name for path in (run / "models").iterdir())
     assert names == ["10.obj", "10.stl", "20.obj", "20.stl"]
