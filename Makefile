@@ -20,7 +20,7 @@ docs:
 	python -m benchmarks.studies.pieces --seeds 1 -o docs/img/pieces.png
 	python -m benchmarks.studies.rates --seeds 1 -o docs/img/rates.png
 	python download_data.py --dataset sample
-	python convert_data.py -m SampleChairs/chair
+	python convert_data.py -m SampleChairs/chair --center
 	python -m benchmarks.draw.sheet $(CHAIRS)/chair_000[1-9].raw $(CHAIRS)/chair_0010.raw -o docs/img/sample_chairs.png
 	python -m rasgan.generate --pretrained chairs --no-obj
-	cp savepoint/pretrained-chairs/generated/18/seed0.png docs/img/pretrained.png
+	cp savepoint/pretrained-chairs/generated/24/seed0.png docs/img/pretrained.png

@@ -12,22 +12,30 @@ if __name__ == "__main__":
 
 import argparse
 import collections
+import itertools
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from rasgan import cli
-from rasgan.data.conversion import ConversionOptions, ConversionSummary, convert_folder, say_skipped
+from rasgan.data.conversion import ConversionOptions, ConversionSummary, convert_folder, describe_skipped
 from rasgan.data.meshes import SUFFIXES, UP_AXES
 from rasgan.data.voxelize import MODES
+from rasgan.runs import RunFolder
 from rasgan.voxel_io import WRITERS
 from rasgan.voxels import RESOLUTIONS
+
+DEFAULT_BATCH, MOST_EPOCHS = 24, 500
+STEPS, BATCH, TIME = 3875, 16, "about 35 minutes on two CPU cores"
+"""The README's training without a GPU, measured in docs/time-and-disk.md."""
 
 ADVICE = {
     "binvox": "Or leave out -b: the built-in voxelizer needs no other program.",
     "memory": "Or use fewer --jobs.",
+    "not writable": "Or write the grids to another folder with --output.",
     "other size": "Or use --overwrite.",
 }
 
@@ -40,21 +48,23 @@ def build_parser() -> argparse.ArgumentParser:
     add("-m", "--model_dir", "--model-dir", type=Path, required=True, metavar="FOLDER", help=text)
     text = "use Patrick Min's Binvox program instead of the built-in voxelizer"
     add("-b", "--binvox_binary", "--binvox-binary", metavar="BINVOX", help=text)
+    text = "where the grids go, in the same subfolders as the meshes (default: beside the meshes)"
+    add("-o", "--output", type=Path, metavar="FOLDER", help=text)
     text = (
         "binvox: as Binvox fills by default, parts thinner than a voxel may vanish; "
         f"exact: the surface only; solid: surface and inside, no part is lost {default}"
     )
     add("--mode", choices=MODES, default="binvox", help=text)
-    text = "center the shorter sides in the grid instead of starting them at its edge"
+    text = "center the shorter sides in the grid; without it they start at index 0, as in Binvox"
     add("--center", action="store_true", help=text)
-    add("--resolution", type=int, choices=RESOLUTIONS, default=64, help=f"voxels a side {default}")
+    add("--resolution", type=int, choices=RESOLUTIONS, default=64, help=f"voxels per side {default}")
     text = "which axis of the meshes points up (default: y for .glb and .gltf, as glTF has it, else z)"
     add("--up", choices=UP_AXES, help=text)
-    text = f"of the voxel grids: Binvox's raw bytes or its own .binvox {default}"
+    text = f"format of the grids: Binvox's raw bytes or its own .binvox {default}"
     add("--format", choices=[suffix[1:] for suffix in WRITERS], default="raw", help=text)
-    text = "number of processes (default: one per core)"
+    text = "number of processes (default: one for each core)"
     add("-j", "--jobs", type=cli.positive, metavar="N", help=text)
-    text = "replace existing grids (default: skip them)"
+    text = "convert all meshes again (default: skip those whose grids exist)"
     add("--overwrite", action="store_true", help=text)
     return parser
 
@@ -66,57 +76,57 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = ConversionOptions(
         args.resolution, args.mode, args.center, args.up, args.binvox_binary, f".{args.format}"
     )
+    typed = cli.command_line("python", "convert_data.py", *(sys.argv[1:] if argv is None else argv))
+    again = f"{typed} --overwrite"
+    escaped = again.replace("{", "{{").replace("}", "}}")
     resumes = {} if args.overwrite else {cli.STOPPED: "To continue, type the same command again."}
-    with cli.advising(ADVICE | resumes):
-        summary = convert_folder(args.model_dir, options, args.jobs, args.overwrite, progress=tqdm)
-    report(summary, options, args.model_dir)
+    others = f"To convert them again, type:\n  {escaped}"
+    with cli.advising({**ADVICE, **resumes, "other options": others}):
+        summary = convert_folder(
+            args.model_dir, options, args.jobs, args.overwrite, show_progress, args.output
+        )
+    report(summary)
+    if summary.empty and options.mode == "binvox":
+        cli.say(f"Binvox's rule loses thin parts. To keep them in all grids, type:\n  {again} --mode solid")
     if summary.converted + summary.already_there > len(summary.empty):
-        train = args.model_dir / "train"
-        data = train if train.is_dir() else args.model_dir
-        resolution = [] if args.resolution == 64 else ["--resolution", args.resolution]
-        command = cli.command_line("python", "train_rasgan.py", "-n", "NAME", "-d", data, *resolution)
-        print(f"The grids are the {options.suffix} files beside the meshes. Next:\n  {command}")
+        print_next(args.output or args.model_dir, options)
     return 1 if summary.failed else 0
 
 
-def report(summary: ConversionSummary, options: ConversionOptions, folder: Path) -> None:
-    """Print the counts on stdout, and what is to be known of which mesh on stderr."""
+def show_progress(outcomes: Iterable, total: int, unit: str) -> Iterable:
+    """Show a bar on a terminal, and one line elsewhere."""
+    if cli.shows_bars():
+        return tqdm(outcomes, total=total, unit=unit)
+    what = "Converting" if unit == "mesh" else "Checking existing grids:"
+    print(f"{what} {cli.counted(total, 'file')} ...", file=sys.stderr, flush=True)
+    return outcomes
+
+
+def report(summary: ConversionSummary) -> None:
+    """Print the counts on stdout, and what needs attention on stderr."""
     for mesh in sorted(summary.empty):
         cli.complain("empty", f"{mesh}: no voxel is occupied")
     for mesh, share in sorted(summary.stray):
-        fault = "vertices far off that no face uses shrink the object"
+        fault = "vertices far off that no face with an area uses shrink the object"
         remedy = "delete them, then convert it again with --overwrite"
         cli.complain("stray", f"{mesh}: {fault} to {share:.0%} of the grid's side; {remedy}")
     for note, meshes in grouped(summary.notes):
         cli.complain("note", f"{named(meshes)}: {note}")
-    for differs, grids in grouped(summary.other_options):
-        cli.complain(
-            "kept", f"{named(grids)}: made with other options ({differs}); --overwrite makes them anew"
-        )
     if summary.unknown:
-        fault = "it is not known with which options they were made; --overwrite makes them anew"
-        cli.complain("kept", f"{named(sorted(summary.unknown))}: {fault}")
+        fault = "the options of the existing grids are unknown; --overwrite converts them again"
+        cli.complain("kept", f"{named(summary.unknown)}: {fault}")
+    if summary.beside:
+        fault = "not made from the meshes beside it, but training reads it too, so a shape may be there twice"
+        remedy = "write the grids elsewhere with --output, or move this file away"
+        cli.complain("beside", f"{named(summary.beside)}: {fault}; {remedy}")
     if summary.skipped:
-        cli.complain("skipped", f"{say_skipped(summary.skipped)}.")
+        cli.complain("skipped", f"{describe_skipped(summary.skipped)}.")
     for error in summary.failed:
         cli.complain("failed", cli.advised(error, ADVICE))
     print(
-        f"{summary.converted} converted, {summary.already_there} already there (left as they are), "
+        f"{summary.converted} converted, {summary.already_there} already there (skipped), "
         f"{len(summary.empty)} empty, {len(summary.failed)} failed"
     )
-    if summary.empty and options.mode == "binvox":
-        command = cli.command_line("python", "convert_data.py", *typed(options, folder))
-        print(f"Binvox's rule leaves thin parts out. To keep them in all grids:\n  {command}")
-
-
-def typed(options: ConversionOptions, folder: Path) -> list[object]:
-    """Return what to type for the same conversion again in the mode that leaves nothing empty."""
-    words: list[object] = ["-m", folder, "--mode", "solid", "--overwrite"]
-    words += ["--resolution", options.resolution] if options.resolution != 64 else []
-    words += ["--center"] if options.center else []
-    words += ["--up", options.up] if options.up else []
-    words += ["-b", options.binvox] if options.binvox else []
-    return words + (["--format", options.suffix[1:]] if options.suffix != ".raw" else [])
 
 
 def grouped(pairs: Sequence[tuple[Path, str]]) -> list[tuple[str, list[Path]]]:
@@ -130,6 +140,30 @@ def grouped(pairs: Sequence[tuple[Path, str]]) -> list[tuple[str, list[Path]]]:
 def named(paths: Sequence[Path]) -> str:
     """Name a file, or the first of several and how many there are."""
     return str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {cli.counted(len(paths) - 1, 'other')}"
+
+
+def print_next(folder: Path, options: ConversionOptions) -> None:
+    """Print the README's three ways to train, as they can be typed for the grids below `folder`."""
+    pattern = f"*{options.suffix}"
+    data = folder / "train" if any((folder / "train").rglob(pattern)) else folder
+    count = sum(1 for _ in data.rglob(pattern))
+    kind = re.sub(r"[^\w-]+", "-", folder.resolve().name)[:40] or "run"
+    names = (f"{kind}-{number}" for number in itertools.count(1))
+    name = next(name for name in names if not RunFolder(name).checkpoints.exists())
+    train = ["train_rasgan.py", "-n", name, "-d", data]
+    train += ["--resolution", options.resolution] if options.resolution != 64 else []
+    few = ["-b", count] if count < DEFAULT_BATCH else []
+    mirror = ["--mirror"] if options.center else []  # the mirror plane is the middle of the grid
+    epochs = min(MOST_EPOCHS, max(1, round(STEPS * BATCH / count)))
+    cpu = ["--cooldown", 0.5, "--width", 64, "-b", min(BATCH, count), "-e", epochs]
+    time = f", {TIME}" if options.resolution == 64 and epochs < MOST_EPOCHS else ""
+    print(f"The grids are the {options.suffix} files in {folder}. Next, type one of these commands to train.")
+    for title, words in (
+        (f"Without a GPU{time}", ["--recipe", "stable", *mirror, *cpu]),
+        ("With a GPU", ["--recipe", "stable", "-e", 500, "--every", 10, *few]),
+        ("With a GPU, by the tutorial's settings", ["-e", 2500, "-glr", "0.0025", "-dlr", "0.00003", *few]),
+    ):
+        cli.say(f"{title}:\n  {cli.command_line('python', *train, *words)}")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from rasgan.export.batch import (
     run_grids,
     shapes_in,
     shapes_of,
+    source_name,
     spread,
 )
 from rasgan.export.gif import draw_film
@@ -154,7 +155,8 @@ def draw_overview(args: argparse.Namespace, shapes: list[Shape]) -> int:
         frame_ms = min(SLOWEST_FRAME_MS, round(FILM_MS / len(grids), -1))
         draw_film(target, tqdm(grids, disable=None, unit="frame", leave=False), labels, int(frame_ms))
     else:
-        contact_sheet(target, grids, columns, labels)
+        is_full = len(grids) == rows * columns  # fewer shapes have a layout of their own
+        contact_sheet(target, grids, columns if is_full else None, labels)
     print(f"wrote {target}: {len(grids)} of {len(shapes)} shapes")
     if args.file is not None:
         cli.show(target)
@@ -167,9 +169,7 @@ def overview_path(args: argparse.Namespace) -> Path:
     if args.file is None:
         name = f"training{epochs}.gif" if args.gif else f"sheet{epochs}.png"
         return RunFolder(args.name).savepoints / name
-    source = args.file.resolve()
-    name = source.name if source.is_dir() else source.stem
-    return GRAPHS / f"{name}{epochs}{'.gif' if args.gif else '-sheet.png'}"
+    return GRAPHS / f"{source_name(args.file)}{epochs}{'.gif' if args.gif else '-sheet.png'}"
 
 
 if __name__ == "__main__":

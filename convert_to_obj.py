@@ -3,15 +3,15 @@
     python convert_to_obj.py -f savepoint/chair-1/1000.npy
     python convert_to_obj.py -n chair-1
     python convert_to_obj.py -f ModelNet10/chair/test
-    python convert_to_obj.py -f my/1000.npy --format stl --size 80 --largest
+    python convert_to_obj.py -f savepoint/chair-1/1000.npy --format 3mf
     python convert_to_obj.py -n chair-1 --format html
 
-Each mesh is closed, has no inner walls and is not mirrored. A voxel's edge is 0.01 units unless --size says
-otherwise. Axes and units are those of the programs that read the format:
+Each mesh is closed, has no inner walls and is not mirrored. A voxel's edge is 0.01 units; with --size, units
+are millimeters. Axes and units are those of the programs that read the format:
 
-    .obj        y up, front towards -z; with --size, units are millimeters
-    .stl .ply   z up, front towards -y; with --size, units are millimeters
-    .3mf        z up, front towards -y; units are millimeters
+    .obj        y up, front towards -z: in a slicer it lies face down
+    .stl .ply   z up, front towards -y, for printing
+    .3mf        the same, for slicers; in millimeters, 80 long by default
     .glb        y up, front towards +z; units are meters
     .html       a page for any browser, with all shapes in it
 """
@@ -31,7 +31,6 @@ from rasgan import cli
 from rasgan.errors import UserError
 from rasgan.export.batch import (
     Shape,
-    distinct_name,
     export_all,
     film_grids,
     read_labeled,
@@ -39,13 +38,14 @@ from rasgan.export.batch import (
     run_grids,
     shapes_in,
     shapes_of,
+    source_name,
     spread,
 )
 from rasgan.export.mesh_files import FORMATS, write_model
 from rasgan.export.page import MOST_SHAPES, write_page
 from rasgan.export.surface import cubes_mesh, smooth_mesh, surface_mesh
 from rasgan.runs import RunFolder
-from rasgan.voxels import is_occupied, join_touching, largest_piece
+from rasgan.voxels import is_occupied, largest_piece
 
 MODELS = Path("models")
 EDGE = 0.01  # of a voxel, as in the original
@@ -70,17 +70,15 @@ def build_parser() -> argparse.ArgumentParser:
         type=cli.number(float, at_least=SIZES_MM[0], at_most=SIZES_MM[1]),
         metavar="MM",
         help="make the object's longest side MM millimeters long, for printing, and move the lowest corner "
-        "of its box to the origin",
+        "of its box to the origin (default: 80 with --format 3mf)",
     )
     switches = {
-        "--largest": "drop specks: keep the largest piece only, and say how many voxels went; voxels belong "
+        "--largest": "keep the largest piece only, and print how many voxels were dropped; voxels belong "
         "together where they touch face to face",
-        "--solid-edges": "fill the voxels between those that touch along an edge or at a corner only, and "
-        "say how many: a slicer then takes the mesh for a manifold, also in .stl",
         "--smooth": "a smooth surface where the scores pass the threshold, by marching cubes; needs "
         'scikit-image: python -m pip install -e ".[smooth]"',
-        "--cubes": "the original's .obj instead: a separate cube for every surface voxel, mirrored, "
-        "about six times as large; not together with the five options above",
+        "--cubes": "the original's .obj instead: a separate cube for every surface voxel, mirrored; not "
+        "together with the four options above",
     }
     for option, text in switches.items():
         parser.add_argument(option, action="store_true", help=text)
@@ -92,14 +90,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = build_parser()
     args = parser.parse_args(argv)
     others = {"--format": args.format != "obj", "--size": args.size, "--largest": args.largest}
-    others.update({"--solid-edges": args.solid_edges, "--smooth": args.smooth})
-    given = [option for option, is_given in others.items() if is_given]
+    given = [option for option, is_given in {**others, "--smooth": args.smooth}.items() if is_given]
     if args.cubes and given:
         parser.error(f"--cubes writes exactly what the original writes; leave out {', '.join(given)}")
-    if args.format == PAGE[1:] and (args.size or args.smooth or args.solid_edges):
+    if args.format == PAGE[1:] and (args.size or args.smooth):
         parser.error("--format html shows the voxels as they are; leave out all but --largest")
-    if args.solid_edges and args.smooth:
-        parser.error("--smooth leaves no voxels that touch along an edge only; leave out --solid-edges")
     return args
 
 
@@ -111,38 +106,48 @@ def main(argv: Sequence[str] | None = None) -> int:
         return make_page(args)
     if args.smooth:
         check_marching_cubes()
-    suffix = f".{args.format}"
-    added: list[tuple[int, int]] = []  # of each shape: voxels that were filled, and voxels before
-    specks: list[tuple[int, int]] = []  # the same of those that were dropped
+    sizes_mm: list[float] = []
+    dropped: list[tuple[int, int]] = []  # of each shape: voxels dropped, and voxels before
 
     def export(shape: Shape, target: Path) -> None:
         scores = shape.read()
         occupied = is_occupied(scores, args.threshold)
         if not occupied.any():
             raise UserError(f"{shape}: no voxel is above {args.threshold:g}, no mesh written.", cli.EMPTY)
-        joined = join_touching(occupied) if args.solid_edges else occupied
-        kept = largest_piece(joined) if args.largest else joined
-        write_model(target, *make_mesh(scores, kept, args), EDGE * len(scores), args.size)
-        added.append((int(joined.sum() - occupied.sum()), int(occupied.sum())))
-        specks.append((int(joined.sum() - kept.sum()), int(joined.sum())))
+        kept = largest_piece(occupied) if args.largest else occupied
+        mesh = make_mesh(scores, kept, args)
+        sizes_mm.append(write_model(target, *mesh, EDGE * len(scores), args.size))
+        dropped.append((int(occupied.sum() - kept.sum()), int(occupied.sum())))
 
     if args.file is None:
         run = RunFolder(args.name).existing()
         shapes, folder = shapes_in(run_grids(run)), run.models
     else:
         shapes, folder = shapes_of(args.file), results_of(args.file, MODELS)
-    is_file = args.file is not None and not args.file.is_dir()
-    summary = export_all(tqdm(shapes, disable=None, unit="mesh"), folder, suffix, export, replace=is_file)
+    is_file, bar = args.file is not None and not args.file.is_dir(), tqdm(shapes, disable=None, unit="mesh")
+    summary = export_all(bar, folder, f".{args.format}", export, replace=is_file)
+    size = describe_size(args, sizes_mm)
     code = 0
     if is_file and len(shapes) == 1:
-        cli.tell_only_export(summary)
+        cli.tell_only_export(summary, size)
     else:
         code = cli.tell_exports(summary, folder)
-    if args.solid_edges and added:
-        print(describe_voxels("--solid-edges added", added, "to"))
-    if args.largest and specks:
-        print(describe_voxels("--largest dropped", specks, "of"))
+        if size:
+            print(f"Each is {size}")
+    if args.largest and dropped:
+        print(describe_dropped(dropped))
     return code
+
+
+def describe_size(args: argparse.Namespace, sizes_mm: list[float]) -> str:
+    """Return how long the meshes are in a slicer, and whether they lie face down, or ""."""
+    if not sizes_mm or args.format == "glb":  # which no slicer reads
+        return ""
+    lengths = dict.fromkeys(f"{round(length, 3):.10g}" for length in (min(sizes_mm), max(sizes_mm)))
+    size = f"{' to '.join(lengths)} mm long in a slicer"
+    if args.format == "obj":
+        return f"{size}, face down; to print, use --format 3mf"
+    return size if args.size or args.format == "3mf" else f"{size}; to print, add --size 80"
 
 
 def make_page(args: argparse.Namespace) -> int:
@@ -151,9 +156,9 @@ def make_page(args: argparse.Namespace) -> int:
         run = RunFolder(args.name).existing()
         shapes, target, title = shapes_in(film_grids(run)), run.savepoints / f"training{PAGE}", run.name
     else:
-        shapes = shapes_of(args.file)
-        name = args.file.resolve().name if args.file.is_dir() else distinct_name(Shape(args.file))
-        target, title = MODELS / f"{name}{PAGE}", name
+        shapes, name = shapes_of(args.file), source_name(args.file)
+        target = MODELS / f"{name}{PAGE}"
+        title = f"{args.file.resolve().parent.name}, {name}" if name.isdecimal() else name
     bar = tqdm(spread(shapes, MOST_SHAPES), disable=None, unit="shape", leave=False)
     labels, grids, failed = read_labeled(bar, args.threshold)
     for error in failed:
@@ -165,8 +170,7 @@ def make_page(args: argparse.Namespace) -> int:
     print(f"wrote {target}: {len(grids)} of {cli.counted(len(shapes), 'shape')}")
     if args.largest:
         voxels = zip(grids, kept, strict=True)
-        specks = [(int(grid.sum() - left.sum()), int(grid.sum())) for grid, left in voxels]
-        print(describe_voxels("--largest dropped", specks, "of"))
+        print(describe_dropped([(int(grid.sum() - left.sum()), int(grid.sum())) for grid, left in voxels]))
     return 1 if failed else 0
 
 
@@ -190,14 +194,13 @@ def make_mesh(
     return surface_mesh(occupied, EDGE)
 
 
-def describe_voxels(done: str, counts: list[tuple[int, int]], preposition: str) -> str:
-    """Return how many voxels an option changed, from (changed, voxels before) of each shape."""
-    changed, before = np.sum(counts, axis=0)
-    sentence = f"{done} {changed} {preposition} {before} voxels ({changed / before:.1%})"
-    if len(counts) > 1:
-        way = "from" if preposition == "of" else "in"
-        sentence += f", {way} {sum(count > 0 for count, _ in counts)} of {len(counts)} shapes"
-    return sentence
+def describe_dropped(counts: list[tuple[int, int]]) -> str:
+    """Return how many voxels --largest dropped, from (dropped, voxels before) of each shape."""
+    dropped, before = np.sum(counts, axis=0)
+    sentence = f"--largest dropped {dropped} of {before} voxels ({dropped / before:.1%})"
+    if len(counts) == 1:
+        return sentence
+    return f"{sentence}, from {sum(count > 0 for count, _ in counts)} of {len(counts)} shapes"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Step 2: get a data set of meshes.
 
-Asks which one, reports its size and asks again before anything is downloaded:
+Asks which one, prints its size, and asks again before anything is downloaded:
 
     python download_data.py
 
-Without questions; from an archive that you already have; sample chairs:
+Without questions; from your own archive; with generated chairs:
 
     python download_data.py --dataset modelnet10 --yes
     python download_data.py --dataset modelnet40 --archive aligned.tar
@@ -17,10 +17,9 @@ if __name__ == "__main__":
 import argparse
 import shutil
 import sys
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -29,13 +28,6 @@ from rasgan import cli
 from rasgan.data import archives, download, sample_chairs
 from rasgan.errors import UserError
 from rasgan.files import check_room, exclusive
-
-CLASSES_10 = "bathtub bed chair desk dresser monitor night_stand sofa table toilet"
-CLASSES_30_MORE = (
-    "airplane bench bookshelf bottle bowl car cone cup curtain door flower_pot glass_box guitar keyboard "
-    "lamp laptop mantel person piano plant radio range_hood sink stairs stool tent tv_stand vase wardrobe "
-    "xbox"
-)
 
 
 @dataclass(frozen=True)
@@ -47,9 +39,9 @@ class Dataset:
     archive: str
     urls: tuple[str, ...]
     packed_bytes: int
-    is_exact: bool  # packed_bytes is the archive's very length, at each of the addresses
-    unpacked_bytes: int  # rounded up: for telling, and for checking that there is room
-    classes: str  # separated by spaces
+    is_exact: bool  # packed_bytes is the exact length of the archive at each of the addresses
+    unpacked_bytes: int  # rounded up
+    classes: int
     example: str
 
     def __str__(self) -> str:
@@ -69,7 +61,7 @@ MODELNET10 = Dataset(
     473_402_300,
     True,
     2_500_000_000,
-    CLASSES_10,
+    10,
     "chair",
 )
 MODELNET40 = Dataset(
@@ -84,17 +76,17 @@ MODELNET40 = Dataset(
     2_000_000_000,
     False,
     10_000_000_000,
-    f"{CLASSES_10} {CLASSES_30_MORE}",
+    40,
     "airplane",
 )
 DATASETS = {"modelnet10": MODELNET10, "modelnet40": MODELNET40}
 SAMPLE = "sample"
-MOST_CHAIRS = 9000  # numbers of four digits
+MOST_CHAIRS = 9000  # file names have four digits
 PATIENCE = download.Patience()
 ADVICE = {
     cli.STOPPED: "To continue, type the same command again.",
     "room": "Or choose another place with --dir.",
-    "other data set": "Choose the data set that it holds with --dataset.",
+    "other data set": "Choose the right data set with --dataset.",
     "download": "Or get the file another way and name it with --archive.",
 }
 
@@ -108,13 +100,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dir", type=Path, default=Path(), metavar="FOLDER", help=place_help)
     parser.add_argument(
         "--count",
-        type=cli.number(int, at_least=sample_chairs.TRAIN, at_most=MOST_CHAIRS),
+        type=cli.number(int, at_least=1, at_most=MOST_CHAIRS),
         metavar="N",
-        help=f"sample chairs to train on, at most {MOST_CHAIRS} (default {sample_chairs.TRAIN})",
+        help=f"sample chairs to train on, 1 to {MOST_CHAIRS}, beside {sample_chairs.TEST} to test on "
+        f"(default {sample_chairs.TRAIN})",
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--url", metavar="ADDRESS", help="download from this http or https address instead")
-    own_help = "unpack this archive, which is kept, instead of downloading"
+    own_help = "unpack this archive instead of downloading one; it is not deleted"
     source.add_argument("--archive", type=Path, metavar="FILE", help=own_help)
     return parser
 
@@ -149,33 +142,29 @@ def main(argv: Sequence[str] | None = None) -> int:
                 get(dataset, folder, args.archive, args.url)
             shutil.rmtree(workplace(folder), ignore_errors=True)
     if is_there:
-        print(f"{folder} is already there: nothing to do. (Remove or rename it to get it anew.)")
+        print(f"{folder} already exists: nothing to do. (Delete or rename it to get it again.)")
         return 0
     classes = archives.classes_in(folder)
-    wanted = sorted(dataset.classes.split())
-    if lacking := [name for name in wanted if name not in classes]:
-        share = f"{len(lacking)} of {dataset.folder}'s {len(wanted)} classes"
-        print(f"The archive lacks {share}: {', '.join(lacking)}.")
+    if len(classes) < dataset.classes:
+        print(f"The archive has only {len(classes)} of {dataset.folder}'s {dataset.classes} classes.")
     print(f"The meshes are in {folder}. Next:")
     example = dataset.example if dataset.example in classes else min(classes)
-    print(f"  {cli.command_line('python', 'convert_data.py', '-m', folder / example)}")
+    cli.say(f"  {cli.command_line('python', 'convert_data.py', '-m', folder / example)}")
     return 0
 
 
 def ask_dataset(with_sample: bool) -> str:
-    """Return the data set that is chosen, after asking until it is one of those offered."""
-    sample = "Sample chairs, 500 to train and 100 to test: made here, nothing is downloaded"
+    """Return the chosen data set, after asking until the answer is one of those offered."""
+    sample = f"Sample chairs, {sample_chairs.TRAIN} to train and {sample_chairs.TEST} to test: no download"
     offers = DATASETS | ({SAMPLE: sample} if with_sample else {})
     choices = {str(number): name for number, name in enumerate(offers, 1)}
     print("Which data set?")
     for number, name in choices.items():
         print(f"  {number}  {offers[name]}")
     *others, last = choices
-    while True:
-        answer = ask(f"Type {', '.join(others)} or {last}, then press Enter: ")
-        if answer in choices:
-            return choices[answer]
+    while (answer := ask(f"Type {', '.join(others)} or {last}, then press Enter: ")) not in choices:
         print(f"{answer!r} is not one of them." if answer else "Nothing was typed.")
+    return choices[answer]
 
 
 def agree(dataset: Dataset) -> bool:
@@ -199,26 +188,26 @@ def is_filled(folder: Path, dataset: Dataset) -> bool:
     """Return whether the data set is in its folder; raise UserError where something else is."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: a file stands where the data set's folder goes; rename it.")
-    if not folder.is_dir() or all(archives.is_litter(path.name) for path in folder.iterdir()):
+    if not folder.is_dir() or not any(folder.iterdir()):
         return False
     if not archives.classes_in(folder):
         raise UserError(
             f"{folder}: holds no CLASS/train/*.off (such as {dataset.example}/train/*.off), so it is not "
-            f"{dataset.folder}; remove or rename it, then run the same command again."
+            f"{dataset.folder}; delete or rename it, then run the same command again."
         )
     return True
 
 
 def get(dataset: Dataset, folder: Path, own_archive: Path | None, url: str | None) -> None:
-    """Download unless there is an archive, then unpack it; only what was downloaded here is removed."""
+    """Download unless there is an archive, then unpack it; only a downloaded one is deleted."""
     fetched = workplace(folder) / dataset.archive
     staging = workplace(folder) / "unpacked"
-    shutil.rmtree(staging, ignore_errors=True)  # what a killed run left; it takes room
-    archive = own_archive or next(filter(Path.is_file, [folder.with_name(dataset.archive), fetched]), None)
+    shutil.rmtree(staging, ignore_errors=True)  # a killed run leaves it, and it takes room
+    archive = own_archive or (fetched if fetched.is_file() else None)
     needed = dataset.unpacked_bytes
     if archive is None:
-        has_come = sum(path.stat().st_size for path in workplace(folder).glob("*.part"))
-        needed += max(0, dataset.packed_bytes - has_come)
+        received = sum(path.stat().st_size for path in workplace(folder).glob("*.part"))
+        needed += max(0, dataset.packed_bytes - received)
     check_room(folder.parent, needed, f"get {dataset.folder}")
     if archive is None:
         archive = fetched
@@ -227,43 +216,38 @@ def get(dataset: Dataset, folder: Path, own_archive: Path | None, url: str | Non
             download.fetch((url,) if url else dataset.urls, archive, exact, show, PATIENCE)
     try:
         with byte_bar(f"Unpacking {archive.name}") as show:
-            archives.unpack(archive, folder, staging, partial(check_classes, dataset, archive), show)
+            archives.unpack(archive, folder, staging, dataset.classes, show)
     except archives.BadArchiveError:
-        if archive == fetched:  # else the next run would trip over it again
-            fetched.unlink()
+        fetched.unlink(missing_ok=True)  # else the next run would fail on it again
         raise
 
 
-def check_classes(dataset: Dataset, archive: Path, found: Set[str]) -> None:
-    """Raise BadArchiveError for classes that are none of the data set's, or all those of another data set."""
-    odd = sorted(found - set(dataset.classes.split()))
-    other = next((d for d in DATASETS.values() if d is not dataset and set(d.classes.split()) == found), None)
-    if odd or other:
-        fault = f"it is {other.folder}" if other else f"it has no class {odd[0]!r}"
-        raise archives.BadArchiveError(f"{archive}: not {dataset.folder}: {fault}.", about="other data set")
-
-
 def make_sample(place: Path, train: int) -> int:
-    """Write so many sample chairs to train on and those to test on, or those that are missing."""
+    """Write the sample chairs that do not exist yet."""
     folder = place / "SampleChairs"
     count = train + sample_chairs.TEST
-    with alone_at(folder), tqdm(total=count, desc="Making chairs", unit="chair", disable=None) as bar:
+    with alone_at(folder), tqdm(total=count, unit="chair", disable=not cli.shows_bars()) as bar:
         written = sample_chairs.write_sample_set(folder, train=train, progress=bar.update)
-    print(f"{folder}: {written} chairs made, {count - written} were already there. Next:")
-    print(f"  {cli.command_line('python', 'convert_data.py', '-m', folder / 'chair')}")
+    print(f"{folder}: {written} chairs made, {count - written} already existed.")
+    there = len(list((folder / "chair" / "train").glob("*.off")))
+    if there > train:
+        print(f"{folder / 'chair' / 'train'} has {there} chairs already, which were kept.")
+    print("Next:")
+    # Centered, left is like right: training can use that, and the pretrained chairs are centered, too.
+    cli.say(f"  {cli.command_line('python', 'convert_data.py', '-m', folder / 'chair', '--center')}")
     return 0
 
 
 @contextmanager
 def alone_at(folder: Path) -> Iterator[None]:
-    """Refuse a second run at a data set; add to an error which option mends it."""
-    refusal = f"{folder}: another run is at work on it; wait until it ends, then run the same command again."
+    """Refuse a second run on the same data set; add to an error which option helps."""
+    refusal = f"{folder}: another run works on it; wait until it ends, then run the same command again."
     with exclusive(lock_path(folder), refusal), cli.advising(ADVICE):
         try:
             yield
         finally:
             with suppress(OSError):
-                workplace(folder).rmdir()  # unless there is something to go on with
+                workplace(folder).rmdir()  # unless partial data is left to resume from
 
 
 def lock_path(folder: Path) -> Path:
@@ -272,14 +256,14 @@ def lock_path(folder: Path) -> Path:
 
 
 def workplace(folder: Path) -> Path:
-    """Return where a data set is downloaded and unpacked; gone when it is in its folder."""
+    """Return where a data set is downloaded and unpacked; it is removed in the end."""
     return folder.with_name(f"{folder.name}.part")
 
 
 @contextmanager
 def byte_bar(title: str) -> Iterator[download.Progress]:
     """Show a bar on a terminal, one line elsewhere."""
-    with tqdm(desc=title, unit="B", unit_scale=True, disable=None) as bar:
+    with tqdm(desc=title, unit="B", unit_scale=True, disable=not cli.shows_bars()) as bar:
         if bar.disable:
             print(f"{title} ...")
 

@@ -17,7 +17,7 @@ import contextlib
 import dataclasses
 import functools
 import json
-import os
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,9 +28,12 @@ from tqdm import tqdm
 from rasgan import cli, files
 from rasgan.errors import UserError
 from rasgan.memory import available_memory
-from rasgan.runs import RunFolder
+from rasgan.runs import START, RunFolder, saved_positions
+from rasgan.training import launcher
 from rasgan.training.config import (
     DEVICES,
+    NEEDS,
+    NEEDS_SIGMOID,
     PRECISIONS,
     RECIPES,
     ConflictError,
@@ -52,7 +55,9 @@ if TYPE_CHECKING:  # torch is imported where it is needed: not for --help, nor i
 
 SETTINGS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 INTERVALS = {field.name: field for field in dataclasses.fields(Intervals)}
-STOPPING = "\nStopping after this step, then saving; once more ends at once."
+STOPPING = "\nFinishing this step and saving a checkpoint. Press Ctrl-C again to quit immediately."
+LONG_S = 2 * 24 * 3600  # a training on a CPU that takes longer is advised against
+SMALL_STEPS = 3900  # about an hour at width 64, in batches of 16, on two cores
 METHOD = (
     *("loss", "penalty", "penalty_every", "connect", "generator_every", "occupied", "norm", "init", "output"),
     *("gate", "ema", "beta1", "beta2", "mirror", "min_width", "output_bias", "blur"),
@@ -61,39 +66,35 @@ METHOD = (
 ADVICE = {
     "batch larger than data": "Type --batchsize {}, or add shapes.",
     "batch too large": "Try --batchsize {}.",
-    "too narrow": "Take a larger --width, or --min-width 2 for both runs.",
+    "too narrow": "Use a larger --width, or --min-width 2 for both runs.",
     "width too large": "Try a smaller --width.",
     "all empty": "Convert the meshes again with --mode solid --overwrite, which keeps thin parts.",
-    "diverged": "Take lower learning rates (-glr, -dlr, --schedule): start anew under another --name, or go "
-    "on from a checkpoint by --load.",
+    "diverged": "Use lower learning rates (-glr, -dlr, --schedule): start again under another --name, or "
+    "resume from a checkpoint with --load.",
     "diverged early": "It has no checkpoint yet: start again with lower learning rates (-glr, -dlr, "
     "--schedule).",
     "device": "Choose another --device, or leave it out.",
     "memory": "Make {} writable, or free space on its disk: then grids are cached there and need little "
     "memory. Or train on fewer shapes, or at a lower --resolution.",
-    "no checkpoints": "Check --name and the folder that you are in, or leave --load out to start the run.",
-    "no data": "Give -d a folder of voxel grids; convert_data.py makes them of meshes.",
-    "connect": "Leave --connect out, or add --output sigmoid.",
+    "no data": "Give -d a folder of voxel grids; convert_data.py creates them from meshes.",
     "grow": "Give both runs the same settings, and this one twice the --resolution.",
     "grown bias": "Leave --output-bias out.",
-    "mapping_rate": "Leave --mapping-rate out, or add --mapping-layers 2.",
-    "output_bias": "Leave --output-bias out, or add --output sigmoid.",
-    "not mirrored": "Leave --mirror out, or put the shapes in the middle of the grid: "
+    "not mirrored": "Leave --mirror out, or center the shapes in the grid: "
     "python convert_data.py -m FOLDER --center --overwrite",
     "no grids": "Convert its meshes: python convert_data.py -m {}",
     "odd resolution": "Grids of 32³, 64³ and 128³ fit, and those up to 1/8 smaller; convert the meshes again "
     "with --resolution.",
-    "other data": "Give the -d of before; or add --new-data: then the epochs are counted on, and the order "
-    "of the shapes begins anew.",
-    "odd checkpoint": "Resume from another epoch with -le EPOCH, or start anew under another --name.",
-    "penalty_every": "Leave --penalty-every out, or add --penalty.",
-    "process ended": "Start all processes again with --load.",
+    "other data": "Use the same -d as before, or add --new-data: then the epoch count continues, and the "
+    "shapes are shuffled again.",
+    "odd checkpoint": "Resume from another epoch with -le EPOCH, or start again under another --name.",
+    "process ended": "To resume, start all processes again, with --load if there is a checkpoint.",
     "processes differ": "Start all of them with the same options, data and checkpoints.",
     "processes": "Start torchrun with --nproc_per_node={}.",
-    "rates": "Leave out -glr and -dlr, or leave the schedule by --schedule none.",
+    "rates": "Leave out -glr and -dlr, or turn the schedule off with --schedule none.",
     "resolution": "Train with --resolution {}, or convert the meshes again with another --resolution.",
     "stop_ratio": "Leave --stop-ratio out, or add --gate.",
-    "tensorboard": 'For --tensorboard, type: python -m pip install -e ".[tensorboard]"',
+    "tensorboard": "For --tensorboard, type: python -m pip install tensorboard",
+    **{name: f"Leave --{name.replace('_', '-')} out." for name in (*NEEDS, *NEEDS_SIGMOID)},
 }
 
 
@@ -141,30 +142,29 @@ def build_parser() -> argparse.ArgumentParser:
 
 @cli.ends_cleanly
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train, or run the demo around a training; exit code 1 where it was stopped."""
+    """Train, or run the demo around a training; exit code 1 if it was stopped."""
     parser = build_parser()
+    argv = sys.argv[1:] if argv is None else argv
     args = parser.parse_args(argv)
     if args.demo:
         from rasgan import demo
 
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if launcher.world_size() > 1:
             parser.error("--demo runs in one process: start it without torchrun")
         demo.fill_in(args)
         demo.prepare(cli.say)
-        args.load = has_checkpoints(args.name)
-        command = "python train_rasgan.py --demo"
     elif args.name is None or args.data is None:
         parser.error("-n/--name and -d/--data are required (or try --demo)")
-    elif args.new_data and not args.load and args.load_epoch is None:
+    args.load = args.load or args.load_epoch is not None
+    if args.new_data and not args.load:
         parser.error("--new-data goes with --load")
-    else:
-        command = resume_command(sys.argv[1:] if argv is None else argv)
+    command = resume_command(argv, args.demo)
     with advising(args.name, command):
         run, is_over = train(args)
-    if not is_first_process():
+    if launcher.rank() > 0:
         return int(not is_over)
     if not is_over:
-        cli.say(f"Stopped and saved after {run.describe_position()}. To go on, type:\n  {command}")
+        cli.say(f"Stopped and saved after {run.describe_position()}. To resume, {command}")
         return 1
     if args.demo:
         demo.finish(run.folder, cli.say)
@@ -178,36 +178,39 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
     folder = RunFolder(args.name)
     for data in filter(None, (args.data, args.validation_data)):
         files.check_is_folder(data)
-        if not data.is_dir():
-            raise UserError(f"{data}: no such folder; check the path, or convert meshes by convert_data.py.")
-    if is_first_process():  # at once: the imports take seconds
-        cli.say(f"{folder.name}: starting PyTorch, reading {args.data} ...")
-    from rasgan.training import devices, distributed, loop, progress, signals
-    from rasgan.training.dataset import check_mirror
-    from rasgan.training.run import begin, check_same_data
-
-    device = distributed.own_device(devices.choose_device(args.device))
-    devices.configure(device)
-    slow = devices.slow_bf16(device) if args.precision == "bf16" else None
-    if slow and is_first_process():
-        cli.complain("warning", f"{slow}; leave --precision bf16 out.")
     with contextlib.ExitStack() as held:
-        held.enter_context(distributed.joined(device))
-        if distributed.is_rank_0():
-            refusal = (
-                f"another process trains {folder.name} now; wait until it ends, or choose another --name."
-            )
-            held.enter_context(files.exclusive(folder.lock, refusal))
-        checkpoint = find_checkpoint(folder, args)
-        config = choose_config(args, checkpoint)
+        if launcher.rank() == 0:
+            refusal = f"{folder.name} is already being trained by another process"
+            advice = "Wait for it to finish, or choose another --name."
+            for lock in dict.fromkeys(folder.locks):
+                held.enter_context(files.exclusive(lock, f"{refusal}. {advice}"))
+        restarts, resumes = launcher.restarts(), False
+        if launcher.world_size() == 1:
+            resumes = choose_start(folder, args.load, args.demo, restarts)
+        if launcher.rank() == 0:  # at once: the imports take seconds
+            cli.say(f"{folder.name}: starting PyTorch, reading {args.data} ...")
+        from rasgan.training import devices, distributed, loop, progress, signals
+        from rasgan.training.dataset import check_mirror
+        from rasgan.training.run import begin, check_same_data
 
-        shapes, validation = read_data(args, config, device)
-        position = str(checkpoint.position) if checkpoint else "none"
-        data = {"shapes": shapes.mark.count, "digest of the data": shapes.mark.digest}
-        data["validation shapes"] = len(validation) if validation else "none"
-        distributed.check_agreement(
-            {"checkpoint": position, **data, "precision": args.precision, **config.state_dict()}
-        )
+        stop = signals.StopRequest()
+        device = distributed.own_device(devices.choose_device(args.device))
+        devices.configure(device)
+        if args.precision == "bf16" and launcher.rank() == 0 and (slow := devices.slow_bf16(device)):
+            cli.complain("warning", f"{slow}; leave --precision bf16 out.")
+        held.enter_context(distributed.joined(device, stop))
+        if launcher.world_size() > 1:  # torchrun tells only the machine where a process ended
+            restarts = max(distributed.gather_objects(restarts))
+            resumes = choose_start(folder, args.load, False, restarts)
+        epoch = None if restarts else args.load_epoch  # a restart has newer checkpoints
+        checkpoint = load_checkpoint(folder, epoch) if resumes else None
+        given = {name: value for name, value in vars(args).items() if name in SETTINGS}
+        config = choose_config(args.recipe, given, checkpoint)
+
+        shapes, validation = read_data(args.name, args.data, args.validation_data, config, device)
+        own = {"checkpoint": str(checkpoint and checkpoint.position), "shapes": len(shapes)}
+        own |= {"digest of the data": shapes.mark.digest, "validation shapes": len(validation or ())}
+        distributed.check_agreement({**own, "precision": args.precision, **config.state_dict()})
         if checkpoint and not args.new_data:
             check_same_data(folder, checkpoint, shapes)
         held.enter_context(devices.memory_guarded(config.batchsize))
@@ -217,24 +220,24 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
             grow_from(run, args.grow)
 
         intervals = Intervals(**{name: getattr(args, name) for name in INTERVALS})
-        reporter = held.enter_context(contextlib.closing(open_reporter(args, run)))
-        reporter.say(progress.describe(run, intervals))
-        for sentence in describe_resume(run, checkpoint) if checkpoint else ():
-            reporter.say(sentence)
+        reporter = open_reporter(args, run)
+        held.enter_context(contextlib.closing(reporter))
+        reporter.say(progress.describe(run, intervals, checkpoint))
         if run.is_over:
             reporter.say(describe_end(run))
-        stop = held.enter_context(signals.stop_requests(functools.partial(reporter.say, STOPPING)))
+        elif distributed.is_rank_0():
+            if moved := run.move_aside(checkpoint.position if checkpoint else START):
+                there = " and ".join(map(str, moved))
+                reporter.say(f"Files later than {run.describe_position()} were moved to {there}.")
+            if device.type == "cpu":
+                warn_of_slow(run, args.data, progress.expected_step_s(run))
+        held.enter_context(signals.stop_requests(stop, functools.partial(reporter.say, STOPPING)))
         return run, loop.fit(run, intervals, reporter, stop)
-
-
-def is_first_process() -> bool:
-    """Return whether this is the one process that prints, of those that torchrun started or alone."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 @contextlib.contextmanager
 def advising(name: str, command: str) -> Iterator[None]:
-    """Add to what goes wrong in the block what to type: how to mend it, or the command that goes on."""
+    """Add what to type to an error of the block: how to fix it, or the `command` that resumes."""
     try:
         with cli.advising(ADVICE):
             yield
@@ -243,7 +246,7 @@ def advising(name: str, command: str) -> Iterator[None]:
     except (OSError, KeyboardInterrupt) as error:
         if not has_checkpoints(name):
             raise
-        how = f"To resume, type: {command}"
+        how = f"To resume, {command}"
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(how) from error
         raise UserError(f"{cli.explain(error)} {how}") from error
@@ -251,37 +254,51 @@ def advising(name: str, command: str) -> Iterator[None]:
 
 def has_checkpoints(name: str) -> bool:
     """Return whether there is anything to go on from."""
-    return any(RunFolder(name).checkpoints.glob("*.pt"))
+    return bool(saved_positions(RunFolder(name).checkpoints))
 
 
-def find_checkpoint(folder: RunFolder, args: argparse.Namespace) -> "Checkpoint | None":
-    """Load the checkpoint to go on from; None for a new run."""
+def choose_start(folder: RunFolder, load: bool, is_demo: bool, restarts: int) -> bool:
+    """Return whether to resume a run; the demo and a restarted process do if there is a checkpoint.
+
+    Raises UserError if there is none to resume from, or one that would be overwritten.
+    """
+    is_begun = has_checkpoints(folder.name)
+    if restarts and launcher.rank() == 0:
+        start = "resuming from the newest checkpoint" if is_begun else "no checkpoint yet: starting again"
+        cli.say(f"{folder.name}: restarted ({cli.counted(restarts, 'restart')}); {start}.")
+    if is_demo or restarts:
+        return is_begun
+    if is_begun and not load:
+        raise UserError(
+            f"{folder.checkpoints} already contains a run of this name. Resume it with --load, or choose "
+            "another --name."
+        )
+    if load:
+        folder.trained()
+    return load
+
+
+def load_checkpoint(folder: RunFolder, epoch: int | None) -> "Checkpoint":
+    """Load the checkpoint of an epoch, or the newest one for None."""
     from rasgan.training import checkpoints
 
-    if args.load or args.load_epoch is not None:
-        position = checkpoints.choose_position(folder.checkpoints, args.load_epoch)
-        return checkpoints.load_checkpoint(folder.checkpoints, position, with_optimizers=True)
-    if checkpoints.saved_positions(folder.checkpoints):
-        raise UserError(
-            f"{folder.checkpoints} holds a run of this name already; go on with it by --load, "
-            "or choose another --name."
-        )
-    return None
+    position = checkpoints.choose_position(folder.checkpoints, epoch)
+    return checkpoints.load_checkpoint(folder.checkpoints, position, with_optimizers=True)
 
 
-def choose_config(args: argparse.Namespace, checkpoint: "Checkpoint | None") -> TrainConfig:
-    """Combine what was typed with the presets of the recipe, or with the settings of the checkpoint."""
+def choose_config(recipe: str | None, given: dict, checkpoint: "Checkpoint | None") -> TrainConfig:
+    """Combine the settings given with the presets of the recipe, or with the settings of the checkpoint."""
     from rasgan.networks import channel_counts
     from rasgan.seeding import fresh_seed
     from rasgan.training import distributed
 
-    given = {name: value for name, value in vars(args).items() if name in SETTINGS}
     if "schedule" in given:
         is_none = given["schedule"] == "none"
-        given["schedule"] = () if is_none else tuple(map(tuple, choose_schedule(given["schedule"])))
+        schedule = () if is_none else tuple(map(tuple, choose_schedule(given["schedule"])))
+        given = {**given, "schedule": schedule}
     if checkpoint:
-        return resumed_config(checkpoint.config, args.recipe, given)
-    config = new_config(args.recipe or "tutorial", {"seed": distributed.broadcast(fresh_seed()), **given})
+        return resumed_config(checkpoint.config, recipe, given)
+    config = new_config(recipe or "tutorial", {"seed": distributed.gather_objects(fresh_seed())[0], **given})
     try:
         channel_counts(config.width, config.resolution)
     except ValueError as error:
@@ -289,22 +306,23 @@ def choose_config(args: argparse.Namespace, checkpoint: "Checkpoint | None") -> 
     return config
 
 
-def read_data(args: argparse.Namespace, config: TrainConfig, device: "torch.device") -> tuple:
-    """Read what is trained on, and what is validated on or None."""
+def read_data(
+    name: str, data: Path, validation: Path | None, config: TrainConfig, device: "torch.device"
+) -> tuple:
+    """Read the training shapes and, or None, the validation shapes."""
     from rasgan.training.dataset import Shapes
 
     bar = functools.partial(tqdm, desc="reading shapes", unit="shape", leave=False, disable=None)
 
     def read(folder: Path, split: str, start: str) -> Shapes:
         grids, told = read_grids(folder, config.resolution, split, bar)
-        if is_first_process():
+        if launcher.rank() == 0:
             cli.say(f"{start}: {told}.")
             if grids.file:
                 cli.say(describe_cache(grids.file, grids.content.nbytes))
         return Shapes(grids, device, config.occupied)
 
-    shapes = read(args.data, "train", args.name)
-    return shapes, args.validation_data and read(args.validation_data, "test", "validation")
+    return read(data, "train", name), validation and read(validation, "test", "validation")
 
 
 def describe_cache(file: Path, size: int) -> str:
@@ -320,91 +338,82 @@ def grow_from(run: "TrainingRun", name: str) -> None:
     from rasgan.training import checkpoints, growing
 
     folder = RunFolder(name).trained().checkpoints
-    coarse = checkpoints.load_checkpoint(folder, checkpoints.choose_position(folder, None))
+    position = checkpoints.choose_position(folder, None)
+    coarse = checkpoints.load_checkpoint(folder, position)
     growing.check_suits(run.config, coarse.config)
-    growing.grow(run.gan, coarse)
+    with checkpoints.understood(checkpoints.weights_path(folder, position)):
+        growing.grow(run.gan, coarse)
 
 
 def open_reporter(args: argparse.Namespace, run: "TrainingRun") -> "Reporter":
-    """Write down the options, clear away what a killed run left, and begin to report."""
+    """Start to report; after the first step, write down the options."""
     from rasgan.training import distributed
     from rasgan.training.progress import Reporter, TensorBoard
 
-    tensorboard = None
-    if distributed.is_rank_0():
-        files.remove_leftovers(run.folder.checkpoints)
-        told = {**vars(args), **run.config.state_dict()}
+    def write_start() -> None:  # not before: a start that is refused changes nothing
+        options = {**vars(args), **run.config.state_dict()}
         with files.atomic_path(run.folder.options) as temporary:
-            temporary.write_text(json.dumps(told, indent=2, default=str) + "\n", encoding="utf-8")
-        if args.tensorboard:
-            tensorboard = TensorBoard(run.folder.tensorboard, run.steps_taken)
-    return Reporter(run, cli.say, tensorboard)
+            temporary.write_text(json.dumps(options, indent=2, default=str) + "\n", encoding="utf-8")
+        files.remove_leftovers(run.folder.checkpoints)
+
+    writes_board = args.tensorboard and distributed.is_rank_0() and not run.is_over
+    board = TensorBoard(run.folder.tensorboard, len(run.history)) if writes_board else None
+    return Reporter(run, cli.say, board, write_start)
 
 
-def resume_command(argv: Sequence[str]) -> str:
-    """Return the command that goes on with the run that `argv` began or went on with."""
+def resume_command(argv: Sequence[str], is_demo: bool = False) -> str:
+    """Return "type:" and the command that resumes the run that `argv` started or resumed."""
     kept, words = [], iter(argv)
     for word in words:
         if word in ("-le", "--load_epoch", "--load-epoch"):
             next(words, None)
         elif word not in ("-l", "--load") and not word.startswith(("-le=", "--load_epoch=", "--load-epoch=")):
             kept.append(word)
-    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")
-    start = ["python"] if processes == "1" else ["torchrun", f"--nproc_per_node={processes}"]
-    return cli.command_line(*start, "train_rasgan.py", *kept, "--load")
+    typed = cli.command_line(cli.script("train_rasgan.py"), *kept, *([] if is_demo else ["--load"]))
+    processes = launcher.local_world_size()
+    if processes < launcher.world_size():
+        return f"start torchrun on every machine as before, with:\n  {typed}"
+    start = f"torchrun --nproc_per_node={processes}" if processes > 1 else cli.interpreter()
+    return f"type:\n  {start} {typed}"
 
 
 def describe_conflict(error: ConflictError) -> str:
-    """Return which options a resumed run cannot take."""
+    """Return which options a resumed run cannot have."""
     if error.recipe is not None:
-        differing = "; ".join(f"{name} {has}, not {wanted}" for name, (wanted, has) in error.clashes.items())
-        kept = f"the run keeps its settings, which are not those of --recipe {error.recipe}: {differing}"
-        return f"{kept}. Leave --recipe out."
-    typed = ", ".join(
-        f"{describe_option(name, wanted)} (the run has {has})"
-        for name, (wanted, has) in error.clashes.items()
-    )
-    return f"a resumed run keeps its settings; leave out {typed}."
+        return f"this run was not started with --recipe {error.recipe}; leave --recipe out."
+    clashes = error.clashes.items()
+    typed = [f"{describe_option(name, wanted)} (the run has {has})" for name, (wanted, has) in clashes]
+    return f"a resumed run keeps its settings; leave out {', '.join(typed)}."
 
 
 def describe_option(name: str, value: object) -> str:
     """Return a setting as it is typed."""
     flag = name.replace("_", "-")
-    if isinstance(value, bool):
-        return f"--{flag}" if value else f"--no-{flag}"
-    return f"--{flag} {cli.plain(value)}"
-
-
-def describe_resume(run: "TrainingRun", checkpoint: "Checkpoint") -> Iterator[str]:
-    """Yield what is to be said where a run goes on otherwise than if it had never stopped."""
-    if checkpoint.optimizers is None:
-        yield f"Checkpoint {checkpoint.position} has no optimizer state, so Adam's moments start from zero."
-    if checkpoint.data is None:
-        yield "An earlier version saved this checkpoint: whether the data are the same could not be checked."
-    elif checkpoint.data != run.shapes.mark:
-        yield (
-            f"Other data from here on, {len(run.shapes)} shapes after {checkpoint.data.count}: the epochs "
-            "are counted on, the order of the shapes begins anew."
-        )
-    if checkpoint.config.batchsize != run.config.batchsize:
-        yield f"Batches of {run.config.batchsize} shapes from here on, after {checkpoint.config.batchsize}."
-    if checkpoint.config.connect != run.config.connect:
-        yield f"--connect {run.config.connect:g} from here on, after {checkpoint.config.connect:g}."
-    before, now = checkpoint.precision, run.gan.precision
-    if before not in (None, now):
-        yield f"The networks compute in {now} from here on, after {before}; --precision {before} keeps that."
-    if checkpoint.position != run.position:
-        steps = cli.counted(checkpoint.position.step, "step")
-        yield f"Epoch {run.position.epoch + 1} begins anew: {steps} of it before the stop had other batches."
+    return f"--{'' if value else 'no-'}{flag}" if isinstance(value, bool) else f"--{flag} {cli.plain(value)}"
 
 
 def describe_end(run: "TrainingRun") -> str:
     """Return why there is nothing left to train."""
-    done, epochs, name = run.position.epoch, run.config.epochs, run.folder.name
-    if done >= epochs:
-        there = "its" if done == epochs else f"more than --epochs {epochs} asks for:"
-        return f"{name} has {there} {cli.counted(done, 'epoch')}; a higher --epochs asks for more."
-    return f"{name} ended by --stop-ratio; a higher one, or 0, goes on."
+    done, name = cli.counted(run.position.epoch, "epoch"), run.folder.name
+    if run.position.epoch < run.config.epochs:
+        return f"{name} was stopped by --stop-ratio. To train longer, increase it, or set it to 0."
+    return f"{name} has already been trained for {done}. To train longer, increase --epochs."
+
+
+def warn_of_slow(run: "TrainingRun", data: Path, step_s: float) -> None:
+    """Print how long a training on a CPU takes if that is days, and a command that takes an hour."""
+    steps, edge = run.config.epochs * run.steps_per_epoch - run.steps_taken, run.config.resolution
+    if steps * step_s < LONG_S:
+        return
+    batch = min(16, len(run.shapes))
+    epochs = math.ceil(SMALL_STEPS / (len(run.shapes) // batch))
+    small = ["-n", f"{run.folder.name[:90]}-small", "-d", data, "--recipe", "stable"]
+    small += ["--resolution", edge, "--width", 64, "-b", batch, "-e", epochs]
+    cli.say(
+        f"On this CPU a step takes about {step_s:.2g} s and all {steps:,} steps about "
+        f"{steps * step_s / 86400:,.0f} days. To train a smaller network in about an hour, type:\n"
+        f"  {cli.command_line('python', 'train_rasgan.py', *small)}"
+    )
 
 
 def tell_what_was_made(run: "TrainingRun") -> None:

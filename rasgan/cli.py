@@ -37,7 +37,10 @@ ADVICE = {
 }
 """How to fix an error, by its key, in every command; see `advising`."""
 
-COMMAND = re.compile(r"\b(?:python|torchrun) .*")
+ROOT = Path(__file__).parents[1]
+"""The folder of the scripts."""
+UNBROKEN = re.compile(r"\S*(?:python|torchrun)\S* .*")
+COMMAND = re.compile(r"\bpython ((?:render/)?\w+\.py|-m)(?=\s|$)")
 
 Main = Callable[[Sequence[str] | None], int]
 
@@ -61,7 +64,7 @@ def ends_cleanly(main: Main) -> Main:
             return code
         except KeyboardInterrupt as error:
             sentence = " ".join(["Stopped by Ctrl-C. Files written so far are complete.", *error.args])
-            print(fitted(printable(sentence), sys.stderr), file=sys.stderr)
+            print(fitted(printable(as_typed_here(sentence)), sys.stderr), file=sys.stderr)
             return 1
         except (UserError, OSError, MemoryError) as error:
             complain("error", explain(error))
@@ -111,12 +114,12 @@ def advised(error: UserError, advice: Mapping[str, str]) -> str:
 
 def complain(kind: str, sentence: str) -> None:
     """Print ``kind: sentence`` on stderr."""
-    print(fitted(f"{kind}: {printable(sentence)}", sys.stderr), file=sys.stderr)
+    print(fitted(f"{kind}: {printable(as_typed_here(sentence))}", sys.stderr), file=sys.stderr)
 
 
 def say(sentence: str) -> None:
     """Print on stdout, and flush it."""
-    print(fitted(sentence, sys.stdout), flush=True)
+    print(fitted(as_typed_here(sentence), sys.stdout), flush=True)
 
 
 def printable(text: str) -> str:
@@ -140,7 +143,7 @@ def wrapped(text: str, width: int) -> str:
         if len(line) <= width or line.startswith(" "):
             lines.append(line)
             continue
-        joined = COMMAND.sub(lambda found: found[0].replace(" ", "\0"), line)
+        joined = UNBROKEN.sub(lambda found: found[0].replace(" ", "\0"), line)
         lines += textwrap.wrap(joined, width, break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines).replace("\0", " ")
 
@@ -155,12 +158,12 @@ def _leave_broken_stdout() -> None:
         return
 
 
-def tell_only_export(summary: "ExportSummary") -> Path:
-    """Print which file a single shape became, and return it; raise its error if it became none."""
+def tell_only_export(summary: "ExportSummary", size: str = "") -> Path:
+    """Print which file a single shape became, with its size, and return it; raise its error if none."""
     if summary.failed:
         raise summary.failed[0]
     (target,) = summary.written or summary.replaced
-    print(f"{'replaced' if summary.replaced else 'wrote'} {target}")
+    print(f"{'replaced' if summary.replaced else 'wrote'} {target}{size and f': {size}'}")
     return target
 
 
@@ -191,6 +194,34 @@ def command_line(*words: object) -> str:
     """Return a command to copy, quoted where a path or a name has spaces."""
     texts = [str(word) for word in words]
     return subprocess.list2cmdline(texts) if sys.platform == "win32" else shlex.join(texts)
+
+
+def as_typed_here(text: str) -> str:
+    """Make each ``python SCRIPT.py`` and ``python -m`` in a text work in the user's shell and folder."""
+
+    def located(found: re.Match) -> str:
+        is_script = (ROOT / found[1]).is_file()
+        return command_line(interpreter(), script(found[1]) if is_script else found[1])
+
+    return COMMAND.sub(located, text)
+
+
+def interpreter() -> str:
+    """Return what starts this Python in the user's shell: a bare name if that finds it, else its path."""
+    for name in ("python", "python3"):
+        found = Path(shutil.which(name) or "")
+        if found.parent == Path(sys.executable).parent and found.samefile(sys.executable):
+            return name
+    return sys.executable
+
+
+def script(name: str) -> str:
+    """Return the path of one of the scripts from the current folder, or the full path if that is shorter."""
+    full = str(ROOT / name)
+    try:
+        return min(os.path.relpath(full), full, key=len)
+    except ValueError:  # on another drive of Windows
+        return full
 
 
 def show(result: Path) -> None:
@@ -348,3 +379,8 @@ def add_grid_options(parser: argparse.ArgumentParser, folder: str, result: str) 
     source.add_argument("-f", "--file", type=Path, metavar="FILE", help=text)
     text = "a voxel is occupied above this score (default: %(default)s)"
     parser.add_argument("--threshold", type=real, default=OCCUPIED_ABOVE, metavar="SCORE", help=text)
+
+
+def shows_bars() -> bool:
+    """Return whether to show progress bars: on a terminal, but not in a notebook, which prints every step."""
+    return sys.stderr is not None and sys.stderr.isatty() and "JPY_PARENT_PID" not in os.environ

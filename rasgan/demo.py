@@ -26,7 +26,7 @@ from rasgan.errors import UserError
 from rasgan.export.mesh_files import write_obj
 from rasgan.export.page import write_page
 from rasgan.export.surface import surface_mesh
-from rasgan.runs import RunFolder
+from rasgan.runs import RunFolder, saved_positions
 from rasgan.voxels import is_occupied
 
 SAMPLE_SET = Path("DemoChairs")
@@ -56,7 +56,7 @@ Say = Callable[[str], None]
 
 def fill_in(args: Namespace) -> None:
     """Set every option that the user left out to the demo's value; a demo that goes on has its own method."""
-    begun = any(RunFolder(args.name or PRESETS["name"]).checkpoints.glob("*.pt"))
+    begun = saved_positions(RunFolder(args.name or PRESETS["name"]).checkpoints)
     for name in ("name", "data", "epochs") if begun else PRESETS:
         if getattr(args, name, None) is None:
             setattr(args, name, PRESETS[name])
@@ -84,36 +84,48 @@ def prepare(say: Say) -> None:
 
 def finish(run: RunFolder, say: Say) -> None:
     """Generate chairs from the trained network, draw and export them, and report where everything lies."""
-    from rasgan.generate import save_shapes, save_sheet  # these import what --help does without
+    from rasgan.export.batch import save_shape  # these import what --help does without
+    from rasgan.export.plots import contact_sheet
     from rasgan.sampling import generate, load_generator
 
     generator, position = load_generator(run.checkpoints)
     grids = generate(generator, seed=0, count=SHOWN)
-    paths = save_shapes(run.generated(position) / "seed0", grids)
+    stem = run.generated(position) / "seed0"
+    paths = [save_shape(stem, number, grid) for number, grid in enumerate(grids)]
     sheet = run.savepoints / "chairs.png"
-    save_sheet(sheet, grids)
+    contact_sheet(sheet, grids, labels=[str(number) for number in range(SHOWN)])
     page = run.savepoints / "chairs.html"
     write_page(page, run.title(position), is_occupied(grids), [f"chair {number}" for number in range(SHOWN)])
     fullest = max(range(SHOWN), key=lambda i: is_occupied(grids[i]).sum())
     model = run.models / f"{paths[fullest].stem}.obj"
     write_obj(model, *surface_mesh(is_occupied(grids[fullest])))
+    chairs = SAMPLE_SET / "chair" / "train"
+    larger = ["-n", "chair-cpu", "-d", chairs, "--recipe", "stable", "--mirror", "--cooldown", 0.5]
+    larger += ["--width", 64, "-b", 16, "-e", 31, "--seed", 0]
+    commands = (
+        ("-m", "rasgan.generate", "-n", run.name, "--count", 16, "--seed", 1),
+        ("convert_to_graph.py", "-f", paths[fullest]),
+        ("convert_to_obj.py", "-f", paths[fullest]),
+        ("train_rasgan.py", *larger),
+    )
+    generate_more, *draw, train_larger = (f"  {cli.command_line('python', *words)}" for words in commands)
     say(
         f"""
-Done. Look at
-  {sheet}  {SHOWN} chairs that the network made up
+Done. Open {page} in a browser to turn the {SHOWN} chairs that the network generated.
+
+Also written:
+  {sheet}  the same chairs as a picture
   {run.plots / f"{position}.png"}  the losses of both networks
   {run.graphs}  one chair every few epochs as a 3D graph
   {paths[0].parent}  the chairs as .npy
   {model}  one of them for a 3D program
 
 Next, type
-  python -m rasgan.generate -n {run.name} --count 16 --seed 1
-  python convert_to_graph.py -f {paths[0]}
-  python convert_to_obj.py -f {paths[0]}
-and, for the tutorial's own training at 64³ (a GPU is needed)
-  python train_rasgan.py -n chair-1 -d {SAMPLE_SET / "chair" / "train"} -v {SAMPLE_SET / "chair" / "test"}
-
-To turn the chairs in your hands, open {page} in a browser."""
+{generate_more}
+{draw[0]}
+{draw[1]}
+and, to train on chairs at 64³, about 35 minutes on two CPU cores
+{train_larger}"""
     )
     if sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ:
         cli.show(page)

@@ -13,7 +13,8 @@ if __name__ == "__main__":
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,11 +23,11 @@ import numpy as np
 
 from rasgan import cli, metrics
 from rasgan.errors import UserError
-from rasgan.export.batch import Shape
+from rasgan.export.batch import Shape, bar
 from rasgan.export.plots import contact_sheet
 from rasgan.files import atomic_path
-from rasgan.generate import bar, open_run
-from rasgan.metrics import GENERATED, REFERENCE, TRAINING
+from rasgan.generate import open_run
+from rasgan.metrics import GENERATED, REFERENCE, TRAINING, ShapeSet
 from rasgan.runs import pretrained_names
 from rasgan.voxel_folders import find_grids
 from rasgan.voxel_io import fit
@@ -38,58 +39,67 @@ if TYPE_CHECKING:  # torch is imported where it is needed: not for --help
 SEED = 0
 SHOWN = 10  # pairs of a sheet
 ADVICE = "To be scored with the others, a grid must be as fine as they are, or a multiple of it."
-AGAINST_REFERENCE = (
-    ("COV IoU", "coverage_iou", "{:.3f}"),
-    ("COV CD", "coverage_chamfer", "{:.3f}"),
-    ("MMD IoU", "minimum_matching_distance_iou", "{:.3f}"),
-    ("MMD CD", "minimum_matching_distance_chamfer", "{:.5f}"),
-    ("1-NNA IoU", "nearest_neighbor_accuracy_iou", "{:.3f}"),
-    ("own", "nearest_neighbor_accuracy_iou_of_generated", "{:.3f}"),
-    ("ref", "nearest_neighbor_accuracy_iou_of_reference", "{:.3f}"),
-    ("1-NNA CD", "nearest_neighbor_accuracy_chamfer", "{:.3f}"),
-    ("own", "nearest_neighbor_accuracy_chamfer_of_generated", "{:.3f}"),
-    ("ref", "nearest_neighbor_accuracy_chamfer_of_reference", "{:.3f}"),
-    ("JSD", "occupancy_divergence", "{:.3f}"),
-)
-BY_THEMSELVES = (
-    ("diversity", "diversity", "{:.3f}"),
-    ("distinct", "distinct_nearest", "{:d}"),
-    ("share", "distinct_nearest_share", "{:.3f}"),
-    ("nearest", "nearest_mean", "{:.3f}"),
-    ("minimum", "nearest_min", "{:.3f}"),
-    ("copies", "copies", "{:.3f}"),
-    ("near", "near_copies", "{:.3f}"),
-)
-FORM = (
-    ("one piece", "one_piece", "{:.2f}"),
-    ("nearly", "nearly_one_piece", "{:.2f}"),
-    ("pieces", "pieces_median", "{:g}"),
-    ("largest", "largest_piece", "{:.3f}"),
-    ("grounded", "grounded", "{:.3f}"),
-    ("mirror", "mirror_iou", "{:.3f}"),
-    ("faces", "faces_per_voxel", "{:.3f}"),
-    ("empty", "empty", "{:.3f}"),
-    ("voxels", "voxels", "{:,.0f}"),
-)
-KEY_AGAINST_REFERENCE = """\
-COV    coverage: share of the reference shapes that are nearest to some shape; 1 is best
-MMD    distance from a reference shape to the nearest shape, on average; 0 is best
-1-NNA  share of shapes that their nearest neighbor tells apart from the reference; 0.5 is best, 1 worst
-own    the half of 1-NNA over these shapes; ref: over the reference. Where they differ much, 1-NNA misleads
-JSD    difference in where the grid is occupied, in bits; 0 is best, 1 worst
-IoU    by 1 - intersection / union of voxels; CD: by squared Chamfer distance of surfaces, grid edge = 1"""
-KEY_BY_THEMSELVES = """\
-diversity          mean IoU distance of all pairs; near 0 means that all shapes are one
-distinct, share    how many {training} shapes are nearest to some shape; few mean collapse
-nearest, minimum   IoU distance to the nearest {training} shape, mean and least
-copies, near       share of shapes at 0 and at most {near} from a {training} shape; many mean copying"""
-KEY_FORM = """\
-one piece, nearly  share of shapes that are one piece, face to face; with at least {nearly:.0%} in the largest
-pieces, largest    median number of pieces; mean share of voxels in the largest
-grounded           mean share of voxels in pieces that reach the lowest layer of the largest
-mirror             mean intersection / union with the mirror image, left and right
-faces              exposed faces a voxel: many mean rough or thin shapes
-empty, voxels      share of empty grids; mean number of occupied voxels"""
+SECTIONS = {
+    "Against the reference": (
+        ("COV IoU", "coverage_iou", "{:.3f}"),
+        ("COV CD", "coverage_chamfer", "{:.3f}"),
+        ("MMD IoU", "minimum_matching_distance_iou", "{:.3f}"),
+        ("MMD CD", "minimum_matching_distance_chamfer", "{:.5f}"),
+        ("1-NNA IoU", "nearest_neighbor_accuracy_iou", "{:.3f}"),
+        ("  own", "nearest_neighbor_accuracy_iou_of_generated", "{:.3f}"),
+        ("  ref", "nearest_neighbor_accuracy_iou_of_reference", "{:.3f}"),
+        ("1-NNA CD", "nearest_neighbor_accuracy_chamfer", "{:.3f}"),
+        ("  own", "nearest_neighbor_accuracy_chamfer_of_generated", "{:.3f}"),
+        ("  ref", "nearest_neighbor_accuracy_chamfer_of_reference", "{:.3f}"),
+        ("JSD", "occupancy_divergence", "{:.3f}"),
+    ),
+    "Variety, and neighbors in the {neighbors}": (
+        ("diversity", "diversity", "{:.3f}"),
+        ("distinct neighbors", "distinct_nearest", "{:d}"),
+        ("  share", "distinct_nearest_share", "{:.3f}"),
+        ("nearest, mean", "nearest_mean", "{:.3f}"),
+        ("nearest, minimum", "nearest_min", "{:.3f}"),
+        ("copies", "copies", "{:.3f}"),
+        ("near copies", "near_copies", "{:.3f}"),
+    ),
+    "Each shape alone": (
+        ("one piece", "one_piece", "{:.2f}"),
+        ("nearly one piece", "nearly_one_piece", "{:.2f}"),
+        ("stands", "stands", "{:.2f}"),
+        ("pieces", "pieces_median", "{:g}"),
+        ("largest piece", "largest_piece", "{:.3f}"),
+        ("grounded", "grounded", "{:.3f}"),
+        ("mirror IoU", "mirror_iou", "{:.3f}"),
+        ("faces per voxel", "faces_per_voxel", "{:.3f}"),
+        ("empty", "empty", "{:.3f}"),
+        ("voxels", "voxels", "{:,.0f}"),
+    ),
+}
+"""Scores by section of the table: label, key in the rows, format."""
+
+KEY = f"""\
+IoU, CD       by 1 - intersection / union of voxels; by squared Chamfer distance
+              of surfaces, the edge of the grid being 1
+COV           share of the reference that is nearest to some shape; 1 is best
+MMD           mean distance from a reference shape to the nearest; 0 is best
+1-NNA         share of shapes whose nearest neighbor reveals which set they are
+              from; 0.5 is best, 1 is worst
+own, ref      1-NNA of these shapes alone, and of the reference alone. Where
+              they differ a lot, 1-NNA is misleading
+JSD           difference in where the grid is occupied, in bits; 0 is best
+diversity     mean IoU distance of all pairs; near 0: all shapes are the same
+distinct      how many {{neighbors}} shapes are nearest to some shape; few: collapse
+nearest       IoU distance to the nearest {{neighbors}} shape
+copies        share of shapes at distance 0; near copies: {metrics.NEAR_COPY} at most
+one piece     share of shapes that are a single piece, connected face to face;
+              nearly: with at least {metrics.NEARLY_ALL:.0%} of their voxels in the largest one
+stands        share of shapes whose center of mass is above their feet
+pieces        median number of pieces
+largest       mean share of a shape's voxels in its largest piece
+grounded      mean share of voxels in pieces that reach the lowest layer
+mirror IoU    mean intersection / union with the mirror image, left and right
+faces         exposed faces per voxel: many mean rough or thin shapes
+empty         share of empty grids; voxels: mean number of occupied voxels"""
 
 
 def found_shapes(folder: Path, split: str) -> list[Shape]:
@@ -105,28 +115,30 @@ def found_shapes(folder: Path, split: str) -> list[Shape]:
     return shapes
 
 
-def read_occupied(shapes: Sequence[Shape], resolution: int | None = None) -> np.ndarray:
-    """Read shapes and max-pool them to `resolution`, by default that of the first: (N, n, n, n) bool.
+def read_occupied(shapes: Sequence[Shape], resolution: int | None = None) -> ShapeSet:
+    """Read shapes and max-pool them to `resolution`, by default that of the first.
 
     UserError if a file holds no grid, or one that does not fit `resolution`.
     """
     edge = resolution or len(shapes[0].read())
-    grids = (fit(is_occupied(shape.read()), edge, shape.path) for shape in shapes)
-    return np.fromiter(grids, np.dtype((bool, (edge, edge, edge))), len(shapes))
+    return ShapeSet(fit(is_occupied(shape.read()), edge, shape.path) for shape in bar(shapes, "reading"))
 
 
-def table(rows: dict[str, dict[str, float]], columns: Sequence[tuple[str, str, str]]) -> str:
-    """Write those rows that have the columns (heading, score, format) as aligned text."""
-    rows = {name: row for name, row in rows.items() if all(score in row for _, score, _ in columns)}
-    written = [_padded(["", *rows], str.ljust)]
-    for heading, score, form in columns:
-        written.append(_padded([heading, *(form.format(row[score]) for row in rows.values())], str.rjust))
-    return "\n".join("  ".join(line) for line in zip(*written, strict=True))
+def table(rows: dict[str, dict[str, float]], neighbors: str) -> str:
+    """Write all scores as aligned text, a line a score and a column a set."""
+    widths = [max(len(name), 9) + 2 for name in rows]
 
+    def line(label: str, cells: Iterable[str]) -> str:
+        padded = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        return f"{label:20}{''.join(padded)}".rstrip()
 
-def _padded(cells: Sequence[str], pad: Callable[[str, int], str]) -> list[str]:
-    """Make all cells of a column as wide as the widest."""
-    return [pad(cell, max(map(len, cells))) for cell in cells]
+    lines = [line("", rows)]
+    for title, scores in SECTIONS.items():
+        lines += ["", title.format(neighbors=neighbors)]
+        for label, score, form in scores:
+            cells = (form.format(row[score]) if score in row else "" for row in rows.values())
+            lines.append(line(f"  {label}", cells))
+    return "\n".join(lines)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -187,7 +199,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.sheet:
         draw_neighbors(args.sheet, sets, [shape.label for shape in shapes[TRAINING]])
     static = metrics.static_noise(sets.reference, rng_for(args.seed, STATIC))
-    rows = metrics.score_sets(*sets[:4], static, partial(bar, what="sets"))
+    rows = metrics.score_sets(*sets[:4], static, partial(bar, what="scoring"))
+    shifted = [name for name, row in rows.items() if any(row.get("shift", ()))]
+    known = rows[TRAINING if args.train else REFERENCE]
+    key, sentence = metrics.verdict(rows[GENERATED], known, bool(shifted))
     told = {
         "generated": source,
         "reference": str(args.reference),
@@ -195,12 +210,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         "available": available,
         "count": count,
         "seed": args.seed,
-        "resolution": sets.generated.shape[-1],
+        "resolution": sets.generated.grid_shape[-1],
         "occupied_above": OCCUPIED_ABOVE,
         "near_copy": metrics.NEAR_COPY,
+        "verdict": key,
         "rows": rows,
     }
-    cli.say(f"\n{report(told)}")
+    cli.say(f"\n{report(told)}\n\n{textwrap.fill(sentence, 80, break_on_hyphens=False)}")
+    if key == "shifted":
+        cli.complain(
+            "warning", describe_shift(rows, {name: folders[name] for name in shifted}, sets.generated)
+        )
     if target:
         with atomic_path(target) as temporary:
             temporary.write_text(json.dumps(told, indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -210,12 +230,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-class Sets(NamedTuple):
-    """The sets to score, (N, n, n, n) bool each, and which of the training set stand for it."""
+def describe_shift(rows: dict[str, dict], folders: dict[str, Path], generated: ShapeSet) -> str:
+    """Return how far the sets in `folders` lie from the generated shapes, and what to type."""
+    apart = {
+        ", ".join(f"{by:+g} voxels along axis {axis}" for axis, by in enumerate(rows[name]["shift"]) if by)
+        for name in folders
+    }
+    chosen = list(folders.values())
+    if len({folder.resolve().parent for folder in chosen}) < len(chosen):
+        chosen = [chosen[0].parent]
+    edge = generated.grid_shape[0]
+    is_centered = (abs(np.median(generated.middles, axis=0) - edge / 2) <= edge / 32).all()
+    options = ["--center", "--overwrite"] if is_centered else ["--overwrite"]
+    commands = [cli.command_line("python", "convert_data.py", "-m", folder, *options) for folder in chosen]
+    return (
+        f"seen from the generated shapes, {' and '.join(f'the {name}' for name in folders)} lies "
+        f"{' or '.join(sorted(apart))}. Convert the meshes again, so that all shapes lie in the same place:"
+        + "".join(f"\n  {command}" for command in commands)
+    )
 
-    generated: np.ndarray
-    reference: np.ndarray
-    training: np.ndarray | None
+
+class Sets(NamedTuple):
+    """The sets to score, and which shapes of the training set stand for it."""
+
+    generated: ShapeSet
+    reference: ShapeSet
+    training: ShapeSet | None
     of_training: np.ndarray | None
     names: list[str]
     """Of the generated shapes."""
@@ -223,7 +263,7 @@ class Sets(NamedTuple):
 
 def read_sets(shapes: dict[str, list[Shape]], count: int, seed: int, generator: "Generator | None") -> Sets:
     """Read `count` shapes of each set, or generate them, and the whole training set."""
-    from rasgan.sampling import decode, latents
+    from rasgan.sampling import decode_each, latents
     from rasgan.seeding import choose
 
     chosen = {
@@ -234,12 +274,10 @@ def read_sets(shapes: dict[str, list[Shape]], count: int, seed: int, generator: 
     drawn = {name: [shapes[name][index] for index in indices] for name, indices in chosen.items()}
     if generator is None:
         generated, names = read_occupied(drawn[GENERATED]), [shape.label for shape in drawn[GENERATED]]
-    else:  # the scores of one shape at a time are held in memory
-        generated = np.concatenate(
-            [is_occupied(decode(generator, z)) for z in bar(latents(seed, count).split(1))]
-        )
+    else:
+        generated = ShapeSet(map(is_occupied, decode_each(generator, bar(latents(seed, count)))))
         names = [f"generated {number}" for number in range(count)]
-    resolution = generated.shape[-1]
+    resolution = generated.grid_shape[-1]
     reference = read_occupied(drawn[REFERENCE], resolution)
     training = read_occupied(shapes[TRAINING], resolution) if TRAINING in shapes else None
     return Sets(generated, reference, training, chosen.get(TRAINING), names)
@@ -255,34 +293,28 @@ def draw_neighbors(path: Path, sets: Sets, names: Sequence[str]) -> None:
     shown = np.argsort(distances.min(axis=1), kind="stable")[:SHOWN]
     labels = [sets.names[number] for number in shown]
     labels += [f"IoU {1 - distances[i, nearest[i]]:.2f}: {names[nearest[i]]}" for i in shown]
-    contact_sheet(path, [*sets.generated[shown], *sets.training[nearest[shown]]], len(shown), labels)
+    grids = [sets.generated[i] for i in shown] + [sets.training[nearest[i]] for i in shown]
+    contact_sheet(path, grids, len(shown), labels)
 
 
 def report(told: dict) -> str:
     """Write as text for a reader what the JSON file holds."""
-    available, count, training = told["available"], told["count"], told["train"]
-    lines = [
-        f"Generated: {told['generated']}; every set has {count} shapes at {told['resolution']}³, "
-        f"seed {told['seed']}."
-    ]
+    available, count = told["available"], told["count"]
     larger = [f"the {name.removesuffix(' set')} set's {n}" for name, n in available.items() if n > count]
-    if larger:
-        lines.append(f"Drawn at random from {', '.join(larger)}.")
-    if not training:
-        lines.append("Neighbors are looked for in the reference; for the training set, add --train FOLDER.")
-    blocks = [
-        "\n".join(lines),
-        f"Against the reference, {told['reference']}",
-        table(told["rows"], AGAINST_REFERENCE),
-        KEY_AGAINST_REFERENCE,
-        f"By themselves and beside {training or told['reference']}",
-        table(told["rows"], BY_THEMSELVES),
-        KEY_BY_THEMSELVES.format(training="training" if training else "reference", near=told["near_copy"]),
-        "Whether they hold together, stand and match left to right",
-        table(told["rows"], FORM),
-        KEY_FORM.format(nearly=metrics.NEARLY_ALL),
+    neighbors = TRAINING if told["train"] else REFERENCE
+    lines = [
+        f"Generated:     {told['generated']}",
+        f"Reference:     {told['reference']}",
+        f"Training set:  {told['train'] or 'none; to look for copies of it, add --train FOLDER'}",
+        "",
+        f"Every set has {count} shapes at {told['resolution']}³, seed {told['seed']}.",
+        *([f"They are drawn at random from {', '.join(larger)}."] if larger else []),
+        "",
+        table(told["rows"], neighbors),
+        "",
+        KEY.format(neighbors=neighbors.removesuffix(" set")),
     ]
-    return "\n\n".join(blocks)
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -20,16 +20,20 @@ HELD = (5, 32, 33)
 
 HELD_S = 2.5
 
+UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
+"""Errors of file systems, mostly network disks, that have no locks or cannot sync a folder."""
+
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it becomes `path` when the block ends without an exception.
 
-    The temporary file has the suffix of `path`, for writers that choose the format by it. The folder is made
-    if it is not there. After an exception, Ctrl-C included, the temporary file is gone and what was at `path`
-    before is unchanged. System errors name `path`.
+    The temporary file has the suffix of `path`, for writers that choose the format by it. Missing folders are
+    created. After an exception, Ctrl-C included, the temporary file is gone and an existing file at `path` is
+    unchanged. After the block the file survives a power cut. System errors name `path`.
     """
     path = Path(path)
+    missing = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
     try:
@@ -39,6 +43,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             with temporary.open("rb+") as written:
                 os.fsync(written.fileno())
             replace(temporary, path)
+            for folder in (path, *missing):
+                _sync_names(folder.parent)
     finally:
         remove(temporary)
 
@@ -59,6 +65,24 @@ def replace(source: Path, target: Path) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+def _sync_names(folder: Path) -> None:
+    """Write the names in a folder to the disk, on systems and file systems that have such a call.
+
+    Windows has none: os.open refuses folders there.
+    """
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(PermissionError):  # a folder may be writable and not readable
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+        finally:
+            os.close(descriptor)
 
 
 def remove(path: Path) -> None:
@@ -93,9 +117,11 @@ def check_is_file(path: Path) -> None:
 
 
 def check_is_folder(path: Path) -> None:
-    """Raise `UserError` for a file."""
+    """Raise UserError for a file and for a path where there is nothing."""
     if path.is_file():
         raise UserError(f"{path}: a file, not a folder; give the folder that holds it, {path.parent}.")
+    if not path.is_dir():
+        raise UserError(f"{path}: no such folder; check the path.")
 
 
 def check_room(place: Path, needed: int, purpose: str) -> None:
@@ -120,7 +146,7 @@ def exclusive(path: Path, refusal: str) -> Iterator[None]:
     except Timeout:
         raise UserError(refusal) from None
     except OSError as error:
-        if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK):
+        if error.errno not in UNSUPPORTED:
             raise
     try:
         yield

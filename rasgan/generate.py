@@ -12,22 +12,24 @@ if __name__ == "__main__":
     import rasgan.startup  # noqa: F401 - before packages that may be missing
 
 import argparse
+import itertools
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from rasgan import cli
-from rasgan.export import plots
-from rasgan.export.batch import spread
+from rasgan.errors import UserError
+from rasgan.export.batch import bar, save_shape, spread
 from rasgan.export.gif import draw_film
 from rasgan.export.mesh_files import write_obj
 from rasgan.export.page import MOST_SHAPES as MOST_ON_PAGE
 from rasgan.export.page import write_page
+from rasgan.export.plots import contact_sheet
 from rasgan.export.surface import surface_mesh
+from rasgan.metrics import is_whole
 from rasgan.runs import RunFolder, pretrained_names, pretrained_run
 from rasgan.voxel_io import write_npy
 from rasgan.voxels import is_occupied, largest_piece
@@ -39,28 +41,9 @@ if TYPE_CHECKING:  # torch is imported where it is needed: not for --help
 COUNT, SEED, STEPS = 10, 0, 24
 FRAME_MS = 100
 MOST_ON_SHEET = 100
-MOST_SHAPES = 1000  # at a time: they are all held in memory
-
-
-def save_shapes(stem: Path, grids: np.ndarray) -> list[Path]:
-    """Write each shape to ``STEM-I.npy``; I counts from 0."""
-    paths = [Path(f"{stem}-{i:02d}.npy") for i in range(len(grids))]
-    for path, grid in zip(paths, grids, strict=True):
-        write_npy(path, grid)
-    return paths
-
-
-def save_meshes(paths: Sequence[Path], grids: np.ndarray) -> int:
-    """Write the closed surface of each shape as .obj; return how many were empty and have none."""
-    full = [(path, grid) for path, grid in zip(paths, is_occupied(grids), strict=True) if grid.any()]
-    for path, grid in bar(full, "meshes"):
-        write_obj(path.with_suffix(".obj"), *surface_mesh(grid))
-    return len(paths) - len(full)
-
-
-def save_sheet(path: Path, grids: Sequence[np.ndarray]) -> None:
-    """Draw shapes side by side, each with its number: the I of `save_shapes`."""
-    plots.contact_sheet(path, grids, labels=[str(number) for number in range(len(grids))])
+MOST_SHAPES = 1000
+MOST_STEPS = 120  # all frames of a film are held in memory: 1 GB at 128³
+TRIES = 50  # shapes generated for each one that --only-whole keeps, at most
 
 
 def open_run(
@@ -71,11 +54,6 @@ def open_run(
 
     run = RunFolder(name).trained() if pretrained is None else pretrained_run(pretrained)
     return run, *load_generator(run.checkpoints, epoch)
-
-
-def bar(items: Iterable, what: str = "shapes") -> tqdm:
-    """Wrap `items` in a progress bar, which shows only where stderr is a terminal."""
-    return tqdm(items, desc=what, leave=False, disable=None)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -97,8 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--interpolate", type=cli.whole_number, nargs=2, metavar=("A", "B"), help=text)
     parser.add_argument(
         "--steps",
-        type=cli.number(int, at_least=2, at_most=MOST_SHAPES),
-        help=f"frames of --interpolate, both ends included (default {STEPS})",
+        type=cli.number(int, at_least=2, at_most=MOST_STEPS),
+        help=f"frames of --interpolate, both ends included, {MOST_STEPS} at most (default {STEPS})",
     )
     parser.add_argument(
         "--truncation",
@@ -112,6 +90,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--largest",
         action="store_true",
         help="keep only the largest connected piece of each shape, and tell how many voxels went",
+    )
+    parser.add_argument(
+        "--only-whole",
+        action="store_true",
+        help="keep generating until there are --count shapes that are a single connected piece and stand "
+        f"without tipping over; gives up after {TRIES} shapes for each",
     )
     parser.add_argument(
         "--html",
@@ -134,60 +118,99 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("-le goes with -n; a --pretrained model has one epoch")
     if args.steps is not None and not args.interpolate:
         parser.error("--steps goes with --interpolate; --count says how many shapes")
+    if args.only_whole and (args.interpolate or args.largest):
+        parser.error("--only-whole goes neither with --interpolate nor with --largest")
     run, generator, position = open_run(args.name, args.pretrained, args.load_epoch)
     count = (args.steps or STEPS) if args.interpolate else (args.count or COUNT)
     cli.say(f"Generating {cli.counted(count, 'shape')} of {run.title(position)} ...")
     seeds = args.interpolate or [args.seed or SEED]
     truncated = "" if args.truncation == 1 else f"-truncation{args.truncation:g}"
-    largest = "-largest" if args.largest else ""
-    stem = run.generated(position) / f"seed{'-to-'.join(map(str, seeds))}{truncated}{largest}"
+    kept = "-largest" if args.largest else "-whole" if args.only_whole else ""
+    stem = run.generated(position) / f"seed{'-to-'.join(map(str, seeds))}{truncated}{kept}"
     write = write_film if args.interpolate else write_shapes
     write(args, generator, count, stem)
     return 0
 
 
 def write_shapes(args: argparse.Namespace, generator: "Generator", count: int, stem: Path) -> None:
-    """Generate independent shapes: a grid and a mesh of each, and a sheet of all."""
-    from rasgan.sampling import generate
+    """Generate independent shapes: a grid and a mesh of each, and a sheet of all.
 
-    grids = generate(generator, args.seed or SEED, count, args.truncation, bar)
+    Each is written before the next is generated, so that memory does not grow with their number.
+    """
+    numbers, shown, sizes = [], [], []
+    for number, grid in new_shapes(generator, args.seed or SEED, count, args.truncation, args.only_whole):
+        kept = keep_largest(grid) if args.largest else grid
+        occupied, path = is_occupied(kept), save_shape(stem, number, kept)
+        if args.obj and occupied.any():
+            write_obj(path.with_suffix(".obj"), *surface_mesh(occupied))
+        numbers.append(number)
+        sizes.append((np.count_nonzero(is_occupied(grid)), np.count_nonzero(occupied)))
+        if len(shown) < MOST_ON_PAGE:
+            shown.append(occupied)
+    if args.only_whole:
+        tell_discarded(numbers, count)
     if args.largest:
-        grids = tell_dropped(grids)
-    paths, sheet = save_shapes(stem, grids), Path(f"{stem}.png")
-    save_sheet(sheet, grids[:MOST_ON_SHEET])
-    empty = save_meshes(paths, grids) if args.obj else 0
-    shown = "their picture" if len(grids) <= MOST_ON_SHEET else f"a picture of the first {MOST_ON_SHEET}"
-    cli.say(f"{'Grids and meshes' if args.obj else 'Grids'} in {stem.parent}, {shown} in {sheet}")
+        tell_dropped(sizes)
+    sheet, on_sheet = Path(f"{stem}.png"), numbers[:MOST_ON_SHEET]
+    contact_sheet(sheet, shown[: len(on_sheet)], labels=[str(number) for number in on_sheet])
+    which = "their picture" if len(on_sheet) == len(numbers) else f"a picture of the first {MOST_ON_SHEET}"
+    cli.say(f"{'Grids and meshes' if args.obj else 'Grids'} in {stem.parent}, {which} in {sheet}")
     if args.html:
-        captions = [f"seed {args.seed or SEED}, {i}" for i in range(min(count, MOST_ON_PAGE))]
-        save_page(Path(f"{stem}.html"), grids[: len(captions)], captions)
-    if empty:
+        captions = [f"seed {args.seed or SEED}, {number}" for number in numbers[:MOST_ON_PAGE]]
+        save_page(Path(f"{stem}.html"), shown, captions)
+    if empty := sum(not size for _, size in sizes):
         cli.say(f"{empty} of them empty: no voxel is occupied, so there is no mesh; train longer.")
+
+
+def new_shapes(
+    generator: "Generator", seed: int, count: int, truncation: float, only_whole: bool
+) -> Iterable[tuple[int, np.ndarray]]:
+    """Generate shapes one at a time, each with its number, which with the seed determines the shape.
+
+    With `only_whole`, shapes that are not `rasgan.metrics.is_whole` are discarded, and there may be fewer
+    than `count`: the search ends after `TRIES` times as many. Such rejection sampling is the simplest case of
+    Azadi et al., Discriminator rejection sampling, ICLR 2019, where the discriminator decides.
+    """
+    from rasgan.sampling import decode_each, latent
+
+    tries = TRIES * count if only_whole else count
+    shapes = enumerate(decode_each(generator, (truncation * latent(seed, number) for number in range(tries))))
+    if only_whole:
+        whole = ((number, grid) for number, grid in shapes if is_whole(is_occupied(grid)))
+        shapes = itertools.islice(whole, count)
+    return bar(shapes, total=count)
+
+
+def tell_discarded(numbers: Sequence[int], count: int) -> None:
+    """Print how many shapes --only-whole discarded; UserError if it found none."""
+    tried = numbers[-1] + 1 if len(numbers) == count else TRIES * count
+    result = f"{len(numbers)} of {tried} generated shapes are in one piece and stand"
+    if not numbers:
+        raise UserError(f"{result}. Train longer, or leave --only-whole out.")
+    gave_up = f" Gave up before there were {count}; train longer." if len(numbers) < count else ""
+    cli.say(f"{result}; {tried - len(numbers)} discarded.{gave_up}")
 
 
 def save_page(path: Path, grids: np.ndarray, captions: Sequence[str], is_film: bool = False) -> None:
     """Write the page of some shapes, each with its caption, and print where it is."""
     title = f"{path.parents[2].name}, epoch {path.parent.name}, {path.stem}"
-    write_page(path, title, is_occupied(grids), captions, is_film)
+    write_page(path, title, [is_occupied(grid) for grid in grids], captions, is_film)
     cli.say(f"To turn {cli.counted(len(grids), 'shape')}, open {path} in a browser")
 
 
-def tell_dropped(grids: np.ndarray) -> np.ndarray:
-    """Return the largest piece of each shape and print how much was dropped."""
-    kept = keep_largest(grids)
-    before, after = (np.count_nonzero(is_occupied(each), axis=(1, 2, 3)) for each in (grids, kept))
+def tell_dropped(sizes: Sequence[tuple[int, int]]) -> None:
+    """Print how many voxels --largest dropped, from the number before and after of each shape."""
+    before, after = np.transpose(sizes)
     cli.say(
         f"--largest dropped {(before - after).sum():,} of {before.sum():,} voxels, from "
-        f"{np.count_nonzero(before > after)} of {cli.counted(len(grids), 'shape')}."
+        f"{np.count_nonzero(before > after)} of {cli.counted(len(sizes), 'shape')}."
     )
-    return kept
 
 
-def keep_largest(grids: np.ndarray) -> np.ndarray:
-    """Empty every occupied voxel that is not of its shape's largest piece: (N, n, n, n) scores."""
-    occupied = is_occupied(grids)
-    loose = occupied & ~np.stack([largest_piece(shape) for shape in occupied])
-    return np.where(loose, np.float32(0), grids)
+def keep_largest(grid: np.ndarray) -> np.ndarray:
+    """Empty every occupied voxel that is not in the largest piece: (n, n, n) scores."""
+    occupied = is_occupied(grid)
+    return np.where(occupied & ~largest_piece(occupied), np.float32(0), grid)
 
 
 def write_film(args: argparse.Namespace, generator: "Generator", count: int, stem: Path) -> None:
@@ -197,13 +220,17 @@ def write_film(args: argparse.Namespace, generator: "Generator", count: int, ste
     first, last = args.interpolate
     grids = interpolate(generator, first, last, count, args.truncation, bar)
     if args.largest:
-        grids = tell_dropped(grids)
+        sizes = []
+        for grid in grids:
+            before, grid[...] = np.count_nonzero(is_occupied(grid)), keep_largest(grid)
+            sizes.append((before, np.count_nonzero(is_occupied(grid))))
+        tell_dropped(sizes)
     batch, film = Path(f"{stem}.npy"), Path(f"{stem}.gif")
     write_npy(batch, grids)
     there_and_back = [*range(count), *range(count - 2, 0, -1)]
     captions = [f"seed {first} to {last}: {step / (count - 1):.0%}" for step in range(count)]
     swung = [captions[step] for step in there_and_back]
-    draw_film(film, bar(is_occupied(grids)[there_and_back], "frames"), swung, FRAME_MS)
+    draw_film(film, bar([is_occupied(grids[step]) for step in there_and_back], "frames"), swung, FRAME_MS)
     cli.say(f"Film in {film}, its shapes in {batch}")
     if args.html:
         shown = spread(range(count), MOST_ON_PAGE)

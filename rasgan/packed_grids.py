@@ -33,10 +33,6 @@ class PackedGrids:
         """Unpack one grid to (n, n, n) bools, or those of a slice or (k,) indices to (k, n, n, n)."""
         return unpack(self.content[index])
 
-    def rows(self, chosen: slice) -> np.ndarray:
-        """Unpack some grids to (k, voxels) bools, padding included and block by block: fast, for counting."""
-        return np.unpackbits(self.content[chosen].reshape(-1, self.content[0].size), axis=1).view(bool)
-
     @functools.cached_property
     def digest(self) -> str:
         """The BLAKE2 digest of the bytes, in the order of the grids."""

@@ -1,9 +1,12 @@
-"""Where the files of a training run lie; the names are the tutorial's."""
+"""The files of a training run; the names are the tutorial's."""
 
 import re
-from collections.abc import Iterable
+import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
+from rasgan import files
 from rasgan.errors import UserError
 
 CHECKPOINTS = Path("checkpoint")
@@ -13,6 +16,42 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 LONGEST_NAME = 100
 DEVICE_NAME = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³]|conin\$|conout\$)\s*(\..*)?", re.IGNORECASE)
 """What Windows takes for a device, with any suffix; a run's folders are to be copied to any system."""
+
+LATEST = "latest"
+"""File in the folder of checkpoints that names the one saved last."""
+REPLACED = "replaced-"
+MOVING = ".replaced"
+"""Start of the names of folders that `RunFolder.move_aside` makes, and their name until they are complete."""
+
+
+class Position(NamedTuple):
+    """How far a run has come: finished epochs, and steps of the next one."""
+
+    epoch: int
+    step: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.epoch}+{self.step}" if self.step else f"{self.epoch}"
+
+
+START = Position(0)
+
+
+def parse_position(text: str) -> Position | None:
+    """Read what `str` of a `Position` wrote; None for anything else."""
+    match = re.fullmatch(r"(\d{1,9})(?:\+(\d{1,9}))?", text, re.ASCII)
+    position = match and Position(int(match[1]), int(match[2] or 0))
+    return position if str(position) == text else None
+
+
+def saved_positions(folder: Path) -> list[Position]:
+    """List the checkpoints in a folder, the furthest last.
+
+    A checkpoint is a file ``EPOCH.pt`` or ``EPOCH+STEP.pt``. Optimizer states (``EPOCH.optim.pt``) and the
+    temporary files of a killed process (``.EPOCH-1a2b3c4d.pt``) are not checkpoints.
+    """
+    positions = (parse_position(path.stem) for path in Path(folder).glob("*.pt"))
+    return sorted(position for position in positions if position is not None)
 
 
 class RunFolder:
@@ -37,11 +76,16 @@ class RunFolder:
         self.film = self.savepoints / "film"
         self.models = self.savepoints / "models"
         self.renders = self.savepoints / "renders"
-        self.lock = base / CHECKPOINTS / f".{name}.lock"
         self.options = self.savepoints / "options.json"
         self.history = self.savepoints / "history.csv"
         self.scores = self.savepoints / "scores.csv"
         self.tensorboard = self.savepoints / "tensorboard"
+
+    @property
+    def locks(self) -> list[Path]:
+        """Lock files of both folders, beside what they are links to: two names may share a folder."""
+        folders = (self.checkpoints.resolve(), self.savepoints.resolve())
+        return [folder.with_name(f".{folder.name}.lock") for folder in folders]
 
     def grid(self, epoch: int) -> Path:
         """Path of the shape that was generated after `epoch` epochs."""
@@ -60,23 +104,72 @@ class RunFolder:
         return self.savepoints / "evaluation" / f"{position}.json"
 
     def existing(self) -> "RunFolder":
-        """Return this run, of which results are wanted; UserError, naming the others, if it has none."""
+        """Return this run, whose results are needed; raise UserError, which names others, if none."""
         if self.savepoints.is_dir():
             return self
-        found = [path for path in self.savepoints.parent.glob("*") if path.is_dir()]
-        raise UserError(f"{self.savepoints.absolute()}: no run of this name; {_known(found)}")
+        known = _known(filter(Path.is_dir, self.savepoints.parent.glob("*")), self.savepoints)
+        raise UserError(f"{self.savepoints.absolute()}: no run of this name; {known}")
 
     def trained(self) -> "RunFolder":
-        """Return this run, whose checkpoints are wanted; UserError, naming the others, if it has none."""
-        if any(self.checkpoints.glob("*.pt")):
+        """Return this run, whose checkpoints are needed; raise UserError, which names others, if none."""
+        if saved_positions(self.checkpoints):
             return self
-        found = [path.parent for path in self.checkpoints.parent.glob("*/*.pt")]
-        raise UserError(f"{self.checkpoints.absolute()}: no checkpoints of this run; {_known(found)}")
+        known = _known(filter(saved_positions, self.checkpoints.parent.glob("*")), self.checkpoints)
+        raise UserError(f"{self.checkpoints.absolute()}: no checkpoints of this run; {known}")
+
+    def move_aside(
+        self, position: Position, records: Iterable[Path], damaged: Iterable[Path] = ()
+    ) -> list[Path]:
+        """Move checkpoints and results later than `position` into new folders, and return these folders.
+
+        The folders, ``replaced-1`` and so on, are arranged like those they lie in. Copies of the `records`,
+        files that contain all positions, are added; `damaged` files are moved like results. If the process
+        is killed, the next call with the same position does the rest.
+        """
+        later = [saved for saved in saved_positions(self.checkpoints) if saved > position]
+        saved = [self.checkpoints / f"{name}{suffix}" for name in later for suffix in (".optim.pt", ".pt")]
+        kinds = [path for path in self.savepoints.glob("*") if not path.name.startswith((".", REPLACED))]
+        found = [path for folder in (self.savepoints, *kinds) for path in folder.glob("*")]
+        results = [path for path in found if (parse_position(path.name.split(".")[0]) or START) > position]
+        results += filter(Path.is_file, damaged)
+        if later:
+            write_latest(self.checkpoints, position)
+        if later or results or (self.savepoints / MOVING).exists():
+            _gather(self.savepoints, filter(Path.is_file, records), shutil.copy2)
+        _gather(self.savepoints, results, files.replace)
+        _gather(self.checkpoints, saved, files.replace)
+        return [
+            _number(folder) for folder in (self.savepoints, self.checkpoints) if (folder / MOVING).exists()
+        ]
 
 
-def _known(folders: Iterable[Path]) -> str:
-    """Write which runs there are; results of the pretrained models lie beside them and are none."""
-    names = {folder.name for folder in folders} - {f"pretrained-{name}" for name in pretrained_names()}
+def write_latest(folder: Path, position: Position) -> None:
+    """Write down which checkpoint in `folder` a resumed run starts from."""
+    with files.atomic_path(folder / LATEST) as temporary:
+        temporary.write_text(f"{position}\n", encoding="ascii")
+
+
+def _gather(folder: Path, paths: Iterable[Path], transfer: Callable[[Path, Path], object]) -> None:
+    """Move or copy existing paths inside `folder` to the folder ``.replaced`` in it."""
+    for path in (path for path in paths if path.exists()):
+        target = folder / MOVING / path.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        transfer(path, target)
+
+
+def _number(folder: Path) -> Path:
+    """Rename the complete ``.replaced`` in `folder` to the next ``replaced-N``, and return that."""
+    names = [path.name.removeprefix(REPLACED) for path in folder.glob(f"{REPLACED}*")]
+    number = 1 + max((int(name) for name in names if name.isdecimal()), default=0)
+    return (folder / MOVING).rename(folder / f"{REPLACED}{number}")
+
+
+def _known(folders: Iterable[Path], wanted: Path) -> str:
+    """Write which runs there are; hidden folders and results of the pretrained models are not runs."""
+    if (Path("..") / wanted).is_dir():
+        return f"you are in {Path.cwd().name}, and the run is one folder up. Type: cd .."
+    others = {f"pretrained-{name}" for name in pretrained_names()}
+    names = {folder.name for folder in folders if not folder.name.startswith(".")} - others
     return (
         f"runs here: {', '.join(sorted(names))}." if names else "there are no runs here yet; train one first."
     )
@@ -84,7 +177,7 @@ def _known(folders: Iterable[Path]) -> str:
 
 def pretrained_names() -> list[str]:
     """List the models that come with the project."""
-    return sorted({path.parent.name for path in PRETRAINED.glob("*/*.pt")})
+    return sorted(path.name for path in PRETRAINED.glob("*") if saved_positions(path))
 
 
 def pretrained_run(name: str) -> RunFolder:

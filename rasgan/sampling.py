@@ -1,7 +1,7 @@
 """Latent vectors, and shapes from a generator: arrays out, no files but the checkpoint that is read."""
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +14,20 @@ from rasgan.networks import LATENT_SIZE, Generator, inference
 from rasgan.runs import pretrained_run
 from rasgan.training import checkpoints
 from rasgan.training.checkpoints import Position
-from rasgan.training.state import new_generator
+from rasgan.training.state import check_fit, new_generator
 
 Progress = Callable[[Sequence[Tensor]], Iterable[Tensor]]
 """Wraps the latents that are to be decoded one by one, to show how far the work has come."""
 
 
+def latent(seed: int, index: int) -> Tensor:
+    """Draw z for shape `index` of a seed: (LATENT_SIZE,)."""
+    return seeding.noise(seeding.rng_for(seed, seeding.GENERATED, index), LATENT_SIZE)
+
+
 def latents(seed: int, count: int) -> Tensor:
     """Draw z for `count` shapes: (count, LATENT_SIZE). Row i depends on `seed` and i alone."""
-    rngs = [seeding.rng_for(seed, seeding.GENERATED, i) for i in range(count)]
-    return torch.stack([seeding.noise(rng, LATENT_SIZE) for rng in rngs])
+    return torch.stack([latent(seed, index) for index in range(count)])
 
 
 def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -51,16 +55,27 @@ def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
     return np.where(t == 0, a, np.where(t == 1, b, points))
 
 
-@torch.no_grad()
-def decode(generator: nn.Module, z: Tensor, progress: Progress = iter) -> np.ndarray:
-    """Turn (k, LATENT_SIZE) into (k, n, n, n) float32 scores. Batch norm uses its running statistics.
+def decode_each(generator: nn.Module, z: Iterable[Tensor]) -> Iterator[np.ndarray]:
+    """Turn each latent vector, (LATENT_SIZE,), into an (n, n, n) float32 array of scores, one at a time.
 
-    One shape at a time: in a batch, a shape's last bits would depend on its company.
+    Batch norm uses its running statistics. In a batch, a shape's last bits would depend on the others.
     """
     device = next(generator.parameters()).device
-    with inference(generator):
-        grids = [generator(row.to(device)).squeeze(1).float().cpu() for row in progress(z.split(1))]
-    return torch.cat(grids).contiguous().numpy()
+    for row in z:
+        with torch.no_grad(), inference(generator):
+            grid = generator(row[None].to(device))[0, 0].float().cpu()
+        yield grid.contiguous().numpy()
+
+
+def decode(generator: nn.Module, z: Tensor, progress: Progress = iter) -> np.ndarray:
+    """Turn (k, LATENT_SIZE) into (k, n, n, n) float32 scores, as `decode_each` does."""
+    grids = decode_each(generator, progress(z))
+    first = next(grids)
+    found = np.empty((len(z), *first.shape), np.float32)  # no list of grids beside it
+    found[0] = first
+    for slot, grid in zip(found[1:], grids, strict=True):
+        slot[...] = grid
+    return found
 
 
 def generate(
@@ -100,8 +115,10 @@ def load_generator(folder: Path, epoch: int | None = None) -> tuple[Generator, P
     checkpoint = checkpoints.load_checkpoint(folder, position)
     config = checkpoint.config
     with checkpoints.understood(checkpoints.weights_path(folder, position)):
+        weights = checkpoint.ema_generator or checkpoint.generator
+        check_fit(config, weights)
         generator = new_generator(config)
-        generator.load_state_dict(checkpoint.ema_generator or checkpoint.generator)
+        generator.load_state_dict(weights)
     return generator.eval(), position
 
 

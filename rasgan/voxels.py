@@ -92,48 +92,6 @@ def largest_piece(occupied: np.ndarray) -> np.ndarray:
     return occupied & (piece == sizes.argmax())
 
 
-def join_touching(occupied: np.ndarray) -> np.ndarray:
-    """Fill voxels until none touch along an edge or at a corner only: (a, b, c) bools to the same shape.
-
-    The surface is then a manifold also after its vertices of one place are merged. Every such square of
-    2 x 2 voxels, and every such block of 2 x 2 x 2, is filled whole, so that a shape that equals its mirror
-    image still does. Fills nothing where nothing touches so.
-
-    Notes
-    -----
-    The two critical configurations of Latecki, 3D well-composed pictures, 1997: squares with two voxels
-    diagonally opposed; blocks in which two opposed voxels are the only ones occupied or the only ones empty.
-    """
-    solid = three_axes(occupied).copy()
-    while True:
-        before = np.count_nonzero(solid)
-        for axis in range(3):
-            _fill_squares(np.moveaxis(solid, axis, 0))
-        _fill_blocks(solid)
-        if np.count_nonzero(solid) == before:
-            return solid
-
-
-def _fill_squares(solid: np.ndarray) -> None:
-    """Fill, in place, the squares across axis 0 in which two voxels touch along an edge only."""
-    square = [solid[:, p : p - 1 or None, q : q - 1 or None] for p in (0, 1) for q in (0, 1)]
-    a, b, c, d = square
-    critical = (a & d & ~b & ~c) | (b & c & ~a & ~d)
-    for voxels in square:
-        voxels |= critical
-
-
-def _fill_blocks(solid: np.ndarray) -> None:
-    """Fill, in place, the blocks in which two voxels, occupied or empty, touch at a corner only."""
-    block = [solid[tuple(slice(step, step - 1 or None) for step in steps)] for steps in np.ndindex(2, 2, 2)]
-    count = np.sum(block, axis=0)
-    critical = np.zeros(count.shape, bool)
-    for one, opposite in zip(block[:4], block[:3:-1], strict=True):
-        critical |= (one & opposite & (count == 2)) | ~(one | opposite | (count != 6))
-    for voxels in block:
-        voxels |= critical
-
-
 def max_pool(occupied: np.ndarray, factor: int) -> np.ndarray:
     """Shrink (n, n, n) bools to (n / factor,) * 3: True where any voxel of the `factor`³ block is.
 

@@ -1,71 +1,65 @@
-"""Starts Blender, or a Python with Blender's module ``bpy``, on scene.py and yields what it renders."""
+"""Start Blender on scene.py and yield the pictures that it renders."""
 
 import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
+from pictures import is_picture
 from rasgan.errors import UserError
-from scene import SHADOW_SUFFIX
-from view_pictures import is_picture
+from rasgan.training.signals import stop_requests
+from scene import SHADOW_SUFFIX, picture_path
 
 SCENE = Path(__file__).resolve().with_name("scene.py")
 SCENE_FAILED = 9
 """Blender's exit code when the scene raises; without asking for one that would be 0."""
 REPORT = "render_class_view: "
-"""Begins the lines in which scene.py reports a picture, among all that Blender prints."""
-ANSWER_TIMEOUT_S = 120
-HAS_BPY = "import importlib.util, sys; sys.exit(importlib.util.find_spec('bpy') is None)"
+"""Starts the lines in which scene.py reports a picture, among all that Blender prints."""
+LEAST_S, PATHS_A_SECOND = 300, 40_000
+"""Time limit of a view: seconds for reading the model, and light paths traced a second.
+
+Blender 3.4 traces 4 million a second on two cores, so a machine a hundred times slower is in time.
+"""
 
 
 def find_program(name: str) -> str:
     """Return the full path of a program named by its path or found on PATH."""
-    if Path(name).is_dir():
-        raise UserError(f"{name}: a folder; give the Blender program in it with -b.")
     found = shutil.which(name)
     if found is None:
-        raise UserError(
-            f"{name}: no such program; install Blender (https://www.blender.org) and give its path with -b."
-        )
+        advice = "install Blender (https://www.blender.org) and give the path of its program with -b."
+        raise UserError(f"{name}: no such program; {advice}")
     return str(Path(found).absolute())  # not resolved: a launcher may go by the name of its link
 
 
-def scene_command(program: str) -> list[str]:
-    """Return the command that runs scene.py in `program`; the path of the job is to be added.
-
-    UserError if the program cannot be started or is a Python without ``bpy``.
-    """
-    if not _ask(program, "--version").stdout.startswith("Python "):
-        command = [program, "--background", "--factory-startup"]
-        return [*command, "--python-exit-code", str(SCENE_FAILED), "--python", str(SCENE), "--"]  # this order
-    if _ask(program, "-c", HAS_BPY).returncode != 0:
-        raise UserError(
-            f"{program}: this Python has no bpy; install it there (python -m pip install bpy), "
-            "or give the Blender program with -b."
-        )
-    return [program, str(SCENE), "--"]
+def time_limit(job: dict) -> float:
+    """Return how many seconds Blender may take for one view of a model."""
+    pictures = 2 if job["shadow"] else 1
+    return LEAST_S + pictures * job["samples"] * job["size"] ** 2 / PATHS_A_SECOND
 
 
 def render(
-    command: list[str], models: Sequence[Path], job: dict, step: Callable[[], object]
+    program: str, models: Sequence[Path], job: dict, step: Callable[[], object]
 ) -> Iterator[tuple[Path, list[Path] | str, int]]:
-    """Render every model from every azimuth in one start of a program.
+    """Render every model from every azimuth in one start of Blender.
 
-    UserError if the program ends early or does not write its pictures.
+    However this ends, by SIGTERM or SIGHUP too, Blender is ended and the temporary folder is removed.
 
     Parameters
     ----------
-    command : list of str
-        As `scene_command` returns it.
+    program : str
+        As `find_program` returns it.
     models : sequence of Path
         The .obj files.
     job : dict
-        What scene.py reads, the same for all models; ``azimuths`` and ``size`` among it.
+        What scene.py reads, the same for all models: ``azimuths``, ``size``, ``samples``, ``shadow``, ...
     step : callable
         Called after every picture.
 
@@ -74,100 +68,125 @@ def render(
     model, result, lost : Path, list of Path or str, int
         As each model is finished: its pictures in the order of the azimuths, which last until the next one
         is asked for; or the sentence that says why there are none. And how many faces Blender left out.
+
+    Raises
+    ------
+    UserError
+        If Blender cannot be started, ends early, does not write its pictures or exceeds the time limit, or
+        if a signal stops this process.
     """
-    last_lines = deque(maxlen=5)
-    finished = code = 0
-    with tempfile.TemporaryDirectory(prefix="render-") as folder:
-        path, pictures = _write_job(Path(folder), models, job)
-        # ASCII only: a path in any script survives any locale.
-        with _started([*command, json.dumps(str(path), ensure_ascii=True)]) as process:
-            for model, view, lost in _reports(process.stdout, last_lines):
+    last_lines: deque[str] = deque(maxlen=5)
+    finished, code, is_late = 0, 0, threading.Event()
+    with stop_requests(_stop), tempfile.TemporaryDirectory(prefix="render-") as folder:
+        files = [str(model.resolve()) for model in models]
+        job = {**job, "models": files, "folder": folder, "report": REPORT}
+        with _started(program, job) as process:
+            for model, view, lost in _reports(process, time_limit(job), is_late, last_lines):
                 if view is None:
                     finished += 1
-                    yield (
-                        models[model],
-                        f"{models[model]}: Blender could not render it.{_quote(last_lines)}",
-                        lost,
-                    )
+                    problem = f"{models[model]}: Blender could not render it.{_quote(last_lines)}"
+                    yield models[model], problem, lost
                     continue
-                if not is_picture(pictures[model][view], job["size"]):
+                pictures = [picture_path(folder, model, number) for number in range(view + 1)]
+                if not is_picture(pictures[-1], job["size"]):
                     break
                 step()
-                if view == len(pictures[model]) - 1:
+                if len(pictures) == len(job["azimuths"]):
                     finished += 1
-                    yield models[model], pictures[model], lost
-                    for picture in pictures[model]:
+                    yield models[model], pictures, lost
+                    for picture in pictures:
                         picture.unlink()
                         picture.with_suffix(SHADOW_SUFFIX).unlink(missing_ok=True)
             else:
                 code = process.wait()
+    if is_late.is_set():
+        raise UserError(
+            f"{models[finished]}: one view took more than {time_limit(job) / 60:.0f} minutes, so Blender was "
+            f"stopped. Use fewer --samples, a smaller --size or a model with fewer faces.{_quote(last_lines)}"
+        )
     if finished < len(models):
         problem = f"ended with exit code {code}" if code else "ended without writing the picture"
         done = f" after {finished} of {len(models)} models" if len(models) > 1 else ""
-        raise UserError(
-            f"{command[0]}: {problem}{done}; is it Blender 3.3 or later, or a Python with such a bpy?"
-            f"{_quote(last_lines)}"
-        )
+        raise UserError(f"{program}: {problem}{done}; is it Blender 3.3 or later?{_quote(last_lines)}")
 
 
-def _write_job(folder: Path, models: Sequence[Path], job: dict) -> tuple[Path, list[list[Path]]]:
-    """Write what scene.py is to do; return that file, and where each model's pictures will be."""
-    # Blender expands some characters of a path, braces among them, so it renders to plain names.
-    views = range(len(job["azimuths"]))
-    pictures = [[folder / f"{model}-{view}.png" for view in views] for model in range(len(models))]
-    work = [
-        {"file": str(model.resolve()), "pictures": [str(path) for path in paths]}
-        for model, paths in zip(models, pictures, strict=True)
-    ]
-    path = folder / "job.json"
-    path.write_text(json.dumps({"models": work, "report": REPORT, **job}), encoding="utf-8")
-    return path, pictures
-
-
-def _ask(program: str, *arguments: str) -> subprocess.CompletedProcess:
-    """Run a program that ends at once and return what it printed."""
-    try:
-        return subprocess.run(  # noqa: S603 - an argument list
-            [program, *arguments], **_piped(), timeout=ANSWER_TIMEOUT_S, check=False
-        )
-    except OSError as error:
-        problem = f"cannot be started ({error.strerror})"
-    except subprocess.TimeoutExpired:
-        problem = "does not answer"
-    raise UserError(f"{program}: {problem}; give Blender's path with -b.")
+def _stop() -> NoReturn:
+    raise UserError("Stopped. Pictures that were written are complete.")
 
 
 @contextlib.contextmanager
-def _started(command: list[str]) -> Iterator[subprocess.Popen]:
-    """Start a program; it is ended with the block, Ctrl-C included."""
-    with subprocess.Popen(command, **_piped()) as process:  # noqa: S603 - an argument list
+def _started(program: str, job: dict) -> Iterator[subprocess.Popen]:
+    """Start Blender on a job; it ends with the block."""
+    path = Path(job["folder"], "job.json")
+    path.write_text(json.dumps(job), encoding="utf-8")
+    ours = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    command = [program, "--background", "--factory-startup"]
+    command += ["--python-exit-code", str(SCENE_FAILED), "--python", str(SCENE), "--"]  # in this order
+    command.append(json.dumps(str(path)))  # ASCII only: a path in any script survives any locale
+    try:
+        process = subprocess.Popen(  # noqa: S603 - an argument list
+            command,
+            env={**ours, "PYTHONUTF8": "1"},  # so that it can print any path, also on Windows
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,  # a group of processes, where the system has them: see `_end`
+        )
+    except OSError as error:
+        raise UserError(
+            f"{program}: cannot be started ({error.strerror}); give Blender's path with -b."
+        ) from error
+    with process:
         try:
             yield process
         finally:
-            process.kill()
+            _end(process)
 
 
-def _piped() -> dict:
-    """Return how a program is started: its output in one pipe, without the settings of our Python."""
-    ours = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    return {
-        "env": {**ours, "PYTHONUTF8": "1"},  # so that it can print any path, also on Windows
-        "stdin": subprocess.DEVNULL,
-        "stdout": subprocess.PIPE,
-        "stderr": subprocess.STDOUT,
-        "encoding": "utf-8",
-        "errors": "replace",
-    }
+def _end(process: subprocess.Popen) -> None:
+    """End Blender, also where the program is a script that started it."""
+    if process.poll() is not None:
+        return
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it ended just now
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
 
 
-def _reports(lines: Iterable[str], last: deque[str]) -> Iterator[tuple[int, int | None, int]]:
-    """Yield model, view and lost faces of the scene's reports; keep in `last` what else was printed last."""
+def _reports(
+    process: subprocess.Popen, limit_s: float, is_late: threading.Event, last: deque[str]
+) -> Iterator[tuple[int, int | None, int]]:
+    """Yield model, view and lost faces of the scene's reports; keep in `last` what else was printed last.
+
+    If a report takes longer than `limit_s` seconds, end Blender and set `is_late`.
+    """
+
+    def end_late() -> None:
+        is_late.set()
+        _end(process)
+
+    while True:
+        timer = threading.Timer(limit_s, end_late)
+        timer.start()
+        try:
+            report = _next_report(process.stdout, last)
+        finally:
+            timer.cancel()
+        if report is None:
+            return
+        yield report["model"], report["view"], report["lost"]
+
+
+def _next_report(lines: Iterable[str], last: deque[str]) -> dict | None:
     for line in lines:
         if line.startswith(REPORT):
-            report = json.loads(line.removeprefix(REPORT))
-            yield report["model"], report["view"], report["lost"]
-        elif line.strip():
+            return json.loads(line.removeprefix(REPORT))
+        if line.strip():
             last.append(line.strip())
+    return None
 
 
 def _quote(last: Iterable[str]) -> str:

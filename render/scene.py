@@ -1,8 +1,8 @@
-"""Renders .obj models inside Blender 3.3 or later, or a Python with bpy; blender_process.py starts it.
+"""Render .obj models inside Blender 3.3 or later; blender_process.py starts it.
 
-It needs nothing but bpy and the standard library, and builds its scenes on an empty file. What to do is in a
-JSON file; its path, as JSON too, is the last argument. Blender turns the file's (x, y, z),
-y up, into (x, -z, y).
+This script needs nothing but bpy and the standard library, and builds its scenes on an empty file. What to do
+is in a JSON file; its path, as JSON too, is the last argument. Blender turns the file's (x, y, z), y up, into
+(x, -z, y).
 """
 
 import array
@@ -16,14 +16,12 @@ from pathlib import Path
 SHADOW_SUFFIX = ".shadow.png"
 """Beside each picture: the shadow alone, black and transparent, to lay the picture on."""
 LENS_MM, SENSOR_MM = 35.0, 32.0
-ORIGINAL_TARGET = (0.0, -0.40, 0.0)
-"""Where jpjuvo/64-3D-RaSGAN's camera looks, wherever the model is."""
 ORIGINAL_DISTANCE = 2.0
 """The tutorial's, from which its own models are seen."""
 ORIGINAL_LENGTHS = 0.33, 0.65
 """The longest side of those: of 33 to 64 voxels of 0.01 each, and a bit for rounding."""
 LENGTH = 0.64
-"""The scene is built round a model of this longest side; any other is scaled to it."""
+"""The scene is built round a model of this longest side at the origin; any other is moved and scaled."""
 GROUND = 50.0
 """Edge of the ground, on which the shadow falls."""
 FILL = 0.9
@@ -35,20 +33,23 @@ KEY_AZIMUTH_DEG = 50.0
 seen from the middle of the model, for a camera at this azimuth."""
 
 
-def camera_matrix(target, azimuth_deg, elevation_deg, tilt_deg, distance):
-    """Place a camera on a sphere round a point, looking at that point.
+def picture_path(folder, model, view):
+    """Return where a view is rendered to. The name is plain, because Blender expands some characters."""
+    return Path(folder, f"{model}-{view}.png")
+
+
+def camera_matrix(azimuth_deg, elevation_deg, tilt_deg, distance):
+    """Place a camera on a sphere round the origin, looking at the origin, in a right-handed frame with z up.
 
     Parameters
     ----------
-    target : (3,) floats
-        The point, in a right-handed frame with z up.
     azimuth_deg, elevation_deg : float
-        Direction from the target to the camera: degrees from x towards y, and above the horizon. Defined at
+        Direction from the origin to the camera: degrees from x towards y, and above the horizon. Defined at
         the poles too.
     tilt_deg : float
         Positive turns the picture clockwise.
     distance : float
-        From the target to the camera.
+        From the origin to the camera.
 
     Returns
     -------
@@ -69,7 +70,7 @@ def camera_matrix(target, azimuth_deg, elevation_deg, tilt_deg, distance):
     )
     right = [math.cos(tilt) * level_right[i] + math.sin(tilt) * level_up[i] for i in range(3)]
     up = [math.cos(tilt) * level_up[i] - math.sin(tilt) * level_right[i] for i in range(3)]
-    rows = [[right[i], up[i], back[i], target[i] + distance * back[i]] for i in range(3)]
+    rows = [[right[i], up[i], back[i], distance * back[i]] for i in range(3)]
     return [*rows, [0.0, 0.0, 0.0, 1.0]]
 
 
@@ -83,35 +84,33 @@ def turned(point, angle_deg):
     return (math.cos(angle) * x - math.sin(angle) * y, math.sin(angle) * x + math.cos(angle) * y, z)
 
 
-def fitting_distance(corners, target, job):
+def fitting_distance(corners, job):
     """Return the least distance of the camera at which all corners are in the picture, in every view.
 
-    A point at `right`, `up` and `back` of the target, in the camera's frame, is seen at distance - back.
+    A point at `right`, `up` and `back` of the origin, in the camera's frame, is seen at distance - back.
     """
     elevation, tilt = job["view"]
     half = 0.5 * SENSOR_MM / LENS_MM * FILL
     nearest = 0.0
     for azimuth in job["azimuths"]:
-        rows = camera_matrix((0.0, 0.0, 0.0), azimuth, elevation, tilt, 0.0)
+        rows = camera_matrix(azimuth, elevation, tilt, 0.0)
         for corner in corners:
-            right, up, back = (
-                sum((corner[i] - target[i]) * rows[i][axis] for i in range(3)) for axis in range(3)
-            )
+            right, up, back = (sum(corner[i] * rows[i][axis] for i in range(3)) for axis in range(3))
             nearest = max(nearest, back + max(abs(right), abs(up)) / half)
     return nearest
 
 
-def choose_distance(corners, target, job):
+def choose_distance(corners, job):
     """Return the distance of the camera in the model's own units: the one asked for, or the default.
 
-    That is the tutorial's for a model of the size of its own, and for any other what fits.
+    The default is the tutorial's for a model of the size of its own, and for any other the one that fits.
     """
     if job["distance"] not in (None, "fit"):
         return job["distance"]
     is_original = ORIGINAL_LENGTHS[0] < longest_side(corners) < ORIGINAL_LENGTHS[1]
     if job["distance"] is None and is_original:
         return ORIGINAL_DISTANCE
-    return fitting_distance(corners, target, job)
+    return fitting_distance(corners, job)
 
 
 def longest_side(corners):
@@ -132,13 +131,14 @@ def render_all(job):
         raise RuntimeError(f"Blender 3.3 or later is needed, this is {bpy.app.version_string}")
     for number, model in enumerate(job["models"]):
         try:
-            target, distance, lost = build(bpy, model["file"], job)
+            distance, lost = build(bpy, model, job)
             casts_shadow = job["shadow"] and job["view"][0] > 0  # from below, the ground would hide the model
-            for view, (azimuth, picture) in enumerate(zip(job["azimuths"], model["pictures"], strict=True)):
-                camera = camera_matrix(target, azimuth, *job["view"], distance)
-                render(bpy, camera, turned(KEY_POSITION, azimuth - KEY_AZIMUTH_DEG), picture)
+            for view, azimuth in enumerate(job["azimuths"]):
+                picture = picture_path(job["folder"], number, view)
+                camera = camera_matrix(azimuth, *job["view"], distance)
+                render(bpy, camera, turned(KEY_POSITION, azimuth - KEY_AZIMUTH_DEG), str(picture))
                 if casts_shadow:
-                    render_shadow(bpy, str(Path(picture).with_suffix(SHADOW_SUFFIX)))
+                    render_shadow(bpy, str(picture.with_suffix(SHADOW_SUFFIX)))
                 report(job, number, view, lost)
         except Exception as error:  # whatever it is, it is printed, and the next model has its turn
             print(*traceback.format_tb(error.__traceback__, limit=-1), f"{type(error).__name__}: {error}")
@@ -151,16 +151,16 @@ def report(job, model, view, lost=0):
 
 
 def build(bpy, path, job):
-    """Build the scene of one model, scaled; return the point to look at, from how far, and the lost faces."""
+    """Build the scene of one model; return the camera's distance and how many faces Blender left out."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    models, lost = import_model(bpy, path)
+    models, lost = import_model(bpy, path, str(Path(job["folder"], "model.obj")))
     corners = box_corners(models)
     middle = [(min(axis) + max(axis)) / 2 for axis in zip(*corners, strict=True)]
-    target = ORIGINAL_TARGET if job["framing"] == "original" else middle
+    corners = [[corner[axis] - middle[axis] for axis in range(3)] for corner in corners]
     scale = LENGTH / longest_side(corners)
     place(models, middle, scale)
-    add_ground(bpy, scale * (min(corner[2] for corner in corners) - middle[2]))
-    distance = scale * choose_distance(corners, target, job)
+    add_ground(bpy, scale * min(corner[2] for corner in corners))
+    distance = scale * choose_distance(corners, job)
     paint(bpy, models, [linear_from_srgb(channel) for channel in job["color"]])
     light(bpy)
     add_camera(bpy, distance)
@@ -178,7 +178,7 @@ def build(bpy, path, job):
     scene.render.image_settings.file_format = "PNG"
     scene.render.image_settings.color_mode = "RGBA"
     scene.render.use_file_extension = False
-    return [scale * (target[i] - middle[i]) for i in range(3)], distance, lost
+    return distance, lost
 
 
 def render(bpy, camera, lamp, picture):
@@ -211,20 +211,37 @@ def show_ground(ground, models, is_shown):
         model.visible_camera = not is_shown
 
 
-def import_model(bpy, path):
+def import_model(bpy, path, copy):
     """Import an .obj file; return its mesh objects, and how many of its faces Blender left out.
 
     Faces with wrong indices, or that it cannot parse, are left out without an error, by some versions all.
+    What is imported is a temporary copy without materials.
     """
-    bpy.ops.wm.obj_import(filepath=path, forward_axis="NEGATIVE_Z", up_axis="Y")
+    faces = copy_without_materials(path, copy)
+    try:
+        bpy.ops.wm.obj_import(filepath=copy, forward_axis="NEGATIVE_Z", up_axis="Y")
+    finally:
+        Path(copy).unlink()
     models = [thing for thing in bpy.context.scene.objects if thing.type == "MESH"]
     there = sum(len(model.data.polygons) for model in models)
     if not there:
         raise RuntimeError("the model has no faces")
-    with open(path, "rb") as lines:  # noqa: PTH123 - the path is text here
-        written = sum(line.lstrip()[:2] in (b"f ", b"f\t") for line in lines)
     bpy.context.view_layer.update()  # so that the models' matrices hold
-    return models, max(0, written - there)
+    return models, max(0, faces - there)
+
+
+def copy_without_materials(path, copy):
+    """Copy an .obj file without the lines that name materials; return its number of faces.
+
+    `paint` replaces materials anyway, and Blender would wait forever for a pipe that one of them names.
+    """
+    faces = 0
+    with Path(path).open("rb") as lines, Path(copy).open("wb") as out:
+        for line in lines:
+            faces += line.lstrip()[:2] in (b"f ", b"f\t")
+            if b"mtllib" not in line and b"usemtl" not in line:
+                out.write(line)
+    return faces
 
 
 def box_corners(models):

@@ -12,15 +12,6 @@ OFF = "OFF\n4 4 6\n" + POINTS + TRIANGLES
 OBJ = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
 
 
-def off_binary():
-    """Write OFF in the binary form, the second face with a color."""
-    points = struct.pack(">12f", *map(float, POINTS.split()))
-    faces = [struct.pack(">4i", *map(int, line.split())) for line in TRIANGLES.splitlines()]
-    colors = [struct.pack(">i", 0), struct.pack(">i3f", 3, 1, 0, 0.5), *2 * [struct.pack(">i", 0)]]
-    rows = b"".join(face + color for face, color in zip(faces, colors, strict=True))
-    return b"OFF BINARY\n" + struct.pack(">3i", 4, 4, 6) + points + rows
-
-
 def ply_head(vertices, faces, form="ascii"):
     """Announce so many vertices and faces."""
     head = f"ply\nformat {form} 1.0\nelement vertex {vertices}\n"

@@ -68,13 +68,13 @@ def train(value: int, args: argparse.Namespace) -> int:
 
 def measure(value: int, args: argparse.Namespace) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return (k, 4): epoch, occupied voxels, diversity and share of steps that trained D; and the history."""
-    folder = RunFolder(run_name(value, args)).checkpoints
+    run = RunFolder(run_name(value, args))
     rows = []
     for epoch in range(INTERVAL, args.epochs + 1, INTERVAL):
-        generator, position = sampling.load_generator(folder, epoch)
+        generator, position = sampling.load_generator(run.checkpoints, epoch)
         shapes = is_occupied(sampling.generate(generator, seed=1, count=SAMPLES))
-        saved = checkpoints.load_checkpoint(folder, position)
-        history = History(saved.history.numpy()).columns()
+        saved = checkpoints.load_checkpoint(run.checkpoints, position)
+        history = History.read(run.history, saved.history).columns()
         recent = history["epoch"] >= epoch - INTERVAL
         rows.append(
             (epoch, shapes.sum() / SAMPLES, ShapeSet(shapes).diversity, history["trained_d"][recent].mean())

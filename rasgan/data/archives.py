@@ -1,35 +1,33 @@
-"""Archives of meshes, unpacked as if a stranger had packed them.
+"""Safe extraction of untrusted archives of meshes.
 
-Plain files are made below one folder and nothing else anywhere, their number and size are bounded, and the
-target appears when the archive is whole and holds the classes that it should, and not before.
+Only plain files are written, only below one folder, and their number and size are bounded. The target appears
+once the archive is completely unpacked and holds meshes to train on.
 """
 
 import contextlib
 import errno
 import lzma
-import re
 import shutil
 import stat
 import tarfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
 from pathlib import Path, PureWindowsPath
 
 from rasgan import files
 from rasgan.errors import UserError
 
-MAX_FILES = 100_000  # folders and litter count too; ModelNet40 has 12,311 meshes
+MAX_FILES = 100_000  # of entries; ModelNet40 has 12,311 meshes
 MAX_BYTES = 64 * 10**9  # the aligned ModelNet40 has over 9 GB
-MAX_RATIO = 100  # unpacked bytes for a packed one; meshes as text have 3 to 6
-FREE_BYTES = 64 * 10**6  # so many are unpacked whatever the ratio
+MAX_RATIO = 100  # unpacked bytes per packed byte; meshes as text have 3 to 6
+FREE_BYTES = 64 * 10**6  # unpacked whatever the ratio
 DEEPEST = 16  # folders around a file
-LONGEST_EXTENSION = 1 << 13  # bytes of a tar header that describes another; some Pythons search it for ever
+LONGEST_EXTENSION = 1 << 13  # bytes of a tar header that describes another; some Pythons search it forever
 CHUNK = 1 << 20
-Progress = Callable[[int, int], object]  # called with how many bytes are done and how many there are
+Progress = Callable[[int, int], object]  # called with the numbers of bytes done and in all
 
-_LITTER = re.compile(r"__MACOSX|\.DS_Store|\._.*")
 # ValueError, OverflowError: unreadable numbers and names. RuntimeError: encryption, unknown compressions.
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
 _DAMAGE += (ValueError, OverflowError, RuntimeError)
@@ -41,32 +39,25 @@ class BadArchiveError(UserError):
     """The archive itself is at fault: damaged, hostile, or not a data set."""
 
 
-def is_litter(name: str) -> bool:
-    """Return whether macOS leaves files or folders of this name behind."""
-    return _LITTER.fullmatch(name) is not None
-
-
 def classes_in(folder: Path) -> set[str]:
-    """Return the names of the classes that `folder` has meshes to train on: CLASS/train/*.off."""
-    return {path.parts[-3] for path in folder.glob("*/train/*.off") if not is_litter(path.name)}
+    """Return the names of the classes of which `folder` has meshes to train on: CLASS/train/*.off."""
+    return {path.parts[-3] for path in folder.glob("*/train/[!.]*.off")}
 
 
 def unpack(
     archive: Path,
     target: Path,
     staging: Path,
-    check_classes: Callable[[Set[str]], None],
+    most_classes: int,
     progress: Progress = lambda done, total: None,
 ) -> None:
     """Unpack a data set, ``CLASS/{train,test}/*.off`` with at most two folders around it, as `target`.
 
-    The archive is a zip, or a tar that may be packed by gzip, bzip2 or xz, whatever its name. Litter of macOS
-    is left out. `target` may exist if it holds nothing but litter. Whatever happens, the folder `staging`,
-    which must be on the same disk, is gone afterwards.
+    The archive is a zip, or a tar that may be packed by gzip, bzip2 or xz, whatever its name. `target` may
+    exist if it is empty. Whatever happens, the folder `staging`, which must be on the same disk, is removed.
 
-    BadArchiveError if the archive is damaged, hostile or holds no meshes in CLASS/train; what `check_classes`
-    raises for the names of its classes; UserError if the disk has too little room for a zip's content (a tar
-    does not tell how much it holds).
+    BadArchiveError if the archive is damaged or hostile, or has no classes or too many; UserError if the disk
+    has too little room for the content of a zip (a tar does not announce its size).
     """
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
@@ -77,13 +68,14 @@ def unpack(
             extract(archive, staging, progress)
         folders = [staging, *sorted(staging.glob("*")), *sorted(staging.glob("*/*"))]
         root = next(filter(classes_in, folders), staging)
-        if not (found := classes_in(root)):
+        found = len(classes_in(root))
+        if not found:
             fault = "holds no CLASS/train folder with .off files, as ModelNet does."
             raise BadArchiveError(f"{archive}: {fault}")
-        check_classes(found)
+        if found > most_classes:
+            fault = f"not {target.name}: it has {found} classes, not {most_classes}."
+            raise BadArchiveError(f"{archive}: {fault}", about="other data set")
         if target.is_dir():
-            for path in filter(lambda path: is_litter(path.name), target.iterdir()):
-                path.unlink()
             target.rmdir()
         root.replace(target)
     finally:
@@ -113,7 +105,7 @@ class _Guard:
         self.files: set[str] = set()
 
     def check(self, name: str, size: int, kind: str) -> str:
-        """Return where below the staging folder a "file" goes; "" for litter and for a "folder".
+        """Return where below the staging folder a "file" goes; "" for a "folder" and what macOS adds.
 
         Raises ValueError for an entry that an honest archive does not have.
         """
@@ -128,7 +120,7 @@ class _Guard:
             raise ValueError(f"{entry} leads out of the folder it is unpacked to, or too deep")
         if kind not in ("file", "folder"):
             raise ValueError(f"{entry} is a link or a device")
-        if kind == "folder" or any(map(is_litter, path.parts)):
+        if kind == "folder" or any(part.startswith((".", "__MACOSX")) for part in path.parts):
             return ""
         if key in self.files:
             raise ValueError(f"{entry} is there twice")

@@ -43,10 +43,8 @@ def run_binvox(
 ) -> np.ndarray:
     """Voxelize a mesh file with Binvox.
 
-    Binvox works on a copy in a temporary folder: there a header without a line break, which it cannot read,
-    is mended, other formats become .off, and a NAME.raw beside the mesh, for which it would write NAME_1.raw,
-    is not in its way. UserError if the file is no mesh; `BinvoxError`, which names the mesh and quotes the
-    last line that Binvox printed, if it cannot be started, fails, takes too long or leaves no such grid.
+    Binvox gets a copy in a temporary folder: there, a header without a line break, which it cannot read, is
+    mended, other formats become .off, and no NAME.raw makes it write NAME_1.raw instead.
 
     Parameters
     ----------
@@ -64,6 +62,14 @@ def run_binvox(
     Returns
     -------
     occupied : (resolution, resolution, resolution) bool array
+
+    Raises
+    ------
+    UserError
+        If the file is not a mesh.
+    BinvoxError
+        If Binvox cannot be started, fails, takes too long or writes no such grid. The message names the mesh
+        and quotes the last line that Binvox printed.
     """
     vertices, faces = read_mesh(mesh, up)  # its messages are better than Binvox's
     occupied = np.zeros((options.resolution,) * 3, dtype=bool)
@@ -73,20 +79,18 @@ def run_binvox(
             write_off(copy, vertices, faces, digits=17)
             center = ["-cb"] if options.center else []
             command = [program, "-d", str(options.resolution), "-t", "raw", *flags, *center, str(copy)]
-            _run(command, mesh, timeout_s)
-            occupied |= _read_output(copy.with_suffix(".raw"), mesh, options.resolution)
+            printed = _run(command, mesh, timeout_s)
+            occupied |= _read_output(copy.with_suffix(".raw"), mesh, options.resolution, printed)
     return occupied
 
 
-def _run(command: list[str], mesh: Path, timeout_s: float) -> None:
-    """Run Binvox to its end; an exception on the way, Ctrl-C included, ends it and its children too."""
-    folder = Path(command[-1]).parent
-    log = folder / "log.txt"  # a file, not a pipe: a child that outlives Binvox cannot keep us waiting
-    with log.open("wb") as output:
+def _run(command: list[str], mesh: Path, timeout_s: float) -> str:
+    """Run Binvox and return the last line that it printed; any exception ends it and its children, too."""
+    with tempfile.TemporaryFile() as output:  # not a pipe: a child that outlives Binvox could block it
         try:
             process = subprocess.Popen(  # noqa: S603  an argument list; the program is the user's choice
                 command,
-                cwd=folder,
+                cwd=Path(command[-1]).parent,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -101,11 +105,13 @@ def _run(command: list[str], mesh: Path, timeout_s: float) -> None:
             raise BinvoxError(f"{mesh}: Binvox took more than {timeout_s:g} s and was stopped.") from None
         finally:
             _kill(process)
+        output.seek(0)
+        lines = output.read().decode("utf-8", "replace").strip().splitlines() or ["it printed nothing"]
+    printed = lines[-1].strip()[-200:]
     if code:
-        raise BinvoxError(
-            f"{mesh}: Binvox failed with exit code {code} ({_last_line(log)}); "
-            "its default mode needs a display (Xvfb will do)."
-        )
+        fault = f"Binvox failed with exit code {code} ({printed})"
+        raise BinvoxError(f"{mesh}: {fault}; its default mode needs a display (Xvfb will do).")
+    return printed
 
 
 def _kill(process: subprocess.Popen) -> None:
@@ -118,17 +124,10 @@ def _kill(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def _last_line(log: Path) -> str:
-    """Return the last line of `log` in which something stands, at most 200 characters of it."""
-    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    return next((line.strip()[-200:] for line in reversed(lines) if line.strip()), "it printed nothing")
-
-
-def _read_output(raw: Path, mesh: Path, resolution: int) -> np.ndarray:
-    """Read what Binvox wrote and check that it is what was asked for."""
+def _read_output(raw: Path, mesh: Path, resolution: int, printed: str) -> np.ndarray:
+    """Read the grid that Binvox wrote and check that it has the requested size."""
     if not raw.is_file():
-        words = _last_line(raw.with_name("log.txt"))
-        raise BinvoxError(f"{mesh}: Binvox ended well but wrote no file ({words}).")
+        raise BinvoxError(f"{mesh}: Binvox ended without an error but wrote no file ({printed}).")
     try:
         occupied = read_raw(raw)
     except UserError as error:

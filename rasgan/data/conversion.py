@@ -1,72 +1,71 @@
-"""A folder of meshes to a folder of voxel grids: each mesh gets a .raw or .binvox beside it."""
+"""Convert a folder of meshes to a folder of voxel grids: each mesh becomes one .raw or .binvox file."""
 
 import collections
 import contextlib
 import functools
 import os
+import re
+import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from rasgan.data import grid_record
 from rasgan.data.binvox import find_binvox, run_binvox
-from rasgan.data.meshes import SUFFIXES, read_mesh, upward_axis
+from rasgan.data.grid_record import Options, read_record, write_record
+from rasgan.data.meshes import SUFFIXES, read_mesh
+from rasgan.data.meshes.polygons import has_area
 from rasgan.data.voxelize import VoxelOptions, voxelize
 from rasgan.data.workers import count_processes, run_tasks
 from rasgan.errors import UserError, describe_os_error
-from rasgan.voxel_io import read_voxels, write_voxels
+from rasgan.voxel_io import VOXEL_SUFFIXES, read_voxels, write_voxels
 
 STRAY_BELOW = 0.2  # of the grid's volume: an object that can fill no more lost most of its shape
 
-# 3D files that are not read here, and programs that make readable ones of them.
-_BLENDER = (
-    ".dae", ".fbx", ".3ds", ".3mf", ".blend", ".wrl", ".vrml", ".x3d", ".x3dv", ".usd", ".usda", ".usdc",
-    ".usdz", ".abc", ".amf", ".lwo", ".max", ".ma", ".mb", ".c4d", ".dxf", ".x", ".md2", ".md3", ".ms3d",
-    ".b3d", ".ase", ".ac", ".skp", ".vtk", ".vtp", ".drc",
-)  # fmt: skip
-_CAD = (
-    ".step", ".stp", ".iges", ".igs", ".brep", ".sat", ".x_t", ".sldprt", ".ipt", ".f3d", ".3dm", ".ifc",
-    ".dwg",
-)  # fmt: skip
-OTHER_FORMATS = {
-    **dict.fromkeys(_BLENDER, "export them as .glb, .obj or .ply, for example from Blender"),
-    **dict.fromkeys(_CAD, "export them as .stl from a CAD program"),
-}
+# 3D files that are not read here; Blender or a CAD program can export them in a format that is.
+OTHER_FORMATS = re.compile(
+    r"\.(dae|fbx|3ds|3mf|blend|wrl|vrml|x3dv?|usd[acz]?|abc|amf|lwo|max|m[ab]|c4d|dxf|x|md[23]|ms3d|b3d|ase|ac|skp"
+    r"|vt[kp]|drc|step|stp|iges|igs|brep|sat|x_t|sldprt|ipt|f3d|3dm|ifc|dwg)"
+)
 
 
 @dataclass(frozen=True)
 class ConversionOptions(VoxelOptions):
     """How meshes are converted; see `rasgan.data.voxelize.voxelize` and `rasgan.data.meshes.read_mesh`."""
 
-    up: str | None = None  # None: as each format has it
+    up: str | None = None  # None: the default of each format
     binvox: str | None = None  # path or name of the real program; None: the built-in voxelizer
     suffix: str = ".raw"  # of the grids, a key of `rasgan.voxel_io.WRITERS`
+
+    def recorded(self) -> Options:
+        """Return the options as they are recorded beside the grids."""
+        return asdict(self) | {"binvox": self.binvox is not None}
 
 
 @dataclass
 class ConversionSummary:
-    """What became of the meshes of a folder."""
+    """The result of the conversion of a folder."""
 
     converted: int = 0
     already_there: int = 0
-    empty: list[Path] = field(default_factory=list)  # meshes whose grid, new or kept, has no occupied voxel
+    empty: list[Path] = field(default_factory=list)  # meshes whose grid, new or old, has no occupied voxel
     stray: list[tuple[Path, float]] = field(default_factory=list)  # and the object's share of the grid's side
-    notes: list[tuple[Path, str]] = field(default_factory=list)  # what of a mesh was left out
-    other_options: list[tuple[Path, str]] = field(default_factory=list)  # kept grids, and what differs
-    unknown: list[Path] = field(default_factory=list)  # kept grids of which nobody knows how they were made
+    notes: list[tuple[Path, str]] = field(default_factory=list)  # what was left out of a mesh
+    unknown: list[Path] = field(default_factory=list)  # folders of existing grids made with unknown options
+    beside: list[Path] = field(
+        default_factory=list
+    )  # voxel files among the meshes that belong to none of them
     skipped: collections.Counter = field(default_factory=collections.Counter)  # other 3D files, by suffix
-    failed: list[UserError] = field(default_factory=list)  # each message begins with the mesh or subfolder
+    failed: list[UserError] = field(default_factory=list)  # each message starts with a file or a subfolder
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What is to be known of one grid that was written."""
+    """One grid that was written."""
 
     occupied: int  # voxels
-    checksum: int
-    share: float  # of the grid's side that the faces reach over
+    share: float  # of the grid's side that the faces span
     notes: list[str]
 
 
@@ -76,13 +75,12 @@ def convert_folder(
     jobs: int | None = None,
     overwrite: bool = False,
     progress: Callable[..., Iterable] = lambda outcomes, **_: outcomes,
+    output: Path | None = None,
 ) -> ConversionSummary:
-    """Convert every mesh below `folder` to a grid beside it; one bad mesh does not stop the rest.
+    """Convert every mesh below `folder` to a grid; one bad mesh does not stop the rest.
 
-    A grid that is there with the right size is left as it is; it is said if it is empty, or made with other
-    options (`rasgan.data.grid_record`). One of another size is never overwritten unless asked for: that mesh
-    counts as failed, and so do meshes that would share one grid. UserError if there is no such folder, no
-    mesh in it or no such Binvox, or if a worker process was killed.
+    An existing grid of the right size is skipped. One of another size is not overwritten unless asked for:
+    that mesh counts as failed, as do meshes that would become the same grid.
 
     Parameters
     ----------
@@ -91,127 +89,165 @@ def convert_folder(
     jobs : int, optional
         Processes; default: as many as there are cores to run on. See `rasgan.data.workers.run_tasks`.
     overwrite : bool
-        Convert again what is already there.
+        Convert meshes again whose grids exist.
     progress : callable
         Wraps the iterable of results, as ``tqdm(outcomes, total=..., unit=...)`` does.
+    output : Path, optional
+        Where the grids go, in the same subfolders; default: beside the meshes.
+
+    Raises
+    ------
+    UserError
+        If there is no such folder, no mesh in it or no such Binvox, if a folder cannot be written to or has
+        grids made with other options, or if a worker process was killed.
     """
-    meshes, skipped, unreadable = find_meshes(folder)
-    if not meshes and not unreadable:
-        only = f" that are read here, but {say_skipped(skipped)}" if skipped else "; check the path"
+    summary = ConversionSummary()
+    meshes, voxel_files = find_meshes(folder, summary)
+    if not meshes and not summary.failed:
+        only = f", but {describe_skipped(summary.skipped)}" if summary.skipped else "; check the path"
         raise UserError(f"{folder}: no meshes ({', '.join(SUFFIXES)}) in this folder{only}.")
     if options.binvox is not None:
         options = replace(options, binvox=find_binvox(options.binvox))
-
-    summary = ConversionSummary(skipped=skipped, failed=unreadable)
-    todo, kept = _sort_out(meshes, options.suffix, overwrite, summary)
-    _judge_kept(progress(kept, total=len(kept), unit="kept grid") if kept else (), options, summary)
-    work = functools.partial(_try_mesh, options=options)
-    outcomes = run_tasks(work, todo, count_processes(jobs, len(todo)))
-    made = {}
-    try:
-        with contextlib.closing(outcomes):
-            for mesh, outcome in progress(outcomes, total=len(todo), unit="mesh") if todo else ():
-                if isinstance(outcome, Converted):
-                    grid = mesh.with_suffix(options.suffix)
-                    made[grid] = outcome.checksum, _recorded(options, mesh)
-                _count(mesh, outcome, summary)
-    finally:  # also of what was made before Ctrl-C
-        grid_record.add_to_records(made)
+    grids = _name_grids(meshes, folder, output or folder, options.suffix, summary)
+    kept = {} if overwrite else {mesh: grid for mesh, grid in grids.items() if grid.is_file()}
+    todo = [(mesh, grid) for mesh, grid in grids.items() if mesh not in kept]
+    summary.unknown = _check_options({grid.parent for grid in kept.values()}, options)
+    _check_writable({grid.parent for _, grid in todo})
+    summary.beside = _of_no_mesh(voxel_files, meshes) if output in (None, folder) else []
+    bar = progress(kept.items(), total=len(kept), unit="existing grid") if kept else ()
+    _check_existing(bar, options.resolution, summary)
+    _convert(todo, options, summary, progress, count_processes(jobs, len(todo)))
     return summary
 
 
-def find_meshes(folder: Path) -> tuple[list[Path], collections.Counter, list[UserError]]:
-    """List all meshes below `folder`, sorted; count the other 3D files; list unreadable subfolders' errors.
+def find_meshes(folder: Path, summary: ConversionSummary) -> tuple[list[Path], list[Path]]:
+    """List all meshes below `folder`, and all voxel files, sorted.
 
-    Linked subfolders, ``__MACOSX`` and names that begin with a dot are left out.
+    Other 3D files and unreadable subfolders go to the summary. Linked subfolders, ``__MACOSX`` and names that
+    start with a dot are left out.
     """
     if not folder.is_dir():
         remedy = "give the folder that holds it" if folder.is_file() else "check the path"
         raise UserError(f"{folder}: not a folder; {remedy}.")
-    meshes, skipped, unreadable = [], collections.Counter(), []
+    meshes, voxel_files, unreadable = [], [], []
     for parent, subfolders, names in os.walk(folder, onerror=unreadable.append):
         subfolders[:] = [name for name in subfolders if not name.startswith(".") and name != "__MACOSX"]
-        paths = [Path(parent, name) for name in names if not name.startswith(".")]
-        meshes += [path for path in paths if path.suffix.lower() in SUFFIXES]
-        skipped.update(path.suffix.lower() for path in paths if path.suffix.lower() in OTHER_FORMATS)
-    return sorted(meshes), skipped, [UserError(describe_os_error(error)) for error in unreadable]
+        for path in (Path(parent, name) for name in names if not name.startswith(".")):
+            suffix = path.suffix.lower()
+            meshes += [path] if suffix in SUFFIXES else []
+            voxel_files += [path] if suffix in VOXEL_SUFFIXES else []
+            summary.skipped.update([suffix] if OTHER_FORMATS.fullmatch(suffix) else [])
+    summary.failed += [UserError(describe_os_error(error)) for error in unreadable]
+    return sorted(meshes), sorted(voxel_files)
 
 
-def say_skipped(skipped: collections.Counter) -> str:
-    """Return in words how many files of which other formats there are, and what to do with them."""
-    advice = collections.defaultdict(list)
-    for suffix, count in sorted(skipped.items()):
-        advice[OTHER_FORMATS[suffix]].append(f"{count} {suffix}")
-    return "; ".join(f"{', '.join(counts)}: {what}" for what, counts in advice.items())
+def describe_skipped(skipped: collections.Counter) -> str:
+    """Return how many files of other formats there are, and what to do with them."""
+    counts = ", ".join(f"{count} {suffix}" for suffix, count in sorted(skipped.items()))
+    return f"{counts}: export them as .glb, .obj, .ply or .stl, for example from Blender or a CAD program"
 
 
-def _sort_out(
-    meshes: list[Path], suffix: str, overwrite: bool, summary: ConversionSummary
-) -> tuple[list[Path], list[Path]]:
-    """Return the meshes to convert and those whose grid is there; those that share one have failed."""
-    groups = collections.defaultdict(list)
-    for mesh in meshes:  # names that differ in case alone are one on Windows
-        groups[os.path.normcase(mesh.with_suffix(suffix))].append(mesh)
-    todo, kept = [], []
-    for sources in groups.values():
-        grid = sources[0].with_suffix(suffix)
-        if len(sources) > 1:
-            names = " and ".join(source.name for source in sources)
-            fault = f"{names} would all become {grid.name}; rename them."
-            summary.failed += [UserError(f"{source}: {fault}") for source in sources]
-        elif overwrite or not grid.is_file():
-            todo.append(sources[0])
-        else:
-            kept.append(sources[0])
-    return todo, kept
+def _name_grids(
+    meshes: list[Path], folder: Path, output: Path, suffix: str, summary: ConversionSummary
+) -> dict[Path, Path]:
+    """Return the grid of each mesh; meshes that would become the same one have failed."""
+    sources = collections.defaultdict(list)
+    for mesh in meshes:  # names that differ only in case are the same on Windows
+        grid = (output / mesh.relative_to(folder)).with_suffix(suffix)
+        sources[os.path.normcase(grid)].append((mesh, grid))
+    for group in sources.values():
+        names = " and ".join(mesh.name for mesh, _ in group)
+        fault = f"{names} would all become {group[0][1].name}; rename them."
+        summary.failed += [UserError(f"{mesh}: {fault}") for mesh, _ in group if len(group) > 1]
+    return dict(group[0] for group in sources.values() if len(group) == 1)
 
 
-def _judge_kept(meshes: Iterable[Path], options: ConversionOptions, summary: ConversionSummary) -> None:
-    """Look at the grids that are there already: their size, whether they are empty, how they were made."""
-    records = {}
-    for mesh in meshes:
-        grid, n = mesh.with_suffix(options.suffix), options.resolution
+def _check_options(places: set[Path], options: ConversionOptions) -> list[Path]:
+    """Return the folders whose existing grids were made with unknown options.
+
+    UserError if the options of one are known to be other ones: the grids of a folder would not be alike.
+    """
+    unknown = []
+    for place in sorted(places):
+        made = read_record(place).get(options.suffix)
+        if made is None:
+            unknown.append(place)
+        elif made != options.recorded():
+            pairs = [(key, made.get(key), value) for key, value in options.recorded().items()]
+            differs = ", ".join(f"{key}: {old}, not {new}" for key, old, new in pairs if old != new)
+            fault = f"its {options.suffix} files were made with other options ({differs})"
+            remedy = "convert all of them again, or write the new ones to another folder."
+            raise UserError(f"{place}: {fault}; {remedy}", about="other options")
+    return unknown
+
+
+def _check_writable(places: set[Path]) -> None:
+    """Raise UserError if no file can be created in one of the folders, which need not exist yet."""
+    for place in sorted(
+        {next((p for p in (place, *place.parents) if p.exists()), place) for place in places}
+    ):
+        probe = place / f".{secrets.token_hex(4)}"
         try:
-            voxels, crc = read_voxels(grid), grid_record.checksum(grid)
-            fault = f"holds {len(voxels)}³ voxels, not {n}³" if len(voxels) != n else None
+            probe.touch(exist_ok=False)
+            probe.unlink()
+        except OSError as error:
+            error.filename = str(place)
+            raise UserError(describe_os_error(error), about="not writable") from error
+
+
+def _of_no_mesh(voxel_files: list[Path], meshes: list[Path]) -> list[Path]:
+    """List the voxel files in folders of meshes whose names are those of no mesh there."""
+    names = collections.defaultdict(set)
+    for mesh in meshes:
+        names[mesh.parent].add(mesh.stem)
+    return [path for path in voxel_files if path.parent in names and path.stem not in names[path.parent]]
+
+
+def _check_existing(pairs: Iterable[tuple[Path, Path]], resolution: int, summary: ConversionSummary) -> None:
+    """Read the existing grids; list in the summary those that are damaged, of another size, or empty."""
+    for mesh, grid in pairs:
+        try:
+            voxels = read_voxels(grid)
         except (UserError, OSError) as error:
-            words = describe_os_error(error) if isinstance(error, OSError) else str(error)
-            fault = f"damaged: {words.removeprefix(f'{grid}: ').rstrip('.')}"
-        if fault is not None:
-            fault = f"{mesh}: {grid.name} is already there but {fault}; delete it first."
+            fault = describe_os_error(error) if isinstance(error, OSError) else str(error)
+            summary.failed.append(UserError(fault, about="other size"))
+            continue
+        if len(voxels) != resolution:
+            fault = f"{grid}: contains {len(voxels)}³ voxels, not {resolution}³; delete it first."
             summary.failed.append(UserError(fault, about="other size"))
             continue
         summary.already_there += 1
         summary.empty += [] if voxels.any() else [mesh]
-        if grid.parent not in records:
-            records[grid.parent] = grid_record.read_record(grid.parent)
-        known_crc, made = records[grid.parent].get(grid.name, (None, {}))
-        differs = _difference(made, _recorded(options, mesh))
-        if known_crc != crc:
-            summary.unknown.append(grid)
-        elif differs:
-            summary.other_options.append((grid, differs))
 
 
-def _recorded(options: ConversionOptions, mesh: Path) -> grid_record.Options:
-    """Return what is kept of the options that a grid was made with."""
-    return {
-        "mode": options.mode,
-        "centered": options.center,
-        "up": options.up or upward_axis(mesh),
-        "voxelizer": "built-in" if options.binvox is None else "Binvox",
-    }
-
-
-def _difference(made: grid_record.Options, wanted: grid_record.Options) -> str:
-    """Return in words in what two sets of options differ; "" if in nothing."""
-    words = {True: "yes", False: "no"}
-    pairs = [(key, made.get(key), value) for key, value in wanted.items() if made.get(key) != value]
-    return ", ".join(f"{key}: {words.get(old, old)}, not {words.get(new, new)}" for key, old, new in pairs)
+def _convert(
+    todo: list[tuple[Path, Path]],
+    options: ConversionOptions,
+    summary: ConversionSummary,
+    progress: Callable[..., Iterable],
+    processes: int,
+) -> None:
+    """Convert meshes to grids, and record the options in every folder whose grids are all made with them."""
+    wanted, suffix, grids = options.recorded(), options.suffix, dict(todo)
+    old = {grid.parent for grid in grids.values() if grid.is_file()}
+    old = {place for place in old if read_record(place).get(suffix) != wanted}
+    for place in old:
+        write_record(place, suffix, None)
+    mixed, made, failed = old.union(summary.unknown), set(), set()
+    outcomes = run_tasks(functools.partial(_try_mesh, options=options), todo, processes)
+    try:
+        with contextlib.closing(outcomes):
+            for mesh, outcome in progress(outcomes, total=len(todo), unit="mesh") if todo else ():
+                (failed if isinstance(outcome, UserError) else made).add(grids[mesh].parent)
+                _count(mesh, outcome, summary)
+        mixed -= old - failed
+    finally:  # after Ctrl-C, too
+        for place in made - mixed:
+            write_record(place, suffix, wanted)
 
 
 def _count(mesh: Path, outcome: Converted | UserError, summary: ConversionSummary) -> None:
-    """Add what became of one mesh."""
+    """Add the outcome of one mesh to the summary."""
     if isinstance(outcome, UserError):
         summary.failed.append(outcome)
         return
@@ -221,10 +257,11 @@ def _count(mesh: Path, outcome: Converted | UserError, summary: ConversionSummar
     summary.notes += [(mesh, note) for note in outcome.notes]
 
 
-def _try_mesh(mesh: Path, options: ConversionOptions) -> tuple[Path, Converted | UserError]:
-    """Convert one mesh; return it and what is to be known of its grid, or why it failed."""
+def _try_mesh(pair: tuple[Path, Path], options: ConversionOptions) -> tuple[Path, Converted | UserError]:
+    """Convert one mesh to its grid; return it and the outcome, or why it failed."""
+    mesh, grid = pair
     try:
-        return mesh, convert_mesh(mesh, options)
+        return mesh, convert_mesh(mesh, options, grid)
     except UserError as error:
         return mesh, error
     except OSError as error:
@@ -235,27 +272,27 @@ def _try_mesh(mesh: Path, options: ConversionOptions) -> tuple[Path, Converted |
         return mesh, UserError(f"{mesh}: {fault}", about="memory")
 
 
-def convert_mesh(mesh: Path, options: ConversionOptions) -> Converted:
-    """Convert one mesh and write its grid beside it."""
+def convert_mesh(mesh: Path, options: ConversionOptions, grid: Path | None = None) -> Converted:
+    """Convert one mesh and write its grid, by default beside it."""
     notes: list[str] = []
     vertices, faces = read_mesh(mesh, options.up, notes)
     if options.binvox is not None:
         occupied = run_binvox(options.binvox, mesh, options, options.up)
     else:
-        occupied = voxelize(vertices, faces, options.resolution, options.mode, options.center)
-    grid = mesh.with_suffix(options.suffix)
-    write_voxels(grid, occupied)
-    share = used_share(vertices, faces)
-    return Converted(np.count_nonzero(occupied), grid_record.checksum(grid), share, notes)
+        try:
+            occupied = voxelize(vertices, faces, options.resolution, options.mode, options.center)
+        except ValueError as error:
+            raise UserError(f"{mesh}: {error}.") from error
+    write_voxels(grid or mesh.with_suffix(options.suffix), occupied)
+    return Converted(np.count_nonzero(occupied), used_share(vertices, faces), notes)
 
 
 def used_share(vertices: np.ndarray, faces: np.ndarray) -> float:
-    """Return which share of the grid's side the faces reach over: 1 where no loose vertex widens the box.
+    """Return the share of the grid's side that faces span: 1 unless stray vertices widen the box.
 
-    The longest side of the box of the vertices that faces use, over that of the box of all, which is what
-    Binvox scales to the grid. Its cube is the share of the grid's volume that is left to the object; that of
-    the boxes themselves would be 0 for every flat mesh.
+    It is the longest side of the box around all faces with area, over that of the box around all vertices,
+    which Binvox scales to the grid. Its cube is the share of the grid's volume that is left to the object;
+    the volumes of the boxes themselves would be 0 for every flat mesh.
     """
-    used = np.zeros(len(vertices), dtype=bool)
-    used[faces] = True
-    return float(np.ptp(vertices[used], axis=0).max() / np.ptp(vertices, axis=0).max())
+    used = vertices[np.unique(faces[has_area(vertices, faces)])]
+    return float(np.ptp(used, axis=0).max() / np.ptp(vertices, axis=0).max()) if len(used) else 1.0

@@ -1,13 +1,11 @@
-"""How the voxel grids of a folder were made: one small file beside them, so that kept grids can be judged.
+"""The options that the voxel grids of a folder were made with, in a small hidden file beside them.
 
-`.conversion.json` holds, for each set of options, the names of the grids that were made with it and the
-CRC-32 of each. A grid that was exchanged since is thereby unknown, never wrongly known.
+`.conversion.json` has one set of options for each suffix of grids: all grids of a folder with that suffix
+are alike. Without the file, or with a damaged one, the options are unknown.
 """
 
-import collections
 import contextlib
 import json
-import zlib
 from pathlib import Path
 
 from rasgan.files import atomic_path
@@ -17,38 +15,23 @@ NAME = ".conversion.json"
 Options = dict[str, object]
 
 
-def checksum(grid: Path) -> int:
-    """Return the CRC-32 of a file, read in pieces."""
-    crc = 0
-    with grid.open("rb") as file:
-        while piece := file.read(1 << 20):
-            crc = zlib.crc32(piece, crc)
-    return crc
-
-
-def read_record(folder: Path) -> dict[str, tuple[int, Options]]:
-    """Read, by the name of the grid, its checksum and the options that it was made with."""
+def read_record(folder: Path) -> dict[str, Options]:
+    """Read, by the suffix of the grids, the options that they were made with."""
     try:
-        sets = json.loads((folder / NAME).read_text(encoding="utf-8"))["made"]
-        return {name: (crc, dict(made["options"])) for made in sets for name, crc in made["grids"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return {}  # old folders, damaged files: nothing is known
+        record = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    record = record if isinstance(record, dict) else {}
+    return {suffix: options for suffix, options in record.items() if isinstance(options, dict)}
 
 
-def add_to_records(made: dict[Path, tuple[int, Options]]) -> None:
-    """Note grids, each with its checksum and the options it was made with, in the records of their folders.
+def write_record(folder: Path, suffix: str, options: Options | None) -> None:
+    """Record the options of the grids with this suffix, or with None that they are unknown.
 
-    A record that cannot be written is left out: the grids then count as unknown, which is said.
+    A record that cannot be written is left out: the options then count as unknown.
     """
-    folders = collections.defaultdict(dict)
-    for grid, how in made.items():
-        folders[grid.parent][grid.name] = how
-    for folder, grids in folders.items():
-        sets: list[dict] = []
-        for name, (crc, options) in sorted({**read_record(folder), **grids}.items()):
-            same = next((one for one in sets if one["options"] == options), None)
-            if same is None:
-                sets.append(same := {"options": options, "grids": {}})
-            same["grids"][name] = crc
-        with contextlib.suppress(OSError), atomic_path(folder / NAME) as temporary:
-            temporary.write_text(json.dumps({"made": sets}, indent=1) + "\n", encoding="utf-8")
+    record = read_record(folder)
+    record.pop(suffix, None)
+    record |= {suffix: options} if options else {}
+    with contextlib.suppress(OSError), atomic_path(folder / NAME) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -106,15 +106,17 @@ def write_sample_set(
     test: int = TEST,
     progress: Callable[[int], object] = lambda step: None,
 ) -> int:
-    """Write chairs as FOLDER/chair/{train,test}/chair_0001.off and so on.
+    """Write chairs as FOLDER/chair/{train,test}/chair_0001.off and so on; existing files are skipped.
 
-    Each chair depends on `seed` and its own number alone. The test chairs follow the first `TRAIN` training
-    chairs, so that a larger set has the same ones. Files already there are left as they are. Returns how many
-    were written; calls `progress` with 1 after every chair, written or not (``tqdm.update``).
+    Each chair depends only on `seed` and its own number. The first test chair has the number `TRAIN` + 1,
+    however many chairs there are to train on: sets of all sizes have the same ones. Returns how many were
+    written; calls `progress` with 1 after every chair, written or not (``tqdm.update``).
     """
-    written, first = 0, min(train, TRAIN)
-    for number in range(1, train + test + 1):
-        part = "test" if first < number <= first + test else "train"
+    written = 0
+    tested = range(TRAIN + 1, TRAIN + test + 1)
+    trained = [number for number in range(1, train + test + 1) if number not in tested][:train]
+    for number in (*trained, *tested):
+        part = "test" if number in tested else "train"
         path = Path(folder) / "chair" / part / f"chair_{number:04d}.off"
         if not path.exists():
             meshes.write_off(path, *make_chair(np.random.default_rng([seed, number])))

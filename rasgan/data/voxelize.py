@@ -21,6 +21,9 @@ GROWTH = 0.01  # voxels by which Binvox's surface mode grows each voxel on every
 THINNEST = (
     1e-10  # a triangle of less height, in voxels, counts as a line (positions are exact to about 1e-14)
 )
+# What all faces together may take, in cells of their boxes: 20 to 30 s. Real meshes take 50 n² for n voxels a
+# side, not 3,000 n² (for n = 128) or more.
+MOST_CROSSED, MOST_TOUCHED = 3 * 10**8, 6 * 10**7
 CHUNK = 1 << 19  # line cells or voxels in work at a time: it bounds the memory, however many faces there are
 
 
@@ -58,6 +61,11 @@ def voxelize(
     -------
     occupied : (resolution, resolution, resolution) bool array
         Axes as sketched in `rasgan.voxels`.
+
+    Raises
+    ------
+    ValueError
+        If the mode is unknown, or faces as large as the grid are too many to be computed in half a minute.
     """
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
@@ -119,6 +127,7 @@ def count_crossings(points: np.ndarray, faces: np.ndarray, resolution: int, axis
     first_rows = _first_center(points[:, row_axis])[faces]
     first_columns = _first_center(points[:, column_axis])[faces]
     cells = np.ptp(first_rows, axis=1) * np.ptp(first_columns, axis=1)
+    _check_work(cells, MOST_CROSSED, n)
     crossed = np.flatnonzero(cells)
     for part in _chunks(cells[crossed]):
         corners = points[faces[crossed[part]]][:, :, [row_axis, column_axis, axis]].swapaxes(0, 1)
@@ -162,6 +171,15 @@ def _expand(start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return owner, np.arange(owner.size) + (start - ends + lengths)[owner]
 
 
+def _check_work(cells: np.ndarray, most: int, resolution: int) -> None:
+    """Raise ValueError if the cells (f,) of all faces are more than `most`; a few for each are free."""
+    if cells.sum() > most + 10 * cells.size:
+        times = cells.sum() // resolution**2
+        raise ValueError(
+            f"its faces cover the grid {times} times; remove faces that repeat or lie inside others"
+        )
+
+
 def _chunks(sizes: np.ndarray) -> Iterator[slice]:
     """Cut a list of work into slices of at most `CHUNK` units each (an item that has more is alone)."""
     ends = np.cumsum(sizes + 1)
@@ -186,7 +204,9 @@ def surface(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarra
     first, last = (touch[faces] for touch in _touched(points, points, n))
     first, last = first.min(axis=1), last.max(axis=1)
     widths = last - first + 1
-    for part in _chunks(np.prod(widths, axis=1) // widths.min(axis=1)):
+    columns = np.prod(widths, axis=1) // widths.min(axis=1)
+    _check_work(columns, MOST_TOUCHED, n)
+    for part in _chunks(columns):
         corners = points[faces[part]]
         normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         main = np.abs(normal).argmax(axis=1)

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from tqdm import tqdm
 
 from rasgan.errors import UserError, describe_os_error
-from rasgan.runs import RunFolder, by_epoch
-from rasgan.voxel_io import VOXEL_SUFFIXES, count_shapes, read_voxels
+from rasgan.runs import RunFolder, by_epoch, parse_position
+from rasgan.voxel_io import VOXEL_SUFFIXES, count_shapes, read_voxels, write_npy
 from rasgan.voxels import is_occupied
 
 Item = TypeVar("Item")
@@ -55,16 +56,41 @@ class Shape:
             raise UserError(describe_os_error(error)) from error
 
 
+def bar(items: Iterable[Item], what: str = "shapes", total: int | None = None) -> Iterable[Item]:
+    """Wrap `items` in a progress bar, which is shown only where stderr is a terminal."""
+    return tqdm(items, desc=what, total=total, leave=False, disable=None)
+
+
+def save_shape(stem: Path, number: int, grid: np.ndarray) -> Path:
+    """Write a generated shape to ``STEM-NUMBER.npy`` and return the path."""
+    path = Path(f"{stem}-{number:02d}.npy")
+    write_npy(path, grid)
+    return path
+
+
 def distinct_name(shape: Shape) -> str:
     """Return a name for the result of one shape beside those of other runs, without a suffix.
 
     Shapes generated after training have the same names in every run, so theirs begin with the run and epoch:
     ``savepoint/chair-1/generated/120/seed0-00.npy`` becomes ``chair-1-120-seed0-00``.
     """
-    folder = shape.path.absolute().parent
-    if folder.parent.name != "generated":
-        return shape.stem
-    return f"{folder.parent.parent.name}-{folder.name}-{shape.stem}"
+    origin = _run_and_epoch(shape.path.absolute().parent)
+    return f"{origin}-{shape.stem}" if origin else shape.stem
+
+
+def source_name(path: Path) -> str:
+    """Return a name for the one result of a voxel file or a folder of them, without a suffix.
+
+    As of `distinct_name`; the folder ``savepoint/chair-1/generated/120`` becomes ``chair-1-120``.
+    """
+    if not path.is_dir():
+        return distinct_name(Shape(path))
+    return _run_and_epoch(path.resolve()) or path.resolve().name
+
+
+def _run_and_epoch(folder: Path) -> str | None:
+    """Return "RUN-EPOCH" for a folder of shapes generated after training, else None."""
+    return f"{folder.parents[1].name}-{folder.name}" if folder.parent.name == "generated" else None
 
 
 class ExportSummary(NamedTuple):
@@ -93,10 +119,10 @@ def folder_grids(
 
 def run_grids(run: RunFolder) -> list[Path]:
     """List the .npy files of a run by epoch; `UserError` if nothing was generated in it yet."""
-    generated = sorted(run.savepoints.glob("generated/*"), key=by_epoch)
-    if generated and not any(run.savepoints.glob("*.npy")):
+    generated = [named for path in run.savepoints.glob("generated/*") if (named := parse_position(path.name))]
+    if generated and not any(path.name[0] != "." for path in run.savepoints.glob("*.npy")):
         fault = f"{run.savepoints}: holds no .npy file, only shapes that were generated after training."
-        raise UserError(fault, about="only generated", value=generated[-1])
+        raise UserError(fault, about="only generated", value=run.generated(max(generated)))
     return folder_grids(run.savepoints, (".npy",), "train longer or sample more often")
 
 
@@ -114,8 +140,8 @@ def shapes_of(path: Path) -> list[Shape]:
 
 
 def results_of(path: Path, folder: Path) -> Path:
-    """Return where results go: `folder`, or, of a whole folder of shapes, one in it of the same name."""
-    return folder / path.resolve().name if path.is_dir() else folder
+    """Return where results go: `folder`, or, for a folder of shapes, one in it of its `source_name`."""
+    return folder / source_name(path) if path.is_dir() else folder
 
 
 def shapes_in(paths: Iterable[Path]) -> list[Shape]:

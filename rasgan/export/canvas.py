@@ -48,7 +48,7 @@ with _any_machine():
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-__all__ = ["Artist", "Axes", "Figure", "drawable", "mpl", "save_figure"]
+__all__ = ["Artist", "Axes", "Figure", "drawable", "mpl", "pixels_of", "save_figure", "save_pixels"]
 
 
 def drawable(text: str) -> str:
@@ -56,8 +56,8 @@ def drawable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def save_figure(figure: Figure, path: Path, colors: int | None = None) -> None:
-    """Write a figure as a PNG, whole or not at all; fewer `colors`, up to 256, make a far smaller file.
+def pixels_of(figure: Figure) -> np.ndarray:
+    """Draw a figure: (h, w, 3) uint8.
 
     Characters that the font lacks, of a name in Chinese or an emoji, are drawn as boxes.
     """
@@ -65,7 +65,20 @@ def save_figure(figure: Figure, path: Path, colors: int | None = None) -> None:
     with warnings.catch_warnings():  # a page of them for one name
         warnings.filterwarnings("ignore", r"Glyph \d|Matplotlib currently does not support")
         canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def save_figure(figure: Figure, path: Path, colors: int | None = None) -> None:
+    """Write a figure as a PNG, as `save_pixels` does."""
+    save_pixels(pixels_of(figure), path, colors)
+
+
+def save_pixels(pixels: np.ndarray, path: Path, colors: int | None = None) -> None:
+    """Write an (h, w, 3) uint8 picture as a PNG, which appears complete or not at all.
+
+    Fewer `colors`, up to 256, make a far smaller file.
+    """
+    image = Image.fromarray(pixels)
     if colors is not None:
         image = image.quantize(colors, dither=Image.Dither.NONE)
     with atomic_path(path) as temporary:

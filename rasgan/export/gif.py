@@ -1,5 +1,6 @@
 """Animated GIFs without flicker, and films of shaded shapes with captions."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -39,10 +40,11 @@ def write_gif(
         Pixels of this color keep it exactly; other colors change a little.
     """
     palette = _palette(frames, background)
-    first, *others = [_with_palette(frame, palette, background) for frame in frames]
+    images = (_with_palette(frame, palette, background) for frame in frames)
+    first = next(images)
     timing = {"duration": list(durations_ms), "loop": 0}
     with atomic_path(path) as temporary:
-        first.save(temporary, format="GIF", save_all=True, append_images=others, optimize=True, **timing)
+        first.save(temporary, format="GIF", save_all=True, append_images=images, optimize=True, **timing)
 
 
 def _palette(frames: Sequence[np.ndarray], background: tuple[int, int, int]) -> Image.Image:
@@ -94,19 +96,19 @@ def draw_film(path: Path, grids: Iterable[np.ndarray], captions: Sequence[str], 
         frames.append((255 * shading.smooth_picture(grid, shrink=2, whole_box=True)).round().astype(np.uint8))
     if len(frames) < 2:
         raise UserError(f"{path}: a film takes two shapes or more; there is {len(frames)}.")
-    captioned = [_add_caption(*pair) for pair in zip(_crop_alike(frames), captions, strict=True)]
-    write_gif(path, captioned, [frame_ms] * (len(frames) - 1) + [max(frame_ms, LAST_FRAME_MS)])
+    kept = _drawn_part(frames)
+    for number, caption in zip(range(len(frames)), captions, strict=True):
+        frames[number] = _add_caption(frames[number][kept], caption)
+    write_gif(path, frames, [frame_ms] * (len(frames) - 1) + [max(frame_ms, LAST_FRAME_MS)])
 
 
-def _crop_alike(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Cut off the borders that are white in every frame, up to a margin."""
-    drawn = np.any([(frame < 250).any(axis=2) for frame in frames], axis=0)
+def _drawn_part(frames: Sequence[np.ndarray]) -> tuple[slice, slice]:
+    """Return the rows and columns that are not white in every frame, and a margin."""
+    drawn = functools.reduce(np.logical_or, ((frame < 250).any(axis=2) for frame in frames))
     if not drawn.any():
-        return list(frames)
+        return slice(None), slice(None)
     (top, left), (bottom, right) = (edge(np.argwhere(drawn), axis=0) for edge in (np.min, np.max))
-    rows = slice(max(top - MARGIN, 0), bottom + MARGIN + 1)
-    columns = slice(max(left - MARGIN, 0), right + MARGIN + 1)
-    return [frame[rows, columns] for frame in frames]
+    return slice(max(top - MARGIN, 0), bottom + MARGIN + 1), slice(max(left - MARGIN, 0), right + MARGIN + 1)
 
 
 def _add_caption(frame: np.ndarray, caption: str) -> np.ndarray:

@@ -20,11 +20,12 @@ class Format:
     rotation: np.ndarray  # (3, 3) int: from `surface_mesh`'s axes to the file's; determinant +1
     millimeters: float  # in one unit of the file, where a length is asked for
     write: Write
+    longest_mm: float | None = None  # length of the object where none is asked for
 
 
 def write_model(
     path: Path, vertices: np.ndarray, faces: np.ndarray, box: float, longest_mm: float | None = None
-) -> None:
+) -> float:
     """Write a mesh in the format that the suffix of `path` names; the file appears whole or not at all.
 
     Parameters
@@ -39,15 +40,25 @@ def write_model(
         Edge of the whole grid, in the unit of `vertices`.
     longest_mm : float, optional
         Scale the longest side of the object to this many millimeters, in the unit of the format, and move
-        the lowest corner of its bounding box to the origin. Default: unit and place within the box are kept.
+        the lowest corner of its bounding box to the origin. Default: 80 for .3mf; otherwise the unit and the
+        place within the box are kept.
+
+    Returns
+    -------
+    longest_mm : float
+        Longest side of the object as programs read the file.
     """
     target = FORMATS[path.suffix]
     # The rotation turns the box onto itself: an axis that is reversed runs from `box` down to 0.
     vertices = vertices @ target.rotation.T + box * (target.rotation < 0).any(axis=1)
+    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    longest = (high - low).max()
+    if longest_mm is None:
+        longest_mm = target.longest_mm
     if longest_mm is not None:
-        low, high = vertices.min(axis=0), vertices.max(axis=0)
-        vertices = (vertices - low) * (longest_mm / target.millimeters / (high - low).max())
+        vertices = (vertices - low) * (longest_mm / target.millimeters / longest)
     target.write(path, vertices, faces)
+    return float(longest * target.millimeters) if longest_mm is None else longest_mm
 
 
 def _write_with_trimesh(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
@@ -132,6 +143,6 @@ FORMATS = {
     ".obj": Format(_Y_UP_FRONT_LOW_Z, 1.0, write_obj),
     ".stl": Format(_Z_UP_FRONT_LOW_Y, 1.0, _write_with_trimesh),
     ".ply": Format(_Z_UP_FRONT_LOW_Y, 1.0, _write_with_trimesh),
-    ".3mf": Format(_Z_UP_FRONT_LOW_Y, 1.0, write_3mf),
+    ".3mf": Format(_Z_UP_FRONT_LOW_Y, 1.0, write_3mf, longest_mm=80.0),
     ".glb": Format(_Y_UP_FRONT_HIGH_Z, 1000.0, _write_with_trimesh),
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rasgan.export import shading
-from rasgan.export.canvas import Artist, Axes, Figure, drawable, mpl, save_figure
+from rasgan.export.canvas import Artist, Axes, Figure, drawable, pixels_of, save_figure, save_pixels
 from rasgan.voxels import OCCUPIED_ABOVE, is_occupied, surface_points
 
 INK = "#2b2b33"
@@ -93,8 +93,7 @@ def draw_losses(
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper right", frameon=False)
-    with mpl.rc_context({"agg.path.chunksize": 10_000}):  # long curves may overflow Agg otherwise
-        save_figure(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_curve(axes: Axes, epochs: np.ndarray, name: str, losses: np.ndarray, color: str) -> np.ndarray:
@@ -112,34 +111,14 @@ def _draw_curve(axes: Axes, epochs: np.ndarray, name: str, losses: np.ndarray, c
     return losses[measured]
 
 
-def thin(x: np.ndarray, y: np.ndarray, columns: int = COLUMNS) -> tuple[np.ndarray, np.ndarray]:
-    """Leave out points of a long curve that a picture `columns` pixels wide does not show.
-
-    Of the points that fall into one column the first, the lowest, the highest and the last stay, which leaves
-    the picture as it is (U. Jugel, Z. Jerzak, G. Hackenbroich, V. Markl. M4: a visualization-oriented time
-    series data aggregation. VLDB 2014).
-
-    Parameters
-    ----------
-    x : (s,) array
-        Ascending.
-    y : (s,) array
-        NaN is a gap in the curve; so it stays, once a column at least.
-    """
-    if len(x) <= 5 * columns:
+def thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keep the lowest and the highest of each half pixel's points of a long curve, which Agg cannot draw."""
+    points = len(x) // (2 * COLUMNS)
+    if points < 2:
         return x, y
-    pixel = np.floor((x - x[0]) / (x[-1] - x[0]) * columns)
-    is_first = np.diff(pixel, prepend=-1) > 0
-    column, starts = np.cumsum(is_first) - 1, np.flatnonzero(is_first)
-    lowest, highest = (extreme.reduceat(y, starts)[column] for extreme in (np.fmin, np.fmax))  # not NaN
-
-    def first_of(mask: np.ndarray) -> np.ndarray:
-        found = np.flatnonzero(mask)
-        return found[np.unique(column[found], return_index=True)[1]]
-
-    inner = [first_of(mask) for mask in (y == lowest, y == highest, np.isnan(y))]
-    kept = np.unique(np.concatenate([starts, starts[1:] - 1, [len(x) - 1], *inner]))
-    return x[kept], y[kept]
+    starts = np.arange(0, len(x), points)
+    extremes = [extreme.reduceat(y, starts) for extreme in (np.fmin, np.fmax)]  # NaN only if all are
+    return x[starts].repeat(2), np.stack(extremes, axis=1).ravel()
 
 
 class ScatterPlots:
@@ -184,7 +163,7 @@ def draw_scatter(path: Path, scores: np.ndarray, title: str | None = None) -> No
 
 
 def contact_sheet(
-    path: Path, grids: Sequence[np.ndarray], columns: int = 5, labels: Sequence[str] | None = None
+    path: Path, grids: Sequence[np.ndarray], columns: int | None = None, labels: Sequence[str] | None = None
 ) -> None:
     """Write one PNG with a shaded picture of every shape, all at one scale.
 
@@ -196,48 +175,59 @@ def contact_sheet(
         Written whole or not at all.
     grids : sequence of (n, n, n) float or bool arrays
         At least one; sizes may differ.
-    columns : int
-        Pictures in a row.
+    columns : int, optional
+        Pictures in a row. Default: `columns_of` so many shapes.
     labels : sequence of str, optional
         One below each picture.
     """
-    shapes = [is_occupied(grid) for grid in grids]
-    columns = min(columns, len(shapes))
+    columns = min(columns or columns_of(len(grids)), len(grids))
     shrink = max(2, round(0.4 * columns))  # more than five in a row are drawn smaller
     while True:
-        save_figure(_sheet(shapes, columns, labels, shrink), path, colors=256)
-        excess = path.stat().st_size / (max(10, len(shapes)) * SHEET_BYTES)
+        save_pixels(_sheet(grids, columns, labels, shrink), path, colors=256)
+        excess = path.stat().st_size / (max(10, len(grids)) * SHEET_BYTES)
         if excess <= 1 or shrink >= COARSEST:
             return
         shrink = min(math.ceil(shrink * math.sqrt(excess)), COARSEST)
 
 
-def _sheet(shapes: Sequence[np.ndarray], columns: int, labels: Sequence[str] | None, shrink: int) -> Figure:
-    """Draw the figure of a sheet, each picture shrunk by a whole factor."""
-    pictures = [shading.smooth_picture(shape, shrink) for shape in shapes]
-    rows = math.ceil(len(pictures) / columns)
+def columns_of(count: int) -> int:
+    """Return the number of columns for `count` pictures: nearly a square, the last row as full as possible.
+
+    10 are 5 x 2, 16 are 4 x 4, and the last row never has one picture alone.
+    """
+    square = math.ceil(math.sqrt(count))
+    return min(range(square, square + 3), key=lambda columns: -count % columns)
+
+
+def _sheet(
+    grids: Sequence[np.ndarray], columns: int, labels: Sequence[str] | None, shrink: int
+) -> np.ndarray:
+    """Draw a sheet, (h, w, 3) uint8, each picture shrunk by a whole factor."""
+    pictures = [(255 * shading.smooth_picture(is_occupied(grid), shrink)).astype(np.uint8) for grid in grids]
     gap, caption = 24, 26 if labels is not None else 0
-    cell_height, cell_width, _ = np.max([(80, 160, 3), *(picture.shape for picture in pictures)], axis=0)
-    width = columns * (cell_width + gap) + gap
-    height = rows * (cell_height + caption + gap) + gap
-    sheet = np.ones((height, width, 3))
-    figure = Figure((width / DPI, height / DPI), dpi=DPI)
-    for number, picture in enumerate(pictures):
-        row, column = divmod(number, columns)
-        left = gap + column * (cell_width + gap)
-        bottom = gap + row * (cell_height + caption + gap) + cell_height
-        high, wide, _ = picture.shape
-        start = left + (cell_width - wide) // 2
-        sheet[bottom - high : bottom, start : start + wide] = picture
-        middle = (left + cell_width / 2) / width
-        if not picture.size:
-            figure.text(middle, 1 - (bottom - cell_height / 2) / height, "empty", ha="center", color=FAINT)
-        if labels is not None:
-            label = _shorten(drawable(labels[number]), (cell_width + gap) // CHARACTER_WIDTH)
-            look = {"ha": "center", "color": INK, "parse_math": False}
-            figure.text(middle, 1 - (bottom + caption) / height, label, **look)
-    figure.figimage(sheet)
-    return figure
+    high, wide, _ = np.max([(80, 160, 3), *(picture.shape for picture in pictures)], axis=0)
+    width, pitch = columns * (wide + gap) + gap, high + caption + gap
+    sheet = np.full((math.ceil(len(pictures) / columns) * pitch + gap, width, 3), 255, np.uint8)
+    for first in range(0, len(pictures), columns):  # a row at a time: a figure takes far more memory
+        top = gap // 2 + first // columns * pitch
+        row = sheet[top : top + pitch]
+        figure = Figure(((width + 0.001) / DPI, (pitch + 0.001) / DPI), dpi=DPI)  # never a pixel less
+        bottom = gap - gap // 2 + high
+        for column, picture in enumerate(pictures[first : first + columns]):
+            middle = gap + column * (wide + gap) + wide / 2
+            if not picture.size:
+                height = 1 - (bottom - high / 2) / pitch
+                figure.text(middle / width, height, "empty", ha="center", color=FAINT)
+            if labels is not None:
+                label = _shorten(drawable(labels[first + column]), (wide + gap) // CHARACTER_WIDTH)
+                look = {"ha": "center", "color": INK, "parse_math": False}
+                figure.text(middle / width, 1 - (bottom + caption) / pitch, label, **look)
+        if figure.texts:
+            row[:] = pixels_of(figure)
+        for column, picture in enumerate(pictures[first : first + columns]):
+            start = gap + column * (wide + gap) + (wide - picture.shape[1]) // 2
+            row[bottom - len(picture) : bottom, start : start + picture.shape[1]] = picture
+    return sheet
 
 
 def _shorten(label: str, most: int) -> str:

@@ -1,35 +1,34 @@
 """Checkpoints: all that a resumed run needs, whole or absent.
 
 A checkpoint is up to two files in the run's checkpoint folder: ``EPOCH.pt`` with both networks, the gate, the
-history and the settings, and ``EPOCH.optim.pt`` with the optimizers' state, twice as large. The second is
-written first, so a checkpoint counts once ``EPOCH.pt`` is there. Older epochs keep the networks only.
+settings and the length and digest of the history's file, and ``EPOCH.optim.pt`` with the optimizers' state,
+twice as large. The second is written first, so a checkpoint counts once ``EPOCH.pt`` is there. Older epochs
+keep the networks only.
 
 A run that is stopped within an epoch leaves ``EPOCH+STEP.pt``: so many finished epochs and steps of the next.
 The following checkpoint replaces it. The file ``latest`` names the checkpoint written last, which is not the
 highest one after a resume from an earlier epoch.
 """
 
-import pickle
-import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
 
 from rasgan.errors import UserError
 from rasgan.files import atomic_path, remove
+from rasgan.runs import LATEST, Position, parse_position, saved_positions, write_latest
 from rasgan.training.config import TrainConfig, without_removed
 from rasgan.training.dataset import DataMark
 from rasgan.training.devices import is_out_of_memory
 
 FORMAT = 2
 KEPT = 2  # checkpoints with the optimizers' state; one is not enough if the newest is damaged
-LATEST = "latest"
 KEYS = {  # of EPOCH.pt, by field of `Checkpoint`
     "config": "settings",
     "generator": "generator",
@@ -42,19 +41,6 @@ KEYS = {  # of EPOCH.pt, by field of `Checkpoint`
     "precision": "precision",
 }
 OPTIMIZER_KEYS = ("g", "d")  # of EPOCH.optim.pt
-
-
-class Position(NamedTuple):
-    """How far a run has come: finished epochs, and steps of the next one."""
-
-    epoch: int
-    step: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.epoch}+{self.step}" if self.step else f"{self.epoch}"
-
-
-START = Position(0)
 
 
 @dataclass
@@ -71,22 +57,10 @@ class Checkpoint:
     ema_generator: dict | None = None  # None where the run keeps no average
     gate: dict | None = None  # state of the Gate
     schedule_state: dict | None = None  # state of the ScheduleState
-    history: Tensor | None = None  # (steps, columns) float64: `History.rows`
+    history: dict | Tensor | None = None  # `History.state_dict`; earlier versions: all (steps, 8) rows
     data: DataMark | None = None  # what was trained on; None where an earlier version saved it
     precision: str | None = None  # that the networks computed in; None where an earlier version saved it
     optimizers: tuple[dict, dict] | None = None  # of G and D; None where dropped or not asked for
-
-
-def parse_position(text: str) -> Position | None:
-    """Read what `str` of a `Position` wrote; None for anything else."""
-    match = re.fullmatch(r"(\d{1,9})(?:\+(\d{1,9}))?", text, re.ASCII)
-    return Position(int(match[1]), int(match[2] or 0)) if match else None
-
-
-def saved_positions(folder: Path) -> list[Position]:
-    """List the checkpoints of a run, the furthest last."""
-    positions = (parse_position(path.stem) for path in Path(folder).glob("*.pt"))
-    return sorted(position for position in positions if position is not None)
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -95,16 +69,17 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     if checkpoint.optimizers is not None:
         optimizers = dict(zip(OPTIMIZER_KEYS, checkpoint.optimizers, strict=True))
         _save(optimizers_path(folder, position), optimizers)
+    write_latest(Path(folder), position)  # means nothing until the weights are there
     path = _save_weights(folder, checkpoint)
-    with atomic_path(Path(folder) / LATEST) as temporary:
-        temporary.write_text(f"{position}\n", encoding="ascii")
     earlier = [saved for saved in saved_positions(folder) if saved < position]
-    whole_epochs = [saved for saved in earlier if not saved.step]
-    for saved in set(earlier) - set(whole_epochs):  # stops within an epoch
-        remove(weights_path(folder, saved))
-    kept = whole_epochs[max(0, len(whole_epochs) + 1 - KEPT) :]
-    for saved in set(earlier) - set(kept):
-        remove(optimizers_path(folder, saved))
+    for saved in earlier:
+        if saved.step:  # a stop within an epoch
+            remove(weights_path(folder, saved))
+    kept = [saved for saved in earlier if not saved.step][1 - KEPT :]
+    for state in Path(folder).glob("*.optim.pt"):
+        saved = parse_position(state.name.removesuffix(".optim.pt"))
+        if saved and saved < position and saved not in kept:
+            remove(state)
     return path
 
 
@@ -208,14 +183,49 @@ def _underlying_os_error(error: BaseException) -> OSError | None:
 
 
 def _load(path: Path) -> dict:
-    """Read one file; torch's restricted unpickler runs no foreign code."""
+    """Read one file in memory proportional to its size; torch's restricted unpickler runs no foreign code."""
     damaged = UserError(f"{path}: not a whole checkpoint; delete it.", about="odd checkpoint")
     if not zipfile.is_zipfile(path):
         raise damaged
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
+        _check_archive(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, LookupError, UnpicklingError, zipfile.BadZipFile) as error:
         raise damaged from error
+    if sum(tensor.numel() * tensor.element_size() for tensor in _tensors(state)) > path.stat().st_size:
+        raise UserError(f"{path}: its tensors are larger than the file.", about="odd checkpoint")
+    return state
+
+
+def _check_archive(path: Path) -> None:
+    """Raise UserError for an archive that may fill the memory; torch.save writes none of this kind."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        pickles = [entry for entry in entries if entry.filename.endswith(".pkl")]
+        if (
+            any(entry.compress_type for entry in entries)
+            or sum(entry.file_size for entry in entries) > path.stat().st_size
+            or any(b"bytearray" in archive.read(entry) for entry in pickles)  # zeros, as many as it says
+        ):
+            raise UserError(
+                f"{path}: it would unpack to more than the file contains.", about="odd checkpoint"
+            )
+
+
+def _tensors(state: object) -> Iterator[Tensor]:
+    """Yield every tensor in nested containers once."""
+    waiting, seen = [state], {}
+    while waiting:
+        item = waiting.pop()
+        if id(item) in seen:
+            continue
+        seen[id(item)] = item
+        if isinstance(item, Tensor):
+            yield item
+        elif isinstance(item, dict):
+            waiting.extend(item.values())
+        elif isinstance(item, list | tuple):
+            waiting.extend(item)
 
 
 def _read_latest(path: Path) -> Position | None:

@@ -133,28 +133,30 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Intervals:
-    """How often each kind of file is written, in epochs; a run may change it at every start."""
+    """How often each kind of file is written, besides after the last epoch; may change at every start."""
 
     sample: int = setting(
-        10, "how often a generated grid is saved", "-sample", "--sample", at_least=1, metavar="EPOCHS"
+        10,
+        "save a generated grid every N epochs; 0 is never",
+        "-sample",
+        "--sample",
+        at_least=0,
+        metavar="N",
     )
-    save: int = setting(
-        10, "how often the networks are saved", "-save", "--save", at_least=1, metavar="EPOCHS"
-    )
+    save: int = setting(10, "save the networks every N epochs", "-save", "--save", at_least=1, metavar="N")
     graph: int = setting(
-        10, "how often the loss graph is saved", "-graph", "--graph", at_least=1, metavar="EPOCHS"
+        10, "save the loss graph every N epochs; 0 is never", "-graph", "--graph", at_least=0, metavar="N"
     )
     graph3d: int = setting(
-        10, "how often a 3D graph is saved", "-graph3d", "--graph3d", at_least=1, metavar="EPOCHS"
+        10, "save a 3D graph every N epochs; 0 is never", "-graph3d", "--graph3d", at_least=0, metavar="N"
     )
     score: int = setting(
         0,
-        "score generated shapes every so many epochs: diversity, different nearest training shapes and empty "
-        "grids tell a collapse, pieces whether shapes hold together",
+        "score generated shapes every N epochs: diversity, different nearest training shapes and empty "
+        "grids show a collapse, pieces whether shapes hold together; 0 is never",
         "--every",
         at_least=0,
-        metavar="EPOCHS",
-        default_text="never",
+        metavar="N",
     )
 
     def __post_init__(self) -> None:

@@ -5,9 +5,16 @@ statistics, gradients) is exchanged here, so that N processes with batches of B 
 computes with batches of B. In a single process every function gives back what it was given.
 """
 
+import atexit
+import itertools
+import math
 import os
+import secrets
+import socket
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TypeVar
 
 import numpy as np
@@ -16,13 +23,26 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from rasgan.errors import UserError
+from rasgan.training import launcher
+from rasgan.training.signals import StopRequest
 
 T = TypeVar("T")
 Rows = TypeVar("Rows", np.ndarray, Tensor)
 
+TIMEOUT = timedelta(minutes=10)
+"""How long a process waits for another one; torch's default for gloo is 30 minutes."""
+GRACE_S = 25.0
+"""How long it waits after a request to stop: torchrun and SLURM kill 30 seconds after theirs."""
+POLL = timedelta(seconds=2)
+"""How often a waiting process handles signals, which Python does between two calls only."""
+
+_stop = StopRequest()
+_store = dist.HashStore()  # in `joined` one that all processes share
+_exchanges = itertools.count(1)
+
 
 def world_size() -> int:
-    """Count the processes of this run."""
+    """Return the number of processes of this run."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
@@ -36,16 +56,11 @@ def is_rank_0() -> bool:
     return rank() == 0
 
 
-def launched_by_torchrun() -> bool:
-    """Return whether torchrun started this process beside others."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
 def own_device(device: torch.device) -> torch.device:
     """Return this process's own GPU, or the CPU. Raises UserError if there are too few GPUs."""
-    if device.type != "cuda" or not launched_by_torchrun():
+    if device.type != "cuda" or launcher.world_size() == 1:
         return device
-    index, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    index, there = launcher.local_rank(), torch.cuda.device_count()
     if index >= there:
         raise UserError(f"there are {there} GPUs here, fewer than processes.", about="processes", value=there)
     torch.cuda.set_device(index)
@@ -53,27 +68,93 @@ def own_device(device: torch.device) -> torch.device:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[None]:
-    """Join the other processes that torchrun started, if there are any.
+def joined(device: torch.device, stop: StopRequest) -> Iterator[None]:
+    """Join the other processes that torchrun started, if there are any, until the block ends.
 
-    UserError if another process dies inside the block.
+    Raises UserError if another process ends or does not respond; after a request to `stop` it is given
+    `GRACE_S` seconds.
     """
-    if not launched_by_torchrun():
+    global _stop, _store
+    if launcher.world_size() == 1:
         yield
         return
     # there is no NCCL on Windows
-    dist.init_process_group("nccl" if device.type == "cuda" and dist.is_nccl_available() else "gloo")
+    backend = "nccl" if device.type == "cuda" and dist.is_nccl_available() else "gloo"
     try:
+        _stop, (_store, number, processes) = stop, _rendezvous()
+        dist.init_process_group(backend, store=_store, rank=number, world_size=processes, timeout=TIMEOUT)
         yield
-        dist.barrier()  # nobody leaves while the first process still writes
-    except RuntimeError as error:
-        if isinstance(error, dist.DistError) or "gloo" in str(error).lower():
+        finish(dist.barrier(async_op=True), is_patient=True)  # the first process may still be writing
+    except BaseException as error:
+        # An exchange that never ends has a thread, for which the interpreter would wait.
+        atexit.register(os._exit, 1)
+        if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
             raise UserError(
-                "another process of this run ended (its own message says why); every checkpoint is whole.",
-                about="process ended",
+                "another process of this run ended; its own message says why.", about="process ended"
             ) from error
         raise
     dist.destroy_process_group()
+
+
+def finish(exchange: dist.Work, is_patient: bool = False) -> None:
+    """Wait until all processes have taken part in an exchange; handle signals meanwhile.
+
+    Raises UserError, naming the processes that are missing, after `TIMEOUT`, and unless this process
+    `is_patient` `GRACE_S` after a request to stop.
+    """
+    if dist.get_backend() == "nccl":  # the GPU waits, not this process
+        exchange.wait()
+        return
+    started, number = time.monotonic(), str(next(_exchanges))
+    patience = math.inf if is_patient else GRACE_S
+    while True:
+        try:
+            exchange.wait(POLL)
+            return
+        except RuntimeError as error:
+            is_over = exchange.is_completed()
+            if is_over and "Timed out" not in str(error):
+                raise  # another process ended
+            now = time.monotonic()
+            _store.set(f"waiting {rank()}", number)
+            if is_over or now - max(started, _stop.made_at) > patience:
+                reason = f"{_missing(number)} has not responded for {now - started:.0f} s."
+                raise UserError(reason, about="process ended") from error
+
+
+def _missing(number: str) -> str:
+    """Name the processes that do not wait in the exchange of this number."""
+    missing = [
+        _store.get(f"process {other}").decode()
+        for other in range(world_size())
+        if not (_store.check([f"waiting {other}"]) and _store.get(f"waiting {other}") == number.encode())
+    ]
+    return ", ".join(missing) or "a process"
+
+
+def _rendezvous() -> tuple[dist.Store, int, int]:
+    """Return a new table of strings that the processes share, this one's number, and how many they are.
+
+    torchrun keeps one table when it restarts the processes, and torch would connect to the ports of those
+    that ended (pytorch/pytorch 135712). So the first process tells the others, each of which has a new name,
+    where in the table to begin.
+    """
+    table, number, processes = next(dist.rendezvous("env://", timeout=TIMEOUT))
+    own = secrets.token_hex(8)
+    table.set(f"name {number}", own)
+    if number > 0:
+        start = table.get(f"start {own}").decode()
+        table.add(f"arrived {start}", 1)
+    else:
+        start, until = own, time.monotonic() + TIMEOUT.total_seconds()
+        while table.add(f"arrived {start}", 0) < processes - 1 and time.monotonic() < until:
+            for other in range(1, processes):
+                if table.check([f"name {other}"]):
+                    table.set(f"start {table.get(f'name {other}').decode()}", start)
+            time.sleep(0.05)
+    store = dist.PrefixStore(start, table)
+    store.set(f"process {number}", f"process {number} ({socket.gethostname()}, pid {os.getpid()})")
+    return store, number, processes
 
 
 def share(rows: Rows) -> Rows:
@@ -91,7 +172,7 @@ def gather(rows: Tensor) -> Tensor:
     if world_size() == 1:
         return rows
     parts = [torch.empty_like(rows) for _ in range(world_size())]
-    dist.all_gather(parts, rows.detach().contiguous())
+    finish(dist.all_gather(parts, rows.detach().contiguous(), async_op=True))
     parts[rank()] = rows
     return torch.cat(parts)
 
@@ -107,44 +188,37 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
     together = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(together)
+    finish(dist.all_reduce(together, async_op=True))
     for gradient, summed in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(summed.view_as(gradient))
 
 
-def broadcast(value: T) -> T:
-    """Return every process the first one's value: a tensor, or a small object that can be pickled."""
+def gather_objects(own: T) -> list[T]:
+    """Return what each process has, a small object that can be pickled, in every process."""
     if world_size() == 1:
-        return value
-    if isinstance(value, Tensor):
-        value = value.contiguous()
-        dist.broadcast(value, src=0)
-        return value
-    held = [value]
-    dist.broadcast_object_list(held, src=0)
-    return held[0]
+        return [own]
+    held: list = [None] * world_size()
+    finish(dist.barrier(async_op=True))  # waits as `finish` does, which the next line cannot
+    dist.all_gather_object(held, own)
+    return held
 
 
 def check_agreement(own: Mapping[str, object]) -> None:
-    """Raise UserError, in every process, if one of them holds other values than another.
+    """Raise UserError, in every process, if the values of one of them differ from those of the first.
 
     Parameters
     ----------
     own : dict
         What this process has, by what it is called: small objects that can be pickled.
     """
-    if world_size() == 1:
-        return
-    held: list = [None] * world_size()
-    dist.all_gather_object(held, dict(own))
-    for name, value in held[0].items():
-        others = [(number, other[name]) for number, other in enumerate(held) if other[name] != value]
-        if others:
-            number, other = others[0]
-            differ = f"process 0 has {value}, process {number} {other}"
-            raise UserError(
-                f"the processes of this run differ in {name}: {differ}.", about="processes differ"
-            )
+    first, *others = gather_objects(dict(own))
+    for name, value in first.items():
+        for number, other in enumerate(others, start=1):
+            if other[name] != value:
+                differ = f"process 0 has {value}, process {number} {other[name]}"
+                raise UserError(
+                    f"the processes of this run differ in {name}: {differ}.", about="processes differ"
+                )
 
 
 def broadcast_with_flag(values: Tensor, flag: bool) -> Tensor:
@@ -155,7 +229,7 @@ def broadcast_with_flag(values: Tensor, flag: bool) -> Tensor:
     own = values if is_rank_0() else torch.zeros_like(values)
     together = torch.cat([own, torch.full_like(values[:1], float(flag))])
     if world_size() > 1:
-        dist.all_reduce(together)
+        finish(dist.all_reduce(together, async_op=True))
     return together
 
 
@@ -205,7 +279,7 @@ class Summed(torch.autograd.Function):
     def forward(_ctx: object, x: Tensor) -> Tensor:
         """Sum; every process passes a tensor of one shape."""
         x = x.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(x)
+        finish(dist.all_reduce(x, async_op=True))
         return x
 
     @staticmethod

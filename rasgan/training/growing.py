@@ -14,7 +14,7 @@ from rasgan.networks import LATENT_SIZE, Discriminator, Generator, channel_count
 from rasgan.seeding import GROWTH, noise, rng_for
 from rasgan.training.checkpoints import Checkpoint
 from rasgan.training.config import TrainConfig
-from rasgan.training.state import GanState, new_discriminator, new_generator
+from rasgan.training.state import GanState, check_fit, new_discriminator, new_generator
 
 MEASURED = 64  # shapes, for the first statistics of the new layer's batch norm
 SIGNS = (1, -1)  # of the coarse sums in the channels of the new layer that carry them
@@ -47,9 +47,13 @@ def check_suits(config: TrainConfig, coarse: TrainConfig) -> None:
 def grow(gan: GanState, coarse: Checkpoint) -> None:
     """Let both new networks, and the average, begin as those of the checkpoint do; `check_suits` first.
 
-    Adam's moments and the gate begin afresh.
+    Adam's moments and the gate begin afresh. UserError if the checkpoint has no discriminator.
     """
+    if coarse.discriminator is None:
+        reason = "that checkpoint has no discriminator: shapes can be generated from it, but no run can grow"
+        raise UserError(f"{reason} from it.", about="grow")
     config, seed = coarse.config, gan.config.seed
+    check_fit(config, coarse.generator, coarse.discriminator)
     device = next(gan.generator.parameters()).device
     z = noise(rng_for(seed, GROWTH), MEASURED, LATENT_SIZE).to(device)
     states = [(gan.generator, coarse.generator)]

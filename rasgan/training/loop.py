@@ -44,7 +44,7 @@ def write_results(run: TrainingRun, intervals: Intervals, result: StepResult, re
         return interval > 0 and (epoch % interval == 0 or run.is_over)
 
     if is_due(intervals.sample) or is_due(intervals.graph3d):
-        turn = math.ceil(epoch / intervals.sample)  # the last epoch has its own
+        turn = math.ceil(epoch / (intervals.sample or intervals.graph3d))  # the last epoch has its own
         grid = run.sample(result.fakes, turn)
     if is_due(intervals.sample):
         run.save_grid(grid)

@@ -1,29 +1,35 @@
 """What a training run reports: lines or a bar in the shell, and TensorBoard."""
 
 import datetime
+import functools
 import math
+import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from rasgan.errors import UserError
 from rasgan.export import shading
-from rasgan.networks import count_parameters
+from rasgan.metrics import verdict
+from rasgan.networks import LATENT_SIZE, count_parameters, inference
 from rasgan.training import distributed
-from rasgan.training.checkpoints import KEPT, START
+from rasgan.training.checkpoints import KEPT, Checkpoint
 from rasgan.training.config import Intervals
 from rasgan.training.run import SCORED, TrainingRun
 from rasgan.voxels import is_occupied
 
 SECONDS_BETWEEN_LINES = 30.0
 """Where there is no terminal, each epoch's last step is a line, and a step after so long a silence."""
+BYTES_PER_VOXEL = 4 + 1  # of a sampled grid and of the film's
+BYTES_PER_STEP = 125 + 40  # in history.csv, and in the files beside the loss graphs
 
 
-def describe(run: TrainingRun, intervals: Intervals) -> str:
-    """Return two lines: what is trained and where, and how much disk it takes; a third where it goes on."""
+def describe(run: TrainingRun, intervals: Intervals, checkpoint: Checkpoint | None = None) -> str:
+    """Return lines: what is trained and where; the disk space it needs; of a resumed run, what changed."""
     config, gan, folder = run.config, run.gan, run.folder
     generator, discriminator = count_parameters(gan.generator), count_parameters(gan.discriminator)
     averaged = generator if gan.ema_generator is not None else 0
@@ -31,6 +37,9 @@ def describe(run: TrainingRun, intervals: Intervals) -> str:
     optimizers = 8 * (generator + discriminator)  # Adam's two moments
     saves = math.ceil(config.epochs / intervals.save)
     disk = saves * weights + min(KEPT, saves) * optimizers
+    samples = math.ceil(config.epochs / intervals.sample) if intervals.sample else 0
+    grids = samples * config.resolution**3 * BYTES_PER_VOXEL
+    history = config.epochs * run.steps_per_epoch * BYTES_PER_STEP
     processes = distributed.world_size()
     shared = f", {processes} processes" if processes > 1 else ""
     lines = [
@@ -40,11 +49,62 @@ def describe(run: TrainingRun, intervals: Intervals) -> str:
         f"generator {generator:,} and discriminator {discriminator:,} parameters.",
         f"Checkpoints go to {folder.checkpoints}: {megabytes(weights + optimizers)} each, "
         f"{megabytes(weights)} once older than the newest {KEPT}; "
-        f"all of them take about {megabytes(disk)}.",
+        f"all of them take about {megabytes(disk)}. The grids and the history in {folder.savepoints} take "
+        f"about {megabytes(grids + history)}.",
     ]
-    if run.position != START:
-        lines.append(f"Going on after {run.describe_position()}.")
+    if config.schedule and config.schedule[-1][0] < config.epochs:
+        end = f"The schedule ends with epoch {config.schedule[-1][0]}"
+        lines.append(f"{end}: its last learning rates are used until epoch {config.epochs}.")
+    if checkpoint is not None:
+        lines += [f"Resuming after {run.describe_position()}.", *_changes(run, checkpoint)]
     return "\n".join(lines)
+
+
+def _changes(run: TrainingRun, checkpoint: Checkpoint) -> Iterator[str]:
+    """Yield a sentence for everything that is not as it was when the checkpoint was saved."""
+    if checkpoint.optimizers is None:
+        yield f"Checkpoint {checkpoint.position} has no optimizer state, so Adam's moments start from zero."
+    if run.has_lost_history:
+        yield (
+            f"{run.folder.history} is missing or is not the file that checkpoint {checkpoint.position} was "
+            "saved with. Training is not affected; the history starts again here."
+        )
+    if checkpoint.data is None:
+        yield "An earlier version saved this checkpoint; whether the data are the same could not be checked."
+    elif checkpoint.data != run.shapes.mark:
+        yield (
+            f"Other data from here on ({len(run.shapes)} shapes, before {checkpoint.data.count}): the epoch "
+            "count continues, and the shapes are shuffled again."
+        )
+    before, now = checkpoint.config, run.config
+    changes = {name: (getattr(before, name), getattr(now, name)) for name in ("batchsize", "connect")}
+    changes["precision"] = (checkpoint.precision or run.gan.precision, run.gan.precision)
+    for name, (old, new) in changes.items():
+        if old != new:
+            yield f"{name} is {new} from here on, before {old}."
+    if checkpoint.position != run.position:
+        yield (
+            f"Epoch {run.position.epoch + 1} starts again: the steps of it before the stop had other batches."
+        )
+
+
+def expected_step_s(run: TrainingRun) -> float:
+    """Estimate the seconds of a step on a CPU, from passes of two shapes through both networks.
+
+    A backward pass takes about two forward passes. Of each shape a step takes 4 passes through the generator
+    (fakes for both networks, one backward) and 9 through the discriminator (reals and fakes for both, and
+    backward all but that of the generator's reals). Gradient penalties and the optimizers are left out.
+    """
+    generator, discriminator = run.gan.generator, run.gan.discriminator
+    with inference(generator), inference(discriminator), torch.no_grad():
+        for _ in range(2):  # the first pass also allocates memory
+            times = [time.perf_counter()]
+            shapes = generator(torch.zeros(2, LATENT_SIZE))
+            times.append(time.perf_counter())
+            discriminator(shapes)
+            times.append(time.perf_counter())
+    pairs = run.config.batchsize / distributed.world_size() / 2
+    return pairs * (4 * (times[1] - times[0]) + 9 * (times[2] - times[1]))
 
 
 def megabytes(count: int) -> str:
@@ -52,20 +112,31 @@ def megabytes(count: int) -> str:
     return f"{count / 1e9:,.0f} GB" if count >= 1e10 else f"{max(1, round(count / 1e6)):,} MB"
 
 
+SHOWN = (
+    ("voxels", "voxels", "{:,.0f}"),
+    ("diversity", "diversity", "{:.2f}"),
+    ("distinct neighbors", "distinct_nearest", "{}"),
+    ("one piece", "one_piece", "{:.0%}"),
+    ("stands", "stands", "{:.0%}"),
+    ("empty", "empty", "{:.0%}"),
+)
+"""Scores that are printed while training: label, name, format."""
+
+
 class TensorBoard:
-    """Write what the program tensorboard shows, from `first_step` on over what an earlier start wrote.
+    """Write what the program tensorboard shows; steps of an earlier start beyond `steps` are replaced.
 
     UserError if the optional package is not installed.
     """
 
-    def __init__(self, folder: Path, first_step: int = 0) -> None:
+    def __init__(self, folder: Path, steps: int = 0) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise UserError(
                 "TensorBoard is an optional package, which is not installed.", about="tensorboard"
             ) from error
-        self._writer = SummaryWriter(str(folder), purge_step=first_step)
+        self._writer = SummaryWriter(str(folder), purge_step=steps + 1)  # the first that is replaced
 
     def step(self, number: int, measured: dict[str, float]) -> None:
         """Add the measurements of step `number`; those that are NaN are left out."""
@@ -90,10 +161,14 @@ class Reporter:
     """
 
     def __init__(
-        self, run: TrainingRun, say: Callable[[str], object], tensorboard: TensorBoard | None = None
+        self,
+        run: TrainingRun,
+        say: Callable[[str], object],
+        tensorboard: TensorBoard | None = None,
+        on_first_step: Callable[[], object] = lambda: None,
     ) -> None:
         self.is_silent = not distributed.is_rank_0()
-        self.print, self.tensorboard = say, tensorboard
+        self.print, self.tensorboard, self.on_first_step = say, tensorboard, on_first_step
         self.bar = tqdm(
             total=run.config.epochs * run.steps_per_epoch,
             initial=run.steps_taken,
@@ -103,20 +178,23 @@ class Reporter:
             disable=True if self.is_silent else None,
         )
         self.started = self.last_step = self.last_line = time.perf_counter()
-        self.first = run.steps_taken
+        self.first = self.resumed_at = run.steps_taken
         self.expects_end = True
 
     def step(self, run: TrainingRun) -> None:
         """Report what the newest step measured."""
         measured, gate, steps = run.history.last(), run.gan.gate, run.steps_per_epoch
         if self.tensorboard is not None:
-            self.tensorboard.step(run.steps_taken, measured._asdict())
+            self.tensorboard.step(len(run.history), measured._asdict())
         epoch, index = divmod(run.steps_taken - 1, steps)
         now = time.perf_counter()
+        if run.steps_taken == self.resumed_at + 1 and not self.is_silent:
+            self.on_first_step()
         if not self.bar.disable:
-            self.bar.set_description(f"epoch {epoch + 1}/{run.config.epochs}", refresh=False)
-            state = "open" if gate.is_open else "shut"
-            postfix = f"D {measured.loss_d:.3f} G {measured.loss_g:.3f} {state} {gate.steps_per_d}"
+            place = f"epoch {epoch + 1}/{run.config.epochs}, step {index + 1}/{steps}"
+            self.bar.set_description(place, refresh=False)
+            state = f", gate {'open' if gate.is_open else 'shut'}, ratio {gate.steps_per_d}"
+            postfix = f"D {measured.loss_d:.3f} G {measured.loss_g:.3f}{state if gate.enabled else ''}"
             self.bar.set_postfix_str(postfix, refresh=False)
             self.bar.update()
         elif index + 1 == steps or now - self.last_line >= SECONDS_BETWEEN_LINES:
@@ -134,18 +212,20 @@ class Reporter:
     def sample(self, run: TrainingRun, grid: np.ndarray) -> None:
         """Show a generated grid in TensorBoard."""
         if self.tensorboard is not None:
-            self.tensorboard.sample(run.steps_taken, grid)
+            self.tensorboard.sample(len(run.history), grid)
 
     def scores(self, run: TrainingRun, scores: dict[str, float]) -> None:
-        """Report how the generated shapes look after an epoch."""
-        self.say(
-            f"Epoch {run.position.epoch}: {SCORED} generated shapes have {scores['voxels']:,.0f} voxels on "
-            f"average, diversity {scores['diversity']:.2f}, {scores['distinct_nearest']} different nearest "
-            f"training shapes, {scores['one_piece']:.0%} in one piece, {scores['empty']:.0%} empty."
+        """Report how good the generated shapes are after an epoch, beside the training shapes."""
+        known = run.training_scores
+        pairs = ", ".join(
+            f"{label} {form.format(scores[name])} ({form.format(known[name])})" for label, name, form in SHOWN
         )
+        scored = f"Epoch {run.position.epoch}: {SCORED} generated shapes (training shapes): {pairs}."
+        fill = functools.partial(textwrap.fill, width=80, subsequent_indent="  ", break_on_hyphens=False)
+        self.say(f"{fill(scored)}\n{fill(verdict(scores, known)[1], initial_indent='  ')}")
         if self.tensorboard is not None:
             self.tensorboard.step(
-                run.steps_taken, {f"scores/{name}": value for name, value in scores.items()}
+                len(run.history), {f"scores/{name}": value for name, value in scores.items()}
             )
 
     def end_epoch(self, run: TrainingRun) -> None:

@@ -1,5 +1,6 @@
 """A training run in memory: its settings, both networks and what they measured; and the files it leaves."""
 
+import functools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +14,27 @@ from rasgan.errors import UserError
 from rasgan.export import plots
 from rasgan.metrics import quick_scores
 from rasgan.networks import LATENT_SIZE
-from rasgan.runs import RunFolder
+from rasgan.runs import START, Position, RunFolder
 from rasgan.sampling import generate
-from rasgan.seeding import NOISE, ORDER_D, ORDER_G, VALIDATION, batch_order, noise, rng_for, seed_weights
+from rasgan.seeding import (
+    NOISE,
+    ORDER_D,
+    ORDER_G,
+    VALIDATION,
+    batch_order,
+    choose,
+    noise,
+    rng_for,
+    seed_weights,
+)
 from rasgan.training import checkpoints, distributed
-from rasgan.training.checkpoints import START, Checkpoint, Position
+from rasgan.training.checkpoints import Checkpoint
 from rasgan.training.config import TrainConfig
 from rasgan.training.dataset import Shapes, occupied_share
 from rasgan.training.devices import send
-from rasgan.training.history import History, Measurement, add_scores, save_csv, save_history
+from rasgan.training.history import History, Measurement, add_scores, cut_scores, save_history
 from rasgan.training.schedules import ScheduleState
-from rasgan.training.state import GanState, build_gan, set_output_bias
+from rasgan.training.state import GanState, build_gan, check_fit, set_output_bias
 from rasgan.training.step import Batch, StepResult, train_step, validate_discriminator
 from rasgan.voxel_io import write_npy
 from rasgan.voxels import is_occupied
@@ -63,6 +74,11 @@ class TrainingRun:
         """Whether it has all its epochs, or its stopping rule has ended it."""
         ended_early = self.schedule_state.is_over and not self.position.step
         return self.position.epoch >= self.config.epochs or ended_early
+
+    @property
+    def has_lost_history(self) -> bool:
+        """Whether it was resumed without the file of its earlier steps."""
+        return self.position != START and not len(self.history)
 
     def describe_position(self) -> str:
         """Return in words where it stands: "epoch 3", or "epoch 4, step 7 of 31" within one."""
@@ -156,15 +172,26 @@ class TrainingRun:
             None if average is None else average.state_dict(),
             gan.gate.state_dict(),
             self.schedule_state.state_dict(),
-            torch.from_numpy(self.history.rows()),
+            self.history.state_dict(),
             self.shapes.mark,
             gan.precision,
             (gan.optimizer_g.state_dict(), gan.optimizer_d.state_dict()),
         )
 
     def save(self) -> Path:
-        """Write a checkpoint and return its path."""
+        """Write a checkpoint, and the history up to it; return the checkpoint's path."""
+        self.history.write(self.folder.history)
         return checkpoints.save_checkpoint(self.folder.checkpoints, self.checkpoint())
+
+    def move_aside(self, position: Position) -> list[Path]:
+        """Move files later than `position`, from which this run continues, into new folders; return these."""
+        folder = self.folder
+        damaged = [folder.history] if self.has_lost_history else []
+        moved = folder.move_aside(position, [folder.history, folder.scores], damaged)
+        cut_scores(folder.scores, position.epoch)
+        if moved:
+            self.history.write(folder.history)
+        return moved
 
     def sample(self, fakes: Tensor, turn: int) -> np.ndarray:
         """Return one (n, n, n) grid: the averaged generator's, else the next of the last training batch."""
@@ -174,11 +201,17 @@ class TrainingRun:
         return as_voxels(fakes[turn : turn + 1])[0, 0].float().cpu().contiguous().numpy()
 
     def score(self) -> dict[str, float]:
-        """Score shapes of the generator as it is now against those of the training, and write it down."""
+        """Score shapes of the generator as it is now against the training shapes, and write the scores."""
         grids = generate(self.gan.best_generator, seed=0, count=SCORED)
         found = quick_scores(grids, self.shapes.occupied)
         add_scores(self.folder.scores, self.position.epoch, found)
         return found
+
+    @functools.cached_property
+    def training_scores(self) -> dict[str, float]:
+        """The scores of `score` for as many training shapes: what is good depends on the data."""
+        chosen = choose(self.config.seed, 2, len(self.shapes), min(SCORED, len(self.shapes)))
+        return quick_scores(self.shapes.occupied[chosen], self.shapes.occupied, chosen)
 
     def save_grid(self, grid: np.ndarray) -> None:
         """Write one generated grid and, for the film, the shape of one latent vector that stays the same."""
@@ -190,7 +223,7 @@ class TrainingRun:
     def draw_losses(self) -> None:
         """Draw the loss curves so far and write the tracked values beside them."""
         save_history(self.folder.plots, self.history)
-        save_csv(self.folder.history, self.history)
+        self.history.write(self.folder.history)
         columns = self.history.columns()
         plots.draw_losses(
             self.folder.plots / f"{self.position.epoch}.png",
@@ -222,10 +255,12 @@ def begin(
             set_output_bias(gan, occupied_share(shapes))
         return TrainingRun(folder, gan, config.schedule_state(), History(), shapes, validation)
     with checkpoints.understood(checkpoints.weights_path(folder.checkpoints, checkpoint.position)):
+        check_fit(config, checkpoint.generator, checkpoint.discriminator)
         gan = build_gan(config, shapes.device, precision)
         load_networks(gan, checkpoint)
         state = resumed_schedule_state(config, checkpoint)
-        history = History(checkpoint.history.numpy())
+        saved = checkpoint.history
+        history = History(saved.numpy()) if isinstance(saved, Tensor) else History.read(folder.history, saved)
     if checkpoint.optimizers is not None:
         with checkpoints.understood(checkpoints.optimizers_path(folder.checkpoints, checkpoint.position)):
             gan.load_moments(*checkpoint.optimizers)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rasgan.errors import UserError
 
 HEADER = ("epochs", "generator", "discriminator")
+LARGEST_FILE = 100_000  # bytes; a row has about thirty
 
 
 class Row(NamedTuple):
@@ -45,6 +46,8 @@ def read_schedule(path: Path) -> Rows:
     if not path.is_file():
         names = ", ".join(sorted(SCHEDULES))
         raise UserError(f"{path}: no such file, and none of the schedules {names}.")
+    if path.stat().st_size > LARGEST_FILE:
+        raise UserError(f"{path}: too large for a schedule; at most {LARGEST_FILE:,} bytes are read.")
     try:
         text = path.read_text(encoding="utf-8-sig")
         lines = list(csv.reader(text.replace("\0", "?").splitlines()))  # which csv refuses before Python 3.11
@@ -52,6 +55,9 @@ def read_schedule(path: Path) -> Rows:
         raise UserError(f"{path}: not a CSV text file; write it as {','.join(HEADER)}.") from error
     lines = [[cell.strip() for cell in line] for line in lines]
     if not lines or tuple(cell.lower() for cell in lines[0]) != HEADER:
+        if lines and any(separator in lines[0][0] for separator in ";\t"):
+            reason = "the columns must be separated by commas, and decimals written with a point"
+            raise UserError(f"{path}: {reason}, such as 0-300,0.002,0.00005.")
         raise UserError(f"{path}: the first line must be {','.join(HEADER)}.")
     rows: list[Row] = []
     for number, line in enumerate(lines[1:], start=2):

@@ -1,6 +1,8 @@
-"""Ctrl-C, SIGTERM and a closed terminal ask for an end at the next safe moment; Ctrl-C again ends at once."""
+"""Stop after the current step on Ctrl-C, SIGTERM or a closed terminal; at once on a second Ctrl-C."""
 
+import math
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,24 +20,28 @@ IMPATIENT = known("SIGINT", "SIGBREAK")
 
 
 class StopRequest:
-    """Whether somebody asked for an end."""
+    """Whether, and when, somebody asked for the training to stop."""
 
     def __init__(self) -> None:
-        self.is_made = False
+        self.made_at = math.inf  # on the clock `time.monotonic`; inf until a signal arrives
+
+    @property
+    def is_made(self) -> bool:
+        """Whether somebody asked."""
+        return self.made_at < math.inf
 
 
 @contextmanager
-def stop_requests(on_request: Callable[[], None]) -> Iterator[StopRequest]:
-    """Turn the first signal inside the block into a request, of which `on_request` is told.
+def stop_requests(request: StopRequest, on_request: Callable[[], None]) -> Iterator[None]:
+    """Make the first SIGINT or SIGTERM inside the block a request to stop, and call `on_request`.
 
-    A second Ctrl-C (or Ctrl-Break) is a KeyboardInterrupt. SIGTERM may come twice for one end: from torchrun,
-    and from whoever ended torchrun. What is ignored, as a closed terminal is under nohup, stays so.
+    A second Ctrl-C (or Ctrl-Break) is a KeyboardInterrupt. SIGTERM may come twice for one stop: from
+    torchrun, and from whoever stopped torchrun. A signal that is ignored, as SIGHUP is under nohup, stays so.
     """
-    request = StopRequest()
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if not request.is_made:
-            request.is_made = True
+            request.made_at = time.monotonic()
             on_request()
         elif number in IMPATIENT:
             raise KeyboardInterrupt
@@ -43,7 +49,7 @@ def stop_requests(on_request: Callable[[], None]) -> Iterator[StopRequest]:
     heeded = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, handle) for number in heeded}
     try:
-        yield request
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

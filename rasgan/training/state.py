@@ -66,6 +66,11 @@ class GanState:
         """Load both optimizers' moments and step counts; learning rates and the like stay as they are."""
         for optimizer, loaded in ((self.optimizer_g, state_g), (self.optimizer_d, state_d)):
             groups = optimizer.state_dict()["param_groups"]
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            for number, moments in loaded["state"].items():
+                for name in ("exp_avg", "exp_avg_sq"):
+                    if moments[name].shape != parameters[number].shape:
+                        raise ValueError(f"{name} of parameter {number} has another shape")
             optimizer.load_state_dict({**loaded, "param_groups": groups})
 
 
@@ -84,6 +89,20 @@ def new_generator(config: TrainConfig) -> Generator:
 def new_discriminator(config: TrainConfig) -> Discriminator:
     """Build the discriminator that the settings describe."""
     return Discriminator(config.width, config.resolution, config.norm, config.init, config.min_width)
+
+
+def check_fit(config: TrainConfig, generator: dict, discriminator: dict | None = None) -> None:
+    """Raise RuntimeError or ValueError for weights of other networks than the settings describe.
+
+    No memory is allocated for these networks, however large.
+    """
+    if config.mapping_layers > len(generator):
+        raise ValueError(f"{config.mapping_layers} mapping layers in {len(generator)} tensors")
+    with torch.device("meta"):
+        # `assign` is noted in the metadata of a state dict, where later loads would find it: copies have none
+        new_generator(config).load_state_dict(dict(generator), assign=True)
+        if discriminator is not None:
+            new_discriminator(config).load_state_dict(dict(discriminator), assign=True)
 
 
 def set_output_bias(gan: GanState, share: float) -> None:

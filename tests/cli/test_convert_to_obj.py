@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,13 +63,33 @@ def test_a_file_becomes_the_format_that_is_asked_for(run, file_format, capsys):
     target = Path("models") / f"10.{file_format}"
     for done in ("wrote", "replaced"):
         assert convert_to_obj.main(["-f", str(run / "10.npy"), "--format", file_format, "--size", "50"]) == 0
-        assert capsys.readouterr().out == f"{done} {target}\n"
+        said = capsys.readouterr().out
+        assert said.startswith(f"{done} {target}")
+        assert said.count("\n") == 1
+        assert ("50 mm long" in said, "face down" in said) == (file_format != "glb", file_format == "obj")
     assert [path.name for path in Path("models").iterdir()] == [target.name]
     mesh = trimesh.load(target, force="mesh", process=file_format == "stl")
     assert mesh.is_watertight
     unit = 0.001 if file_format == "glb" else 1
     assert mesh.extents.max() == pytest.approx(50 * unit)
     assert mesh.volume == pytest.approx(2 * (25 * unit) ** 3)
+
+
+@pytest.mark.parametrize(
+    ("file_format", "says"),
+    [
+        ("obj", ["0.02 mm long in a slicer, face down", "use --format 3mf"]),
+        ("stl", ["0.02 mm long in a slicer", "add --size"]),
+        ("3mf", ["80 mm long in a slicer\n"]),
+    ],
+)
+def test_the_size_in_a_slicer_is_printed(run, file_format, says, capsys):
+    assert convert_to_obj.main(["-f", str(run / "10.npy"), "--format", file_format]) == 0
+    said = capsys.readouterr().out
+    assert all(part in said for part in says)
+    assert convert_to_obj.main(["-n", "chair-1", "--format", file_format]) == 0
+    size = "80 mm" if file_format == "3mf" else "0.02 to 0.08 mm"
+    assert f"Each is {size} long in a slicer" in capsys.readouterr().out
 
 
 def test_a_run_is_converted_and_only_what_is_missing_of_each_format(run, capsys):
@@ -110,7 +131,7 @@ def test_every_shape_of_a_batch_is_converted_and_the_empty_ones_are_named(batch,
     for counts in ("3 written, 0 already there, 1 empty", "0 written, 0 already there, 3 replaced, 1 empty"):
         assert convert_to_obj.main(["-f", "batch.npy", *options]) == 0
         said = capsys.readouterr()
-        assert said.out == f"models: {counts}, 0 failed\n"
+        assert said.out.splitlines()[0] == f"models: {counts}, 0 failed"
         assert said.err == "empty: batch.npy, shape 01: no voxel is above 0.3, no mesh written.\n"
     assert sorted(path.name for path in Path("models").iterdir()) == [
         f"batch-0{i}.{suffix}" for i in (0, 2, 3)
@@ -125,7 +146,7 @@ def test_a_folder_is_converted_into_one_of_its_name_and_what_is_there_kept(batch
     (run / "x.npy").write_text("junk", encoding="utf-8")
     assert convert_to_obj.main(["-f", str(run)]) == 1
     said = capsys.readouterr()
-    assert said.out == f"{Path('models/chair-1')}: 5 written, 0 already there, 2 empty, 1 failed\n"
+    assert f"{Path('models/chair-1')}: 5 written, 0 already there, 2 empty, 1 failed\n" in said.out
     assert "failed: " in said.err
     assert "x.npy: " in said.err
     names = ["10.obj", "20.obj", "b-00.obj", "b-02.obj", "b-03.obj"]
@@ -160,31 +181,6 @@ def test_largest_drops_specks_and_says_how_many(run, capsys):
     assert "dropped" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", ["stl", "ply", "obj"])
-def test_solid_edges_are_closed_for_a_reader_that_merges_vertices(run, kind, capsys):
-    scores = np.load(run / "10.npy")
-    scores[3, 4, 4] = 1  # touches the bar along an edge only
-    np.save(run / "10.npy", scores)
-    command = ["-f", str(run / "10.npy"), "--format", kind, "--size", "30"]
-    assert convert_to_obj.main(command) == 0
-    capsys.readouterr()
-    assert convert_to_obj.main([*command, "--solid-edges", "--largest"]) == 0
-    said = capsys.readouterr().out
-    assert said.endswith(
-        "--solid-edges added 2 to 3 voxels (66.7%)\n--largest dropped 0 of 5 voxels (0.0%)\n"
-    )
-    mesh = trimesh.load(f"models/10.{kind}", force="mesh")
-    mesh.merge_vertices(merge_tex=True, merge_norm=True)
-    assert mesh.is_volume
-    assert mesh.volume == pytest.approx(5 * 15**3, rel=1e-5)
-
-
-def test_solid_edges_and_smooth_are_refused_together(run):
-    with pytest.raises(SystemExit) as ended:
-        convert_to_obj.main(["-n", "chair-1", "--solid-edges", "--smooth"])
-    assert ended.value.code == 2
-
-
 def test_smooth_passes_where_the_scores_do(run):
     pytest.importorskip("skimage", reason="scikit-image is not installed (the extra 'smooth')")
     command = ["-f", str(run / "10.npy"), "--smooth", "--largest"]
@@ -211,7 +207,7 @@ def test_smooth_without_scikit_image_names_the_command(run, monkeypatch, capsys)
 
 @pytest.mark.parametrize(
     "other",
-    [["--format", "stl"], ["--size", "5"], ["--largest"], ["--solid-edges"], ["--smooth"]],
+    [["--format", "stl"], ["--size", "5"], ["--largest"], ["--smooth"]],
     ids=lambda other: other[0],
 )
 def test_cubes_go_with_nothing_that_the_original_lacks(run, other, capsys):
@@ -244,15 +240,6 @@ def test_both_scripts_run_without_torch_and_scipy_signal(run, tmp_path):
     assert sorted(path.name for path in (run / "3D_graphs").iterdir()) == ["0.png", "10.png", "20.png"]
 
 
-def test_help_says_which_way_is_up_and_what_a_unit_is(capsys):
-    with pytest.raises(SystemExit) as ended:
-        convert_to_obj.main(["--help"])
-    assert ended.value.code == 0
-    words = " ".join(capsys.readouterr().out.split())
-    for fact in (".obj y up, front towards -z", ".stl .ply z up, front towards -y", "units are meters"):
-        assert fact in words
-
-
 # --- the page
 
 
@@ -277,17 +264,20 @@ def test_the_page_of_a_run_shows_its_film_under_a_slider(run, capsys):
 
 
 @pytest.mark.parametrize(
-    ("source", "name", "captions"),
+    ("source", "name", "title", "captions"),
     [
-        ("savepoint/chair-1/10.npy", "10", ["epoch 10"]),
-        ("batch.npy", "batch", [f"batch, {i}" for i in range(4)]),
-        ("savepoint/chair-1", "chair-1", ["epoch 0", "epoch 10", "epoch 20"]),
+        ("savepoint/chair-1/10.npy", "10", "chair-1, 10", ["epoch 10"]),
+        ("batch.npy", "batch", "batch", [f"batch, {i}" for i in range(4)]),
+        ("savepoint/chair-1", "chair-1", "chair-1", ["epoch 0", "epoch 10", "epoch 20"]),
+        ("savepoint/chair-1/generated/24", "chair-1-24", "chair-1-24", ["seed0-00"]),
     ],
 )
-def test_the_page_of_a_file_or_folder_shows_all_of_it(batch, source, name, captions):
+def test_the_page_of_a_file_or_folder_shows_all_of_it(batch, run, source, name, title, captions):
+    (run / "generated" / "24").mkdir(parents=True)
+    shutil.copy(run / "10.npy", run / "generated" / "24" / "seed0-00.npy")
     assert convert_to_obj.main(["-f", source, "--format", "html"]) == 0
     data = page_of(f"models/{name}.html")
-    assert (data["captions"], data["film"]) == (captions, False)
+    assert (data["captions"], data["title"], data["film"]) == (captions, title, False)
 
 
 def test_the_page_leaves_out_what_cannot_be_read_and_says_so(run, capsys):
@@ -305,7 +295,7 @@ def test_a_page_of_nothing_is_refused(run, capsys):
     assert not Path("models").exists()
 
 
-@pytest.mark.parametrize("option", [["--smooth"], ["--size", "80"], ["--solid-edges"]])
+@pytest.mark.parametrize("option", [["--smooth"], ["--size", "80"]])
 def test_options_that_the_page_cannot_show_are_refused(run, option):
     with pytest.raises(SystemExit) as ended:
         convert_to_obj.main(["-n", "chair-1", "--format", "html", *option])

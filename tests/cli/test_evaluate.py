@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rasgan import evaluate
+from rasgan import evaluate, metrics
 from rasgan.voxel_io import read_raw, write_raw
 from tests.untrained import save_run
 
@@ -38,18 +38,40 @@ def test_a_folder_is_scored_beside_the_training_set_and_noise(folders, capsys):
     assert list(told["rows"]) == ["generated", "training set", "noise", "reference"]
     assert told["count"] == 6
     assert told["available"] == {"generated": 6, "reference": 8, "training set": 9}
+    assert told["verdict"] in metrics.VERDICTS
     out = capsys.readouterr().out
-    assert "every set has 6 shapes at 16³" in out
-    assert "Drawn at random from the reference set's 8, the training set's 9." in out
-    blocks = [block.splitlines() for block in out.split("\n\n")]
-    tables = [block for block in blocks if block[0].startswith("     ")]
-    assert [[line[:12].strip() for line in lines] for lines in tables] == [
-        ["", "generated", "training set", "noise"],
-        ["", "generated", "training set", "noise", "reference"],
-        ["", "generated", "training set", "noise", "reference"],
-    ]
-    assert all(len({len(line) for line in lines}) == 1 for lines in tables)
-    assert max(map(len, out.splitlines())) <= 110
+    assert "Every set has 6 shapes at 16³" in out
+    assert "drawn at random from the reference set's 8, the training set's 9." in out
+    assert max(map(len, out.splitlines())) <= 80
+    table = out.split("\n\nIoU, CD")[0]
+    for score, name in (("coverage_iou", "COV IoU"), ("stands", "stands"), ("distinct_nearest", "distinct")):
+        (line,) = [line for line in table.splitlines() if line.startswith(f"  {name}")]
+        values = [float(word) for word in line.split() if word[0].isdigit()]
+        expected = [row[score] for row in told["rows"].values() if score in row]
+        assert values == pytest.approx(expected, abs=0.005)
+
+
+def test_shifted_sets_are_told_with_the_command_that_converts_them_again(folders, rng, capsys):
+    for name, start in (("centered", 4), ("chairs/test", 0), ("chairs/train", 0)):
+        for number in range(6):
+            shape = np.zeros((32, 32, 32), bool)
+            size = rng.integers(8, 14, 3)
+            first = (32 - size) // 2 if start else np.array([0, 9, 0])
+            shape[tuple(slice(low, low + edge) for low, edge in zip(first, size, strict=True))] = True
+            write_raw(folders / name / f"{number}.raw", shape)
+    told = scores_of("centered", "--reference", "chairs/test", "--train", "chairs/train")
+    shift = told["rows"]["reference"]["shift"]
+    assert told["verdict"] == "shifted"
+    assert shift[0] < -9
+    assert shift[2] < -9
+    err = capsys.readouterr().err
+    assert f"{shift[0]:+g} voxels along axis 0" in err
+    assert err.endswith("\n  python convert_data.py -m chairs --center --overwrite\n")
+    told = scores_of("chairs/train", "--reference", "centered")
+    assert told["verdict"] == "shifted"
+    assert capsys.readouterr().err.endswith("\n  python convert_data.py -m centered --overwrite\n")
+    assert scores_of("chairs/train", "--reference", "chairs/test")["verdict"] != "shifted"
+    assert capsys.readouterr().err == ""
 
 
 def test_the_scores_of_a_copy_and_of_noise(folders):
@@ -67,7 +89,7 @@ def test_without_a_training_set_the_reference_stands_in_and_that_is_said(folders
     assert reference["nearest_min"] > 0  # not its own neighbor
     out = capsys.readouterr().out
     assert "add --train FOLDER" in out
-    assert "training set " not in out
+    assert "in the training set" not in out
 
 
 def test_the_sheet_shows_copies_first_each_above_what_it_copies(folders, rng, monkeypatch, capsys):

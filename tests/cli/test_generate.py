@@ -1,7 +1,9 @@
 """python -m rasgan.generate on a run that was never trained."""
 
+import itertools
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from PIL import Image
 
 import train_rasgan
 from rasgan import generate, sampling
+from rasgan.metrics import is_whole
 from rasgan.runs import RunFolder
 from rasgan.training import checkpoints
 from rasgan.training.checkpoints import Position
@@ -37,11 +40,11 @@ def names(folder):
 @pytest.fixture
 def half_full(monkeypatch):
     """Shapes with something in them, as a trained generator makes."""
-    monkeypatch.setattr(
-        sampling,
-        "decode",
-        lambda generator, z, progress=iter: np.repeat(z[:, :32, None, None].numpy(), 32, 2).repeat(32, 3),
-    )
+    made(monkeypatch, lambda z: z[:32, None, None].numpy().repeat(32, 1).repeat(32, 2))
+
+
+def made(monkeypatch, shape_of):
+    monkeypatch.setattr(sampling, "decode_each", lambda generator, rows: map(shape_of, rows))
 
 
 def test_shapes_meshes_and_their_picture_are_written(run, half_full, capsys):
@@ -65,7 +68,8 @@ def test_largest_drops_the_loose_pieces_and_tells_how_much(run, monkeypatch, cap
     grids[:, 2:6, 2:6, 2:6] = 0.9
     grids[1, 7, 7, :3] = 0.7
     grids[1, 0, 0, 0] = 0.2  # is not occupied: stays
-    monkeypatch.setattr(sampling, "decode", lambda generator, z, progress: grids[: len(z)].copy())
+    waiting = iter(grids.copy())
+    made(monkeypatch, lambda z: next(waiting))
     assert generate.main(["-n", "run", "--count", "2", "--largest"]) == 0
     assert "dropped 3 of 131 voxels, from 1 of 2 shapes" in capsys.readouterr().out
     folder = run.generated(Position(1))
@@ -73,6 +77,64 @@ def test_largest_drops_the_loose_pieces_and_tells_how_much(run, monkeypatch, cap
     grids[1, 7, 7, :3] = 0
     for number in range(2):
         np.testing.assert_array_equal(np.load(folder / f"seed0-largest-0{number}.npy"), grids[number])
+
+
+def one_in(every, monkeypatch):
+    """Make one standing table in `every` shapes; the others are loose, tip over, or are empty."""
+    table = np.zeros((32, 32, 32), np.float32)
+    table[4:28, 12:16, 4:28] = table[14:18, :12, 14:18] = 0.9
+    loose, tipping = table.copy(), np.zeros_like(table)
+    loose[0, 31, 0] = 0.9
+    tipping[4:28, 12:16, 4:28] = tipping[4:6, :12, 4:28] = 0.9
+    others = itertools.cycle([loose, tipping, np.zeros_like(table)])
+    count = itertools.count(1)
+    made(monkeypatch, lambda z: table if next(count) % every == 0 else next(others))
+
+
+def test_only_whole_shapes_are_kept_under_their_numbers(run, monkeypatch, capsys):
+    one_in(4, monkeypatch)
+    assert generate.main(["-n", "run", "--count", "3", "--only-whole", "--html"]) == 0
+    folder, kept = run.generated(Position(1)), ("03", "07", "11")
+    expected = [f"seed0-whole-{number}{end}" for number in kept for end in (".npy", ".obj")]
+    assert names(folder) == [*expected, "seed0-whole.html", "seed0-whole.png"]
+    assert page_data(folder / "seed0-whole.html")["captions"] == ["seed 0, 3", "seed 0, 7", "seed 0, 11"]
+    assert "3 of 12 generated shapes" in capsys.readouterr().out
+
+
+def test_the_search_for_whole_shapes_ends(run, monkeypatch, capsys):
+    monkeypatch.setattr(generate, "TRIES", 10)
+    one_in(15, monkeypatch)
+    assert generate.main(["-n", "run", "--count", "2", "--only-whole", "--no-obj"]) == 0
+    assert names(run.generated(Position(1))) == ["seed0-whole-14.npy", "seed0-whole.png"]
+    assert "1 of 20 generated shapes" in capsys.readouterr().out
+    one_in(99, monkeypatch)
+    assert generate.main(["-n", "run", "--count", "2", "--only-whole", "--seed", "1"]) == 1
+    assert "0 of 20 generated shapes" in capsys.readouterr().err
+
+
+def test_a_whole_shape_is_that_of_the_same_number_without_the_option(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert generate.main(["--pretrained", "chairs", "--count", "2", "--no-obj", "--only-whole"]) == 0
+    whole = sorted(Path("savepoint/pretrained-chairs/generated").glob("*/seed0-whole-*.npy"))
+    assert len(whole) == 2
+    numbers = [int(path.stem.rpartition("-")[2]) for path in whole]
+    shapes = sampling.generate(sampling.load_pretrained(), 0, numbers[-1] + 1)
+    for number, shape in enumerate(shapes):
+        assert is_whole(shape > 0.3) == (number in numbers)
+    for number, path in zip(numbers, whole, strict=True):
+        assert np.array_equal(np.load(path), shapes[number])
+
+
+def test_shapes_are_written_before_the_next_is_generated(run, monkeypatch):
+    folder, seen = run.generated(Position(1)), []
+
+    def shape_of(z):
+        seen.append(len(list(folder.glob("*.npy"))))
+        return np.ones((8, 8, 8), np.float32)
+
+    made(monkeypatch, shape_of)
+    assert generate.main(["-n", "run", "--count", "4", "--no-obj"]) == 0
+    assert seen == [0, 1, 2, 3]
 
 
 def test_a_film_of_largest_pieces_has_its_own_name(run, half_full, capsys):
@@ -83,9 +145,7 @@ def test_a_film_of_largest_pieces_has_its_own_name(run, half_full, capsys):
 
 
 def test_empty_shapes_have_no_mesh_and_are_told(run, monkeypatch, capsys):
-    monkeypatch.setattr(
-        sampling, "decode", lambda generator, z, progress: np.zeros((len(z), 8, 8, 8), np.float32)
-    )
+    made(monkeypatch, lambda z: np.zeros((8, 8, 8), np.float32))
     assert generate.main(["-n", "run", "--count", "1"]) == 0
     assert names(run.generated(Position(1))) == ["seed0-00.npy", "seed0.png"]
     out = capsys.readouterr().out
@@ -96,7 +156,7 @@ def test_empty_shapes_have_no_mesh_and_are_told(run, monkeypatch, capsys):
 def test_a_sheet_of_very_many_shapes_shows_the_first_with_their_numbers(run, half_full, monkeypatch, capsys):
     shown = []
     monkeypatch.setattr(
-        generate.plots, "contact_sheet", lambda path, grids, labels: shown.append((len(grids), labels))
+        generate, "contact_sheet", lambda path, grids, labels: shown.append((len(grids), labels))
     )
     assert generate.main(["-n", "run", "--count", "101", "--no-obj"]) == 0
     assert shown == [(100, [str(number) for number in range(100)])]
@@ -140,7 +200,14 @@ def test_an_interpolation_is_a_batch_and_a_film_that_swings(run, half_full, caps
 
 
 @pytest.mark.parametrize(
-    "options", ["--interpolate 3 8 --count 2", "--interpolate 3 8 --seed 0", "--steps 5"]
+    "options",
+    [
+        "--interpolate 3 8 --count 2",
+        "--interpolate 3 8 --seed 0",
+        "--interpolate 3 8 --only-whole",
+        "--largest --only-whole",
+        "--steps 5",
+    ],
 )
 def test_options_that_do_not_go_together_are_wrong_usage(options):
     with pytest.raises(SystemExit) as ended:

@@ -41,7 +41,7 @@ TUTORIAL = {
     },
 }
 # The same, in the parser's word and in the help's.
-DIFFER = {"--device": ("auto", "CUDA if available, else the CPU"), "--every": ("0", "never")}
+DIFFER = {"--device": ("auto", "CUDA if available, else the CPU")}
 
 
 def readme_tables(text: str) -> dict[str, dict[str, str]]:

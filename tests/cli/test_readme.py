@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import convert_data
 from tests.pages import CONTRIBUTING, PAGES, README, ROOT, anchors, links, python_commands, text_of
 
 FOREIGN = {"pip", "venv", "pytest"}  # programs of others
@@ -70,3 +71,16 @@ def test_every_test_that_the_departures_name_is_there():
     named = set(re.findall(r"\| `(test_\w+\.py)` \|", text_of(ROOT / "docs" / "departures.md")))
     assert named <= {path.name for path in (ROOT / "tests").rglob("test_*.py")}
     assert len(named) > 8
+
+
+def test_pages_and_makefile_name_the_checkpoint_of_the_pretrained_model():
+    (checkpoint,) = (ROOT / "rasgan" / "pretrained" / "chairs").glob("*.pt")
+    text = "".join(map(text_of, [*PAGES, ROOT / "Makefile"]))
+    assert {*re.findall(r"pretrained-chairs/generated/(\w+)", text)} == {checkpoint.stem}
+
+
+def test_the_training_without_a_gpu_takes_the_same_time_everywhere():
+    (minutes,) = re.findall(r"\d+", convert_data.TIME)
+    assert f"two cores | {minutes} min |" in text_of(ROOT / "docs" / "time-and-disk.md")
+    places = [README, ROOT / "docs" / "own-meshes.md", ROOT / "rasgan" / "demo.py"]
+    assert all(f"{minutes} minutes on two CPU cores" in text_of(place) for place in places)

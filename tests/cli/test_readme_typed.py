@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from rasgan.data.sample_chairs import write_sample_set
-from rasgan.voxel_io import write_npy
+from rasgan.metrics import mirror_iou
+from rasgan.voxel_io import read_raw, write_npy
 from tests.pages import PAGES, ROOT, shell_lines, text_of
 
 pytestmark = pytest.mark.slow
@@ -34,15 +35,15 @@ SHORT = {  # added to what the page has: small networks, one epoch
     "rasgan.evaluate": ["--count", "4"],
     NEEDS_BLENDER: ["--samples", "1", "--size", "16"],
 }
-ANSWERS = {"download_data.py": "1\n"}  # ModelNet10, whose folder is put in
+ANSWERS = {"python download_data.py": "3\n"}  # sample chairs: made, not downloaded
 CLONE = "64-3D-RaSGAN-PyTorch"
-LINES = [line for page in PAGES for line in shell_lines(text_of(page))]  # the README first
+LINES = [(page.name, line) for page in PAGES for line in shell_lines(text_of(page))]  # the README first
 
 
 def copy_project(target: Path) -> None:
     """Copy what a clone has that the commands use, and put in what would be downloaded."""
     for path in ROOT.iterdir():
-        if path.suffix in (".py", ".toml"):
+        if path.suffix in (".py", ".toml") or path.name == ".gitignore":
             shutil.copy(path, target)
     for room in ("rasgan", "render", "benchmarks"):
         shutil.copytree(ROOT / room, target / room, ignore=shutil.ignore_patterns("__pycache__", "renders"))
@@ -56,19 +57,35 @@ def copy_project(target: Path) -> None:
 
 def put_in_longer_runs(clone: Path) -> None:
     """Put in what longer runs than these of one epoch would have written, where the pages name it."""
-    chair = clone / "savepoint" / "chair-1"
-    grid = np.load(chair / "1.npy")
-    grid[20:40, 20:40, 20:40] = 1.0  # after one epoch there may be no voxel yet, and so no mesh
-    for path in [*(chair / f"{epoch}.npy" for epoch in (1000, 2500, 2600)), *chair.glob("generated/*/*.npy")]:
-        np.save(path, grid)
-    for source, target in (
-        (chair / "generated" / "1", chair / "generated" / "2500"),
-        (clone / "ModelNet10" / "chair", clone / "ModelNet40" / "airplane"),
-    ):
-        if source.is_dir() and not target.exists():
-            shutil.copytree(source, target)
-    for pretrained in clone.glob("savepoint/pretrained-chairs/generated/*"):
-        np.save(pretrained / "seed0-07.npy", grid)
+    for name, epochs in {"demo": (20,), "chair-1": (1000, 2600, 2500)}.items():
+        run = clone / "savepoint" / name
+        if not (run / "1.npy").is_file():
+            continue
+        grid = np.load(run / "1.npy")
+        grid[8:24, 8:24, 8:24] = 1.0  # after one epoch there may be no voxel yet, and so no mesh
+        generated = run / "generated" / f"{epochs[-1]}"
+        generated.mkdir(parents=True, exist_ok=True)
+        more = [generated / f"seed0-0{number}.npy" for number in range(4)]
+        for path in [*more, *(run / f"{epoch}.npy" for epoch in epochs), *run.glob("generated/*/*.npy")]:
+            np.save(path, grid)
+    if not (clone / "ModelNet40").exists() and any(clone.glob("ModelNet10/chair/test/*.raw")):
+        shutil.copytree(clone / "ModelNet10" / "chair", clone / "ModelNet40" / "airplane")
+    for path in clone.glob("savepoint/pretrained-chairs/generated/*"):
+        np.save(path / "seed0-07.npy", grid)
+
+
+def git(clone: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=clone, capture_output=True, encoding="utf-8", check=True)
+    return done.stdout
+
+
+def check_what_the_readme_left(clone: Path) -> None:
+    """Look for files that git would add, and for sample chairs that are not centered."""
+    assert git(clone, "status", "--porcelain") == ""
+    assert (clone / "models" / "20.obj").is_file()
+    grids = [read_raw(path) for path in clone.glob("SampleChairs/chair/*/*.raw")]
+    assert len(grids) >= 600
+    assert np.mean([mirror_iou(grid) for grid in grids[::20]]) > 0.9
 
 
 def command_of(words: list[str]) -> tuple[str, list[str]]:
@@ -90,10 +107,16 @@ def test_typed_in_order_the_pages_work(tmp_path):
     clone = tmp_path / CLONE
     clone.mkdir()
     copy_project(clone)
-    place, typed = tmp_path, []
+    git(clone, "init", "-q")
+    git(clone, "add", "-A", "-f")
+    git(clone, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "clone")
+    place, typed, was = tmp_path, [], "README.md"
     environment = {**os.environ, "PYTHONPATH": str(clone), "OMP_NUM_THREADS": "1", "DISPLAY": ""}
-    for line in LINES:
+    for page, line in LINES:
         words = shlex.split(line)
+        if page != was == "README.md":
+            check_what_the_readme_left(clone)
+        was = page
         if line.startswith(tuple(SKIPPED)):
             continue
         if words[0] == "cd":
@@ -104,20 +127,17 @@ def test_typed_in_order_the_pages_work(tmp_path):
             assert (place / Path(words[1])).is_file(), line
             if not shutil.which("blender"):
                 continue
-        answer = ANSWERS.get(words[1], "")
-        pipes = {"input": answer, "capture_output": True, "encoding": "utf-8", "timeout": 300}
+        pipes = {"input": ANSWERS.get(line, ""), "capture_output": True, "encoding": "utf-8"}
         done = subprocess.run(command, cwd=place, env=environment, check=False, **pipes)
         assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
         assert "Traceback" not in done.stderr, line
         typed.append(line)
-        if (clone / "savepoint" / "chair-1" / "1.npy").is_file():
-            put_in_longer_runs(clone)
+        put_in_longer_runs(clone)
     assert place == clone
     assert len(typed) >= 30
-    assert (clone / "models" / "1000.obj").is_file()
     runs = {path.name for path in (clone / "savepoint").iterdir()}
     assert runs >= {"demo", "pretrained-chairs", "chair-cpu", "chair-gpu", "chair-1", "chair-two", "guitar-1"}
 
 
 def test_what_is_skipped_is_on_the_page():
-    assert [start for start in SKIPPED if not any(line.startswith(start) for line in LINES)] == []
+    assert [start for start in SKIPPED if not any(line.startswith(start) for _, line in LINES)] == []

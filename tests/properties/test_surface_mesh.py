@@ -1,17 +1,12 @@
 """The surface mesh is closed, manifold and exact for every voxel grid."""
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import pytest
 import trimesh
 from hypothesis import example, given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from rasgan.export.mesh_files import write_model
 from rasgan.export.surface import surface_mesh
-from rasgan.voxels import join_touching
 
 small_grids = arrays(bool, array_shapes(min_dims=3, max_dims=3, max_side=5))
 CHECKERBOARD = np.indices((5, 4, 5)).sum(axis=0) % 2 == 0
@@ -115,47 +110,3 @@ def test_a_hollow_gets_an_inner_wall():
 def test_edge_scales_the_mesh_about_the_corner_of_the_box(edge, rng):
     grid = rng.random((4, 5, 6)) < 0.5
     assert np.allclose(surface_mesh(grid, edge)[0], surface_mesh(grid, 1.0)[0] * edge)
-
-
-@given(small_grids)
-@example(CHECKERBOARD)
-@example(TWO_AT_AN_EDGE)
-@example(TWO_AT_A_CORNER)
-@example(~TWO_AT_A_CORNER)
-@example(PINCHED_RING)
-@settings(max_examples=100, deadline=None)
-def test_joined_voxels_leave_no_two_vertices_in_one_place(occupied):
-    solid = join_touching(occupied)
-    assert solid[occupied].all()
-    mesh = check(solid)
-    assert len(np.unique(mesh.vertices, axis=0)) == len(mesh.vertices)
-    assert np.array_equal(join_touching(solid), solid)
-    for axis in range(3):
-        assert np.array_equal(join_touching(np.flip(occupied, axis)), np.flip(solid, axis))
-
-
-def test_joining_fills_no_more_than_where_voxels_touch():
-    assert join_touching(TWO_AT_AN_EDGE).all()
-    assert join_touching(TWO_AT_A_CORNER).all()
-    steps = np.indices((5, 5, 5))
-    stairs = steps[0] <= steps[1]
-    assert np.array_equal(join_touching(stairs), stairs)
-    apart = np.zeros((5, 5, 5), bool)
-    apart[::2, ::2, ::2] = True
-    assert np.array_equal(join_touching(apart), apart)
-
-
-@pytest.mark.parametrize("suffix", [".stl", ".obj", ".ply"])
-@given(occupied=small_grids.filter(np.any))
-@example(occupied=CHECKERBOARD)
-@settings(max_examples=30, deadline=None)
-def test_a_reader_that_merges_vertices_finds_joined_voxels_closed(suffix, occupied):
-    solid = join_touching(occupied)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"model{suffix}"
-        write_model(path, *surface_mesh(solid), 0.01 * max(solid.shape), 100.0)
-        mesh = trimesh.load(path, force="mesh", process=True)
-    mesh.merge_vertices(merge_tex=True, merge_norm=True)
-    assert mesh.is_volume
-    assert len(mesh.faces) == 2 * exposed_squares(solid)
-    assert (np.bincount(mesh.edges_unique_inverse) == 2).all()

@@ -1,14 +1,12 @@
-"""Small good archives with bytes changed, moved or cut: unpacked whole, or refused in one sentence."""
+"""Small good archives with bytes changed, moved or cut: unpacked completely, or refused in one sentence."""
 
 import gzip
 import os
+import random
 import shutil
 import tarfile
-from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from rasgan.data import archives
 from rasgan.data.archives import BadArchiveError
@@ -17,8 +15,7 @@ from tests.made_archives import files_in, meshes, tar_of, zip_of
 EXAMPLES = int(os.environ.get("RASGAN_FUZZ_EXAMPLES", "250"))
 """Inputs for each kind of archive."""
 
-CLASSES = {"chair"}
-MESHES = meshes(CLASSES) | {f"chair/train/{'long' * 40}.off": b"OFF\n"}
+MESHES = meshes({"chair"}) | {f"chair/train/{'long' * 40}.off": b"OFF\n"}
 
 
 def mend_checksums(tar: bytes) -> bytes:
@@ -28,82 +25,49 @@ def mend_checksums(tar: bytes) -> bytes:
         if blocks[start + 257 : start + 262] == b"ustar":
             blocks[start + 148 : start + 156] = b" " * 8
             blocks[start + 148 : start + 156] = b"%06o\0 " % sum(blocks[start : start + 512])
-    return bytes(blocks)
-
-
-def packed_after(tar: bytes) -> bytes:
-    return gzip.compress(mend_checksums(tar), 1)
+    return gzip.compress(bytes(blocks), 1)
 
 
 KINDS = {
     "zip": (zip_of(MESHES.items()), bytes),
     "tar.gz": (gzip.compress(tar_of(MESHES.items()), mtime=0), bytes),
-    "pax inside gzip": (tar_of(MESHES.items()), packed_after),
-    "GNU tar inside gzip": (tar_of(MESHES.items(), tarfile.GNU_FORMAT), packed_after),
+    "pax inside gzip": (tar_of(MESHES.items()), mend_checksums),
+    "GNU tar inside gzip": (tar_of(MESHES.items(), tarfile.GNU_FORMAT), mend_checksums),
 }
 
-POSITIONS = st.floats(0, 1, exclude_max=True)  # as a share of the length, so that they shrink
-NEW_BYTES = st.binary(min_size=1, max_size=8) | st.sampled_from(
-    [b"\xff" * 4, b"\xff" * 8, bytes(8), b"77777777"]
-)
-WAYS = st.sampled_from(["overwrite", "insert", "delete", "copy", "cut"])
-CHANGES = st.lists(st.tuples(WAYS, POSITIONS, POSITIONS, NEW_BYTES), min_size=1, max_size=4)
 
-
-def changed(content: bytes, changes) -> bytes:
-    for way, where, other, new in changes:
-        at, of = int(where * len(content)), int(other * len(content))
+def changed(content: bytes, chance: random.Random) -> bytes:
+    for _ in range(chance.randint(1, 4)):
+        at, of = chance.randrange(len(content) + 1), chance.randrange(len(content) + 1)
+        new = chance.choice([chance.randbytes(8), chance.randbytes(1), b"\xff" * 8, bytes(8), b"77777777"])
         head, tail = content[:at], content[at:]
-        content = {
-            "overwrite": head + new + tail[len(new) :],
-            "insert": head + new + tail,
-            "delete": head + tail[len(new) :],
-            "copy": head + content[of : of + 512] + tail[512:],
-            "cut": head,
-        }[way]
+        ways = [head + new + tail[len(new) :], head + new + tail, head + tail[len(new) :], head]
+        content = chance.choice([*ways, head + content[of : of + 512] + tail[512:]])
     return content
-
-
-def check_sentence(message: str, archive: Path) -> None:
-    assert message.startswith(f"{archive}: ")
-    assert "\n" not in message
-    assert len(message) < 1000
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_whatever_is_changed_it_is_unpacked_whole_or_refused(tmp_path, kind):
+def test_whatever_is_changed_it_is_unpacked_completely_or_refused(tmp_path, kind):
     good, pack = KINDS[kind]
     archive, outer = tmp_path / "archive.bin", tmp_path / "outer"
     outer.mkdir()
     target = outer / "ModelNet10"
-
-    def refuse_others(classes):
-        if classes != CLASSES:
-            raise BadArchiveError(f"{archive}: other classes")
-
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        database=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
-    )
-    @given(CHANGES)
-    def check(changes):
-        archive.write_bytes(pack(changed(good, changes)))
+    for number in range(EXAMPLES):
+        archive.write_bytes(pack(changed(good, random.Random(number))))
         try:
-            archives.unpack(archive, target, outer / "staging", refuse_others)
+            archives.unpack(archive, target, outer / "staging", 1)
         except BadArchiveError as error:
-            check_sentence(str(error), archive)
+            sentence = str(error)
+            assert sentence.startswith(f"{archive}: ")
+            assert "\n" not in sentence
+            assert len(sentence) < 1000
             assert sorted(tmp_path.rglob("*")) == [archive, outer]
-        else:
-            outside = [path for path in tmp_path.rglob("*") if target not in path.parents]
-            assert sorted(outside) == [archive, outer, target]
-            assert not any(path.is_symlink() for path in target.rglob("*"))
-            assert archives.classes_in(target) == CLASSES
-            if kind == "zip":  # its checksums cover every mesh
-                assert set(files_in(target).values()) <= {*MESHES.values(), b""}
-        finally:
-            shutil.rmtree(target, ignore_errors=True)
-
-    check()
+            continue
+        outside = [path for path in tmp_path.rglob("*") if target not in path.parents]
+        assert sorted(outside) == [archive, outer, target]
+        assert not any(path.is_symlink() for path in target.rglob("*"))
+        assert len(archives.classes_in(target)) == 1
+        if kind == "zip":  # its checksums cover every mesh
+            assert set(files_in(target).values()) <= {*MESHES.values(), b""}
+        shutil.rmtree(target)

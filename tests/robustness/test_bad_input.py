@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from tests.made_meshes import OBJ as OBJ_TEXT
-from tests.made_meshes import OFF, POINTS, TRIANGLES, glb, gltf, ply_head
+from tests.made_meshes import OFF, glb, gltf, ply_head
 from tests.robustness import running
 
 DATA, GRAPH, OBJ = "convert_data.py", "convert_to_graph.py", "convert_to_obj.py"
@@ -112,11 +112,8 @@ def named(name: str, file_name: str, told: str = "", content: str = OFF, **optio
     return Row(f"off, {name}", DATA, file(file_name, content), ["-m", "."], says, code, writes, **options)
 
 
-NOWHERE = {}  # not even in the file
-
 MESH_ROWS = [
     mesh("off, cut", OFF[:-3], "a face is shorter than it announces", AGAIN, is_alone=True),
-    mesh("off, a link in a circle", link("x.off", "x.off"), "link", unless=no_posix),
     mesh("off, a link to nothing", link("x.off", "gone"), "no such file", "check the path", unless=no_posix),
     mesh("off, a named pipe", pipe("x.off"), "not an ordinary file", "give", unless=no_posix),
     mesh("off, an endless device", link("x.off", "/dev/zero"), "not an ordinary file", unless=not_linux),
@@ -124,16 +121,12 @@ MESH_ROWS = [
          "reduce its number of faces", unless=no_holes),
     mesh("stl, 10^9 triangles", bytes(80) + struct.pack("<I", 10**9) + bytes(50), AGAIN),
     mesh("ply, 10^10 vertices", ply_head(10**10, 4, "binary_little_endian") + "\0" * 99, AGAIN),
-    mesh("ply, 10^10 vertices as text", ply_head(10**10, 4) + POINTS + TRIANGLES, AGAIN),
-    mesh("glb, 10^10 numbers announced", glb(gltf(10**10), bytes(36)), AGAIN),
-    mesh("glb, 10^8 numbers from nowhere", glb(gltf(10**8, NOWHERE), bytes(36)), AGAIN),
-    mesh("glb, 10^10 numbers from nowhere", glb(gltf(10**10, NOWHERE), bytes(36)), AGAIN),
+    mesh("glb, 10^8 numbers from nowhere", glb(gltf(10**8, {}), bytes(36)), AGAIN),
     named("a name that is not UTF-8", os.fsdecode(b"\xff\xfe.off"), r"\udcff\udcfe.off: it does not", "OFF",
           unless=no_strange_names),
     named("a name that would clear the screen", "\x1b[2J.off", r"\x1b[2J.off: it does not", "OFF",
           unless=no_posix),
     named("a name of two lines", "x\nerror: y.off", r"x\nerror: y.off: it does not", "OFF", unless=no_posix),
-    named("a name with spaces", "a b .off", "a b .off: it", OFF[:-9]),
     named("a name with spaces that is good", " my chair (1) .off"),
     named("a name of 200 characters", "x" * 196 + ".off", unless=no_posix),
     named("a name in Chinese", "椅子.off"),
@@ -300,9 +293,8 @@ RENDER_ROWS = [
     *(Row(f"render, {name}", RENDER, file(name, OBJ_TEXT), ["-m", name, *PYTHON], (f"{name}: ", *says))
       for name, *says in [("x.stl", "only .obj", "--format"), ("x.GLB", "only .obj"), ("x", "only .obj"),
                           ("a x.npy", "a voxel grid", "convert_to_obj.py -f 'a x.npy'")]),
-    model("a Python without bpy", X_OBJ, "no bpy", "install it there"),
+    model("a program that is not Blender", X_OBJ, "exit code 2; is it Blender 3.3 or later?"),
     model("no such Blender", X_OBJ, "gone: no such program", "-b", arguments=["-b", "gone"]),
-    model("a folder for Blender", X_OBJ, ".: a folder", "-b", arguments=["-b", "."]),
     model("another picture format", X_OBJ, "a.jpg", "ends in .png", arguments=["-o", "a.jpg"]),
     model("a picture for a film", X_OBJ, "a.png", "ends in .gif",
           arguments=["-o", "a.png", "--turntable", "9"]),
@@ -375,6 +367,13 @@ def setting(**values: object) -> Callable[[dict], None]:
     return lambda state: state["settings"].update(values)
 
 
+def reshape_moments(state: dict) -> None:
+    """Put moments of another shape into Adam's state of the first parameter."""
+    import torch
+
+    state["g"]["state"][0] = dict.fromkeys(("step", "exp_avg", "exp_avg_sq"), torch.zeros(1))
+
+
 def dropped(*names: str) -> Callable[[dict], dict]:
     """Drop entries of a checkpoint."""
     return lambda state: {name: value for name, value in state.items() if name not in names}
@@ -418,6 +417,8 @@ DAMAGED = {  # what is wrong: the change, and what is said
     "of another width": (setting(width=16), ODD),
     "of a width that is text": (setting(width="8"), ODD),
     "of width 0": (setting(width=0), ODD),
+    "of networks that fit no memory": (setting(width=2**20), ODD),
+    "of a million mapping layers": (setting(mapping_layers=10**6), ODD),
     "of an unknown end": (setting(output="tanh"), ODD),
     "of numbers for weights": (lambda state: state["generator"].update({"dense.bias": 1}), ODD),
 }
@@ -425,7 +426,10 @@ UNFIT = {
     "without its gate": (dropped("gate"), ODD),
     "without its place in the schedule": (dropped("pace"), ODD),
     "without its history": (dropped("history"), ODD),
-    "with a history of another shape": (lambda state: state.update(history=state["history"][:, :3]), ODD),
+    "with a history of another shape": (
+        lambda state: state.update(history=state["generator"]["dense.bias"]),
+        ODD,
+    ),
     "of an unknown loss": (setting(loss="best"), ODD),
     "of batches of 0": (setting(batchsize=0), ODD),
     "with a setting from elsewhere": (setting(color=1), ODD),
@@ -438,6 +442,7 @@ TRAIN_ROWS = [
     resumed("a checkpoint that is a folder", both(grids, folder_named("checkpoint/run/1.pt")), *NOT_WHOLE),
     resumed("Adam's state cut off", both(checkpoint(), cut("checkpoint/run/1.optim.pt")), *NOT_WHOLE),
     resumed("Adam's state of one network", checkpoint(dropped("d"), "1.optim"), *ODD),
+    resumed("Adam's state of other shapes", checkpoint(reshape_moments, "1.optim"), *ODD),
     resumed("Adam's state of numbers", checkpoint(lambda state: state.update(g=1), "1.optim"), *ODD),
     Row("train, options against the checkpoint", TRAIN, checkpoint(), [*TINY, "-l", "--width", "16", "--loss",
         "sgan"], ["--width 16 (the run has 8)", "--loss sgan", "leave out"]),
@@ -470,15 +475,16 @@ TRAIN_ROWS = [
     train("batch larger than the data", grids, ["-b", "1000000000"], "4 shapes", "--batchsize 4"),
     train("width that has no half", grids, ["--width", "6"], "--width 6", "multiple of 4"),
     train("a bias for a sigmoid that is not there", grids, ["--output-bias"],
-          "output_bias is for a sigmoid", "--output-bias out", "--output sigmoid"),
+          "output_bias is for a sigmoid", "--output-bias out"),
     train("width of 10^9", grids, ["--width", "1000000000"], "memory is too small"),
-    train("nothing to go on from", grids, ["-l"], "no checkpoints", "--load"),
-    train("no such epoch", grids, ["-le", "3"], "no checkpoints", "--load"),
+    train("nothing to resume", grids, ["-l"], "no checkpoints"),
+    train("no such epoch", grids, ["-le", "3"], "no checkpoints"),
     train("a file for the run's folder", both(grids, file("checkpoint", "x")), [], "checkpoint", "a file"),
     *names(TRAIN, ["-d", "data", "--device", "cpu"]),
-    *usage(TRAIN, TINY, "-e 0", "-e -1", "-e x", "-e 1e3", "-b 0", "-b -1", "-b " + "9" * 5000, "-sample 0",
-           "-save 0", "-graph -1", "-graph3d 0", "-glr 0", "-glr -1", "-glr nan", "-glr inf", "-glr 1e400",
-           "-dlr nan", "-dlr -0.1", "-le -1", "--width 0", "--width -4", "--resolution 48", "--device tpu",
+    *usage(TRAIN, TINY, "-e 0", "-e -1", "-e x", "-e 1e3", "-b 0", "-b -1", "-b " + "9" * 5000, "-sample -1",
+           "-save 0", "-graph -1", "-graph3d -1", "--every -1", "-glr 0", "-glr -1", "-glr nan", "-glr inf",
+           "-glr 1e400", "-dlr nan", "-dlr -0.1", "-le -1", "--width 0", "--width -4", "--resolution 48",
+           "--device tpu",
            "--seed -1", "--seed nan", "--recipe best", "--loss none", "--penalty -1",
            "--penalty nan", "--penalty-every 0", "--norm layer", "--output tanh", "--ema 1", "--ema -0.1",
            "--beta1 1", "--beta2 nan", "--init zero", "--stop-ratio -1", "--stop-ratio 1.5", "--occupied 0",

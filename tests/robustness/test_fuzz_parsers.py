@@ -28,7 +28,7 @@ from rasgan.errors import UserError
 from rasgan.export.mesh_files import FORMATS, write_model
 from rasgan.export.surface import surface_mesh
 from rasgan.voxel_io import LARGEST_SIDE, count_shapes, read_voxels
-from tests.made_meshes import KINDS, Gltf, glb, off_binary
+from tests.made_meshes import KINDS, Gltf, glb
 
 EXAMPLES = int(os.environ.get("RASGAN_FUZZ_EXAMPLES", "60"))
 fuzz = settings(
@@ -147,17 +147,15 @@ OBJ_OF_ALL_KINDS = (
     b"f 1/1/1 2//1 3/1 4 -1\nv 0 0 1\nf 1 \\\n2 -1\ncurv 0 1 1 2\nl 1 2\n"
 )
 OFF_OF_ALL_KINDS = (
-    b"C4OFF 5 2 0\n0 0 0 2 1\n2 0 0 2 1\n1 1 0 1 1\n.4 .2 0 1 1\n0 1 0 1 1\n5 0 1 2 3 4 9\n3 0 1 2 .1 .2 .3\n"
+    b"COFF 5 2 0\n0 0 0 2 1\n2 0 0 2 1\n1 1 0 1\n.4 .2 0 1 1\n0 1 0 1 1\n5 0 1 2 3 4 9\n3 0 1 2 .1 .2 .3\n"
 )
 PLY_OF_ALL_KINDS = (
     b"ply\ncomment\nformat binary_big_endian 1.0\nelement edge 1\nproperty short a\nelement vertex 4\n"
     b"property float x\nproperty uchar y\nproperty list uchar char b\nproperty double z\nelement face 2\n"
-    b"property list uchar int texcoord\nproperty list ushort uchar vertex_index\nelement tristrips 1\n"
-    b"property list int int vertex_indices\nend_header\n" + bytes(2)
+    b"property list uchar int texcoord\nproperty list ushort uchar vertex_index\nend_header\n" + bytes(2)
     + b"".join(struct.pack(">fBB", x, y, k) + bytes(k) + struct.pack(">d", z)
                for k, (x, y, z) in enumerate([(0, 0, 0), (1, 0, 0), (0, 2, 0), (0, 0, 3.5)]))
     + struct.pack(">BH3B", 0, 3, 0, 2, 1) + struct.pack(">BiH4B", 1, 7, 4, 0, 1, 2, 3)
-    + struct.pack(">i8i", 8, 0, 1, 3, -1, 0, 3, 2, 1)
 )  # fmt: skip
 VALUES = [
     -1,
@@ -207,7 +205,6 @@ def gltf_of_everything():
 MESHES = {
     "x.off": export("off"),
     "all.off": OFF_OF_ALL_KINDS,
-    "binary.off": off_binary(),
     "x.obj": OBJ,
     "all.obj": OBJ_OF_ALL_KINDS,
     "all.ply": PLY_OF_ALL_KINDS,

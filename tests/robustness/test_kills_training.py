@@ -41,6 +41,21 @@ sys.argv.pop(0)
 sys.path.insert(0, os.path.dirname(sys.argv[0]))
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+KILLED_WHILE_THERE_IS = """
+import os, runpy, signal, sys
+from pathlib import Path
+from rasgan import demo
+pattern, real = sys.argv.pop(1), os.fsync
+demo.prepare = lambda say: None
+def fsync(descriptor):
+    if list(Path("checkpoint/run").glob(pattern)):
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(descriptor)
+os.fsync = fsync
+sys.argv.pop(0)
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 @pytest.fixture
@@ -148,8 +163,8 @@ def while_training(rng, count):
 
 
 def while_writing(rng, count):
-    """Pick one of the first writes of a process: a checkpoint has three files, each with an fsync."""
-    return [{"options": {"fsync": int(rng.integers(2, 16))}} for _ in range(count)]
+    """Pick one of the first writes of a process: a checkpoint has three files, each with two fsyncs."""
+    return [{"options": {"fsync": int(rng.integers(2, 32))}} for _ in range(count)]
 
 
 @pytest.mark.parametrize("count", [1, 5])
@@ -158,3 +173,31 @@ def test_a_run_killed_at_random_moments_ends_as_if_never_killed(folder, never_ki
     kills = go_on_until_done(folder, while_training(rng, count) + while_writing(rng, count))
     assert kills == 2 * count
     check(folder, never_killed)
+
+
+@pytest.mark.parametrize("options", [[], ["--demo", "--no-mirror"]], ids=["run", "demo"])
+@pytest.mark.parametrize("written", [".1.optim-*.pt", ".1-*.pt"])
+def test_what_is_killed_in_its_first_save_starts_again(folder, options, written):
+    options = [
+        "-n",
+        "run",
+        "-d",
+        "data",
+        "-e",
+        "1",
+        "--width",
+        "8",
+        "-b",
+        "2",
+        "--resolution",
+        "32",
+        *options,
+    ]
+    script = [sys.executable, "-c", KILLED_WHILE_THERE_IS]
+    for pattern, code in ((written, -signal.SIGKILL), ("none", 0)):
+        command = [*script, pattern, train_rasgan.__file__, *options, "--device", "cpu"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+        assert done.returncode == code, done.stderr
+        there = {path.name for path in (folder / "checkpoint/run").iterdir()}
+        assert (".1" in {name[:2] for name in there}) == bool(code)
+    assert there == {"1.pt", "1.optim.pt", "latest"}

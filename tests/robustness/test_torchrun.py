@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 import train_rasgan
 from rasgan.training import checkpoints
 from rasgan.training.checkpoints import Position
+from rasgan.training.history import History
 from rasgan.voxel_io import write_raw
 from tests.robustness.running import environment
 
@@ -26,7 +28,7 @@ OPTIONS = [
     "-n", "run", "-d", "data", "--width", "8", "--resolution", "32", "-b", "2", "--seed", "1",
     "--device", "cpu", "-sample", "1000000", "-graph", "1000000", "-graph3d", "1000000", "-save", "1000000",
 ]  # fmt: skip
-SLOW_S = 3
+SLOW_S = 1
 SLOW_DISK = f"""
 import os, runpy, sys, time
 real = os.fsync
@@ -48,13 +50,122 @@ def data(folder, count=4, seed=1):
         write_raw(folder / "data" / f"{number}.raw", rng.random((32, 32, 32)) > 0.9)
 
 
-def torchrun(folder, prepare, *options):
+def torchrun(folder, prepare, *options, restarts=0):
     """Start two processes that do something before they run the script."""
     (folder / "start.py").write_text("\n".join((SLOW_DISK, prepare, RUN)), encoding="utf-8")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command += ["start.py", train_rasgan.__file__, *OPTIONS, *options]
+    command += [f"--max-restarts={restarts}", "start.py", train_rasgan.__file__, *OPTIONS, *options]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=folder, env=environment(), start_new_session=True, **pipes)
+
+
+def wait_for_epoch(process, epoch):
+    """Read what is printed until the end of an epoch."""
+    for line in process.stdout:
+        if line.startswith(f"Epoch: [ {epoch}/"):
+            return
+
+
+def worker(process, rank):
+    """Return the process id of one of torchrun's processes."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        process.kill()
+        pytest.skip("needs /proc")
+    pids = children.read_text().split()
+    return next(int(pid) for pid in pids if f"RANK={rank}" in environment_of(pid))
+
+
+def environment_of(pid):
+    return Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+
+
+def test_two_processes_train_one_run_of_which_the_first_alone_writes(tmp_path):
+    data(tmp_path)
+    every = ["-e", "2", "-graph", "2"]
+    out, err = (both := torchrun(tmp_path, "", *every)).communicate(timeout=600)
+    assert both.returncode == 0, err
+    assert "device cpu, 2 processes" in out
+    assert [out.count(words) for words in ("Epoch:", "starting PyTorch", "run is trained")] == [2, 1, 1]
+    assert {path.name for path in (tmp_path / "checkpoint").rglob("*")} == {
+        "run", "2.pt", "2.optim.pt", "latest",
+    }  # fmt: skip
+    command = [sys.executable, train_rasgan.__file__, *OPTIONS, *every, "-n", "one"]
+    subprocess.run(command, cwd=tmp_path, env=environment(), check=True)
+    one, two = (
+        np.loadtxt(tmp_path / "savepoint" / name / "history.csv", delimiter=",", skiprows=1)
+        for name in ("one", "run")
+    )
+    np.testing.assert_allclose(two, one, rtol=1e-4)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("save", [1, 6], ids=["after a checkpoint", "before the first checkpoint"])
+def test_torchrun_restarts_a_run_whose_process_was_killed(tmp_path, rank, save):
+    data(tmp_path)
+    process = torchrun(tmp_path, "", "-e", "6", "-save", str(save), restarts=1)
+    wait_for_epoch(process, 3)
+    os.kill(worker(process, rank), signal.SIGKILL)
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    assert ("resuming from the newest" in out) == (save == 1)
+    assert ("no checkpoint yet" in out) == (save == 6)
+    saved = checkpoints.load_checkpoint(tmp_path / "checkpoint" / "run", Position(6))
+    command = [sys.executable, train_rasgan.__file__, *OPTIONS, "-n", "alone", "-e", "6"]
+    subprocess.run(command, cwd=tmp_path, env=environment(), check=True)
+    alone = checkpoints.load_checkpoint(tmp_path / "checkpoint" / "alone", Position(6))
+    np.testing.assert_allclose(saved.history[:, 0], alone.history[:, 0])
+    np.testing.assert_allclose(saved.history[:, 1:3], alone.history[:, 1:3], rtol=1e-2)
+
+
+def test_a_dead_process_ends_the_others_with_a_sentence(tmp_path):
+    data(tmp_path)
+    process = torchrun(tmp_path, "", "-e", "100000", "-save", "1")
+    wait_for_epoch(process, 3)
+    os.kill(worker(process, 1), signal.SIGKILL)
+    ends_with(process, "another process of this run ended", "--load")
+    folder = tmp_path / "checkpoint" / "run"
+    assert checkpoints.load_checkpoint(folder, checkpoints.choose_position(folder, None))
+
+
+IMPATIENT = """
+from datetime import timedelta
+from rasgan.training import distributed
+distributed.GRACE_S, distributed.TIMEOUT = 3, timedelta(seconds=%d)
+"""
+
+
+@pytest.mark.parametrize("asked", [(signal.SIGTERM,), (signal.SIGINT, signal.SIGINT), ()])
+def test_a_process_that_hangs_is_named_and_holds_the_others_neither_against_signals_nor_for_ever(
+    tmp_path, asked
+):
+    data(tmp_path)
+    process = torchrun(tmp_path, IMPATIENT % (600 if asked else 20), "-e", "100000")
+    wait_for_epoch(process, 3)
+    waiting, hanging = worker(process, 0), worker(process, 1)
+    os.kill(hanging, signal.SIGSTOP)
+    try:
+        for number in asked:
+            time.sleep(3)
+            os.kill(waiting, number)
+        wait_for_the_end(waiting)
+    finally:
+        os.kill(hanging, signal.SIGKILL)
+    is_impatient = len(asked) == 2
+    words = ["Stopped by Ctrl-C"] if is_impatient else [f"process 1 ({socket.gethostname()}, pid {hanging})"]
+    ends_with(process, *words)
+
+
+def wait_for_the_end(pid):
+    for _ in range(1200):
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except FileNotFoundError:
+            return
+        if stat.rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.1)
+    raise AssertionError("still waiting for the process that hangs")
 
 
 @pytest.mark.parametrize("to_all", [False, True], ids=["to torchrun", "to all"])
@@ -62,12 +173,10 @@ def torchrun(folder, prepare, *options):
 def test_an_end_that_is_asked_for_saves_however_slow_the_disk(tmp_path, number, to_all):
     data(tmp_path)
     process = torchrun(tmp_path, "os.fsync = fsync", "-e", "100000")
-    for line in process.stdout:
-        if line.startswith("Epoch: [ 3/"):
-            break
+    wait_for_epoch(process, 3)
     asked = time.monotonic()
     (os.killpg if to_all else os.kill)(process.pid, number)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=600)
     assert time.monotonic() - asked > SLOW_S
     assert out.count("Stopped and saved after") == 1, err
     folder = tmp_path / "checkpoint" / "run"
@@ -75,15 +184,16 @@ def test_an_end_that_is_asked_for_saves_however_slow_the_disk(tmp_path, number, 
     assert position.epoch >= 2
     saved = checkpoints.load_checkpoint(folder, position, with_optimizers=True)
     assert saved.optimizers is not None
-    assert len(saved.history) == 2 * position.epoch + position.step
+    history = History.read(tmp_path / "savepoint" / "run" / "history.csv", saved.history)
+    assert len(history) == 2 * position.epoch + position.step
     process = torchrun(tmp_path, "", "-e", str(position.epoch + 1), "--load")
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     assert checkpoints.choose_position(folder, None) == Position(position.epoch + 1)
 
 
 def ends_with(process, *words):
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=600)
     assert process.returncode != 0
     for word in words:
         assert word in err

@@ -15,6 +15,7 @@ from rasgan.training import distributed
 from rasgan.training import run as training_run
 from rasgan.training.config import new_config
 from rasgan.training.dataset import Shapes
+from rasgan.training.signals import StopRequest
 
 pytestmark = [pytest.mark.slow, pytest.mark.system]
 
@@ -66,13 +67,13 @@ def work(rank, processes, port, folder):
     os.environ.update(
         RANK=str(rank), WORLD_SIZE=str(processes), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
     )
-    with distributed.joined(torch.device("cpu")):
+    with distributed.joined(torch.device("cpu"), StopRequest()):
         assert (distributed.rank(), distributed.world_size(), distributed.is_rank_0()) == (
             rank,
             processes,
             rank == 0,
         )
-        assert distributed.broadcast({"seed": rank}) == {"seed": 0}
+        assert distributed.gather_objects({"seed": rank}) == [{"seed": 0}, {"seed": 1}]
         distributed.check_agreement({"epochs": 3, "digest": "ab"})
         with pytest.raises(UserError, match="differ in epochs: process 0 has 0, process 1 1"):
             distributed.check_agreement({"digest": "ab", "epochs": rank})

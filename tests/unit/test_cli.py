@@ -5,6 +5,7 @@ import importlib
 import io
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,16 @@ def test_a_terminal_gets_lines_that_break_between_words_and_commands_that_can_be
     assert max(map(len, lines[:-3])) <= 30
     assert " ".join(lines[:-2]) == LONG
     assert cli.fitted(LONG, None) == LONG
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "in_notebook", "shown"), [(True, False, True), (False, False, False), (True, True, False)]
+)
+def test_bars_are_shown_on_terminals_but_not_in_notebooks(monkeypatch, is_terminal, in_notebook, shown):
+    """What a notebook starts has a terminal, of which every state of a bar is kept."""
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
+    if in_notebook:
+        monkeypatch.setenv("JPY_PARENT_PID", "1")
+    assert cli.shows_bars() == shown

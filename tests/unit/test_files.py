@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import contextlib
 import errno
 import os
 import stat
@@ -24,6 +25,39 @@ def test_atomic_path_writes_whole_files(tmp_path):
         assert not target.exists()
     assert target.read_text(encoding="utf-8") == "whole"
     assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be synced there")
+def test_after_atomic_path_the_names_too_are_on_the_disk(tmp_path, monkeypatch):
+    real, synced = os.fsync, []
+
+    def fsync(descriptor):
+        synced.append((os.fstat(descriptor).st_ino, target.exists()))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    target = tmp_path / "new" / "folder" / "a.txt"
+    with atomic_path(target) as temporary:
+        temporary.write_text("x", encoding="ascii")
+    folders = (target.parent, tmp_path / "new", tmp_path)
+    assert synced[0] == (target.stat().st_ino, False)
+    assert synced[1:] == [(folder.stat().st_ino, True) for folder in folders]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be synced there")
+@pytest.mark.parametrize(
+    ("number", "fails"), [(errno.EINVAL, False), (errno.ENOTSUP, False), (errno.EIO, True)]
+)
+def test_a_file_system_that_cannot_sync_folders_will_do(tmp_path, monkeypatch, number, fails):
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    refused = pytest.raises(OSError, match=os.strerror(number)) if fails else contextlib.nullcontext()
+    with refused, atomic_path(tmp_path / "a") as temporary:
+        temporary.write_text("x", encoding="ascii")
+    assert (tmp_path / "a").read_text(encoding="ascii") == "x"
 
 
 @pytest.mark.parametrize("problem", [RuntimeError, KeyboardInterrupt, SystemExit])

@@ -26,13 +26,6 @@ def test_grids_come_back_by_index_slice_and_indices(rng):
         np.testing.assert_array_equal(grids[index], occupied[index])
 
 
-def test_rows_have_the_voxels_in_another_order(rng):
-    occupied = rng.random((5, 6, 6, 6)) > 0.5
-    rows = PackedGrids.of(occupied).rows(slice(1, 9))
-    flat = occupied[1:].reshape(4, -1)
-    np.testing.assert_array_equal(rows.astype(int) @ rows.T, flat.astype(int) @ flat.T)
-
-
 def test_the_digest_is_the_one_that_checkpoints_have():
     i, j, k = np.indices((6, 6, 6))
     grids = PackedGrids.of(np.stack([(i * j + 2 * k) % 3 == 0, (i + 2 * j * k) % 5 == 1]))

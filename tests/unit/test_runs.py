@@ -1,9 +1,12 @@
 """Where the files of a run lie, and which runs there are."""
 
+import shutil
+
 import pytest
 
+from rasgan import files
 from rasgan.errors import UserError
-from rasgan.runs import RunFolder
+from rasgan.runs import Position, RunFolder, parse_position, saved_positions
 
 
 def test_names_are_the_tutorials():
@@ -41,9 +44,98 @@ def test_a_missing_run_names_the_others(find, file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="no runs here yet"):
         getattr(RunFolder("a"), find)()
-    for path in (file, "savepoint/pretrained-chairs/generated/12/seed0.npy", "savepoint/notes.txt"):
+    others = [
+        "checkpoint/c/10.optim.pt",
+        "checkpoint/d/.1-0a1b2c3d.pt",
+        "checkpoint/.e/1.pt",
+        "savepoint/.f/x",
+    ]
+    for path in (file, *others, "savepoint/pretrained-chairs/generated/12/seed0.npy", "savepoint/notes.txt"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
     assert getattr(RunFolder("b"), find)().name == "b"
     with pytest.raises(UserError, match=r"runs here: b\.$"):  # what is no run is not named
         getattr(RunFolder("a"), find)()
+    (tmp_path / "render").mkdir()
+    monkeypatch.chdir("render")
+    with pytest.raises(UserError, match=r"you are in render, .* Type: cd \.\.$"):
+        getattr(RunFolder("b"), find)()
+
+
+def test_positions_are_written_and_read():
+    assert str(Position(12)) == "12"
+    assert str(Position(12, 7)) == "12+7"
+    assert parse_position("12+7") == (12, 7)
+    for text in ("", "x", "1.optim", "+1", "1+", "-1", "1" * 30, "²", "01", "1+0"):
+        assert parse_position(text) is None
+
+
+def test_only_complete_files_of_weights_are_checkpoints(tmp_path):
+    others = ("11.optim.pt", ".12-0a1b2c3d.pt", ".1.optim-0a1b2c3d.pt", "07.pt")
+    for name in ("10.pt", "9+3.pt", "9.pt", *others):
+        (tmp_path / name).touch()
+    assert saved_positions(tmp_path) == [(9, 0), (9, 3), (10, 0)]
+
+
+KEPT = [
+    "checkpoint/a/4.pt", "savepoint/a/4.npy", "savepoint/a/film/4.npy", "savepoint/a/plots/epochs.npy",
+    "savepoint/a/models/seed0-07.obj", "savepoint/a/tensorboard/events.5", "savepoint/a/chairs.png",
+    "savepoint/a/history.csv",
+]  # fmt: skip
+LATER = [
+    "checkpoint/a/4+1.pt", "checkpoint/a/4+1.optim.pt", "checkpoint/a/10.pt", "checkpoint/a/10.optim.pt",
+    "savepoint/a/10.npy", "savepoint/a/film/5.npy", "savepoint/a/models/10.obj", "savepoint/a/plots/10.png",
+    "savepoint/a/generated/4+1/seed0-00.npy", "savepoint/a/evaluation/10.json",
+]  # fmt: skip
+
+
+def fill(folder):
+    for name in (*KEPT, *LATER):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name, encoding="ascii")
+    return RunFolder("a", folder)
+
+
+def contents(folder):
+    files_there = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_text(encoding="ascii") for path in files_there}
+
+
+@pytest.mark.parametrize("killed_after", range(14))
+def test_what_is_later_is_moved_even_by_a_process_that_is_killed(tmp_path, monkeypatch, killed_after):
+    """A kill at every rename or copy: the next start, from the checkpoint that is now the latest, goes on."""
+    run, left = fill(tmp_path), [killed_after]
+
+    class KilledError(Exception):
+        pass
+
+    def until_killed(transfer):
+        def transferred(*paths):
+            left[0] -= 1
+            if left[0] < 0:
+                raise KilledError
+            return transfer(*paths)
+
+        return transferred
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "replace", until_killed(files.replace))
+        patch.setattr(shutil, "copy2", until_killed(shutil.copy2))
+        try:
+            first = run.move_aside(Position(4), [run.history, run.scores])
+        except KilledError:
+            first = []
+    was_killed = left[0] < 0
+    assert was_killed == (killed_after < 12)  # 1 copy, 10 files and the note of the latest
+    second = run.move_aside(Position(4), [run.history, run.scores])
+    assert bool(first) != bool(second)
+    assert {path.name for path in (*first, *second)} == {"replaced-1"}
+    there = contents(tmp_path)
+    moved = {name: "/".join((*name.split("/")[:2], "replaced-1", *name.split("/")[2:])) for name in LATER}
+    copy = {"savepoint/a/replaced-1/history.csv"}
+    assert there.keys() == {*KEPT, *moved.values(), *copy, "checkpoint/a/latest"}
+    assert all(there[moved[name]] == name for name in LATER)
+    assert there["checkpoint/a/latest"] == "4\n"
+    fill(tmp_path)
+    assert {path.name for path in run.move_aside(Position(4), [])} == {"replaced-2"}
+    assert run.move_aside(Position(4), [run.history]) == []

@@ -9,7 +9,8 @@ from rasgan.data.meshes.obj import parse_obj
 from rasgan.data.meshes.off import parse_off, write_off
 from rasgan.data.meshes.ply import parse_ply
 from rasgan.data.meshes.sniff import SNIFFED, foreign
-from rasgan.data.meshes.stl import parse_stl
+from rasgan.data.meshes.stl import holds_facets, parse_stl
+from rasgan.data.meshes.text import UnsupportedError
 from rasgan.errors import UserError
 from rasgan.files import check_is_file
 
@@ -49,6 +50,8 @@ def read_mesh(
         with np.errstate(all="ignore"):  # no warnings of numbers that are not finite: `_check` refuses them
             vertices, faces = _parse(path, suffix, notes)
             _check(vertices, faces)
+    except UnsupportedError as error:
+        raise UserError(f"{path}: {error}.") from error
     except ValueError as error:
         raise UserError(f"{path}: {error}; download or export it again.") from error
     if (up or upward_axis(path)) == "y":
@@ -74,7 +77,10 @@ def _parse(path: Path, suffix: str, notes: list[str]) -> tuple[np.ndarray, np.nd
 def _check_start(path: Path, suffix: str) -> None:
     """Raise ValueError if the file begins as something else than a mesh does."""
     with path.open("rb") as file:
-        found = foreign(file.read(SNIFFED), suffix)
+        start = file.read(SNIFFED)
+    if suffix == ".stl" and holds_facets(start, path.stat().st_size):
+        return  # its first 80 bytes are free
+    found = foreign(start, suffix)
     if found is not None:
         raise ValueError(f"it is {found}, not a mesh of this format")
 

@@ -14,18 +14,28 @@ from pathlib import Path
 
 import numpy as np
 
-from rasgan.errors import UserError
+from rasgan.data.meshes.polygons import has_area
+from rasgan.data.meshes.text import UnsupportedError
 
-MOST_ZEROS = 10**7  # numbers that a file may announce without holding them; no real mesh needs any
-MOST_TRIANGLES = 2 * 10**7  # repeated parts included: a small file can repeat a mesh any number of times
-LARGEST_JSON = 1 << 28  # bytes: Python's objects take ten times as many
+MOST_ZEROS = 10**6  # rows of numbers that a file may announce without holding them; real meshes need none
+# Triangles that repeated parts may add to what a file holds, which is at most one for every four bytes.
+MOST_REPEATED = 10**6
+MOST_PARTS = 2 * 10**5  # nodes and parts of meshes, each of which takes about 0.1 ms
+LARGEST_JSON = 1 << 28  # bytes
+MOST_VALUES = 2 * 10**6  # of the JSON, as brackets and commas: Python's objects take about 100 bytes each
 
-DRACO, INSTANCING = "KHR_draco_mesh_compression", "EXT_mesh_gpu_instancing"
-MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
+INSTANCING, DRACO = "EXT_mesh_gpu_instancing", "KHR_draco_mesh_compression"
+COMPRESSED = {
+    DRACO: "it is compressed by Draco; export it without compression (an option of Blender's export)",
+    **dict.fromkeys(
+        ("EXT_meshopt_compression", "KHR_meshopt_compression"),
+        "it is compressed by meshopt; export it without compression (an option of gltfpack)",
+    ),
+}
 # Required extensions that leave the triangles as the specification without them has them, or are read here.
 HARMLESS = re.compile(
     r"\w+_(materials|texture|lights|xmp|animation|camera)_\w+|(KHR|EXT)_(xmp|texture|animation)\w*"
-    r"|KHR_mesh_quantization|EXT_mesh_gpu_instancing|KHR_draco_mesh_compression|KHR_techniques_webgl"
+    r"|KHR_mesh_quantization|EXT_mesh_gpu_instancing|KHR_techniques_webgl"
     r"|KHR_node_\w+|EXT_(mesh|instance)_features|EXT_structural_metadata|EXT_mesh_manifold"
     r"|CESIUM_(RTC|primitive_outline)|MSFT_lod|AGI_articulations|AGI_stk_metadata|VRMC?(_\w+)?"
 )
@@ -43,7 +53,7 @@ def read_gltf(path: Path, largest_file: int, notes: list[str]) -> Mesh:
     All nodes with their transforms, instances and the numbers beside or in the file are read; vertices that
     no triangle uses are left out, as they are in every viewer. What else was left out is added to `notes`.
     Files that it refers to may have `largest_file` bytes together. ValueError, with what is wrong, if it is
-    damaged; UserError if it is packed in a way that is not read here.
+    damaged; UnsupportedError if it is packed in a way that is not read here.
     """
     try:
         tree, numbers = _open_container(path.read_bytes(), notes)
@@ -54,7 +64,7 @@ def read_gltf(path: Path, largest_file: int, notes: list[str]) -> Mesh:
             raise ValueError(f"its scene shows no triangles{file.and_what_else()}")
         starts = np.cumsum([0, *(len(vertices) for vertices, _ in parts)])
         faces = [faces + start for (_, faces), start in zip(parts, starts[:-1], strict=True)]
-        return np.concatenate([vertices for vertices, _ in parts]), np.concatenate(faces)
+        return file.without_lines(np.concatenate([vertices for vertices, _ in parts]), np.concatenate(faces))
     except (KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         words = " ".join(str(error).split())[:100]
         raise ValueError(f"its parts do not fit together ({type(error).__name__}: {words})") from error
@@ -67,6 +77,10 @@ def _open_container(content: bytes, notes: list[str]) -> tuple[dict, bytes | Non
         text, numbers = _split_chunks(content, notes)
     if len(text) > LARGEST_JSON:
         raise ValueError(f"its description is larger than {LARGEST_JSON >> 20} MB")
+    if sum(text.count(mark) for mark in (b"[", b"{", b",")) > MOST_VALUES:
+        raise ValueError(
+            f"its description has more than {MOST_VALUES} values; join its parts, or export it as .ply"
+        )
     try:
         tree = json.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -74,9 +88,16 @@ def _open_container(content: bytes, notes: list[str]) -> tuple[dict, bytes | Non
     if not isinstance(tree, dict):
         raise TypeError("the description is no object")
     version = str(tree.get("asset", {}).get("version", "1.0" if isinstance(tree.get("meshes"), dict) else ""))
+    if not version:
+        raise ValueError("it does not say which version of glTF it is (asset.version)")
     if not version.startswith("2."):
-        raise ValueError(f"it is glTF {version or 'of no version'}; glTF 2.0 is what is read here")
+        raise _other_version(version)
     return tree, numbers
+
+
+def _other_version(version: str) -> UnsupportedError:
+    words = f"it is glTF {version[:20]}, and only glTF 2.0 is read"
+    return UnsupportedError(f"{words}; export it as glTF 2.0, or convert it with the program gltf-pipeline")
 
 
 def _split_chunks(content: bytes, notes: list[str]) -> tuple[bytes, bytes | None]:
@@ -85,7 +106,7 @@ def _split_chunks(content: bytes, notes: list[str]) -> tuple[bytes, bytes | None
         raise ValueError(f"it is cut: it holds {len(content)} bytes")
     version, length = struct.unpack_from("<2I", content, 4)
     if version != 2:
-        raise ValueError(f"it is glTF {version}.0; glTF 2.0 is what is read here")
+        raise _other_version(f"{version}.0")
     if length > len(content):
         raise ValueError(f"it is cut: it announces {length} bytes but holds {len(content)}")
     if content[length:].strip(b"\0\r\n "):
@@ -111,22 +132,20 @@ class _Gltf:
     ) -> None:
         self.path, self.tree, self.numbers, self.notes = path, tree, numbers, notes
         self.room = largest_file  # bytes that may still be read from other files
-        self.triangles = 0
+        self.triangles, self.most_triangles = 0, MOST_REPEATED + path.stat().st_size // 4
+        self.part_count = 0
         self.buffers: dict[int, np.ndarray] = {}
         self.meshes: dict[int, list[Mesh]] = {}
 
     def check_extensions(self) -> None:
-        """Raise UserError, which names it, if an extension is required that is not read here."""
+        """Raise UnsupportedError, which names it, if an extension is required that is not read here."""
         for name in self.tree.get("extensionsRequired", []):
-            if name in MESHOPT:
-                self.refuse_meshopt(name)
+            if name in COMPRESSED:
+                raise UnsupportedError(COMPRESSED[name])
             if not HARMLESS.fullmatch(name):
-                fault = f"it needs the extension {name[:80]!r}, which is not read here; export it without it."
-                raise UserError(f"{self.path}: {fault}")
-
-    def refuse_meshopt(self, name: str) -> None:
-        fault = f"it is compressed by meshopt ({name}), which is not read here; export it uncompressed."
-        raise UserError(f"{self.path}: {fault}")
+                raise UnsupportedError(
+                    f"it needs the extension {name[:80]!r}, which is not read here; export it without it"
+                )
 
     def note(self, words: str) -> None:
         if words not in self.notes:
@@ -150,6 +169,7 @@ class _Gltf:
             if index in seen:
                 raise ValueError(f"node {index} (counted from 0) hangs in two places or in a circle")
             seen.add(index)
+            self.count_parts(1)
             node = self.item("nodes", index)
             extensions = node.get("extensions", {})
             if extensions.get("KHR_node_visibility", {}).get("visible") is False:
@@ -185,8 +205,7 @@ class _Gltf:
         if len(counts) != 1:
             raise ValueError("the attributes of its instances are not equally many")
         count = counts.pop()
-        if count > MOST_TRIANGLES:
-            raise ValueError(f"it repeats a mesh {count} times")
+        self.count(count)  # of meshes with a triangle or more
         default = {"TRANSLATION": np.zeros(3), "ROTATION": np.array([0, 0, 0, 1.0]), "SCALE": np.ones(3)}
         filled = [
             values.get(key, np.broadcast_to(default[key], (count, len(default[key])))) for key in widths
@@ -200,9 +219,11 @@ class _Gltf:
         counted = mesh not in self.meshes  # its triangles, once, while they are read
         if counted:
             primitives = self.item("meshes", mesh)["primitives"]
+            self.count_parts(len(primitives))
             found = [self.primitive(primitive) for primitive in primitives]
             self.meshes[mesh] = [part for part in found if part is not None]
         placed = []
+        self.count_parts(len(self.meshes[mesh]))
         for vertices, faces in self.meshes[mesh]:
             self.count((len(matrices) - counted) * len(faces))
             there = vertices @ matrices[:, :3, :3].transpose(0, 2, 1) + matrices[:, None, :3, 3]
@@ -215,8 +236,25 @@ class _Gltf:
     def count(self, triangles: int) -> None:
         """Raise ValueError if these triangles are too many."""
         self.triangles += triangles
-        if self.triangles > MOST_TRIANGLES:
-            raise ValueError(f"it shows more than {MOST_TRIANGLES} triangles, its repeated parts included")
+        if self.triangles > self.most_triangles:
+            raise ValueError(f"it repeats parts until they have more than {self.most_triangles} triangles")
+
+    def count_parts(self, parts: int) -> None:
+        """Raise ValueError if these nodes or parts of meshes are too many."""
+        self.part_count += parts
+        if self.part_count > MOST_PARTS:
+            raise ValueError(f"it has more than {MOST_PARTS} nodes and parts; join them")
+
+    def without_lines(self, vertices: np.ndarray, faces: np.ndarray) -> Mesh:
+        """Leave out triangles without area, as of parts that a scale of 0 hides, if they widen the box."""
+        kept = has_area(vertices, faces)
+        if kept.all() or not kept.any():
+            return vertices, faces
+        mesh = _used(vertices, faces[kept])
+        if np.array_equal(np.ptp(mesh[0], axis=0), np.ptp(vertices, axis=0)):
+            return vertices, faces
+        self.note("parts without area are left out")
+        return mesh
 
     # --- triangles
 
@@ -232,42 +270,16 @@ class _Gltf:
         if position is None:
             self.note("a part without positions is left out")
             return None
-        packed = primitive.get("extensions", {}).get(DRACO)
-        mesh = None if packed is None else self.unpack_draco(packed, self.item("accessors", position))
-        if mesh is None:
-            vertices = self.accessor(position, 3)
-            count = len(vertices)
-            corners = (
-                self.accessor(primitive["indices"], 1)[:, 0] if "indices" in primitive else np.arange(count)
-            )
-            mesh = vertices, _triangles(corners, mode)
-        self.count(len(mesh[1]))
-        return _used(*mesh)
-
-    def unpack_draco(self, packed: dict, position: dict) -> Mesh | None:
-        """Decode a part that Draco compressed; None where the file holds it uncompressed as well."""
-        try:
-            import DracoPy  # here: an extra
-        except ImportError:
-            if "bufferView" in position:
-                return None
-            fault = (
-                "it is compressed by Draco; export it without compression, or install the package DracoPy."
-            )
-            raise UserError(f"{self.path}: {fault}") from None
-        data = self.view(packed["bufferView"])[0].tobytes()
-        if not data.startswith(b"DRACO"):
-            raise ValueError(f"it says that it is compressed by Draco ({DRACO}), but holds no such data")
-        try:
-            mesh = DracoPy.decode(data)
-            vertices, faces = np.asarray(mesh.points, float), np.asarray(mesh.faces, np.int64)
-        except MemoryError:
-            raise
-        except Exception as error:  # a compiled parser of another project
-            raise ValueError(f"it is compressed by Draco and damaged ({str(error)[:80]})") from error
-        if vertices.shape != (position["count"], 3) or faces.shape[1:] != (3,):
-            raise ValueError(f"it is compressed by Draco and does not hold its {position['count']} vertices")
-        return vertices, faces
+        if DRACO in primitive.get("extensions", {}) and "bufferView" not in self.item("accessors", position):
+            raise UnsupportedError(COMPRESSED[DRACO])
+        vertices = self.accessor(position, 3)
+        corners = (
+            self.accessor(primitive["indices"], 1)[:, 0]
+            if "indices" in primitive
+            else np.arange(len(vertices))
+        )
+        self.count(len(corners) // (3 if mode == TRIANGLES else 1) + len(vertices) // 1000)
+        return _used(vertices, _triangles(corners, mode))
 
     # --- numbers
 
@@ -325,9 +337,9 @@ class _Gltf:
         """Return the bytes of a buffer view and its stride, 0 where the numbers lie closely."""
         view = self.item("bufferViews", index)
         self.item("buffers", view["buffer"])
-        compressed = [name for name in view.get("extensions", {}) if name in MESHOPT]
+        compressed = [name for name in view.get("extensions", {}) if name in COMPRESSED]
         if compressed and not self.holds(view["buffer"]):
-            self.refuse_meshopt(compressed[0])
+            raise UnsupportedError(COMPRESSED[compressed[0]])
         data = self.buffer(view["buffer"])
         start, length = _whole(view.get("byteOffset", 0)), _whole(view["byteLength"])
         if start + length > len(data):
@@ -363,6 +375,7 @@ class _Gltf:
                 raise ValueError(f"the numbers in its text are damaged ({error})") from error
         path = _beside(self.path.parent, uri)
         self.room -= path.stat().st_size
+        self.most_triangles += path.stat().st_size // 4
         if self.room < 0:
             raise ValueError(f"its file {uri[:80]!r} is too large")
         return path.read_bytes()

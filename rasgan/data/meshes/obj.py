@@ -7,15 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from rasgan.data.meshes.polygons import triangulate
-from rasgan.data.meshes.text import BLANK, parse_numbers, word_starts
+from rasgan.data.meshes.text import BLANK, PADDING, odd_word, parse_numbers, substitute, word_starts
 
-JOINED = b"\v"  # stands for a line end that a backslash took away: a blank, counted as a line
+JOINED = b"\v"  # stands for the end of a line that is joined to the next: a blank, counted as a line
 UNREAD = {  # statements for surfaces that are no faces and must not get lost without a word
     **dict.fromkeys((b"surf", b"bzp", b"bsp", b"cdp"), "free-form surfaces, which are not read"),
     b"call": "surfaces in another file, which is not read",
 }
 CURVES = {b"cstype", b"curv", b"curv2", b"cdc"}
-BEGINNINGS = np.array([256 * word[0] + word[1] for word in {*UNREAD, *CURVES}])
+BEGINNINGS = np.array([256 * word[0] + word[1] for word in {*UNREAD, *CURVES}], dtype=np.uint16)
 DIGITS = 18  # that an index may have
 
 
@@ -50,13 +50,13 @@ def parse_obj(text: bytes) -> tuple[np.ndarray, np.ndarray]:
     """
     text = _plain(text)
     characters = np.frombuffer(text, dtype=np.uint8)
-    stops = np.flatnonzero(characters == ord("\n")) + 1
-    lines = Lines(text, np.concatenate([[0], stops[:-1]])[: stops.size], stops)
+    stops = np.flatnonzero(characters == ord("\n")).astype(np.int32) + 1  # no file has 2 GB
+    lines = Lines(text, np.append(np.int32(0), stops)[:-1], stops)
     first, second, third = (characters[np.minimum(lines.starts + n, stops - 1)] for n in range(3))
     vertex = ((first | 32) == ord("v")) & (second <= BLANK)
     fo = (second == ord("o")) & (third <= BLANK)  # a face, in old files
     faces = np.flatnonzero(((first | 32) == ord("f")) & ((second <= BLANK) | fo))
-    odd = np.flatnonzero(np.isin(256 * first.astype(np.int64) + second, BEGINNINGS))
+    odd = np.flatnonzero(np.isin(first * np.uint16(256) + second, BEGINNINGS))
     words = {lines.join(odd[[place]]).split()[0]: line for place, line in enumerate(odd)}
     for word in UNREAD.keys() & words.keys():
         raise ValueError(f"line {lines.number(words[word])}: it has {UNREAD[word]} ({word.decode()})")
@@ -70,7 +70,7 @@ def parse_obj(text: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 def _plain(text: bytes) -> bytes:
     """Return the text without comments, indentation and line ends after backslashes."""
-    text = text.removeprefix(codecs.BOM_UTF8)
+    text = text.removeprefix(codecs.BOM_UTF8).rstrip(PADDING)
     if b"\0" in text:
         raise ValueError("it is no text, as an .obj file is (it holds zero bytes)")
     if b"\r" in text:
@@ -78,16 +78,18 @@ def _plain(text: bytes) -> bytes:
     if JOINED in text:
         text = text.replace(JOINED, b" ")
     if b"#" in text:
-        text = re.sub(rb"#[^\n]*", b"", text)
+        text = substitute(re.compile(rb"#[^\n]*"), b"", text)
     if b"\\" in text:  # of numbers alone: names may end in a backslash
         text = re.sub(
-            rb"^[ \t]*[vf]o?[ \t][^\n\\]*\\[ \t]*\n(?:[^\n\\]*\\[ \t]*\n)*",
-            lambda found: re.sub(rb"\\[ \t]*\n", b" " + JOINED, found[0]),
+            rb"^[ \t]*[vf]o?[ \t][^\n\\]*\\[ \t]*\n(?:[^\n\\]*\\[ \t]*\n){,1000}",
+            lambda found: substitute(re.compile(rb"\\[ \t]*\n"), b" " + JOINED, found[0]),
             text,
             flags=re.MULTILINE | re.IGNORECASE,
         )
     if re.search(rb"^[ \t\f]", text, flags=re.MULTILINE):
-        text = re.sub(rb"^[ \t\f]+", b"", text, flags=re.MULTILINE)
+        text = substitute(re.compile(rb"^[ \t\f]+", re.MULTILINE), b"", text)
+    if b"\n\n" in text:
+        text = text.replace(b"\n\n", JOINED + b"\n")
     return text if text.endswith(b"\n") or not text else text + b"\n"
 
 
@@ -97,25 +99,17 @@ def _vertices(lines: Lines, chosen: np.ndarray) -> np.ndarray:
     words, sizes = word_starts(text)
     try:
         numbers = parse_numbers(text)
-        short = np.flatnonzero(sizes < 3)
     except ValueError:
-        numbers, short = np.zeros(0), np.zeros(0)
+        numbers = np.zeros(0)
     if numbers.size != words.size:
-        bad = next(line for line in chosen if not _holds_numbers(lines.join(np.array([line]))[1:]))
-        raise ValueError(f"line {lines.number(bad)}: a vertex holds something else than numbers")
+        line, word = odd_word(text)
+        raise ValueError(f"line {lines.number(chosen[line])}: a vertex holds {word} where a number belongs")
+    short = np.flatnonzero(sizes < 3)
     if short.size:
         raise ValueError(f"line {lines.number(chosen[short[0]])}: a vertex has fewer than three coordinates")
     if sizes.size and (sizes == sizes[0]).all():
         return np.ascontiguousarray(numbers.reshape(-1, sizes[0])[:, :3])
     return numbers[(np.cumsum(sizes) - sizes)[:, None] + np.arange(3)]
-
-
-def _holds_numbers(text: bytes) -> bool:
-    """Return whether every word is a number."""
-    try:
-        return parse_numbers(text).size == len(text.split())
-    except ValueError:
-        return False
 
 
 def _corners(

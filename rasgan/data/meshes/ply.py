@@ -7,7 +7,7 @@ import numpy as np
 
 from rasgan.data.meshes.polygons import triangulate
 from rasgan.data.meshes.records import Bytes, Property, Rows, Words
-from rasgan.data.meshes.text import as_indices, parse_numbers, plain_lines
+from rasgan.data.meshes.text import UnsupportedError, as_indices, parse_numbers, plain_lines
 
 KINDS = {
     b"char": "i1", b"uchar": "u1", b"short": "i2", b"ushort": "u2", b"int": "i4", b"uint": "u4",
@@ -15,6 +15,8 @@ KINDS = {
     b"int32": "i4", b"uint32": "u4", b"int64": "i8", b"uint64": "u8", b"float32": "f4", b"float64": "f8",
 }  # fmt: skip
 ORDERS = {b"ascii": "=", b"binary_little_endian": "<", b"binary_big_endian": ">"}
+MOST_LINES = 10_000  # of a header
+MANY, FEWEST_BYTES = 10**6, 7  # faces, and what each of so many takes in a file: three corners of two bytes
 CORNERS = ("vertex_indices", "vertex_index")  # both are in use for the corners of a face
 Element = tuple[str, int, list[Property]]
 
@@ -22,12 +24,18 @@ Element = tuple[str, int, list[Property]]
 def parse_ply(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Read the bytes of a .ply file.
 
-    Text and both byte orders, all kinds of numbers, any elements and properties besides, lists of any
-    lengths, triangle strips (-1 begins a new one), and anything after the last row are fine. Returns vertices
-    (v, 3) and triangles (f, 3). ValueError, with what is wrong, if it is not, or not all of, a .ply file.
+    Text and both byte orders, all kinds of numbers, any other elements and properties, lists of any lengths,
+    and anything after the last row are supported. Returns vertices (v, 3) and triangles (f, 3). Raises
+    UnsupportedError for triangle strips, and ValueError if it is not a complete .ply file.
     """
     data = data.removeprefix(codecs.BOM_UTF8)
     form, elements, start = _header(data)
+    for name, count, properties in elements:
+        has_lists = any(each.count_kind for each in properties)
+        if has_lists and count > MANY and FEWEST_BYTES * count > len(data):
+            raise ValueError(
+                f"its {len(data)} bytes are too few for the {count} rows of {name} that it announces"
+            )
     if form == b"ascii":
         found = _rows_of_text(plain_lines(data[start:]), elements)
     else:
@@ -38,15 +46,11 @@ def parse_ply(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     if any(column is None for column in columns):
         raise ValueError("its vertices do not have three coordinates each, x, y and z")
     vertices = np.stack([column.astype(np.float64) for column in columns], axis=1)
-    triangles = []
-    if "face" in found and found["face"].count:
-        triangles.append(triangulate(vertices, *_corners(found["face"])))
     if "tristrips" in found and found["tristrips"].count:
-        faces = _unrolled(*_corners(found["tristrips"]))
-        triangles.append(triangulate(vertices, faces.ravel(), np.full(len(faces), 3)))
-    if not triangles:
+        raise UnsupportedError("its faces are triangle strips, which are not read; export it with faces")
+    if "face" not in found or not found["face"].count:
         raise ValueError(f"it holds {len(vertices)} points without faces, which are no mesh")
-    return vertices, np.concatenate(triangles)
+    return vertices, triangulate(vertices, *_corners(found["face"]))
 
 
 def _header(data: bytes) -> tuple[bytes, list[Element], int]:
@@ -61,6 +65,8 @@ def _header(data: bytes) -> tuple[bytes, list[Element], int]:
         if end is None:
             raise ValueError("its header has no end (a line that says end_header)")
         line, at, number = data[at : end.start()], end.end(), number + 1
+        if number > MOST_LINES:
+            raise ValueError(f"its header has more than {MOST_LINES} lines")
         order = "=" if form is None else ORDERS[form]
         match line.split():
             case [] | [b"comment" | b"obj_info", *_]:
@@ -117,26 +123,30 @@ def _rows_of_text(body: bytes, elements: list[Element]) -> dict[str, Rows]:
             return found
         except ValueError as error:
             reason = error
+    _check_widths(parts[0], elements)
     raise reason
 
 
+def _check_widths(body: bytes, elements: list[Element]) -> None:
+    """Raise ValueError if a line has more numbers than its row takes."""
+    lines = re.finditer(rb"[^\n]+", body)
+    for name, count, properties in elements:
+        for row, line in zip(range(count if properties else 0), lines, strict=False):
+            words, width = line[0].split(), 0
+            for each in properties:
+                length = float(words[width]) if each.count_kind and width < len(words) else 0
+                if length < 0 or length % 1:
+                    return
+                width += 1 + int(length)
+            if len(words) > width:
+                fault = f"has {len(words)} numbers, more than the {width} that its header announces"
+                raise ValueError(f"{name} row {row + 1} {fault}")
+
+
 def _corners(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Return the corners of faces or strips, one after the other, and how many each has."""
+    """Return the corners of faces, one after the other, and how many each has."""
     for name in CORNERS:
         found = rows.list(name)
         if found is not None:
             return as_indices(found[0]), found[1]
     raise ValueError(f"the rows of {rows.name} have no list {' or '.join(CORNERS)}")
-
-
-def _unrolled(corners: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Cut strips a, b, c, d, -1, ... into triangles (a, b, c), (c, b, d); -1 begins a new strip."""
-    last = len(corners) - 2
-    begins = np.zeros(len(corners) + 1, dtype=bool)
-    begins[np.cumsum(sizes) - sizes] = True
-    begins[1:][corners < 0] = True
-    begins = begins[:-1]
-    strip = np.cumsum(begins)
-    here = np.flatnonzero((strip[:last] == strip[2:]) & (corners[2:] >= 0)) if last > 0 else np.zeros(0, int)
-    odd = (here - np.flatnonzero(begins)[strip[here] - 1]) % 2
-    return np.stack([corners[here + odd], corners[here + 1 - odd], corners[here + 2]], axis=1)

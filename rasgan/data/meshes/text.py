@@ -7,6 +7,12 @@ import warnings
 import numpy as np
 
 BLANK = ord(" ")  # this and all characters below part words
+BLOCK = 1 << 20  # bytes
+PADDING = b"\0\x1a"  # that some programs write behind the end of a text: zeros, and DOS's mark of the end
+
+
+class UnsupportedError(ValueError):
+    """A valid file of a kind that is not read; the message says what to do instead."""
 
 
 def plain_lines(text: bytes) -> bytes:
@@ -19,8 +25,18 @@ def plain_lines(text: bytes) -> bytes:
     return text if text.endswith(b"\n") or not text else text + b"\n"
 
 
+def substitute(pattern: re.Pattern, new: bytes, text: bytes) -> bytes:
+    """Replace what a pattern finds within lines; `re.sub` would keep millions of stretches at a time."""
+    parts, start = [], 0
+    while start < len(text):
+        stop = text.find(b"\n", start + BLOCK) + 1 or len(text)
+        parts.append(pattern.sub(new, text[start:stop]))
+        start = stop
+    return b"".join(parts)
+
+
 def parse_numbers(text: bytes) -> np.ndarray:
-    """Read all numbers of a text, (n,) float64; ValueError if anything else stands there."""
+    """Read all numbers of a text, (n,) float64; ValueError, with the first other word, if there is one."""
     if not text.strip():
         return np.zeros(0)
     with warnings.catch_warnings():
@@ -29,7 +45,18 @@ def parse_numbers(text: bytes) -> np.ndarray:
             # Takes a third of the memory of text.split(), which matters for a million faces.
             return np.fromstring(text, dtype=np.float64, sep=" ")
         except (ValueError, DeprecationWarning):
-            raise ValueError("it holds something else where numbers belong") from None
+            raise ValueError(f"it holds {odd_word(text)[1]} where a number belongs") from None
+
+
+def odd_word(text: bytes) -> tuple[int, str]:
+    """Return the first word of a text that is not a number, quoted, behind its line, counted from 0."""
+    for found in re.finditer(rb"\S+", text):
+        try:
+            float(found[0].replace(b"_", b"?"))  # which Python allows in numbers
+        except ValueError:
+            word = found[0][:30].decode("ascii", "backslashreplace")
+            return text.count(b"\n", 0, found.start()), f"'{word}'"
+    return 0, "something else"
 
 
 def word_starts(text: bytes) -> tuple[np.ndarray, np.ndarray]:

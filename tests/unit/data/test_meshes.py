@@ -1,6 +1,5 @@
 """Mesh files with the quirks that ModelNet's have, and with faults."""
 
-import json
 import struct
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import trimesh
 
 from rasgan.data.meshes import SUFFIXES, read_mesh, upward_axis, write_off
 from rasgan.errors import UserError
-from tests.made_meshes import OBJ, POINTS, TRIANGLES, glb, gltf, off_binary, ply_head
+from tests.made_meshes import OBJ, POINTS, TRIANGLES, ply_head
 from tests.made_meshes import OFF as PLAIN
 
 VERTICES = np.array([[0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3.5]])
@@ -38,6 +37,7 @@ def write(tmp_path):
         "CRLF": PLAIN.replace("\n", "\r\n"),
         "old Mac line ends": PLAIN.replace("\n", "\r"),
         "no last line end": PLAIN.rstrip(),
+        "padded": PLAIN + "\x1a\0\0",
         "byte order mark": "\N{ZERO WIDTH NO-BREAK SPACE}" + PLAIN,
         "comments": "# by hand\n"
         + PLAIN.replace("4 4 6", "# counts\n4 4 6 # 4 faces").replace("1 0 0", "1 0 0#b"),
@@ -51,7 +51,6 @@ def write(tmp_path):
         "vertex colors": "COFF\n4 4 6\n" + POINTS.replace("\n", " 255 255 255 255\n") + TRIANGLES,
         "exponents": PLAIN.replace("3.5", "35.0e-1"),
         "edges and points among the faces": PLAIN.replace("4 4 6", "4 6 6") + "2 0 1\n1 3\n",
-        "binary": off_binary(),
         "normals, color, texture": "STCNOFF\n4 4 6\n"
         + POINTS.replace("\n", " 0 0 1 9 9 9 1 0 0\n")
         + TRIANGLES,
@@ -61,10 +60,6 @@ def write(tmp_path):
         "really all on one line": "OFF " + PLAIN[4:].replace("\n", " "),
         "a number a line": PLAIN.replace(" ", "\n"),
         "rows in pairs": PLAIN.replace("0\n1", "0 1").replace("1\n3", "1 3"),
-        "divided by w": "4OFF\n4 4 6\n0 0 0 2\n2 0 0 2\n0 1 0 .5\n0 0 7 2\n" + TRIANGLES,
-        "divided by w, colors": "C4OFF\n4 4 6\n0 0 0 2 9\n2 0 0 2 9\n0 1 0 .5 9\n0 0 7 2 9\n" + TRIANGLES,
-        "three dimensions": PLAIN.replace("OFF\n", "nOFF\n3\n"),
-        "three dimensions and w": "4nOFF 3\n4 4 6\n0 0 0 2\n2 0 0 2\n0 1 0 .5\n0 0 7 2\n" + TRIANGLES,
     }.items(),
     ids=lambda item: item[0],
 )
@@ -99,7 +94,7 @@ def test_odd_meshes_that_can_be_measured(write, text):
 
 
 START, SHORT = "does not begin as", "shorter than it announces"
-NUMBERS, WHOLE = "where numbers belong", "whole numbers"
+NUMBERS, WHOLE = "where a number belongs", "whole numbers"
 
 
 @pytest.mark.parametrize(
@@ -107,12 +102,6 @@ NUMBERS, WHOLE = "where numbers belong", "whole numbers"
     {
         "no bytes": ("", "an empty file"),
         "other text": ("Not found", START),
-        "binary": (bytes(range(256)) * 9, START),
-        "binary, cut in the counts": (off_binary()[:20], "does not go on with the counts"),
-        "binary, cut in a vertex": (off_binary()[:70], "of 4 vertex rows only 3 are whole"),
-        "binary, cut in a face": (off_binary()[:-9], "of 4 face rows only 3 are whole"),
-        "binary, surplus": (off_binary() + b"more", "4 bytes follow the 4 faces"),
-        "binary, negative count": (b"OFF BINARY\n" + b"\xff" * 12, "does not go on with the counts"),
         "surplus face": (PLAIN + "3 0 2 1\n", "4 vertices and 4 faces but holds 9 lines"),
         "surplus vertex": (PLAIN.replace("3 0 2 1", "9 9 9\n3 0 2 1"), "holds 9 lines"),
         "surplus, as long as broken rows": (
@@ -121,25 +110,12 @@ NUMBERS, WHOLE = "where numbers belong", "whole numbers"
         ),
         "surplus numbers on one line": ("OFF " + PLAIN[4:].replace("\n", " ") + "3 0 2 1", "holds 1 lines"),
         "numbers without blanks": (PLAIN.replace("1 0 0", "1 0-1 0 9"), NUMBERS),
-        "two dimensions": ("nOFF\n2\n3 1 0\n0 0\n1 0\n0 1\n3 0 1 2\n", "2 dimensions, not three"),
-        "no dimension": ("nOFF\nx", "0 dimensions, not three"),
-        "w is 0": ("4OFF\n3 1 0\n0 0 0 0\n1 0 0 1\n0 1 0 1\n3 0 1 2\n", "vertex 0 .* no finite number"),
-        "w is tiny": ("4OFF\n3 1 0\n1e308 0 0 .1\n1 0 0 1\n0 1 0 1\n3 0 1 2\n", "no finite number"),
-        "w is missing": (PLAIN.replace("OFF", "4OFF"), "fewer than four"),
         "keyword alone": ("OFF\n", START),
-        "cut in the keyword": ("OF", START),
         "cut in the counts": ("OFF\n4 ", START),
-        "negative vertex count": (PLAIN.replace("4 4 6", "-4 4 6"), START),
-        "negative face count": (PLAIN.replace("4 4 6", "4 -4 6"), START),
         "counts of 5,000 digits": (PLAIN.replace("4 4 6", "9" * 5000 + " 4 6"), START),
         "counts that are words": (PLAIN.replace("4 4 6", "four 4 6"), START),
-        "counts that are not whole": (PLAIN.replace("4 4 6", "4.5 4 6"), START),
         "header alone": ("OFF\n4 4 6\n", "announces 4 vertices and 4 faces but holds 0 lines"),
-        "cut after the counts": ("OFF\n4 4", "holds 0 lines"),
         "huge counts": ("OFF\n999999999999 99999999999999999 0\n" + POINTS, "announces 9{12} .* 9{17} faces"),
-        "cut within the vertices": ("OFF\n4 4 6\n0 0 0\n1 0", "holds 2 lines"),
-        "cut between vertices": ("OFF\n4 4 6\n0 0 0\n1 0 0\n", "holds 2 lines"),
-        "cut after the vertices": ("OFF\n4 4 6\n" + POINTS, "holds 4 lines"),
         "cut between faces": (PLAIN[:-8], "holds 7 lines"),
         "cut within the last face": (PLAIN[:-3], SHORT),
         "short vertex": (PLAIN.replace("1 0 0", "1 0"), "fewer than three"),
@@ -147,25 +123,17 @@ NUMBERS, WHOLE = "where numbers belong", "whole numbers"
         "face of 10^9 corners": (PLAIN.replace("3 1 2 3", "1000000000 1 2 3"), SHORT),
         "face of -3 corners": (PLAIN.replace("3 1 2 3", "-3 1 2 3"), "fewer than no corners"),
         "words": (PLAIN.replace("1 0 0", "1 zero 0"), NUMBERS),
-        "letter O": (PLAIN.replace("1 0 0", "1 O 0"), NUMBERS),
         "comma": (PLAIN.replace("3.5", "3,5"), NUMBERS),
         "binary after the header": (b"OFF\n4 4 6\n" + bytes(range(256)) * 50, NUMBERS),
         "zero byte": (PLAIN.encode().replace(b"3.5", b"\0.5"), NUMBERS),
         "NaN coordinate": (PLAIN.replace("1 0 0", "1 nan 0"), "vertex 1 .* no finite number"),
-        "infinite coordinate": (PLAIN.replace("3.5", "-inf"), "vertex 3 .* no finite number"),
-        "overflowing coordinate": (PLAIN.replace("3.5", "1e999"), "vertex 3 .* no finite number"),
         "index too high": (PLAIN.replace("3 1 2 3", "3 1 2 4"), "face 3 .* vertex that is not there"),
         "index negative": (PLAIN.replace("3 0 2 1", "3 0 2 -1"), "face 0 .* vertex that is not there"),
-        "index NaN": (PLAIN.replace("3 0 2 1", "3 0 2 nan"), WHOLE),
         "index broken": (PLAIN.replace("3 0 2 1", "3 0 2 0.5"), WHOLE),
         "index 2^63": (PLAIN.replace("3 0 2 1", "3 0 2 9223372036854775808"), WHOLE),
-        "index enormous": (PLAIN.replace("3 0 2 1", "3 0 2 1e300"), WHOLE),
-        "face size NaN": (PLAIN.replace("3 0 2 1", "nan 0 2 1"), WHOLE),
         "no faces": ("OFF\n4 0 0\n" + POINTS, "no faces"),
         "no vertices": ("OFF\n0 0 0\n", "no faces"),
         "face without corners": ("OFF\n4 1 0\n" + POINTS + "0\n", "no faces"),
-        "points only": ("OFF\n4 1 0\n" + POINTS + "1 2\n", "no faces"),
-        "edges only": ("OFF\n4 1 0\n" + POINTS + "2 0 1\n", "no faces"),
         "equal points": ("OFF\n3 1 0\n1 1 1\n1 1 1\n1 1 1\n3 0 1 2\n", "in one point"),
         "one point": ("OFF\n1 1 0\n5 5 5\n3 0 0 0\n", "in one point"),
         "too far apart": ("OFF\n3 1 0\n-1e308 1 1\n1e308 1 1\n1 1 1\n3 0 1 2\n", "too far apart"),
@@ -173,6 +141,22 @@ NUMBERS, WHOLE = "where numbers belong", "whole numbers"
 )
 def test_off_faults_are_told_with_the_file(write, text, fault):
     refused(write(text), fault)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " # little-endian\n"])
+@pytest.mark.parametrize(
+    ("keyword", "fault"),
+    [
+        ("OFF BINARY", "binary"),
+        ("COFF binary", "binary"),
+        ("4OFF", "4OFF"),
+        ("STC4nOFF 3", "4nOFF"),
+        ("nOFF", "nOFF"),
+    ],
+)
+def test_kinds_of_off_that_are_refused_by_name(write, keyword, end, fault):
+    with pytest.raises(UserError, match=rf"{fault}.*, which is not read; export it as [\w ]+\.$"):
+        read_mesh(write((keyword + end).encode() + b"\0\0\0\4" * 30))
 
 
 def refused(path, fault):
@@ -193,64 +177,22 @@ def test_other_formats_give_the_same_triangles(tmp_path, suffix):
     assert corners == {tuple(map(tuple, np.sort(triangle, axis=0))) for triangle in VERTICES[FACES]}
 
 
-def test_gltf_with_its_buffer_beside_it(tmp_path):
-    scene = trimesh.Scene(trimesh.Trimesh(VERTICES, FACES))
-    for name, content in trimesh.exchange.gltf.export_gltf(scene).items():
-        (tmp_path / name).write_bytes(content)
-    vertices, faces = read_mesh(tmp_path / "model.gltf", up="z")
-    assert sorted(map(tuple, vertices)) == sorted(map(tuple, VERTICES))
-    assert len(faces) == 4
-
-
 def test_unused_vertices_survive_other_formats(write):
     assert read_mesh(write("v 0 0 0\nv 1 0 0\nv 0 1 0\nv 9 9 9\nf 1 2 3\n", ".obj"))[0].max() == 9
 
 
-PLY = ply_head(4, 4) + POINTS + TRIANGLES
 STL_HEAD = bytes(80) + struct.pack("<I", 2)
 SIGNALING_NAN = b"\1\0\x80\x7f"  # of which numpy warns when it becomes a float64
-
-
 JUNK = {"no bytes": b"", "junk": b"\x00\xff" * 300, "text": b"solid a\nendsolid"}
-FAULTS = {
+FAULTS = {  # what is wrong with a format alone: test_obj.py and so on
     **{f"{suffix}, {name}": (content, "") for name, content in JUNK.items() for suffix in SUFFIXES[1:]},
-    ".obj, no faces": (OBJ[: OBJ.index("f")], ""),
-    ".obj, index too high": (OBJ + "f 1 2 99999999999\n", ""),
-    ".obj, index below all": (OBJ + "f 1 2 -9\n", ""),
-    ".obj, vertices of two numbers": (OBJ.replace("v 1 0 0", "v 1 0"), "three coordinates"),
     ".obj, NaN": (OBJ.replace("v 1", "v nan"), "no finite number"),
-    ".obj, materials from elsewhere": ("mtllib /dev/zero\nmtllib ../..\n" + OBJ + "f 1 2 9\n", ""),
-    ".stl, header only": (bytes(84), ""),
-    ".stl, cut": (STL_HEAD + bytes(50), ""),
     ".stl, all points equal": (STL_HEAD + bytes(100), "one point"),
-    ".stl, infinite": (STL_HEAD + 2 * (struct.pack("<12f", *[np.inf] * 12) + b"00"), "no finite number"),
     ".stl, signaling NaN": (STL_HEAD + 2 * (12 * SIGNALING_NAN + b"00"), "no finite number"),
-    ".stl, text cut": ("solid a\nfacet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex 1 0", ""),
-    ".ply, header only": (ply_head(4, 4), ""),
-    ".ply, header cut": (PLY[:60], ""),
-    ".ply, points without faces": (ply_head(4, 0) + POINTS, ""),
-    ".ply, cut between faces": (PLY[:-8], "of 4 face rows only 3 are whole"),
-    ".ply, cut in a face": (PLY[:-3], ""),
-    ".ply, negative counts": (ply_head(-4, -4, "binary_little_endian") + "\0" * 99, ""),
-    ".ply, index too high": (PLY.replace("3 1 2 3", "3 1 2 9"), "face 3 .* vertex that is not there"),
-    ".ply, NaN": (PLY.replace("3.5", "nan"), "no finite number"),
     ".ply, signaling NaN": (
         ply_head(3, 1, "binary_little_endian").encode() + 9 * SIGNALING_NAN + struct.pack("<B3i", 3, 0, 1, 2),
         "no finite number",
     ),
-    ".ply, texture from a device": (
-        PLY.replace("element v", "comment TextureFile /dev/zero\nelement v").replace("3 1 2 3", "3 1 2 9"),
-        "vertex that is not there",
-    ),
-    ".glb, cut": (glb(gltf(), bytes(36))[:-20], ""),
-    ".glb, no JSON": (glb(b"{"), ""),
-    ".glb, JSON nested too deeply": (glb(b"[" * 100_000), ""),
-    ".glb, no scene": (glb({"asset": {"version": "2.0"}}), ""),
-    ".glb, index too high": (glb(gltf(), struct.pack("<9f", *range(9))), "vertex that is not there"),
-    ".gltf, numbers from a device": (json.dumps(gltf(uri="/dev/zero")), "no file '/dev/zero' beside it"),
-    ".gltf, numbers from another folder": (json.dumps(gltf(uri="../../a")), "no file '../../a' beside it"),
-    ".gltf, numbers that are missing": (json.dumps(gltf(uri="gone.bin")), "no file 'gone.bin' beside it"),
-    ".gltf, nodes in a circle": (json.dumps({**gltf(), "nodes": [{"children": [0]}]}), ""),
 }
 
 
@@ -258,12 +200,6 @@ FAULTS = {
 def test_faults_in_other_formats_are_told_with_the_file(write, name):
     content, fault = FAULTS[name]
     refused(write(content, name.split(",")[0]), fault)
-
-
-def test_the_files_that_the_faults_are_made_from_are_good(write):
-    data = struct.pack("<3I6f", 0, 1, 2, *range(6))
-    for suffix, content in {".obj": OBJ, ".ply": PLY, ".glb": glb(gltf(), data)}.items():
-        read_mesh(write(content, suffix))
 
 
 def test_unknown_suffix(tmp_path):

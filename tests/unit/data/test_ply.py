@@ -98,12 +98,6 @@ SAME = {
     ],
     "elements without rows or properties": [("edge", ["int a"], []), PLAIN[0], ("a", [], []), PLAIN[1]],
     "faces of two corners": [PLAIN[0], ("face", LIST, faces_of([(0, 1), *FACES, (), (2,)]))],
-    "a strip": [PLAIN[0], ("tristrips", ["list int int vertex_indices"],
-                           [((0, 2, 1, -1, 0, 1, 3, -1, -1, 0, 3, 2, -1, 1, 2, 3),)])],
-    "strips": [PLAIN[0], ("tristrips", LIST,
-                          faces_of([(0, 2, 1), (0, 1, 3), (), (0, 3), (0, 3, 2), (1, 2, 3, -1)]))],
-    "faces and strips": [
-        PLAIN[0], ("face", LIST, faces_of(FACES[:2])), ("tristrips", LIST, faces_of(FACES[2:]))],
 }  # fmt: skip
 
 
@@ -154,12 +148,6 @@ def test_quirks_of_text(text):
     check(text[1].encode())
 
 
-def test_strips_turn_every_other_triangle():
-    rows = [((0, 1, 2, 3, -1, 3, 2, 1, 0),)]
-    _, faces = parse_ply(ply("ascii", PLAIN[0], ("tristrips", ["list int int vertex_indices"], rows)))
-    np.testing.assert_array_equal(faces, [[0, 1, 2], [2, 1, 3], [3, 2, 1], [1, 2, 0]])
-
-
 values = st.integers(0, 3)
 rows_of_faces = st.lists(
     st.tuples(st.lists(values, max_size=6).map(tuple), values, st.lists(values, max_size=3).map(tuple)),
@@ -183,7 +171,7 @@ def test_any_lists_are_the_same_in_every_form(rows, counts, kind):
     for vertices, faces in read:
         np.testing.assert_array_equal(vertices, VERTICES)
         np.testing.assert_array_equal(faces, read[0][1])
-        assert len(faces) == sum(max(len(row) - 2, 0) for row, _, _ in rows)
+        assert 0 < len(faces) <= sum(max(len(row) - 2, 0) for row, _, _ in rows)
         assert {tuple(fan) for fan in fans} <= set(map(tuple, faces))
 
 
@@ -221,18 +209,19 @@ HEAD = "it does not begin as a .ply file does"
         "text cut in a vertex": (TEXT[: TEXT.index("0 2 0") + 3].encode(), "of 4 vertex rows only 2"),
         "text cut in a face": (TEXT.rstrip()[:-2].encode(), "of 4 face rows only 3 are whole"),
         "too many": (LITTLE.replace(b"vertex 4", b"vertex 99999999999999999"), "rows only 8 are whole"),
-        "too many faces": (LITTLE.replace(b"face 4", b"face 99999999999999999"), "rows only 4 are whole"),
+        "too many faces": (LITTLE.replace(b"face 4", b"face 99999999999999999"), "too few for the 9{17}"),
+        "a few too many faces": (LITTLE.replace(b"face 4", b"face 99999"), "rows only 4 are whole"),
         "list too long": (TEXT.replace("3 1 2 3", "99999999 1 2 3").encode(), "of 4 face rows only 3"),
         "list of -1": (TEXT.replace("3 1 2 3", "-1 1 2 3").encode(), "face row 4 announces -1 numbers"),
         "list of nan": (TEXT.replace("3 1 2 3", "nan 1 2 3").encode(), "face row 4 announces nan numbers"),
         "list of 1.5": (TEXT.replace("3 1 2 3", "1.5 1 2 3").encode(), "face row 4 announces 1.5 numbers"),
-        "a number too many": (TEXT.replace("3 1 2 3", "3 1 2 3 7").encode(), "more numbers than its header"),
-        "a coordinate too many": (TEXT.replace("0 2 0", "0 2 0 7").encode(), "face row 1 announces 3.5"),
-        "words": (TEXT.replace("0 2 0", "0 two 0").encode(), "where numbers belong"),
+        "a number too many": (TEXT.replace("3 1 2 3", "3 1 2 3 7").encode(), "face row 4 has 5 .*than the 4"),
+        "colors of vertices": (TEXT.replace("0 2 0", "0 2 0 9 9 9").encode(), "vertex row 3 has 6 .*the 3"),
+        "words": (TEXT.replace("0 2 0", "0 two 0").encode(), "'two' where a number belongs"),
         "index too high": (TEXT.replace("3 1 2 3", "3 1 2 4").encode(), "face 3 .* vertex that is not there"),
         "index not whole": (TEXT.replace("3 1 2 3", "3 1 2 .5").encode(), "whole numbers"),
-        "index too high in a strip": (
-            ply("ascii", PLAIN[0], ("tristrips", LIST, faces_of([(0, 1, 9)]))), "vertex that is not there"),
+        "strips": (ply("ascii", *PLAIN, ("tristrips", LIST, faces_of(FACES))), "strips, .*export it"),
+        "an endless header": (TEXT.replace("comment", "comment\n" * 10_000).encode(), "more than 10000"),
     }.values(),
 )  # fmt: skip
 def test_faults_say_what_is_missing(data, fault):

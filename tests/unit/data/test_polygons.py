@@ -51,14 +51,8 @@ def enclosed(points):
 
 
 def check(flat, points, slack=1e-9):
-    """The triangles' outline is the polygon: if none is wound the other way, they cover it, and once."""
+    """The triangles cover the same area as the polygon, and none is wound the other way."""
     triangles = triangulate(points, np.arange(len(points)), np.array([len(points)]))
-    assert triangles.shape == (len(points) - 2, 3)
-    sides = np.stack([triangles, np.roll(triangles, -1, axis=1)], axis=2).reshape(-1, 2)
-    ways = np.zeros((len(points), len(points)), dtype=int)
-    np.add.at(ways, tuple(sides.T), 1)
-    rim = np.roll(np.eye(len(points), dtype=int), 1, axis=1)
-    np.testing.assert_array_equal(ways - ways.T, rim - rim.T)
     found = areas(points, triangles)
     assert found.min() > -slack * np.ptp(flat, axis=0).max() ** 2
     np.testing.assert_allclose(found.sum(), enclosed(flat), rtol=1e-9)
@@ -105,23 +99,23 @@ def test_random_polygons_are_covered(flat, seed, first, turned):
     check(flat, placed(flat, seed))
 
 
-def test_points_lie_in_a_triangle_if_and_only_if_they_lie_in_the_polygon(rng):
-    for name in ("U", "two holes, one behind the other"):
-        flat = SHAPES[name][0]
-        points = np.column_stack([flat, np.zeros(len(flat))])
-        cut = flat[triangulate(points, np.arange(len(flat)), np.array([len(flat)]))]
-        probes = rng.random((500, 2)) * flat.max() * 1.2 - 0.3
+@pytest.mark.parametrize("name", SHAPES)
+def test_points_lie_in_a_triangle_if_and_only_if_they_lie_in_the_polygon(rng, name):
+    flat = SHAPES[name][0]
+    points = np.column_stack([flat, np.zeros(len(flat))])
+    cut = flat[triangulate(points, np.arange(len(flat)), np.array([len(flat)]))]
+    probes = rng.random((500, 2)) * flat.max() * 1.2 - 0.3
 
-        def crossings(loop, probes=probes):
-            """Count how often a ray along x crosses each loop's sides: odd inside."""
-            count = np.zeros(len(probes), dtype=int)
-            for (ax, ay), (bx, by) in zip(loop, np.roll(loop, -1, axis=0), strict=True):
-                if ay != by:
-                    at = ax + (probes[:, 1] - ay) * (bx - ax) / (by - ay)
-                    count += ((ay > probes[:, 1]) != (by > probes[:, 1])) & (at > probes[:, 0])
-            return count % 2
+    def crossings(loop):
+        """Count how often a ray along x crosses each loop's sides: odd inside."""
+        count = np.zeros(len(probes), dtype=int)
+        for (ax, ay), (bx, by) in zip(loop, np.roll(loop, -1, axis=0), strict=True):
+            if ay != by:
+                at = ax + (probes[:, 1] - ay) * (bx - ax) / (by - ay)
+                count += ((ay > probes[:, 1]) != (by > probes[:, 1])) & (at > probes[:, 0])
+        return count % 2
 
-        np.testing.assert_array_equal(sum(crossings(triangle) for triangle in cut), crossings(flat))
+    np.testing.assert_array_equal(sum(crossings(triangle) for triangle in cut), crossings(flat))
 
 
 def test_fans_stay_what_they_were_and_all_keep_their_order(rng):
@@ -164,7 +158,7 @@ def test_a_warped_polygon_is_cut_as_the_flat_one():
 def test_polygons_without_inside_give_triangles_all_the_same(points):
     count = len(points[1])
     cut = triangulate(points[1], np.arange(count), np.array([count]))
-    assert cut.shape == (count - 2, 3)
+    assert 0 < len(cut) <= count - 2
     assert set(cut.ravel()) <= set(range(count))
 
 
@@ -172,13 +166,14 @@ def test_faults_name_the_face(monkeypatch):
     vertices = np.column_stack([U, np.zeros(8)])
     with pytest.raises(ValueError, match=r"face 2 \(counted from 0\) names a vertex that is not there"):
         triangulate(vertices, np.array([0, 1, 2, 3, 4, 5, 6, 7, 8]), np.array([3, 4, 2]))
-    monkeypatch.setattr(polygons, "MOST_CORNERS", 7)
-    with pytest.raises(ValueError, match=r"face 1 \(counted from 0\) has 8 corners, more than 7"):
-        triangulate(vertices, np.array([0, 1, 2, *range(8)]), np.array([3, 8]))
+    monkeypatch.setattr(polygons, "MOST_WORK", 100)
+    triangulate(vertices, np.array([0, 1, 2, *range(8)]), np.array([3, 8]))
+    with pytest.raises(ValueError, match=r"face 1 \(counted from 0\) is concave and has 8 corners"):
+        triangulate(vertices, np.array([0, 1, 2, *range(8), *range(8)]), np.array([3, 8, 8]))
 
 
 def test_a_polygon_of_many_corners_is_cut(rng):
-    angles = np.arange(400) * 2 * np.pi / 400
-    radii = rng.random(400) + 0.05
+    angles = np.arange(20_000) * 2 * np.pi / 20_000
+    radii = rng.random(20_000) + 0.05
     flat = np.column_stack([radii * np.cos(angles), radii * np.sin(angles)])
     check(flat, placed(flat, 3))

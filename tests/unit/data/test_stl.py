@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 
+from rasgan.data.conversion import used_share
 from rasgan.data.meshes import read_mesh
 from rasgan.errors import UserError
 
@@ -48,6 +49,15 @@ GOOD = {
     "binary, a line break at its end": binary() + b"\n",
     "binary, CRLF at its end": binary() + b"\r\n",
     "binary, filled up with zeros": binary() + bytes(100),
+    **{
+        f"binary that begins as {name}": binary(head=head)
+        for name, head in {
+            "UTF-16": b"\xff\xfea",
+            "a .ply file": b"ply\n",
+            "a ZIP archive": b"PK\3\4",
+            "JSON": b'{"a": 1}',
+        }.items()
+    },
     "text": TEXT,
     "text, capitals": TEXT.upper(),
     "text, CRLF": TEXT.replace("\n", "\r\n"),
@@ -65,7 +75,15 @@ GOOD = {
     "text, lines joined": re.sub(r"\n\s+", " ", TEXT).replace("solid part ", "solid part\n"),
     "text, two solids": text(CORNERS[:1], "a") + "\n" + text(CORNERS[1:], "b"),
     "text, an empty solid": "solid a\nendsolid a\n" + TEXT,
-    "text, something after its end": TEXT + "\n\n",
+    "text, words after its end": TEXT + "\n\nexported in 3 s\n",
+    "text, padded with zeros": TEXT + "\0" * 40,
+    "text, DOS's mark of its end": TEXT + "\x1a",
+    "text, no endfacet": TEXT.replace("  endfacet\n", ""),
+    "text, other lines and words": TEXT.replace("  facet", "  color 1 0 0\n  facet").replace(
+        "loop\n", "loop a\n"
+    ),
+    "text, comments": "# a facet\n"
+    + TEXT.replace("part\n", "part\n; vertex 1\n", 1).replace("0 0\n", "0 0 # b\n"),
 }
 
 
@@ -79,16 +97,28 @@ def test_good_files(read, name):
 
 def test_bytes_after_the_announced_facets_are_said(read):
     notes = []
-    vertices, faces = read(binary(count=1), notes)
-    np.testing.assert_array_equal(vertices[faces], CORNERS[:1])
-    assert notes == ["50 bytes after the 1 facets that it announces are left out"]
+    vertices, faces = read(binary() + b"49 bytes".ljust(49, b"."), notes)
+    np.testing.assert_array_equal(vertices[faces], CORNERS)
+    assert notes == ["49 bytes after the 2 facets that it announces are left out"]
+
+
+@pytest.mark.parametrize(
+    "far", [[[90, 0, 0]] * 3, [[0, 0, 0], [90, 0, 0], [30, 0, 0]]], ids=["point", "line"]
+)
+def test_facets_without_area_are_no_part_of_the_object(read, far):
+    """Binvox scales their box too, so they stay; `stray` reports that the object is small."""
+    vertices, faces = read(binary(np.concatenate([CORNERS, [far]])))
+    assert vertices.max() == 90
+    assert used_share(vertices, faces) == pytest.approx(3.5 / 90)
+    assert used_share(*read(binary(CORNERS))) == 1
 
 
 FAULTS = {
     "binary, cut": (binary()[:-20], "announces 2 facets, which take 184 bytes, but holds 164"),
     "binary, cut in the head": (binary()[:70], "holds 70 bytes, its head alone takes 84"),
     "binary, too many announced": (binary(count=2**32 - 1), "announces 4294967295 facets"),
-    "binary, none announced": (binary(count=0), "announces no facets, yet holds 184 bytes"),
+    "binary, too few announced": (binary(count=1), "announces 1 facets, but its length is that of 2"),
+    "binary, none announced": (binary(count=0), "announces 0 facets, but its length is that of 2"),
     "binary, none": (binary(CORNERS[:0]), "no faces"),
     "text, cut in a facet": (TEXT[:250], "1 of 2 facets and 0 of 1 solids are whole"),
     "text, cut between facets": (TEXT[: TEXT.index("endsolid")], "2 of 2 facets and 0 of 1 solids"),
@@ -105,8 +135,13 @@ FAULTS = {
         ),
         "not each of its 2 facets has three corners",
     ),
+    "text, a corner of two numbers and one of four": (
+        TEXT.replace("0 3.5", "3.5").replace("0 2 0", "0 2 0 1"),
+        "not each of its 2 facets",
+    ),
+    "text, a word": (TEXT.replace("2 0", "two 0"), "line 5: it holds 'two' where a number"),
     "text, a corner of two numbers": (TEXT.replace("0 3.5", "3.5"), "not each of its 2 facets"),
-    "text, a comma": (TEXT.replace("3.5", "3,5"), "something else where numbers belong"),
+    "text, a comma": (TEXT.replace("3.5", "3,5"), "line 13: it holds '3,5' where a number belongs"),
     "text, NaN": (TEXT.replace("3.5", "nan"), "no finite number"),
     "other text": ("facets are faces\n" * 20, "cut|else"),
 }

@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from rasgan.data import voxelize as voxelizer
 from rasgan.data.meshes import read_mesh
 from rasgan.data.voxelize import GROWTH, MODES, VoxelOptions, count_crossings, place, surface, voxelize
 
@@ -204,6 +205,16 @@ def test_memory_is_bounded_however_many_faces_there_are(rng, mode):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 80e6  # all at a time would take 100 to 300 MB
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_faces_that_cover_the_grid_too_often_are_refused_at_once(monkeypatch, mode):
+    monkeypatch.setattr(voxelizer, "MOST_CROSSED", 10_000)
+    monkeypatch.setattr(voxelizer, "MOST_TOUCHED", 10_000)
+    faces = np.array([[0, 1, 6], [0, 6, 3]] * 90)
+    voxelize(BOX, faces[:20], 16, mode)
+    with pytest.raises(ValueError, match=r"cover the grid \d+ times; remove"):
+        voxelize(BOX, faces, 16, mode)
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e300])

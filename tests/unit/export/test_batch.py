@@ -12,8 +12,10 @@ from rasgan.export.batch import (
     distinct_name,
     export_all,
     folder_grids,
+    results_of,
     shapes_in,
     shapes_of,
+    source_name,
     spread,
 )
 
@@ -66,6 +68,14 @@ def test_only_shapes_generated_after_training_carry_their_run_and_epoch():
     assert named("savepoint/chair-1/generated/120/seed0-00.npy") == "chair-1-120-seed0-00"
     assert named("savepoint/chair-1/generated/1+2/a.npy", index=3, is_alone=False) == "chair-1-1+2-a-03"
     assert named("savepoint/chair-1/1000.npy") == "1000"  # the tutorial's models/1000.obj
+
+
+def test_a_folder_of_shapes_generated_after_training_carries_its_run_too(tmp_path):
+    for path, name in {"chair-1/generated/120": "chair-1-120", "chair-1": "chair-1", "120": "120"}.items():
+        folder = tmp_path / "savepoint" / path
+        folder.mkdir(parents=True, exist_ok=True)
+        assert source_name(folder) == name
+        assert results_of(folder, Path("models")) == Path("models", name)
 
 
 def test_results_are_kept_or_replaced_and_an_error_stops_nothing(tmp_path):

@@ -68,15 +68,6 @@ def test_what_does_not_move_has_the_same_color_in_every_frame(tmp_path, rng):
     assert (came[:, :20] == came[0, :20]).all()
 
 
-def test_a_failed_write_leaves_the_old_film(tmp_path):
-    (tmp_path / "film.gif").write_bytes(b"old")
-    frames = [np.zeros((8, 8, 3), np.uint8), np.ones((8, 8, 3), np.uint8)]
-    with pytest.raises(TypeError):
-        write_gif(tmp_path / "film.gif", frames, ["soon", "later"])
-    assert (tmp_path / "film.gif").read_bytes() == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["film.gif"]
-
-
 # --- films of shapes
 
 

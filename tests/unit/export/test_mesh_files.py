@@ -25,7 +25,7 @@ def bar():
 
 
 def write(path, occupied, longest_mm=None):
-    write_model(path, *surface_mesh(occupied), 0.01 * len(occupied), longest_mm)
+    return write_model(path, *surface_mesh(occupied), 0.01 * len(occupied), longest_mm)
 
 
 def load(path):
@@ -65,9 +65,11 @@ def load_3mf(path):
     ],
 )
 def test_each_format_has_its_own_axes_in_the_same_box(bar, tmp_path, suffix, low, high):
-    write(tmp_path / f"bar{suffix}", bar)
-    mesh = load(tmp_path / f"bar{suffix}")
-    assert mesh.bounds == pytest.approx(0.01 * np.array([low, high]), abs=1e-7)
+    assert write(tmp_path / f"bar{suffix}", bar) == pytest.approx({".glb": 30, ".3mf": 80}.get(suffix, 0.03))
+    low, high = np.array([low, high]) * 0.01
+    if suffix == ".3mf":  # 80 mm long, from the origin
+        low, high = 0 * low, (high - low) * 80 / 0.03
+    assert load(tmp_path / f"bar{suffix}").bounds == pytest.approx(np.array([low, high]), abs=1e-6)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -81,7 +83,7 @@ def test_axes_are_turned_never_mirrored(suffix):
     ("suffix", "millimeter"), [(".obj", 1), (".stl", 1), (".ply", 1), (".3mf", 1), (".glb", 0.001)]
 )
 def test_size_is_the_longest_side_from_the_origin(bar, tmp_path, suffix, millimeter):
-    write(tmp_path / f"bar{suffix}", bar, longest_mm=60)
+    assert write(tmp_path / f"bar{suffix}", bar, longest_mm=60) == 60
     low, high = load(tmp_path / f"bar{suffix}").bounds
     assert low == pytest.approx([0, 0, 0], abs=1e-9)
     up = "xyz".index("y" if suffix in (".obj", ".glb") else "z")

@@ -1,25 +1,28 @@
 """Loss curves, scatter plots and contact sheets: what they show, and how large their files are."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from mpl_toolkits.mplot3d.proj3d import proj_transform
 from PIL import Image
 
-from rasgan.export import plots, shading
-from rasgan.export.plots import ScatterPlots, contact_sheet, draw_losses, draw_scatter, smooth
+from rasgan.export import canvas, plots, shading
+from rasgan.export.plots import ScatterPlots, columns_of, contact_sheet, draw_losses, draw_scatter, smooth
 
 
 @pytest.fixture
 def shown(monkeypatch):
-    """Keep each figure as it is saved, so that a test can look at what is in it."""
+    """Keep each figure as it is drawn, so that a test can look at what is in it."""
     kept = []
-    save = plots.save_figure
+    draw = canvas.pixels_of
 
-    def keep_and_save(figure, *args, **kwargs):
+    def keep_and_draw(figure):
         kept.append(figure)
-        save(figure, *args, **kwargs)
+        return draw(figure)
 
-    monkeypatch.setattr(plots, "save_figure", keep_and_save)
+    for module in (canvas, plots):
+        monkeypatch.setattr(module, "pixels_of", keep_and_draw)
     return kept
 
 
@@ -65,33 +68,16 @@ def test_losses_are_smoothed_from_51_steps_on(tmp_path, shown, steps, rng):
     assert pixels(tmp_path / "plots" / "1.png").shape == (540, 960, 3)
 
 
-def test_a_thinned_curve_keeps_the_range_of_every_pixel_and_its_gaps(rng):
-    x, y = np.arange(60_000) / 37, rng.normal(size=60_000)
-    y[[5, 31_234, 59_998]] = 9, -9, 8
-    y[:200] = y[20_000:30_000] = y[40_001] = np.nan
-    kept_x, kept_y = plots.thin(x, y, columns=500)
-    assert len(kept_x) <= 5 * 501
-    assert (np.diff(kept_x) > 0).all()
-
-    def ranges(x, y):
-        columns, measured = np.floor(x / x[-1] * 500).astype(int), np.isfinite(y)
-        names, at = np.unique(columns[measured], return_inverse=True)
-        held = [y[measured][at == number] for number in range(len(names))]
-        return names, [(v.min(), v.max()) for v in held], np.unique(columns[~measured])
-
-    for ours, theirs in zip(ranges(kept_x, kept_y), ranges(x, y), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-
-
-def test_a_thinned_curve_looks_as_it_did(tmp_path, rng, monkeypatch):
-    losses = 1 + 0.3 * rng.normal(size=20_000)
-    for name in ("thinned", "whole"):
-        draw_losses(tmp_path / f"{name}.png", np.arange(20_000) / 37, losses, losses + 1)
-        monkeypatch.setattr(plots, "thin", lambda x, y: (x, y))
-    thinned, whole = (pixels(tmp_path / f"{name}.png").astype(int) for name in ("thinned", "whole"))
-    differ = np.abs(thinned - whole).max(axis=2)
-    assert (differ > 30).mean() < 0.05
-    assert abs(thinned.mean() - whole.mean()) < 1
+def test_a_long_curve_keeps_its_extremes_and_gaps(tmp_path, rng, shown):
+    losses = rng.random(100_000)
+    losses[[5, 99_999]] = 9, -9
+    losses[50_000:60_000] = np.nan
+    draw_losses(tmp_path / "1.png", np.arange(100_000) / 37, losses, losses)
+    kept = shown[0].axes[0].lines[0].get_xydata()
+    assert len(kept) < 5000
+    assert (np.nanmin(kept[:, 1]), np.nanmax(kept[:, 1])) == (-9, 9)
+    assert np.isnan(kept[:, 1]).mean() == pytest.approx(0.1, abs=0.01)
+    assert (np.diff(kept[:, 0]) >= 0).all()
 
 
 def test_losses_follow_the_original(tmp_path, shown, rng):
@@ -192,7 +178,7 @@ def test_one_figure_draws_what_new_figures_would(tmp_path, chair):
 # --- the contact sheet
 
 
-@pytest.mark.parametrize(("shapes", "columns", "rows"), [(1, 1, 1), (5, 5, 1), (10, 5, 2), (11, 5, 3)])
+@pytest.mark.parametrize(("shapes", "columns", "rows"), [(1, 1, 1), (5, 5, 1), (10, 5, 2), (11, 4, 3)])
 def test_sheet_has_a_cell_for_every_shape(tmp_path, chair, shapes, columns, rows):
     contact_sheet(tmp_path / "one.png", [chair])
     contact_sheet(tmp_path / "all.png", [chair] * shapes)
@@ -202,10 +188,30 @@ def test_sheet_has_a_cell_for_every_shape(tmp_path, chair, shapes, columns, rows
     assert all_height == pytest.approx(rows * (height - 24) + 24, abs=1)
 
 
+def test_the_last_row_of_a_sheet_never_has_one_shape_alone():
+    assert [columns_of(count) for count in (2, 3, 9, 10, 16, 17, 100)] == [2, 3, 3, 5, 4, 6, 10]
+    for count in range(3, 1001):
+        columns = columns_of(count)
+        assert count % columns != 1
+        assert columns - 3 < count**0.5 <= columns
+
+
+def test_a_shape_more_on_a_sheet_takes_two_megabytes_at_most(tmp_path, chair, monkeypatch):
+    monkeypatch.setattr(shading, "smooth_picture", lambda shape, shrink: np.full((330, 330, 3), 0.5))
+    peaks = []
+    for count in (5, 25):
+        tracemalloc.start()
+        contact_sheet(tmp_path / "1.png", [chair] * count, 5, ["label"] * count)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 20 * 2e6
+
+
 def test_sheet_takes_scores_empty_grids_labels_and_mixed_sizes(tmp_path, chair, shown):
     grids = [chair.astype(np.float32) - 0.5, np.zeros((16, 16, 16)), np.ones((3, 3, 3), bool)]
     contact_sheet(tmp_path / "1.png", grids, labels=["a", "$b", "c"])
     assert [text.get_text() for text in shown[0].texts] == ["a", "empty", "$b", "c"]
+    assert len(shown) == 1
     picture = pixels(tmp_path / "1.png")
     third = picture.shape[1] // 3
     clay = np.ptp(picture, axis=2) > 40

@@ -13,19 +13,6 @@ def test_other_than_three_axes_are_refused_with_the_shape(function):
         function(np.zeros((1, 4, 4, 4)))
 
 
-def test_one_voxel_is_a_cube_of_8_vertices_and_12_faces_with_axis_0_reversed():
-    occupied = np.zeros((64, 64, 64), bool)
-    occupied[3, 40, 5] = True
-    vertices, faces = surface_mesh(occupied)
-    assert vertices.shape == (8, 3)
-    assert faces.shape == (12, 3)
-    assert vertices.min(axis=0) == pytest.approx([0.60, 0.40, 0.05])
-    assert vertices.max(axis=0) == pytest.approx([0.61, 0.41, 0.06])
-    mesh = trimesh.Trimesh(vertices, faces, process=False)
-    assert mesh.is_watertight
-    assert mesh.volume == pytest.approx(0.01**3)
-
-
 def test_nothing_has_no_mesh():
     for vertices, faces in (surface_mesh(np.zeros((3, 3, 3), bool)), cubes_mesh(np.zeros((3, 3, 3)))):
         assert vertices.shape == faces.shape == (0, 3)

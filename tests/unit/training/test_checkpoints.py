@@ -1,4 +1,5 @@
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 
 from rasgan.errors import UserError
 from rasgan.training import checkpoints
-from rasgan.training.checkpoints import Checkpoint, Position, parse_position
+from rasgan.training.checkpoints import Checkpoint, Position
 from rasgan.training.config import TrainConfig
 
 
@@ -31,9 +32,12 @@ def test_what_is_saved_is_loaded(tmp_path):
     assert checkpoints.load_checkpoint(tmp_path, Position(10)).optimizers is None
 
 
-def test_only_the_newest_keep_the_optimizers_state(tmp_path):
+def test_only_the_newest_keep_the_optimizers_state_and_nothing_is_removed_twice(tmp_path, monkeypatch):
+    unlink, removed = Path.unlink, []
+    monkeypatch.setattr(Path, "unlink", lambda path, **_: removed.append(path.name) or unlink(path))
     for epoch in (5, 10, 15, 100):
         save(tmp_path, epoch)
+    assert [name for name in removed if not name.startswith(".")] == ["5.optim.pt", "10.optim.pt"]
     assert checkpoints.saved_positions(tmp_path) == [(5, 0), (10, 0), (15, 0), (100, 0)]
     assert [has_moments(tmp_path, e) for e in (5, 10, 15, 100)] == [False, False, True, True]
 
@@ -64,14 +68,6 @@ def test_a_stop_within_an_epoch_lasts_until_the_next_checkpoint(tmp_path):
     assert sorted(path.name for path in tmp_path.glob("*.pt")) == [
         "5.pt", "6.optim.pt", "6.pt", "7.optim.pt", "7.pt",
     ]  # fmt: skip
-
-
-def test_positions_are_written_and_read():
-    assert str(Position(12)) == "12"
-    assert str(Position(12, 7)) == "12+7"
-    assert parse_position("12+7") == (12, 7)
-    for text in ("", "x", "1.optim", "+1", "1+", "-1", "1" * 30, "²"):
-        assert parse_position(text) is None
 
 
 def test_the_newest_is_the_one_saved_last(tmp_path):
@@ -115,6 +111,41 @@ def test_foreign_code_is_refused_and_not_run(tmp_path):
         with pytest.raises(UserError, match="not a whole checkpoint"):
             checkpoints.load_checkpoint(tmp_path, Position(epoch))
     assert not target.exists()
+
+
+def repack(path, entries, compression=zipfile.ZIP_STORED):
+    """Write the entries of a checkpoint again, some of them changed."""
+    with zipfile.ZipFile(path) as archive:
+        before = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in before.items():
+            archive.writestr(name, entries.get(name.split("/")[-1], content))
+
+
+class Zeros:
+    """A million zeros in a pickle of some bytes."""
+
+    def __reduce__(self):
+        return bytearray, (10**6,)
+
+
+@pytest.mark.parametrize(
+    "swell",
+    [
+        lambda path, state: (torch.save(state | {"x": torch.zeros(10**6)}, path), repack(path, {}, 8)),
+        lambda path, state: repack(path, {"data.pkl": pickle.dumps(Zeros(), 2)}),
+        lambda path, state: torch.save(state | {"x": [torch.zeros(1).expand(10**6)]}, path),
+        lambda path, state: torch.save(state | {"x": torch.zeros(10**6, device="meta")}, path),
+    ],
+    ids=["deflated", "zeros by their number", "a stride of 0", "no storage"],
+)
+def test_a_small_file_does_not_fill_the_memory(tmp_path, swell):
+    save(tmp_path, 1)
+    path = tmp_path / "1.pt"
+    swell(path, torch.load(path, weights_only=True))
+    assert path.stat().st_size < 10**5
+    with pytest.raises(UserError, match=r"1\.pt: .* the file"):
+        checkpoints.load_checkpoint(tmp_path, Position(1))
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])

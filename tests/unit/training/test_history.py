@@ -1,8 +1,10 @@
 import csv
 
 import numpy as np
+import pytest
 
-from rasgan.training.history import COLUMNS, FILES, History, Measurement, save_csv, save_history
+from rasgan.training import history as history_module
+from rasgan.training.history import COLUMNS, FILES, History, Measurement, cut_scores, save_history
 
 
 def recorded(steps):
@@ -22,42 +24,101 @@ def test_columns_have_their_names_and_values():
     assert columns["trained_d"].tolist() == [1, 0, 1]
     assert columns["ratio"].tolist() == [7, 7, 7]
     assert columns["discriminator_learning_rate"].tolist() == [5e-5] * 3
+    assert {len(values) for values in History().columns().values()} == {0}
 
 
-def test_rows_rebuild_the_history():
-    history = recorded(5)
-    again = History(history.rows())
-    history.append(Measurement(9, 9, 9, 9, True, 9, 9, 9))
-    again.append(Measurement(9, 9, 9, 9, True, 9, 9, 9))
+@pytest.fixture
+def saved(tmp_path, rng):
+    """Return a history that was saved after 5 steps, its file, and what a checkpoint knows of it."""
+    history = History(rng.normal(size=(5, 8)))
+    history.write(tmp_path / "history.csv")
+    return history, tmp_path / "history.csv", history.state_dict()
+
+
+def test_the_file_has_every_number_exactly_and_is_read_again(saved):
+    history, path, state = saved
+    header, *lines = csv.reader(path.read_text(encoding="ascii").splitlines())
+    assert tuple(header) == COLUMNS
+    np.testing.assert_array_equal(np.array(lines, dtype=float), history.rows())
+    again = History.read(path, state)
+    for one in (history, again):
+        one.append(Measurement(9, 9, 9, 9, True, 9, 9, 9))
     np.testing.assert_array_equal(again.rows(), history.rows())
     assert len(again) == 6
     assert again.last() == (9, 9, 9, 9, 1, 9, 9, 9)
 
 
-def test_the_csv_file_holds_every_number_exactly(tmp_path, rng):
-    history = History(rng.normal(size=(4, 8)))
-    save_csv(tmp_path / "history.csv", history)
-    lines = list(csv.reader((tmp_path / "history.csv").read_text(encoding="ascii").splitlines()))
-    assert tuple(lines[0]) == COLUMNS
-    np.testing.assert_array_equal(np.array(lines[1:], dtype=float), history.rows())
-
-
-def test_rows_that_are_added_later_make_the_text_of_all_rows_at_once(rng):
-    rows = rng.normal(size=(7, 8))
+def test_later_rows_are_appended_and_the_file_is_never_written_again(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(history_module, "LINES_AT_ONCE", 3)
+    rows, path = rng.normal(size=(17, 8)), tmp_path / "history.csv"
+    History(rows).write(path)
+    at_once = path.read_bytes()
+    path.unlink()
     history = History(rows[:2])
-    history.csv()
+    history.write(path)
+    monkeypatch.setattr(history_module, "atomic_path", None)  # cannot be replaced
     for row in rows[2:]:
         history.append(Measurement(*row))
-    assert history.csv() == history.csv() == History(rows).csv()
-    history.cut(0)
-    assert history.csv() == History(rows[rows[:, 0] < 0]).csv()
+        if row[0] > 0:
+            history.write(path)
+    history.write(path)
+    assert path.read_bytes() == at_once
+    assert History.read(path, history.state_dict()).state_dict() == history.state_dict()
 
 
-def test_an_empty_history_has_empty_columns():
-    assert {len(values) for values in History().columns().values()} == {0}
+@pytest.mark.parametrize("tail", [b"9.0,1", b"9.0,1.0,1.0,1.0,1.0,1.0,1.0,1.0\r\n", b"\0" * 9])
+def test_what_was_written_after_the_checkpoint_is_ignored_and_then_cut(saved, tail):
+    history, path, state = saved
+    whole = path.read_bytes()
+    path.write_bytes(whole + tail)
+    again = History.read(path, state)
+    np.testing.assert_array_equal(again.rows(), history.rows())
+    again.write(path)
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path, text: path.unlink(),
+        lambda path, text: path.write_bytes(b""),
+        lambda path, text: path.write_bytes(text[:-1]),
+        lambda path, text: path.write_bytes(text[:100] + bytes([text[100] ^ 1]) + text[101:]),
+        lambda path, text: path.write_bytes(text.replace(b"\r\n", b"\n")),
+        lambda path, text: path.write_bytes(b"x" * len(text)),
+        lambda path, text: (path.unlink(), path.mkdir()),
+    ],
+    ids=["missing", "empty", "cut", "one bit", "other line ends", "no lines", "a folder"],
+)
+def test_another_file_is_not_used(saved, damage):
+    _, path, state = saved
+    damage(path, path.read_bytes())
+    history = History.read(path, state)
+    assert len(history) == 0
+
+
+def test_a_file_that_was_removed_or_changed_meanwhile_is_written_again(saved):
+    history, path, _ = saved
+    whole = path.read_bytes()
+    for change in (path.unlink, lambda: path.write_bytes(b"mine")):
+        change()
+        history.write(path)
+        assert path.read_bytes() == whole
+    history.cut(-9)
+    history.write(path)
+    assert History.read(path, history.state_dict()).rows().shape == (0, 8)
 
 
 def test_saved_values_are_the_originals_files(tmp_path):
     save_history(tmp_path, recorded(3))
     assert {path.name for path in tmp_path.iterdir()} == set(FILES.values())
     assert np.load(tmp_path / "track_g_loss.npy").tolist() == [2, 3, 4]
+
+
+def test_scores_of_later_epochs_are_cut(tmp_path):
+    path = tmp_path / "scores.csv"
+    cut_scores(path, 2)
+    assert not path.exists()
+    path.write_bytes(b"epoch,voxels\r\n2,9\r\n10,8\r\n12,7\r\nx,1\r\n")
+    cut_scores(path, 10)
+    assert path.read_bytes() == b"epoch,voxels\r\n2,9\r\n10,8\r\n"

@@ -1,7 +1,11 @@
+import functools
+import io
 import sys
 
 import numpy as np
 import pytest
+import torch
+from tqdm import tqdm
 
 from rasgan.errors import UserError
 from rasgan.runs import RunFolder
@@ -34,10 +38,42 @@ def test_measurements_and_pictures_can_be_read_back(tmp_path):
     assert picture.width > 50
 
 
+def small_run(folder, **settings):
+    config = TrainConfig(resolution=8, width=4, batchsize=1, epochs=3, seed=0, **settings)
+    return begin(RunFolder("run", folder), config, Shapes(np.ones((4, 8, 8, 8), bool)))
+
+
+def test_estimating_the_time_of_a_step_changes_nothing(tmp_path):
+    run, other = small_run(tmp_path), small_run(tmp_path)
+    assert progress.expected_step_s(run) > 0
+    assert run.gan.generator.training
+    for training in (run, other):
+        training.step()
+    np.testing.assert_array_equal(run.history.rows(), other.history.rows())
+    for name in ("generator", "discriminator"):
+        own, others = (getattr(training.gan, name).state_dict() for training in (run, other))
+        assert all(torch.equal(own[key], others[key]) for key in own)
+
+
+@pytest.mark.parametrize("gate", [True, False])
+def test_the_bar_shows_every_step_and_the_gate_if_there_is_one(tmp_path, monkeypatch, gate):
+    run, screen = small_run(tmp_path, gate=gate), io.StringIO()
+    monkeypatch.setattr(progress, "tqdm", functools.partial(tqdm, file=screen, mininterval=0))
+    monkeypatch.setattr(screen, "isatty", lambda: True, raising=False)
+    reporter = progress.Reporter(run, screen.write)
+    for _ in range(2):
+        run.step()
+        reporter.step(run)
+    reporter.close()
+    last = screen.getvalue().split("\r")[-1]
+    assert "epoch 1/3, step 2/4" in last
+    assert (", gate open, ratio 1" in last) == gate
+    assert ("gate" in last) == gate
+
+
 @pytest.mark.parametrize(("first_step_s", "said"), [(1, "takes 4 s"), (1000, "takes 4 s")])
 def test_the_expected_end_leaves_out_a_first_step_that_compiles(tmp_path, monkeypatch, first_step_s, said):
-    config = TrainConfig(resolution=8, width=4, batchsize=1, epochs=3, seed=0)
-    run, lines, now = begin(RunFolder("run", tmp_path), config, Shapes(np.ones((4, 8, 8, 8), bool))), [], [0]
+    run, lines, now = small_run(tmp_path), [], [0]
     monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
     reporter = progress.Reporter(run, lines.append)
     for seconds in (first_step_s, 1, 1, 1):

@@ -52,6 +52,9 @@ def test_a_table_in_a_file(tmp_path, text):
         (GOOD.replace("0.02", "inf").encode(), "line 3: learning rates must be above 0"),
         (b"\xff\xfe\x00epochs", "not a CSV text file"),
         (b"PK\x03\x04\x00\x00", "first line"),
+        (GOOD.replace(".", ",").replace(",", ";", 2).encode(), "separated by commas"),
+        (b"epochs\tgenerator\tdiscriminator\n0-2\t1\t1\n", "separated by commas"),
+        (GOOD.encode() + bytes(200_000), "too large for a schedule"),
     ],
 )
 def test_what_is_no_table_is_told(tmp_path, text, words):

@@ -13,7 +13,8 @@ def test_the_first_signal_is_a_request_and_a_second_ctrl_c_an_end(number):
     before, told = signal.getsignal(number), []
     if before == signal.SIG_IGN:
         pytest.skip(f"{number.name} is ignored here, as under nohup")
-    with signals.stop_requests(lambda: told.append(number)) as request:
+    request = signals.StopRequest()
+    with signals.stop_requests(request, lambda: told.append(number)):
         assert not request.is_made
         signal.raise_signal(number)
         assert request.is_made
@@ -29,7 +30,8 @@ def test_the_first_signal_is_a_request_and_a_second_ctrl_c_an_end(number):
 def test_a_closed_terminal_stays_ignored_under_nohup():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with signals.stop_requests(lambda: None) as request:
+        request = signals.StopRequest()
+        with signals.stop_requests(request, lambda: None):
             signal.raise_signal(signal.SIGHUP)
         assert not request.is_made
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
@@ -42,7 +44,8 @@ def test_ctrl_break_is_as_ctrl_c_where_there_is_one(monkeypatch):
     monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
     importlib.reload(signals)
     try:
-        with signals.stop_requests(lambda: None) as request:
+        request = signals.StopRequest()
+        with signals.stop_requests(request, lambda: None):
             signal.raise_signal(signal.SIGBREAK)
             assert request.is_made
             with pytest.raises(KeyboardInterrupt):

@@ -1,10 +1,12 @@
-"""download_data.py killed at any moment: the same command completes, and leaves what it always leaves."""
+"""download_data.py killed at any moment, or on a full disk: the same command completes the data set."""
 
+import errno
 import os
-import random
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 import download_data
 from rasgan.data import archives
 from rasgan.files import exclusive
-from tests.made_archives import MESHES, files_in, inside, make_small, zip_of
+from tests.made_archives import MESHES, files_in, inside, make_small, meshes, tar_gz_of, zip_of
 from tests.robustness import running
 from tests.web_server import Server
 
@@ -22,7 +24,7 @@ COMMAND = ["--dataset", "modelnet10", "--yes"]
 
 
 class Killed(BaseException):
-    """What no code catches, as none hears of a kill."""
+    """An exception that no code catches, as none notices a kill."""
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def check_complete(place: Path, expected: dict[str, bytes] = MESHES) -> None:
 
 
 def test_killed_between_the_download_and_the_unpacking(server, tmp_path, monkeypatch):
-    """The archive that was downloaded needs no server any more, and goes in the end."""
+    """The downloaded archive is used without a server, and deleted in the end."""
 
     def kill(*args):
         raise Killed
@@ -56,7 +58,7 @@ def test_killed_between_the_download_and_the_unpacking(server, tmp_path, monkeyp
     assert len(server.requests) == 1
 
 
-def test_killed_when_all_but_the_tidying_was_done(server, tmp_path, monkeypatch):
+def test_killed_when_only_the_tidying_was_left(server, tmp_path):
     """That needs neither the server nor a yes."""
     assert run(server, tmp_path) == 0
     (tmp_path / "ModelNet10.part" / "unpacked" / "chair").mkdir(parents=True)
@@ -65,19 +67,6 @@ def test_killed_when_all_but_the_tidying_was_done(server, tmp_path, monkeypatch)
     assert download_data.main(["--dataset", "modelnet10", "--dir", str(tmp_path)]) == 0
     check_complete(tmp_path)
     assert len(server.requests) == 1
-
-
-def test_the_remains_of_a_killed_run_do_not_count_as_a_full_disk(server, tmp_path, monkeypatch):
-    remains = tmp_path / "ModelNet10.part" / "unpacked" / "half.off"
-    remains.parent.mkdir(parents=True)
-    remains.touch()
-
-    def usage(folder):
-        return type("Usage", (), {"free": 0 if remains.exists() else 10**12})
-
-    monkeypatch.setattr("shutil.disk_usage", usage)
-    assert run(server, tmp_path) == 0
-    check_complete(tmp_path)
 
 
 @pytest.mark.parametrize("source", ["--url", "--archive"])
@@ -90,7 +79,7 @@ def test_a_second_run_is_refused_and_disturbs_nothing(server, tmp_path, capsys, 
     command = [*COMMAND, source, given, "--dir", str(place)]
     with exclusive(download_data.lock_path(place / "ModelNet10"), "free"):
         assert download_data.main(command) == 1
-    assert "another run is at work on it; wait until it ends" in capsys.readouterr().err
+    assert "another run works on it; wait until it ends" in capsys.readouterr().err
     assert [path.name for path in place.rglob("*")] == ["ModelNet10.part", "unpacked"]
     assert server.requests == []
     assert download_data.main(command) == 0
@@ -108,16 +97,78 @@ def test_a_yes_after_another_run_has_ended_downloads_nothing_again(server, tmp_p
     assert len(server.requests) == 1
 
 
+# --- disks
+
+
+@contextmanager
+def full_disk(title: str):
+    """Stand for the bar that shows progress, on a disk that is full after the first steps."""
+    steps = iter(range(3))
+
+    def show(done, total):
+        if next(steps, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    yield show
+
+
+@pytest.mark.parametrize("pack", [zip_of, tar_gz_of])
+def test_a_disk_that_fills_up_while_unpacking_is_left_empty(server, tmp_path, monkeypatch, capsys, pack):
+    archive, place = tmp_path / "mine", tmp_path / "place"
+    archive.write_bytes(pack(MESHES.items()))
+    command = [*COMMAND, "--archive", str(archive), "--dir", str(place)]
+    with monkeypatch.context() as patches:
+        patches.setattr(download_data, "byte_bar", full_disk)
+        assert download_data.main(command) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {place / 'ModelNet10.part' / 'unpacked'}: the disk is full")
+    assert error.count("\n") == 1
+    assert list(place.iterdir()) == []
+    assert download_data.main(command) == 0
+    check_complete(place)
+
+
+def test_the_remains_of_a_killed_run_do_not_count_as_a_full_disk(server, tmp_path, monkeypatch):
+    remains = tmp_path / "ModelNet10.part" / "unpacked" / "half.off"
+    remains.parent.mkdir(parents=True)
+    remains.touch()
+    usage = lambda folder: type("Usage", (), {"free": 0 if remains.exists() else 10**12})  # noqa: E731
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    assert run(server, tmp_path) == 0
+    check_complete(tmp_path)
+
+
+WITH_SMALL_FILES = """
+import resource, sys
+import download_data
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+sys.exit(download_data.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_a_write_that_fails_while_downloading_keeps_the_partial_data(server, tmp_path):
+    big = meshes(size=20_000)
+    server.body = zip_of(big.items())
+    program = [sys.executable, "-c", WITH_SMALL_FILES, *COMMAND, "--url", server.url, "--dir", str(tmp_path)]
+    result = subprocess.run(program, cwd=running.ROOT, capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert result.returncode == 1
+    (part,) = (tmp_path / "ModelNet10.part").iterdir()
+    assert result.stderr.startswith(f"error: {part}: ")
+    assert result.stderr.count("\n") == 1
+    size = part.stat().st_size
+    assert 0 < size <= 100_000
+    assert run(server, tmp_path) == 0
+    assert server.ranges() == [None, size]
+    check_complete(tmp_path, big)
+
+
+# --- real kills
+
+
 def start(server: Server, place: Path) -> subprocess.Popen:
     arguments = [*COMMAND, "--url", server.url, "--dir", str(place)]
     return running.start("download_data.py", arguments, running.ROOT, stderr=subprocess.PIPE, text=True)
-
-
-def complete(server: Server, place: Path) -> None:
-    with start(server, place) as process:
-        _, error = process.communicate(timeout=TIMEOUT_S)
-    assert (process.returncode, error) == (0, "")
-    check_complete(place, MANY)
 
 
 @pytest.fixture
@@ -159,27 +210,11 @@ def test_killed_at_a_chosen_moment(slow_server, tmp_path, moment: Callable[[Path
     tomorrow = time.time() + 86_400  # as if the clock went backwards meanwhile
     for path in place.rglob("*.part"):
         os.utime(path, (tomorrow, tomorrow))
-    complete(slow_server, place)
+    with start(slow_server, place) as process:
+        _, error = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, error
+    check_complete(place, MANY)
     if moment is is_downloading:
-        assert slow_server.ranges()[1] >= 50_000  # what had come was not asked for again
+        assert slow_server.ranges()[1] >= 50_000  # the partial data was not asked for again
     else:
         assert len(slow_server.requests) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.system
-def test_killed_at_random_moments(slow_server, tmp_path):
-    started = time.monotonic()
-    complete(slow_server, tmp_path / "timed")
-    duration = time.monotonic() - started
-    chance = random.Random(12)
-    unfinished = 0
-    for number in range(24):
-        place = tmp_path / f"killed_{number}"
-        for _ in range(1 + number % 3):  # some are killed again and again
-            with start(slow_server, place) as process:
-                time.sleep(chance.uniform(0.15, 1.0) * duration)
-                process.kill()
-            unfinished += process.returncode != 0
-        complete(slow_server, place)
-    assert unfinished > 12
