@@ -2,10 +2,13 @@
 
     python convert_data.py -m ModelNet10/chair
 
-writes a .raw file of 64 x 64 x 64 voxels beside every mesh in the folder and its subfolders, as Binvox would.
-A hidden file beside them, .conversion.json, records the options that they were made with.
-With ``-b PATH`` the real Binvox program makes them.
+writes a .raw file of 64 x 64 x 64 voxels beside every mesh in the folder and its subfolders, as Binvox
+would. A hidden file beside them, .conversion.json, records the options.
+With -b, the original Binvox program is used.
 """
+
+if __name__ == "__main__":
+    import rasgan.startup  # noqa: F401 - before packages that may be missing
 
 import argparse
 import collections
@@ -39,13 +42,11 @@ ADVICE = {
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.Parser(__doc__)
     add, default = parser.add_argument, "(default: %(default)s)"
     text = f"folder of meshes ({' '.join(SUFFIXES)}), searched with its subfolders"
     add("-m", "--model_dir", "--model-dir", type=Path, required=True, metavar="FOLDER", help=text)
-    text = "Patrick Min's Binvox program, to be used instead of the built-in voxelizer"
+    text = "use Patrick Min's Binvox program instead of the built-in voxelizer"
     add("-b", "--binvox_binary", "--binvox-binary", metavar="BINVOX", help=text)
     text = "where the grids go, in the same subfolders as the meshes (default: beside the meshes)"
     add("-o", "--output", type=Path, metavar="FOLDER", help=text)
@@ -75,17 +76,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = ConversionOptions(
         args.resolution, args.mode, args.center, args.up, args.binvox_binary, f".{args.format}"
     )
-    typed = cli.script_line("convert_data.py", *(sys.argv[1:] if argv is None else argv))
+    typed = cli.command_line("python", "convert_data.py", *(sys.argv[1:] if argv is None else argv))
     again = f"{typed} --overwrite"
     escaped = again.replace("{", "{{").replace("}", "}}")
-    advice = ADVICE | {"other options": f"To convert them again, type:\n  {escaped}"}
-    with cli.advising(advice):
+    resumes = {} if args.overwrite else {cli.STOPPED: "To continue, type the same command again."}
+    others = f"To convert them again, type:\n  {escaped}"
+    with cli.advising({**ADVICE, **resumes, "other options": others}):
         summary = convert_folder(
             args.model_dir, options, args.jobs, args.overwrite, show_progress, args.output
         )
     report(summary)
     if summary.empty and options.mode == "binvox":
-        print(f"Binvox's rule loses thin parts. To keep them in all grids, type:\n  {again} --mode solid")
+        cli.say(f"Binvox's rule loses thin parts. To keep them in all grids, type:\n  {again} --mode solid")
     if summary.converted + summary.already_there > len(summary.empty):
         print_next(args.output or args.model_dir, options)
     return 1 if summary.failed else 0
@@ -161,7 +163,7 @@ def print_next(folder: Path, options: ConversionOptions) -> None:
         ("With a GPU", ["--recipe", "stable", "-e", 500, "--every", 10, *few]),
         ("With a GPU, by the tutorial's settings", ["-e", 2500, "-glr", "0.0025", "-dlr", "0.00003", *few]),
     ):
-        print(f"{title}:\n  {cli.script_line(*train, *words)}")
+        cli.say(f"{title}:\n  {cli.command_line('python', *train, *words)}")
 
 
 if __name__ == "__main__":

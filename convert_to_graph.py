@@ -1,11 +1,16 @@
 """Draw generated shapes, an optional step of the tutorial: 3-D scatter plots, a sheet or a film.
 
-python convert_to_graph.py -n chair-1
-python convert_to_graph.py -f savepoint/chair-1/1000.npy -c 0
-python convert_to_graph.py -n chair-1 --style voxels
-python convert_to_graph.py -n chair-1 --sheet --epochs 2500-2900
-python convert_to_graph.py -n chair-1 --gif
+For example:
+
+    python convert_to_graph.py -n chair-1
+    python convert_to_graph.py -f savepoint/chair-1/1000.npy -c 0
+    python convert_to_graph.py -n chair-1 --style voxels
+    python convert_to_graph.py -n chair-1 --sheet --epochs 2500-2900
+    python convert_to_graph.py -n chair-1 --gif
 """
+
+if __name__ == "__main__":
+    import rasgan.startup  # noqa: F401 - before packages that may be missing
 
 import argparse
 import re
@@ -46,54 +51,31 @@ SLOWEST_FRAME_MS = 500
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.Parser(__doc__)
     cli.add_grid_options(parser, GRAPHS.name, ".png")
+    add = parser.add_argument
     text = "only the shapes of these epochs, for example 2500-2900"
-    parser.add_argument("--epochs", type=epoch_range, metavar="A-B", help=text)
-    parser.add_argument(
-        "-c",
-        "--colormap",
-        type=int,
-        choices=range(len(COLORMAPS)),
-        metavar=f"0..{len(COLORMAPS) - 1}",
-        help=", ".join(f"{number} {name}" for number, name in enumerate(COLORMAPS)) + " (default: 1)",
+    add("--epochs", type=epoch_range, metavar="A-B", help=text)
+    colors = range(len(COLORMAPS))
+    text = ", ".join(f"{number} {COLORMAPS[number]}" for number in colors) + " (default: 1)"
+    add("-c", "--colormap", type=int, choices=colors, metavar=f"0..{colors[-1]}", help=text)
+    text = (
+        f"scatter: a scatter plot of the surface, in the folder {GRAPHS}; voxels: shaded voxels as in "
+        f"--sheet, in {VOXELS} (default: %(default)s)"
     )
-    parser.add_argument(
-        "--style",
-        choices=("scatter", "voxels"),
-        default="scatter",
-        help="a scatter plot of the surface, or the voxels themselves, shaded as in --sheet, to the folder "
-        f"{VOXELS} in place of {GRAPHS} (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--title",
-        action="store_true",
-        help="write the epoch, or else the file's name, above each plot or below its voxels",
-    )
+    add("--style", choices=("scatter", "voxels"), default="scatter", help=text)
+    text = "write the epoch, or the name of the file, above each plot or below its voxels"
+    add("--title", action="store_true", help=text)
+
     instead = parser.add_argument_group("instead of a picture of every shape")
     kind = instead.add_mutually_exclusive_group()
-    kind.add_argument(
-        "--sheet",
-        nargs="?",
-        type=rows_by_columns,
-        const=SHEET,
-        metavar="ROWSxCOLUMNS",
-        help="one shaded picture of randomly chosen shapes in their order (default: 2x5): "
-        "savepoint/RUN/sheet.png",
-    )
-    kind.add_argument(
-        "--gif",
-        action="store_true",
-        help=f"a film of all shapes in their order, of {MOST_FRAMES} at most: savepoint/RUN/training.gif",
-    )
-    instead.add_argument(
-        "--seed",
-        type=cli.whole_number,
-        default=0,
-        help="another seed, another choice for the sheet (default: %(default)s)",
-    )
+    text = "one shaded picture of randomly chosen shapes in order (default: 2x5): savepoint/RUN/sheet.png"
+    size = {"type": rows_by_columns, "metavar": "ROWSxCOLUMNS"}
+    kind.add_argument("--sheet", nargs="?", const=SHEET, help=text, **size)
+    text = f"a film of all shapes in order, {MOST_FRAMES} at most: savepoint/RUN/training.gif"
+    kind.add_argument("--gif", action="store_true", help=text)
+    text = "seed of the random choice for the sheet (default: %(default)s)"
+    instead.add_argument("--seed", type=cli.whole_number, default=0, help=text)
     return parser
 
 

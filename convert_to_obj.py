@@ -3,18 +3,21 @@
     python convert_to_obj.py -f savepoint/chair-1/1000.npy
     python convert_to_obj.py -n chair-1
     python convert_to_obj.py -f ModelNet10/chair/test
-    python convert_to_obj.py -f savepoint/chair-1/1000.npy --format 3mf --largest
+    python convert_to_obj.py -f savepoint/chair-1/1000.npy --format 3mf
     python convert_to_obj.py -n chair-1 --format html
 
-Each mesh is closed, has no inner walls and is not mirrored. A voxel's edge is 0.01 units unless --size says
-otherwise. Axes and units are those of the programs that read the format:
+Each mesh is closed, has no inner walls and is not mirrored. A voxel's edge is 0.01 units; with --size, units
+are millimeters. Axes and units are those of the programs that read the format:
 
-    .obj        y up, front towards -z, so it lies face down in a slicer; with --size, units are millimeters
-    .stl .ply   z up, front towards -y, for printing; with --size, units are millimeters
-    .3mf        the same, for slicers; units are millimeters, and the longest side is 80 mm by default
+    .obj        y up, front towards -z: in a slicer it lies face down
+    .stl .ply   z up, front towards -y, for printing
+    .3mf        the same, for slicers; in millimeters, 80 long by default
     .glb        y up, front towards +z; units are meters
     .html       a page for any browser, with all shapes in it
 """
+
+if __name__ == "__main__":
+    import rasgan.startup  # noqa: F401 - before packages that may be missing
 
 import argparse
 import sys
@@ -52,9 +55,7 @@ SIZES_MM = 0.001, 1_000_000  # to a kilometer: the numbers of every format can t
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.Parser(__doc__)
     cli.add_grid_options(parser, MODELS.name, ".obj")
     parser.add_argument(
         "--format",

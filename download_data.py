@@ -1,15 +1,18 @@
 """Step 2: get a data set of meshes.
 
-Asks which one, prints its size, and asks again before anything is downloaded::
+Asks which one, prints its size, and asks again before anything is downloaded:
 
     python download_data.py
 
-Without questions, from your own archive, and with generated chairs::
+Without questions; from your own archive; with generated chairs:
 
     python download_data.py --dataset modelnet10 --yes
-    python download_data.py --dataset modelnet40 --archive modelnet40_manually_aligned.tar
+    python download_data.py --dataset modelnet40 --archive aligned.tar
     python download_data.py --dataset sample
 """
+
+if __name__ == "__main__":
+    import rasgan.startup  # noqa: F401 - before packages that may be missing
 
 import argparse
 import shutil
@@ -81,6 +84,7 @@ SAMPLE = "sample"
 MOST_CHAIRS = 9000  # file names have four digits
 PATIENCE = download.Patience()
 ADVICE = {
+    cli.STOPPED: "To continue, type the same command again.",
     "room": "Or choose another place with --dir.",
     "other data set": "Choose the right data set with --dataset.",
     "download": "Or get the file another way and name it with --archive.",
@@ -89,10 +93,7 @@ ADVICE = {
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description="Get meshes to train on: ModelNet10, the aligned ModelNet40, or sample chairs made here.",
-        epilog="example: python download_data.py --dataset modelnet10 --yes",
-    )
+    parser = cli.Parser(__doc__)
     parser.add_argument("--dataset", choices=[*DATASETS, SAMPLE], help="which one (default: ask)")
     parser.add_argument("--yes", action="store_true", help="download without asking")
     place_help = "where the data set's folder goes (default: here)"
@@ -148,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"The archive has only {len(classes)} of {dataset.folder}'s {dataset.classes} classes.")
     print(f"The meshes are in {folder}. Next:")
     example = dataset.example if dataset.example in classes else min(classes)
-    print(f"  {cli.script_line('convert_data.py', '-m', folder / example)}")
+    cli.say(f"  {cli.command_line('python', 'convert_data.py', '-m', folder / example)}")
     return 0
 
 
@@ -233,7 +234,7 @@ def make_sample(place: Path, train: int) -> int:
         print(f"{folder / 'chair' / 'train'} has {there} chairs already, which were kept.")
     print("Next:")
     # Centered, left is like right: training can use that, and the pretrained chairs are centered, too.
-    print(f"  {cli.script_line('convert_data.py', '-m', folder / 'chair', '--center')}")
+    cli.say(f"  {cli.command_line('python', 'convert_data.py', '-m', folder / 'chair', '--center')}")
     return 0
 
 

@@ -1,15 +1,16 @@
 """Step 4 of the tutorial: train a RaSGAN on a folder of voxel grids.
 
-Examples::
+Either -n and -d are required, or --demo. For example:
 
     python train_rasgan.py --demo
-    python train_rasgan.py -n chair-1 -d ModelNet10/chair/train -e 2500 -b 24 -sample 10 -save 10 -glr 0.0025
+    python train_rasgan.py -n chair-1 -d ModelNet10/chair/train -e 2500 -b 24
+    python train_rasgan.py -n chair-1 -d ModelNet10/chair/train --load
     python train_rasgan.py -n chair-2 -d ModelNet10/chair/train --schedule chair
-    python train_rasgan.py -n chair-1 -d ModelNet10/chair/train -l
-    torchrun --nproc_per_node=2 train_rasgan.py -n chair-3 -d ModelNet10/chair/train
-
-Needed are -n and -d, or --demo alone.
+    torchrun --nproc_per_node=2 train_rasgan.py -n chair-3 -d chair/train
 """
+
+if __name__ == "__main__":
+    import rasgan.startup  # noqa: F401 - before packages that may be missing
 
 import argparse
 import contextlib
@@ -39,6 +40,7 @@ from rasgan.training.config import (
     Intervals,
     TrainConfig,
     new_config,
+    recipe_presets,
     resumed_config,
 )
 from rasgan.training.schedules import choose_schedule
@@ -98,9 +100,7 @@ ADVICE = {
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options: the tutorial's table first, then ours."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = cli.Parser(__doc__)
     group = parser.add_argument_group("the tutorial's options")
     add = group.add_argument
     add("-n", "--name", help="name of the run; its files go to checkpoint/NAME and savepoint/NAME")
@@ -112,30 +112,27 @@ def build_parser() -> argparse.ArgumentParser:
     cli.add_setting(group, SETTINGS["batchsize"])
     for name in ("sample", "save", "graph", "graph3d"):
         cli.add_setting(group, INTERVALS[name], default=INTERVALS[name].default)
-    add("-l", "--load", action="store_true", help="go on from the newest checkpoint of this run")
-    add("-le", "--load_epoch", "--load-epoch", type=cli.whole_number, metavar="EPOCH",
-        help="go on from this epoch (implies --load)")  # fmt: skip
+    add("-l", "--load", action="store_true", help="resume from the newest checkpoint of this run")
+    cli.add_load_epoch(group, "resume from this epoch (implies --load)")
     cli.add_setting(group, SETTINGS["generator_learning_rate"])
     cli.add_setting(group, SETTINGS["discriminator_learning_rate"])
 
     group = parser.add_argument_group("this project's options")
     add = group.add_argument
-    add("--demo", action="store_true",
-        help="make sample chairs, train a small network on them, show what it made")  # fmt: skip
+    add("--demo", action="store_true", help="make sample chairs, train a small network on them, show results")
     for name in ("width", "resolution", "schedule", "stop_ratio"):
         cli.add_setting(group, SETTINGS[name])
-    add("--device", choices=DEVICES, default="auto",
-        help="where to compute (default: CUDA where it is there, else the CPU)")  # fmt: skip
-    add("--precision", choices=PRECISIONS, default="float32",
-        help="what networks compute in (default float32)")  # fmt: skip
-
+    text = "where to compute (default: CUDA if available, else the CPU)"
+    add("--device", choices=DEVICES, default="auto", help=text)
+    add("--precision", choices=PRECISIONS, default="float32", help="floating-point format (default float32)")
     cli.add_setting(group, SETTINGS["seed"])
-    add("--new-data", action="store_true", help="go on with a run on other data than before (with --load)")
+    add("--new-data", action="store_true", help="with --load: resume on data other than before")
     cli.add_setting(group, INTERVALS["score"], default=INTERVALS["score"].default)
-    add("--tensorboard", action="store_true", help="write for TensorBoard to savepoint/NAME/tensorboard")
-    add("--grow", metavar="RUN",
-        help="begin with the networks of this run on a grid half as fine (32 for 64)")  # fmt: skip
-    add("--recipe", choices=sorted(RECIPES), help="presets of the options below (default tutorial)")
+    add("--tensorboard", action="store_true", help="log to savepoint/NAME/tensorboard")
+    add("--grow", metavar="RUN", help="start from the networks of this run, which has half the resolution")
+    presets = " ".join(describe_option(*preset) for preset in recipe_presets("stable", 64).items())
+    text = f"presets for the options below; stable, at 64³: {presets} (default tutorial)"
+    add("--recipe", choices=sorted(RECIPES), help=text)
 
     group = parser.add_argument_group("the method (defaults: the tutorial's)")
     for name in METHOD:
@@ -247,8 +244,12 @@ def advising(name: str, command: str) -> Iterator[None]:
     except ConflictError as error:
         raise UserError(describe_conflict(error)) from error
     except (OSError, KeyboardInterrupt) as error:
-        go_on = f"to resume, {command}" if has_checkpoints(name) else cli.GO_ON
-        raise UserError(cli.explain(error, go_on)) from error
+        if not has_checkpoints(name):
+            raise
+        how = f"To resume, {command}"
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(how) from error
+        raise UserError(f"{cli.explain(error)} {how}") from error
 
 
 def has_checkpoints(name: str) -> bool:
@@ -388,7 +389,7 @@ def describe_conflict(error: ConflictError) -> str:
 def describe_option(name: str, value: object) -> str:
     """Return a setting as it is typed."""
     flag = name.replace("_", "-")
-    return f"--{'' if value else 'no-'}{flag}" if isinstance(value, bool) else f"--{flag} {value}"
+    return f"--{'' if value else 'no-'}{flag}" if isinstance(value, bool) else f"--{flag} {cli.plain(value)}"
 
 
 def describe_end(run: "TrainingRun") -> str:

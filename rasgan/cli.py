@@ -1,96 +1,104 @@
-"""What the scripts share at their edge to the shell: exceptions become one sentence and an exit code."""
+"""What all commands share: their options, their messages and their exit codes."""
 
 import argparse
 import contextlib
 import dataclasses
-import errno
+import difflib
 import functools
 import io
-import math
-import operator
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from rasgan.errors import UserError, describe_os_error
+from rasgan.limits import broken_limit
 
 if TYPE_CHECKING:  # other scripts do without scipy, which it needs
     from rasgan.export.batch import ExportSummary
 
-GO_ON = "the same command goes on."
-
 EMPTY = "empty"
-"""What the error of a shape without an occupied voxel is about."""
+"""The key of errors about shapes without an occupied voxel."""
+STOPPED = "stopped"
+"""The key of the advice after Ctrl-C."""
 
 ADVICE = {
-    EMPTY: "Take a later epoch or a lower --threshold.",
-    "three.js": 'Type: python -m pip install "trimesh==5.2.0"',
+    EMPTY: "Choose a later epoch or a lower --threshold.",
     "no checkpoints": "Check the run's name, -n.",
     "only generated": "For those write -f {}",
-    "odd checkpoint": "Take another epoch with -le EPOCH.",
+    "odd checkpoint": "Choose another epoch with -le EPOCH.",
 }
-"""What mends an error in every command; see `advising`."""
+"""How to fix an error, by its key, in every command; see `advising`."""
 
 ROOT = Path(__file__).parents[1]
 """The folder of the scripts."""
+UNBROKEN = re.compile(r"\S*(?:python|torchrun)\S* .*")
 COMMAND = re.compile(r"\bpython ((?:render/)?\w+\.py|-m)(?=\s|$)")
 
 Main = Callable[[Sequence[str] | None], int]
 
 
 def ends_cleanly(main: Main) -> Main:
-    """Wrap a script's ``main(argv=None) -> int`` so that what the user can mend is said in one sentence.
+    """Wrap a script's ``main(argv=None) -> int`` so that errors a user can fix are one sentence on stderr.
 
-    Exit codes: what `main` returns; 1 after a `UserError`, a failed read or write, or Ctrl-C. argparse
-    itself ends with 2 on wrong usage.
+    Exit codes: what `main` returns; 1 after a `UserError`, a failed read or write, or Ctrl-C; 2 after wrong
+    options.
     """
 
     @functools.wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> int:
-        # Names of files may hold what a terminal's encoding does not; they must not end in a traceback.
+        # A file name may contain characters that the terminal's encoding lacks.
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
             code = main(argv)
             if sys.stdout is not None:
-                sys.stdout.flush()  # here, where a full disk can be told
+                sys.stdout.flush()  # here, where a full disk can be reported
             return code
-        except (UserError, OSError, MemoryError, KeyboardInterrupt) as error:
-            return fail(explain(error))
+        except KeyboardInterrupt as error:
+            sentence = " ".join(["Stopped by Ctrl-C. Files written so far are complete.", *error.args])
+            print(fitted(printable(as_typed_here(sentence)), sys.stderr), file=sys.stderr)
+            return 1
+        except (UserError, OSError, MemoryError) as error:
+            complain("error", explain(error))
+            return 1
 
     return wrapped
 
 
-def explain(error: BaseException, go_on: str = GO_ON) -> str:
-    """Return in words what ended a script, and what to do; `go_on` is how to go on afterwards."""
+def explain(error: Exception) -> str:
+    """Return why a script cannot continue, and how to fix it."""
     if isinstance(error, UserError):
         return advised(error, ADVICE)
     if isinstance(error, OSError):
         _leave_broken_stdout()
-        sentence = describe_os_error(error)
-        return f"{sentence[:-1]}; {go_on}" if error.errno == errno.ENOSPC else sentence
-    if isinstance(error, MemoryError):
-        return "The memory of this machine is full: close other programs or work on less at a time."
-    return f"Stopped by Ctrl-C. Every file written so far is whole; {go_on}"
+        return describe_os_error(error)
+    return "This machine is out of memory: close other programs, or process less at a time."
 
 
 @contextlib.contextmanager
 def advising(advice: Mapping[str, str]) -> Iterator[None]:
-    """Add to a `UserError` of the block what to type, which the library does not know.
+    """Add to each `UserError` of the block how to fix it, and to Ctrl-C how to continue.
 
     Parameters
     ----------
     advice : dict
-        By what the error is about: a sentence, in which ``{}`` stands for the error's value.
+        A sentence for each key of an error (`UserError.about`) and for `STOPPED`; ``{}`` stands for
+        `UserError.value`.
     """
     try:
         yield
+    except KeyboardInterrupt as error:
+        if STOPPED not in advice:
+            raise
+        raise KeyboardInterrupt(advice[STOPPED]) from error
     except UserError as error:
         if error.about not in advice:
             raise
@@ -98,33 +106,50 @@ def advising(advice: Mapping[str, str]) -> Iterator[None]:
 
 
 def advised(error: UserError, advice: Mapping[str, str]) -> str:
-    """Return an error's sentence and, where there is one, the advice for it."""
+    """Return an error's sentence and, if there is one, the advice for it."""
     if error.about not in advice:
         return str(error)
     return f"{error} {advice[error.about].format(command_line(error.value))}"
 
 
-def fail(sentence: str) -> int:
-    """Print `sentence` on stderr and return the exit code 1."""
-    complain("error", sentence)
-    return 1
-
-
 def complain(kind: str, sentence: str) -> None:
-    """Print ``kind: sentence`` on stderr, after which a script may go on."""
-    print(f"{kind}: {printable(as_typed_here(sentence))}", file=sys.stderr)
+    """Print ``kind: sentence`` on stderr."""
+    print(fitted(f"{kind}: {printable(as_typed_here(sentence))}", sys.stderr), file=sys.stderr)
+
+
+def say(sentence: str) -> None:
+    """Print on stdout, and flush it."""
+    print(fitted(as_typed_here(sentence), sys.stdout), flush=True)
 
 
 def printable(text: str) -> str:
-    """Replace control characters, as a hostile file name may hold: they could clear or fake the terminal.
+    """Escape control characters, because a hostile file name could clear or fake the terminal.
 
-    Line breaks stay where the next line is indented, as it is where another program is quoted.
+    A line break before an indented line stays: the output of another program is quoted in this way.
     """
     return re.sub(r"(?!\n  )[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
 
 
+def fitted(text: str, stream: io.TextIOBase | None) -> str:
+    """Wrap a text at the width of the terminal; return it unchanged if `stream` is not a terminal."""
+    is_terminal = stream is not None and stream.isatty()
+    return wrapped(text, shutil.get_terminal_size().columns) if is_terminal else text
+
+
+def wrapped(text: str, width: int) -> str:
+    """Break lines between words, except for indented lines and commands, which users copy."""
+    lines = []
+    for line in text.split("\n"):
+        if len(line) <= width or line.startswith(" "):
+            lines.append(line)
+            continue
+        joined = UNBROKEN.sub(lambda found: found[0].replace(" ", "\0"), line)
+        lines += textwrap.wrap(joined, width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace("\0", " ")
+
+
 def _leave_broken_stdout() -> None:
-    """Forget what was printed and cannot be written: Python would try once more at its end, and complain."""
+    """Discard output that cannot be written: Python would try again, and fail, when it exits."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -151,10 +176,10 @@ def tell_exports(summary: "ExportSummary", folder: Path, done: str = "written") 
     counts = f"{len(summary.written)} {done}, {summary.already_there} already there, "
     counts += f"{len(summary.replaced)} replaced, " if summary.replaced else ""
     counts += f"{empty} empty, " if empty else ""
-    print(f"{folder}: {counts}{failed} failed")
+    say(f"{folder}: {counts}{failed} failed")
     is_new = bool(summary.written or summary.replaced)
     if summary.already_there and not is_new:
-        print(f"To make them again, with other options, rename or remove {folder} first.")
+        say(f"To regenerate them with different options, rename or delete {folder} first.")
     if empty and not (failed or is_new or summary.already_there):
         raise UserError(f"all {empty} shapes are empty, so nothing was written.", EMPTY)
     return 1 if failed else 0
@@ -199,11 +224,6 @@ def script(name: str) -> str:
         return full
 
 
-def say(sentence: str) -> None:
-    """Print a line on stdout at once, also where stdout is a file."""
-    print(as_typed_here(sentence), flush=True)
-
-
 def show(result: Path) -> None:
     """Open a picture or a page in the system's viewer if there is a display and a viewer; else do nothing."""
     if sys.platform == "win32":
@@ -220,66 +240,116 @@ def show(result: Path) -> None:
         subprocess.Popen(command, **silent, start_new_session=True)  # noqa: S603 - an argument list
 
 
+class Formatter(argparse.HelpFormatter):
+    """Fill the paragraphs of a description, but keep its indented lines; call each number N."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return wrapped(re.sub(r"(?<=\S)\n(?=\S)", " ", text.strip()), width)
+
+    def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
+        return getattr(action.type, "metavar", action.dest.upper())
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence, with a suggestion for a mistyped option or choice."""
+
+    def __init__(self, description: str, prog: str | None = None) -> None:
+        super().__init__(prog, description=description, formatter_class=Formatter, allow_abbrev=False)
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: None = None) -> argparse.Namespace:
+        """Parse the options; exit with code 2 if they are wrong."""
+        words = sys.argv[1:] if args is None else args
+        if unknown := next(filter(self._is_unknown, words[: [*words, "--"].index("--")]), None):
+            name = unknown.partition("=")[0]
+            self.error(f"there is no option {name}{did_you_mean(name, self._option_string_actions)}")
+        return super().parse_args(words, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and exit with code 2."""
+        complain("error", f"{message} (see --help)")
+        self.exit(2)
+
+    def _is_unknown(self, word: str) -> bool:
+        """Return whether a word looks like an option that this parser lacks."""
+        name, known = word.partition("=")[0], self._option_string_actions
+        if name in known or " " in word or not re.match("[-–—]+[^\\W\\d]", word):
+            return False
+        short = known.get(word[:2])
+        if short is None or short.nargs == 0 or f"-{name}" in known:
+            return True
+        try:
+            self._get_value(short, word[2:])  # -b24 is -b 24, but -bs is not -b s
+        except argparse.ArgumentError:
+            return True
+        return False
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            error.message += did_you_mean(str(value), action.choices)
+            raise
+
+
+def did_you_mean(typed: str, known: Iterable[object]) -> str:
+    """Ask whether a word that contains `typed`, or else the closest one, was meant; "" if there is none."""
+    words = [str(word) for word in known]
+    longer = sorted((word for word in words if typed.strip("-–—") in word), key=len)
+    close = longer or difflib.get_close_matches(typed, words, 1, cutoff=0.75)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
 def add_setting(
     parser: argparse._ActionsContainer, setting: dataclasses.Field, default: object = argparse.SUPPRESS
 ) -> None:
     """Add the option that a field of `rasgan.training.config` describes.
 
-    By default it is not among the parsed arguments where it was not typed.
+    By default, the parsed arguments contain it only if it was typed.
     """
-    about = setting.metadata
+    about, kind = setting.metadata, type(setting.default)
     flags = about["flags"] or (f"--{setting.name.replace('_', '-')}",)
-    text = about.get("default_text", "on" if setting.default is True else setting.default)
-    options = {"dest": setting.name, "default": default, "help": f"{about['text']} (default {text})"}
-    if isinstance(setting.default, bool):
+    shown = about.get("default_text", plain(setting.default))
+    options = {"dest": setting.name, "default": default, "help": f"{about['text']} (default {shown})"}
+    if kind is bool:
         parser.add_argument(*flags, action=argparse.BooleanOptionalAction, **options)
         return
-    kind = str if isinstance(setting.default, tuple) else type(setting.default)
-    bounds = {name: about[name] for name in ("at_least", "above", "at_most", "under") if name in about}
-    parser.add_argument(
-        *flags,
-        type=number(kind, **bounds) if bounds and "choices" not in about else kind,
-        choices=about.get("choices"),
-        metavar=about.get("metavar"),
-        **options,
-    )
+    choices = about.get("choices")
+    if kind in (int, float) and not choices:
+        kind = number(kind, **about)
+    kind = str if kind is tuple else kind
+    parser.add_argument(*flags, type=kind, choices=choices, metavar=about.get("metavar"), **options)
 
 
-def add_load_epoch(parser: argparse.ArgumentParser) -> None:
-    """Describe the option that takes another checkpoint of a run than its newest."""
-    parser.add_argument(
-        "-le",
-        "--load_epoch",
-        "--load-epoch",
-        type=whole_number,
-        metavar="EPOCH",
-        help="epoch to take with -n (default: the newest)",
-    )
+def plain(value: object) -> str:
+    """Write a value of an option as a user types it: 0.00005, not 5e-05."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{Decimal(str(value)).normalize():f}" if isinstance(value, float) else str(value)
 
 
-BOUNDS = {"at least": operator.ge, "above": operator.gt, "at most": operator.le, "under": operator.lt}
+def add_load_epoch(
+    parser: argparse._ActionsContainer,
+    text: str = "epoch of the checkpoint to use with -n (default: the newest)",
+) -> None:
+    """Add the option that chooses a checkpoint of a run other than the newest."""
+    flags = ("-le", "--load_epoch", "--load-epoch")
+    parser.add_argument(*flags, type=whole_number, metavar="EPOCH", help=text)
 
 
-def number(kind: type, **bounds: float) -> Callable[[str], float]:
-    """Return an argparse type that takes finite numbers of a kind within bounds.
-
-    `bounds` are ``at_least``, ``above``, ``at_most`` and ``under``.
-    """
-    bounds = {name.replace("_", " "): bound for name, bound in bounds.items()}
+def number(kind: type, **limits: float) -> Callable[[str], float]:
+    """Return an argparse type for finite numbers of a kind within `rasgan.limits.LIMITS`."""
 
     def parse(text: str) -> float:
         try:
             value = kind(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"must be a {parse.__name__}: {text}") from None
-        if not math.isfinite(value):
-            raise argparse.ArgumentTypeError(f"must be a finite number: {text}")
-        if not all(BOUNDS[name](value, bound) for name, bound in bounds.items()):
-            words = " and ".join(f"{name} {bound}" for name, bound in bounds.items())
-            raise argparse.ArgumentTypeError(f"must be {words}: {text}")
+            name = {int: "whole number", float: "number"}[kind]
+            raise argparse.ArgumentTypeError(f"must be a {name}: {text}") from None
+        if fault := broken_limit(value, limits):
+            raise argparse.ArgumentTypeError(f"{fault}: {text}")
         return value
 
-    parse.__name__ = {int: "whole number", float: "number"}[kind]
+    parse.metavar = "N"
     return parse
 
 
@@ -290,46 +360,25 @@ positive_real = number(float, above=0)
 
 
 def add_grid_options(parser: argparse.ArgumentParser, folder: str, result: str) -> None:
-    """Describe the options of a script that makes a file of each voxel grid.
+    """Add the options of a script that turns each voxel grid into a file.
 
-    They are ``-n RUN`` and ``-f FILE``, of which exactly one is needed, and ``--threshold``. `folder` is the
-    name of the folder for the results, and `result` their suffix.
+    They are ``-n RUN`` and ``-f FILE``, exactly one of which is required, and ``--threshold``. `folder` is
+    the name of the folder for the results, and `result` their suffix.
     """
     from rasgan.voxel_io import VOXEL_SUFFIXES  # here: other scripts do without scipy
     from rasgan.voxels import OCCUPIED_ABOVE
 
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "-n",
-        "--name",
-        metavar="RUN",
-        help=f"training run: every savepoint/RUN/EPOCH.npy becomes savepoint/RUN/{folder}/EPOCH{result}; "
-        "what is there already is left as it is",
+    text = f"of a training run: savepoint/RUN/EPOCH.npy becomes savepoint/RUN/{folder}/EPOCH{result}, unless "
+    source.add_argument("-n", "--name", metavar="RUN", help=f"{text}that file exists")
+    text = (
+        f"one voxel file ({' '.join(VOXEL_SUFFIXES)}), for example savepoint/chair-1/1000.npy, which becomes "
+        f"./{folder}/NAME{result}. A file with several shapes becomes NAME-00{result} and so on, a folder of "
+        f"such files ./{folder}/FOLDER"
     )
-    source.add_argument(
-        "-f",
-        "--file",
-        type=Path,
-        metavar="FILE",
-        help=f"one voxel file ({' '.join(VOXEL_SUFFIXES)}), for example savepoint/chair-1/1000.npy: becomes "
-        f"./{folder}/NAME{result}; of a batch every shape, NAME-00{result} and so on; or a folder of "
-        f"such files: ./{folder}/FOLDER",
-    )
-    parser.add_argument(
-        "--threshold",
-        type=real,
-        default=OCCUPIED_ABOVE,
-        metavar="SCORE",
-        help="a voxel is occupied above this score (default: %(default)s)",
-    )
-
-
-def script_line(script: str, *words: object) -> str:
-    """Return the command of one of the project's scripts, as it can be typed in the current folder."""
-    path = Path(__file__).parents[1] / script
-    with contextlib.suppress(ValueError):  # on Windows, another drive
-        path = Path(os.path.relpath(path))
-    return command_line("python", path, *words)
+    source.add_argument("-f", "--file", type=Path, metavar="FILE", help=text)
+    text = "a voxel is occupied above this score (default: %(default)s)"
+    parser.add_argument("--threshold", type=real, default=OCCUPIED_ABOVE, metavar="SCORE", help=text)
 
 
 def shows_bars() -> bool:

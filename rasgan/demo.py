@@ -5,6 +5,9 @@ Example::
     python -m rasgan.demo
 """
 
+if __name__ == "__main__":
+    import rasgan.startup  # noqa: F401 - before packages that may be missing
+
 import functools
 import os
 import signal

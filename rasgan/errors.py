@@ -1,16 +1,16 @@
-"""The one exception that means: the user can mend this; and the system's errors in words."""
+"""Errors that a user can fix, and messages for errors of the operating system."""
 
 import errno
 
 
 class UserError(Exception):
-    """A problem in the input, the options or the machine, told in a sentence.
+    """A problem with the input, the options or the machine, described in a sentence.
 
-    Scripts print the message on stderr and end with exit code 1 (`rasgan.cli.ends_cleanly`). Any other
-    exception is a fault of this project and keeps its traceback.
+    Scripts print the message on stderr and exit with code 1 (`rasgan.cli.ends_cleanly`). Other exceptions
+    are bugs and keep their traceback.
 
-    The reason names no option: the library does not know what was typed. `about` tells the command what mends
-    it, which knows the option for that (`rasgan.cli.advising`), and `value` is one that would do.
+    The message names no options, because the library does not know what was typed. Commands add how to fix
+    the error, for its key `about` (`rasgan.cli.advising`); `value` is a value that would work.
     """
 
     def __init__(self, reason: str, about: str | None = None, value: object = None) -> None:
@@ -19,22 +19,22 @@ class UserError(Exception):
 
 
 IN_WORDS = {
-    errno.ENOSPC: "the disk is full; free some space",
+    errno.ENOSPC: "the disk is full; free some space and try again",
     errno.ENOENT: "no such file or folder; check the path",
     errno.EACCES: "permission denied; choose a place that you may read and write",
     errno.EPERM: "permission denied; choose a place that you may read and write",
-    errno.EEXIST: "a file stands where a folder is needed; rename it or choose another place",
-    errno.ENOTDIR: "a file stands where a folder is needed; rename it or choose another place",
-    errno.EISDIR: "a folder stands where a file is needed; rename it or choose another place",
-    errno.ENOMEM: "does not fit into this machine's memory; close other programs or take a smaller file",
-    errno.ELOOP: "a link that leads in a circle; replace it by the file or folder itself",
+    errno.EEXIST: "a file is in the way of a folder; rename it or choose another place",
+    errno.ENOTDIR: "a file is in the way of a folder; rename it or choose another place",
+    errno.EISDIR: "a folder is in the way of a file; rename it or choose another place",
+    errno.ENOMEM: "does not fit into this machine's memory; close other programs or use a smaller file",
+    errno.ELOOP: "a link that leads back to itself; replace it with the file or folder itself",
     errno.EROFS: "the disk is read-only; choose a place that you may read and write",
 }
 
 
 def describe_os_error(error: OSError) -> str:
-    """Return what failed, on which file, and what to do about it."""
+    """Return which file failed, why, and what to do."""
     if isinstance(error, BrokenPipeError):
-        return "nobody reads what is printed any more; every file written so far is whole."
+        return "the program that reads this output has ended. Files written so far are complete."
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{IN_WORDS.get(error.errno, error.strerror or error)}."

@@ -1,11 +1,15 @@
-"""New shapes from a trained generator, and films from one of them to another.
+"""Generate new shapes from a trained generator, and films from one to another.
 
-Example::
+Writes .npy grids, .obj meshes and one picture of all to savepoint/NAME/generated/EPOCH. The same seed
+always gives the same shapes.
 
     python -m rasgan.generate --pretrained chairs --count 16
     python -m rasgan.generate -n chair-1 --count 16 --seed 7
     python -m rasgan.generate -n chair-1 --interpolate 3 8 --steps 24
 """
+
+if __name__ == "__main__":
+    import rasgan.startup  # noqa: F401 - before packages that may be missing
 
 import argparse
 import itertools
@@ -54,34 +58,21 @@ def open_run(
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        prog="python -m rasgan.generate",
-        description="Generate new shapes from a training run: .npy grids, .obj meshes, one picture of all. "
-        "They go to savepoint/NAME/generated/EPOCH. The same seed gives the same shapes every time.",
-        allow_abbrev=False,
-    )
+    parser = cli.Parser(__doc__, "python -m rasgan.generate")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("-n", "--name", help="name of the training run")
-    source.add_argument(
-        "--pretrained",
-        choices=pretrained_names(),
-        help="instead, a model that comes with the project; nothing needs to be trained",
-    )
+    source.add_argument("-n", "--name", metavar="RUN", help="training run")
+    text = "instead of a run, a model that comes with the project"
+    source.add_argument("--pretrained", choices=pretrained_names(), help=text)
     cli.add_load_epoch(parser)
-    parser.add_argument(
-        "--count",
-        type=cli.number(int, at_least=1, at_most=MOST_SHAPES),
-        help=f"how many shapes, {MOST_SHAPES} at most (default {COUNT}); another seed makes others",
+    text = f"number of shapes, {MOST_SHAPES} at most (default {COUNT})"
+    parser.add_argument("--count", type=cli.number(int, at_least=1, at_most=MOST_SHAPES), help=text)
+    text = f"each seed gives different shapes (default {SEED})"
+    parser.add_argument("--seed", type=cli.whole_number, help=text)
+    text = (
+        "instead, a film from the first shape of seed A to that of seed B: one .gif, and its frames as one "
+        ".npy batch; its length is --steps, and --count and --seed are not used"
     )
-    parser.add_argument("--seed", type=cli.whole_number, help=f"other seeds, other shapes (default {SEED})")
-    parser.add_argument(
-        "--interpolate",
-        type=cli.whole_number,
-        nargs=2,
-        metavar=("A", "B"),
-        help="instead, change the first shape of seed A into that of seed B: one .gif, and its frames as one "
-        ".npy batch; takes --steps in place of --count and --seed",
-    )
+    parser.add_argument("--interpolate", type=cli.whole_number, nargs=2, metavar=("A", "B"), help=text)
     parser.add_argument(
         "--steps",
         type=cli.number(int, at_least=2, at_most=MOST_STEPS),

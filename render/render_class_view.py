@@ -2,7 +2,7 @@
 
     cd render
     python render_class_view.py -m ../models/1000.obj -o test.png -b blender
-    python render_class_view.py -m ../models/1000.obj -o test.gif -b blender --turntable 36
+    python render_class_view.py -m ../models/1000.obj -b blender --turntable 36
     python render_class_view.py -n chair-1 -b blender
 
 Blender 3.3 or later (https://www.blender.org) renders on the CPU; no display is needed. Pictures have a
@@ -15,18 +15,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-try:
-    from rasgan import cli
-except ModuleNotFoundError as error:
-    if error.name != "rasgan":
-        raise
-    project = Path(__file__).resolve().parents[1]
-    sys.exit(f'error: the package rasgan is not installed; type: python -m pip install -e "{project}"')
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # of the package, installed or not
+if __name__ == "__main__":
+    import rasgan.startup  # noqa: F401 - before packages that may be missing
 
 from tqdm import tqdm
 
 import blender_process
 from pictures import Color, framing, write_picture, write_turntable
+from rasgan import cli
 from rasgan.data.meshes import LARGEST_FILE
 from rasgan.errors import UserError
 from rasgan.files import check_is_file
@@ -40,9 +37,7 @@ SMALL = 0.7  # of the picture's edge: a model that is no longer than this could 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.Parser(__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "-m",
@@ -72,9 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
         'blender.exe", or its name if it is on the PATH',
     )
     angle = {"type": cli.real, "metavar": "DEG"}
-    add("-a", "--azimuth", default=50.0, help="round the model, degrees (default: 50)", **angle)
-    add("-e", "--elevation", default=30.0, help="above the horizon, degrees (default: 30)", **angle)
-    add("-t", "--tilt", default=0.0, help="turns the picture clockwise, degrees (default: 0)", **angle)
+    add("-a", "--azimuth", default=50.0, help="around the model, in degrees (default: 50)", **angle)
+    add("-e", "--elevation", default=30.0, help="above the horizon, in degrees (default: 30)", **angle)
+    add("-t", "--tilt", default=0.0, help="turn the picture clockwise, in degrees (default: 0)", **angle)
     add(
         "-d",
         "--distance",

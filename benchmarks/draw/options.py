@@ -11,7 +11,6 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,7 +109,7 @@ def default_of(program: str, parser: argparse.ArgumentParser, action: argparse.A
         return "on" if is_on else "off"
     if value is None or value == ():
         return said or "none"
-    return plain(value) if plain(said) in ("", plain(value)) else f"{plain(value)}: {said}"
+    return plain(value) if said in ("", plain(value)) else f"{plain(value)}: {said}"
 
 
 def said_default(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
@@ -120,14 +119,8 @@ def said_default(parser: argparse.ArgumentParser, action: argparse.Action) -> st
 
 
 def plain(value: object) -> str:
-    """Write a number without an exponent or needless zeros, and the folder "." as "here"."""
-    if value == Path():
-        return "here"
-    try:
-        number = f"{Decimal(str(value)):f}"
-    except InvalidOperation:
-        return str(value)
-    return number.rstrip("0").rstrip(".") if "." in number else number
+    """Write a value as `rasgan.cli.plain` does, and the folder "." as "here"."""
+    return "here" if value == Path() else cli.plain(value)
 
 
 def _needed(parser: argparse.ArgumentParser, action: argparse.Action, unsaid: Mapping[str, str]) -> str:
@@ -161,9 +154,9 @@ def _value(action: argparse.Action) -> str:
     """Write what stands behind an option, where the parser names it."""
     if isinstance(action.metavar, tuple):
         return " ".join(action.metavar)
-    if action.metavar:
-        return action.metavar
-    return "|".join(map(str, action.choices)) if action.choices else ""
+    if action.metavar is None and action.choices:
+        return "|".join(map(str, action.choices))
+    return action.metavar or getattr(action.type, "metavar", "")
 
 
 def page() -> str:

@@ -92,6 +92,6 @@ def three_js() -> str:
             page = archive.read("viewer.html.template").decode()
         begin, end = page.index("<script>") + len("<script>"), page.rindex("})();") + len("})();")
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        reason = f"trimesh's viewer page holds no three.js where it is looked for ({error!r})."
-        raise UserError(reason, about="three.js") from error
+        reason = f"the installed trimesh has no three.js where versions 4.7 to 5.2 have it ({error!r})."
+        raise UserError(reason) from error
     return page[begin:end]

@@ -1,16 +1,15 @@
 """What fixes a run's method: every setting, described once; the recipes that preset them; what may change."""
 
-import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 
 from rasgan.errors import UserError
+from rasgan.limits import broken_limit
 from rasgan.training.schedules import Row, ScheduleState
 from rasgan.voxels import RESOLUTIONS
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("float32", "bf16")
-LIMITS = {"at_least": operator.ge, "at_most": operator.le, "above": operator.gt, "under": operator.lt}
 
 
 def setting(default: object, text: str, *flags: str, **details: object) -> object:
@@ -30,10 +29,8 @@ def check_limits(config: object) -> None:
             raise TypeError(f"{name} must be of type {kind.__name__}: {value!r}")
         if kind is str and value not in described.metadata["choices"]:
             raise ValueError(f"{name} must be one of {', '.join(described.metadata['choices'])}: {value}")
-        for limit, is_kept in LIMITS.items():
-            if limit in described.metadata and not is_kept(value, described.metadata[limit]):
-                words = limit.replace("_", " ")
-                raise ValueError(f"{name} must be {words} {described.metadata[limit]}: {value}")
+        if kind in (int, float) and (fault := broken_limit(value, described.metadata)):
+            raise ValueError(f"{name} {fault}: {value}")
 
 
 @dataclass(frozen=True)
@@ -67,10 +64,13 @@ class TrainConfig:
     loss: str = setting(
         "rasgan", "loss of both networks", choices=("rasgan", "rsgan", "sgan", "wgan-gp")
     )  # the keys of rasgan.losses.LOSSES, which takes torch to import
-    penalty: float = setting(0.0, "weight of the gradient penalty", at_least=0)
+    penalty: float = setting(0.0, "weight of the gradient penalty", at_least=0, metavar="WEIGHT")
     penalty_every: int = setting(1, "steps between penalties", at_least=1)
     connect: float = setting(
-        0.0, "weight of the penalty on loose and missing voxels of generated shapes", at_least=0
+        0.0,
+        "weight of the penalty on loose and missing voxels of generated shapes",
+        at_least=0,
+        metavar="WEIGHT",
     )
     generator_every: int = setting(1, "the generator trains on every so many steps", at_least=1)
     gate: bool = setting(True, "train the discriminator only while it is not too far ahead")
@@ -86,7 +86,7 @@ class TrainConfig:
         "--generator_learning_rate",
         "--generator-learning-rate",
         above=0,
-        metavar="RATE",
+        metavar="LR",
     )
     discriminator_learning_rate: float = setting(
         0.00005,
@@ -95,7 +95,7 @@ class TrainConfig:
         "--discriminator_learning_rate",
         "--discriminator-learning-rate",
         above=0,
-        metavar="RATE",
+        metavar="LR",
     )
     cooldown: float = setting(
         0.0, "let both learning rates fall to 0 over this last share of the run", at_least=0, at_most=1
@@ -158,6 +158,9 @@ class Intervals:
         at_least=0,
         metavar="N",
     )
+
+    def __post_init__(self) -> None:
+        check_limits(self)
 
 
 REMOVED = {"discriminator_width": 0}
@@ -231,7 +234,7 @@ class ConflictError(UserError):
         differing = ", ".join(
             f"{name} {wanted} (the run has {has})" for name, (wanted, has) in clashes.items()
         )
-        super().__init__(f"a resumed run keeps its settings: {differing}.", about="conflict")
+        super().__init__(f"a resumed run keeps its settings: {differing}.")
         self.clashes, self.recipe = clashes, recipe
 
 

@@ -1,6 +1,7 @@
 """Notebooks, servers and containers: every script starts and draws there, without a warning."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from rasgan.voxel_io import write_raw
+from tests.pages import text_of
 from tests.untrained import save_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +39,46 @@ def typed(folder, command, *options, backend=INLINE, **more):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_script_helps_anywhere(tmp_path, command):
     assert b"python" in typed(tmp_path, command, "--help") or command == "download_data.py"
+
+
+def ended(command, *flags, **options):
+    """Return the exit code and the errors of a command that is typed in a terminal of its own."""
+    program = [ROOT / command] if command.endswith(".py") else ["-m", command]
+    line = [sys.executable, *flags, *program, "--help"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, **options)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("command", set(COMMANDS) - {"rasgan.__main__"})
+def test_without_the_environment_one_sentence_names_the_command_that_installs(command):
+    code, told = ended(command, "-S", "-E")  # sees no installed packages
+    assert code == 1
+    assert "is not installed; is the environment active?" in told
+    assert told.splitlines()[1:] == [f'  python -m pip install -e "{ROOT}"']
+
+
+@pytest.mark.parametrize("command", set(COMMANDS) - {"rasgan.__main__"})
+def test_ctrl_c_while_packages_are_imported_is_one_line(tmp_path, command):
+    for name in ("tqdm", "numpy", "filelock"):
+        (tmp_path / f"{name}.py").write_text("raise KeyboardInterrupt", encoding="utf-8")
+    code, told = ended(command, env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
+    assert code != 0
+    assert told == "Stopped by Ctrl-C.\n"
+
+
+def test_a_failed_import_of_our_own_keeps_its_traceback(tmp_path):
+    for line in ("from rasgan import missing", "import missing", "import numpy.missing"):
+        (tmp_path / "tqdm.py").write_text(line, encoding="utf-8")
+        _, told = ended("train_rasgan.py", env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
+        assert told.startswith("Traceback")
+
+
+def test_the_packages_that_are_reported_are_those_that_are_required():
+    lines = text_of(ROOT / "pyproject.toml").partition("\ndependencies = [\n")[2].partition("]\n")[0]
+    names = {name.replace("-", "_") for name in re.findall(r'^ *"([\w-]+)', lines, re.MULTILINE)}
+    code = "import rasgan.startup; print(*rasgan.startup.REQUIRED)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {name.replace("PIL", "pillow") for name in done.stdout.split()} == names
 
 
 @pytest.mark.parametrize("backend", [INLINE, "nonsense", "TkAgg"])

@@ -440,8 +440,8 @@ def test_a_stopped_run_leaves_nothing_behind(folder, slow_binvox, tmp_path, jobs
     running.wait_for_the_end_of(run.pid, tmp_path)
     if end == "SIGINT":
         assert run.returncode == 1
-        assert err.endswith("the same command goes on.\n")
-        assert "error: Stopped" in err
+        assert "Stopped by Ctrl-C." in err
+        assert err.endswith("type the same command again.\n")
         assert "Traceback" not in err
     assert raws(folder) == []
     assert [path for path in folder.rglob(".*") if path.suffix == ".raw"] == []

@@ -128,7 +128,7 @@ def test_a_run_is_drawn_by_epoch_and_only_what_is_missing(run, drawn, capsys):
     assert (run / "3D_graphs" / "10.png").read_bytes() == b"mine"
 
     assert main(["-n", "chair-1"]) == 0
-    assert "rename or remove" in capsys.readouterr().out
+    assert "rename or delete" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from benchmarks.draw import options
+from rasgan.training.config import recipe_presets
 from tests.pages import README, ROOT, tables, text_of
 
 # The tutorial's tables, the contract: its options, and its defaults where it names any.
@@ -40,7 +41,7 @@ TUTORIAL = {
     },
 }
 # The same, in the parser's word and in the help's.
-DIFFER = {"--device": ("auto", "CUDA where it is there, else the CPU")}
+DIFFER = {"--device": ("auto", "CUDA if available, else the CPU")}
 
 
 def readme_tables(text: str) -> dict[str, dict[str, str]]:
@@ -83,7 +84,7 @@ def means(cell: str, program: str, parser: argparse.ArgumentParser, action: argp
         others = {text for a in options.actions_of(parser) if f"`{options.name_of(a)}`" in default
                   and a is not action for text in a.option_strings}  # fmt: skip
         return cell.removeprefix("this or ") in others
-    return options.plain(cell) == default or default.startswith((f"{cell},", f"{cell}:"))
+    return cell == default or default.startswith((f"{cell},", f"{cell}:"))
 
 
 def test_the_page_is_what_the_command_prints(tmp_path):
@@ -124,8 +125,23 @@ def test_the_help_names_the_default_that_holds(program):
         said = options.said_default(parser, action)
         value = options.CONFIG.get(action.dest) if action.default is argparse.SUPPRESS else action.default
         if said and action.nargs != 0 and value not in (None, ()):
-            pair = options.plain(value), options.plain(said)
+            pair = options.plain(value), said
             assert pair[0] == pair[1] or DIFFER.get(options.name_of(action)) == pair, options.name_of(action)
+
+
+@pytest.mark.parametrize("program", options.COMMANDS)
+def test_the_help_fits_80_columns_and_is_plain_text(program, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    text = options.parser_of(program).format_help()
+    assert [line for line in text.splitlines() if len(line) > 80] == []
+    assert re.findall(r"::|``|\de-\d|default:? (?:False|True|None)|\b\w+_\w+_\w+\b(?=.*default)", text) == []
+
+
+def test_the_help_of_a_recipe_is_what_it_presets(capsys):
+    parser = options.parser_of("train_rasgan.py")
+    recipe = next(action for action in options.actions_of(parser) if action.dest == "recipe")
+    words = re.search(r"64³: (.+) \(default", recipe.help)[1].split()
+    assert vars(parser.parse_args(words)).items() >= recipe_presets("stable", 64).items()
 
 
 @pytest.mark.parametrize(
@@ -141,4 +157,4 @@ def test_what_is_required_beyond_the_parser_is_refused(program, typed, capsys):
     with pytest.raises(SystemExit) as stopped:
         importlib.import_module(options.COMMANDS[program].module).main(typed)
     assert stopped.value.code == 2
-    assert "usage:" in capsys.readouterr().err
+    assert "--help" in capsys.readouterr().err

@@ -351,16 +351,6 @@ def as_typed(*options, **environment):
     return {"args": command, "cwd": RENDER, "env": {**os.environ, "PYTHONPATH": found}, "text": True}
 
 
-def test_without_the_package_the_sentence_names_the_command():
-    bare = [sys.executable, "-S", "-E"]  # sees no installed packages and no PYTHONPATH
-    command = [*bare, str(RENDER / "render_class_view.py"), "--help"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 1
-    assert ended.stderr == (
-        f'error: the package rasgan is not installed; type: python -m pip install -e "{ROOT}"\n'
-    )
-
-
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("is_script", [False, True], ids=["Blender", "a script that starts Blender"])
 def test_a_signal_ends_blender_and_removes_the_temporary_folder(

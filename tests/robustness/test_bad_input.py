@@ -90,7 +90,7 @@ pipe = maker(lambda folder, name: os.mkfifo(folder / name))  # whose reader wait
 no_posix = "" if os.name == "posix" else "needs links, pipes and names of POSIX"
 no_holes = "" if os.name == "posix" else "this system would fill the disk"
 no_strange_names = "" if sys.platform == "linux" else "this system takes only names in Unicode"
-A_FOLDER = "a folder stands where a file is needed" if os.name == "posix" else "permission denied"
+A_FOLDER = "a folder is in the way of a file" if os.name == "posix" else "permission denied"
 not_linux = "" if sys.platform == "linux" else "needs the devices of Linux"
 
 # --- convert_data.py. What can be wrong inside a mesh file is tested in tests/unit/data/test_meshes.py
@@ -245,7 +245,7 @@ PLACE_ROWS = [
     made("a folder for the mesh", OBJ, folder_named("models/x.obj"), "x.obj: ", A_FOLDER),
     made("a folder for the picture", GRAPH, folder_named(PICTURE), "x.png: ", A_FOLDER),
     made("a link in a circle", OBJ, link("models", "models"), "models: ",
-         "a file stands where a folder is needed", unless=no_posix),
+         "a file is in the way of a folder", unless=no_posix),
     Row("output, a name that cannot be printed", OBJ, array(UNPRINTABLE + ".npy", ONES),
         ["-f", UNPRINTABLE + ".npy"], (), 0, [f"models/{UNPRINTABLE}.obj"], unless=no_strange_names),
     Row("output, a name that cannot be printed, drawn", GRAPH, array(UNPRINTABLE + ".npy", ONES),

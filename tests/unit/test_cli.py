@@ -1,13 +1,20 @@
 import argparse
+import ast
 import errno
+import importlib
 import io
+import re
 import shlex
 import sys
+from pathlib import Path
 
 import pytest
 
 from rasgan import cli
 from rasgan.errors import UserError
+from rasgan.training.config import NEEDS, NEEDS_SIGMOID
+
+ROOT = Path(cli.__file__).parents[1]
 
 
 def script(error=None, result=0):
@@ -32,10 +39,10 @@ def test_the_exit_code_is_the_scripts():
         (OSError(errno.ENOSPC, "x", "a.pt"), "a.pt: the disk is full"),
         (FileNotFoundError(errno.ENOENT, "x", "b.npy"), "b.npy: no such file"),
         (PermissionError(errno.EACCES, "x", "c"), "c: permission denied"),
-        (FileExistsError(errno.EEXIST, "x", "d"), "d: a file stands where a folder is needed"),
-        (NotADirectoryError(errno.ENOTDIR, "x", "e"), "e: a file stands where a folder is needed"),
-        (IsADirectoryError(errno.EISDIR, "x", "f"), "f: a folder stands where a file is needed"),
-        (OSError(errno.ELOOP, "x", "g"), "g: a link that leads in a circle"),
+        (FileExistsError(errno.EEXIST, "x", "d"), "d: a file is in the way of a folder"),
+        (NotADirectoryError(errno.ENOTDIR, "x", "e"), "e: a file is in the way of a folder"),
+        (IsADirectoryError(errno.EISDIR, "x", "f"), "f: a folder is in the way of a file"),
+        (OSError(errno.ELOOP, "x", "g"), "g: a link that leads back to itself"),
         (OSError(errno.EROFS, "x", "h"), "h: the disk is read-only"),
         (OSError(errno.ENOMEM, "x", "i"), "i: does not fit into this machine's memory"),
         (UserError("\x1b[2J\x9b.off\nerror: x"), r"\x1b[2J\x9b.off\nerror: x"),
@@ -53,7 +60,7 @@ def test_what_the_user_can_mend_is_one_sentence_and_exit_code_1(error, words, ca
 
 
 def test_what_another_program_said_keeps_its_lines(capsys):
-    cli.fail("it failed. Its last lines:\n  one\n  two\rthree")
+    cli.complain("error", "it failed. Its last lines:\n  one\n  two\rthree")
     assert capsys.readouterr().err == "error: it failed. Its last lines:\n  one\n  two\\rthree\n"
 
 
@@ -87,6 +94,106 @@ def test_a_command_to_copy_has_quotes_where_a_path_has_spaces():
     error = UserError("no grids here.", about="no grids", value="My chairs")
     told = cli.advised(error, {"no grids": "Type: python convert_data.py -m {}"})
     assert told.replace('"', "'") == "no grids here. Type: python convert_data.py -m 'My chairs'"
+
+
+@pytest.mark.parametrize(
+    ("advice", "told"), [({}, ""), ({cli.STOPPED: "Type it again."}, " Type it again."), ({"x": "y"}, "")]
+)
+def test_ctrl_c_is_no_error_and_says_how_to_continue_where_the_command_knows(advice, told, capsys):
+    @cli.ends_cleanly
+    def main(argv=None):
+        with cli.advising(advice):
+            raise KeyboardInterrupt
+
+    assert main() == 1
+    assert capsys.readouterr().err == f"Stopped by Ctrl-C. Files written so far are complete.{told}\n"
+
+
+def test_every_key_of_an_error_has_its_advice_and_every_advice_its_error():
+    raised, advised = {cli.EMPTY, *NEEDS, *NEEDS_SIGMOID}, {*cli.ADVICE} - {cli.STOPPED}
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("rasgan/**/*.py"), *ROOT.glob("render/*.py")]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.keyword) and node.arg == "about":
+                raised |= {n.value for n in ast.walk(node) if isinstance(getattr(n, "value", None), str)}
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "advising":
+                for part in ast.walk(node):
+                    keys = getattr(part, "elts", []) + getattr(part, "keys", [])
+                    advised |= {key.value for key in keys if isinstance(key, ast.Constant)}
+        if path.parent == ROOT:
+            advised |= {*getattr(importlib.import_module(path.stem), "ADVICE", {})} - {cli.STOPPED}
+    assert raised == advised
+
+
+@pytest.fixture
+def parser():
+    parser = cli.Parser("Do things.")
+    parser.add_argument("-n", "--name")
+    parser.add_argument("-e", "--epochs", type=cli.positive)
+    parser.add_argument("-b", "--batchsize", type=cli.positive)
+    parser.add_argument("-glr", "--generator-learning-rate", type=cli.positive_real)
+    parser.add_argument("--recipe", choices=["stable", "tutorial"])
+    parser.add_argument("-l", "--load", action="store_true")
+    parser.add_argument("-a", "--azimuth", type=cli.real)
+    parser.add_argument("files", nargs="*")
+    return parser
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("--recipie stable", "--recipe"),
+        ("--recipe=stabel", "stable"),
+        ("--epoch=3", "--epochs"),
+        ("--nmae x", "--name"),
+        ("--learning-rate 1", "--generator-learning-rate"),
+        ("-gl 1", "-glr"),
+        ("-bs 3", "-b"),
+        ("-name x", "--name"),
+        ("-load", "--load"),
+        ("—epochs 3", "--epochs"),
+        ("–e 3", "-e"),
+        ("--zzz", None),
+        ("-x", None),
+        ("--recipe foo", None),
+        ("-e 0", None),
+    ],
+)
+def test_a_mistyped_option_or_choice_is_one_line_with_a_suggestion(parser, typed, meant, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parser.parse_args(typed.split())
+    assert stopped.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1
+    assert re.findall(r"did you mean (\S+)\?", told) == ([meant] if meant else [])
+
+
+def test_every_usual_spelling_is_understood(parser):
+    for typed in ("-n -5 -e 3 -a -3.5 -l x", "-n=-5 -e3 -a=-3.5 --load x", "-n-5 --epochs=3 -a-3.5 -l -- x"):
+        args = parser.parse_args(typed.split())
+        assert (args.name, args.epochs, args.azimuth, args.load, args.files) == ("-5", 3, -3.5, True, ["x"])
+    assert parser.parse_args(["-nchair", "--", "--epoch", "-bs"]).files == ["--epoch", "-bs"]
+    assert parser.parse_args(["- a file"]).files == ["- a file"]
+
+
+LONG = "error: the folder has no grids but meshes. To convert: python convert_data.py -m a/b --mode solid"
+
+
+def test_a_terminal_gets_lines_that_break_between_words_and_commands_that_can_be_copied(monkeypatch):
+    terminal = io.StringIO()
+    assert cli.fitted(LONG, terminal) == LONG
+    terminal.isatty = lambda: True
+    monkeypatch.setenv("COLUMNS", "30")
+    lines = cli.fitted(f"{LONG}\n  python train_rasgan.py -n chair-1 -d folder\nshort", terminal).split("\n")
+    assert lines[-3:] == [
+        "python convert_data.py -m a/b --mode solid",
+        "  python train_rasgan.py -n chair-1 -d folder",
+        "short",
+    ]
+    assert max(map(len, lines[:-3])) <= 30
+    assert " ".join(lines[:-2]) == LONG
+    assert cli.fitted(LONG, None) == LONG
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import rasgan
 PACKAGE = Path(rasgan.__file__).parent
 MODULES = {path.relative_to(PACKAGE).with_suffix("").as_posix(): path for path in PACKAGE.rglob("*.py")}
 METHOD = ("networks", "losses", "gating", "voxels", "blocks")
-COMMANDS = ("generate", "evaluate", "demo", "__main__", "cli")
+COMMANDS = ("generate", "evaluate", "demo", "__main__", "cli", "startup")
 WINGS = [name for name in MODULES if name.startswith(("data/", "export/"))]
 OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z_-]+|-[a-z]{1,3})(?![\w-])")
 

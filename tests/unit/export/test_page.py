@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import trimesh
 
-from rasgan import cli
 from rasgan.errors import UserError
 from rasgan.export import page
 from rasgan.export.mesh_files import FORMATS
@@ -65,9 +64,8 @@ def test_another_trimesh_is_told(tmp_path, monkeypatch, content):
     elif content:
         viewer.write_bytes(content)
     monkeypatch.setattr(resources, "files", lambda package: tmp_path)
-    with pytest.raises(UserError, match=r"holds no three\.js") as raised:
+    with pytest.raises(UserError, match=r"no three\.js where versions 4\.7 to 5\.2"):
         page.three_js()
-    assert "pip install" in cli.explain(raised.value)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,14 @@ import pytest
 
 from rasgan.errors import UserError
 from rasgan.losses import LOSSES
-from rasgan.training.config import RECIPES, ConflictError, TrainConfig, new_config, resumed_config
+from rasgan.training.config import (
+    RECIPES,
+    ConflictError,
+    Intervals,
+    TrainConfig,
+    new_config,
+    resumed_config,
+)
 
 
 def test_the_defaults_are_the_tutorials():
@@ -79,6 +86,9 @@ def test_settings_of_other_kinds_or_beyond_their_limits_are_refused():
     for wrong in ({"width": 0}, {"ema": 1.0}, {"beta1": -0.1}, {"generator_learning_rate": 0.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             TrainConfig(**wrong)
+    for wrong in ({"save": 0}, {"score": -1}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            Intervals(**wrong)
 
 
 def test_the_choices_of_losses_are_the_losses_there_are():
