@@ -66,7 +66,6 @@ METHOD = (
 ADVICE = {
     "batch larger than data": "Type --batchsize {}, or add shapes.",
     "batch too large": "Try --batchsize {}.",
-    "too narrow": "Use a larger --width, or --min-width 2 for both runs.",
     "width too large": "Try a smaller --width.",
     "all empty": "Convert the meshes again with --mode solid --overwrite, which keeps thin parts.",
     "diverged": "Use lower learning rates (-glr, -dlr, --schedule): start again under another --name, or "
@@ -77,8 +76,6 @@ ADVICE = {
     "memory": "Make {} writable, or free space on its disk: then grids are cached there and need little "
     "memory. Or train on fewer shapes, or at a lower --resolution.",
     "no data": "Give -d a folder of voxel grids; convert_data.py creates them from meshes.",
-    "grow": "Give both runs the same settings, and this one twice the --resolution.",
-    "grown bias": "Leave --output-bias out.",
     "not mirrored": "Leave --mirror out, or center the shapes in the grid: "
     "python convert_data.py -m FOLDER --center --overwrite",
     "no grids": "Convert its meshes: python convert_data.py -m {}",
@@ -129,7 +126,6 @@ def build_parser() -> argparse.ArgumentParser:
     add("--new-data", action="store_true", help="with --load: resume on data other than before")
     cli.add_setting(group, INTERVALS["score"], default=INTERVALS["score"].default)
     add("--tensorboard", action="store_true", help="log to savepoint/NAME/tensorboard")
-    add("--grow", metavar="RUN", help="start from the networks of this run, which has half the resolution")
     presets = " ".join(describe_option(*preset) for preset in recipe_presets("stable", 64).items())
     text = f"presets for the options below; stable, at 64³: {presets} (default tutorial)"
     add("--recipe", choices=sorted(RECIPES), help=text)
@@ -216,8 +212,6 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
         held.enter_context(devices.memory_guarded(config.batchsize))
         check_mirror(config, shapes)
         run = begin(folder, config, shapes, validation, checkpoint, args.precision)
-        if args.grow and checkpoint is None:
-            grow_from(run, args.grow)
 
         intervals = Intervals(**{name: getattr(args, name) for name in INTERVALS})
         reporter = open_reporter(args, run)
@@ -331,18 +325,6 @@ def describe_cache(file: Path, size: int) -> str:
     if size > (available := available_memory()):
         sentence += f" Only {available / 1e6:,.0f} MB of memory are available: steps wait for the disk."
     return sentence
-
-
-def grow_from(run: "TrainingRun", name: str) -> None:
-    """Let the networks of a new run begin as those of the run `name` ended, on a grid half as fine."""
-    from rasgan.training import checkpoints, growing
-
-    folder = RunFolder(name).trained().checkpoints
-    position = checkpoints.choose_position(folder, None)
-    coarse = checkpoints.load_checkpoint(folder, position)
-    growing.check_suits(run.config, coarse.config)
-    with checkpoints.understood(checkpoints.weights_path(folder, position)):
-        growing.grow(run.gan, coarse)
 
 
 def open_reporter(args: argparse.Namespace, run: "TrainingRun") -> "Reporter":

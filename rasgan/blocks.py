@@ -1,10 +1,11 @@
-"""Voxels in blocks of 2x2x2: the layout that makes the two one-channel layers fast.
+"""Blocks of 2x2x2 voxels: a layout that makes the networks' two one-channel layers fast.
 
-Libraries are slow at one channel. With padding 1, kernel 4 and stride 2, every sum of such a layer runs over
-whole blocks, so that a grid of blocks with eight channels, and a kernel of size 2, give the same sums::
+Convolution libraries are slow for tensors of one channel. With kernel size 4, stride 2 and padding 1, every
+output of such a layer is a sum over whole 2x2x2 blocks of the padded grid. The same sums are computed by a
+kernel of size 2 on a grid of blocks with eight channels::
 
-    voxel        . 0 1 2 3 .        . is the padding
-    block        |---|---|---|      n voxels a side become n/2 + 1 blocks
+    voxel        . 0 1 2 3 .        "." is the padding
+    block        |---|---|---|      n voxels along an edge become n/2 + 1 blocks
 """
 
 import torch
@@ -15,59 +16,59 @@ from torch.nn import functional
 def blocks_of(voxels: Tensor) -> Tensor:
     """Pad (N, 1, n, n, n) voxels by 1 and move each 2x2x2 block into eight channels: (N, 8, n/2 + 1, ...).
 
-    In this form shapes go from the data and the generator to the discriminator, whose first layer wants it.
+    Shapes go in this form from the data and from the generator to the discriminator's first layer.
     """
     return fold(functional.pad(voxels, (1,) * 6)).contiguous(memory_format=torch.channels_last_3d)
 
 
 def voxels_of(blocks: Tensor) -> Tensor:
-    """Undo `blocks_of`."""
+    """Invert `blocks_of`."""
     return unfold(blocks)[:, :, 1:-1, 1:-1, 1:-1]
 
 
 def as_blocks(shapes: Tensor) -> Tensor:
-    """Return the blocks of voxels, or blocks as they are."""
+    """Convert (N, 1, n, n, n) voxels to blocks; return blocks unchanged."""
     return shapes if shapes.shape[1] == 8 else blocks_of(shapes)
 
 
 def as_voxels(shapes: Tensor) -> Tensor:
-    """Return the voxels of blocks, or voxels as they are."""
+    """Convert blocks to (N, 1, n, n, n) voxels; return voxels unchanged."""
     return shapes if shapes.shape[1] == 1 else voxels_of(shapes)
 
 
 def fold(x: Tensor) -> Tensor:
     """Move each 2x2x2 block into eight channels: (N, 1, 2m, 2m, 2m) to (N, 8, m, m, m)."""
     m = x.shape[-1] // 2
-    x = x.reshape(-1, m, 2, m, 2, m, 2)  # fine index = 2 * coarse + bit, along each axis
+    x = x.reshape(-1, m, 2, m, 2, m, 2)  # index of a voxel = 2 * index of its block + 0 or 1, on each axis
     return x.permute(0, 2, 4, 6, 1, 3, 5).reshape(-1, 8, m, m, m)
 
 
 def unfold(blocks: Tensor) -> Tensor:
-    """Undo `fold`: (N, 8, m, m, m) to (N, 1, 2m, 2m, 2m)."""
+    """Invert `fold`: (N, 8, m, m, m) to (N, 1, 2m, 2m, 2m)."""
     m = blocks.shape[-1]
     x = blocks.reshape(-1, 2, 2, 2, m, m, m).permute(0, 4, 1, 5, 2, 6, 3)
     return x.reshape(-1, 1, 2 * m, 2 * m, 2 * m)
 
 
-def mirrored(blocks: Tensor) -> Tensor:
-    """Return the blocks of the voxels' mirror image along axis 0 (left and right), (N, 8, m, m, m).
+def mirrored(blocks: Tensor, axis: int) -> Tensor:
+    """Return the blocks of the mirror image along axis 0, 1 or 2 of the grid, (N, 8, m, m, m).
 
-    Counted with its padding, voxel 2j + b of n + 2 goes to n + 1 - (2j + b): block j to m - 1 - j, and the
-    four voxels of its one side to the other.
+    Voxel 2j + b of the padded grid moves to 2m - 1 - (2j + b) = 2(m - 1 - j) + (1 - b): the order of the
+    blocks is reversed, and so are the two halves of each block.
     """
-    return blocks.unflatten(1, (2, 4)).flip(1, 3).flatten(1, 2)
+    return blocks.unflatten(1, (2, 2, 2)).flip(1 + axis, 4 + axis).flatten(1, 3)
 
 
-def mirror_mean(blocks: Tensor) -> Tensor:
-    """Average each voxel with its mirror image along axis 0, so that left is like right: (N, 8, m, m, m)."""
-    return (blocks + mirrored(blocks)) / 2
+def mirror_mean(blocks: Tensor, axis: int) -> Tensor:
+    """Average each voxel with its mirror image along an axis of the grid, (N, 8, m, m, m)."""
+    return (blocks + mirrored(blocks, axis)) / 2
 
 
 def blurred(blocks: Tensor) -> Tensor:
-    """Average each voxel with its neighbors, by 1, 2, 1 along each axis: (N, 8, m, m, m).
+    """Average each voxel with its neighbors, weighted 1, 2, 1 along each axis: (N, 8, m, m, m).
 
-    Zhang 2019's filter of second order, which Karras et al. 2019 put behind each upsampling layer. The
-    padding is read as it is, and is zero afterwards.
+    The binomial filter of Zhang 2019, which Karras et al. 2019 apply after each upsampling layer. The values
+    in the padding are used as they are; afterwards the padding is zero.
     """
     voxels = unfold(blocks)
     for axis in (2, 3, 4):
@@ -79,8 +80,7 @@ def blurred(blocks: Tensor) -> Tensor:
 class ConvFromOneChannel(nn.Module):
     """``Conv3d(1, channels, kernel_size=4, stride=2, padding=1)``, computed on the input's blocks.
 
-    Libraries are slow at one channel. On eight channels the kernel, cut into blocks like the voxels, is of
-    size 2 and stride 1. Same parameters, same sums.
+    The parameters and the results are the same; the kernel of size 4 becomes one of size 2 on eight channels.
     """
 
     def __init__(self, channels: int) -> None:
@@ -94,10 +94,10 @@ class ConvFromOneChannel(nn.Module):
 
 
 class ConvTransposeToOneChannel(nn.Module):
-    """``ConvTranspose3d(channels, 1, kernel_size=4, stride=2, padding=1)``, as blocks of its output.
+    """``ConvTranspose3d(channels, 1, kernel_size=4, stride=2, padding=1)``, computed as blocks of its output.
 
-    The mirror of `ConvFromOneChannel`: each of the n + 1 blocks a side of the padded output sums over two
-    neighboring inputs, the kernel's halves in reversed order. The padding is not zero yet.
+    The mirror of `ConvFromOneChannel`: each of the n + 1 output blocks along an edge is a sum over two
+    neighboring inputs, with the halves of the kernel in reversed order. The output's padding is not zero.
     """
 
     def __init__(self, channels: int) -> None:

@@ -1,9 +1,9 @@
-"""The gate that keeps the discriminator from running ahead of the generator; plain numbers, no torch."""
+"""The gate that keeps the discriminator from getting too far ahead of the generator."""
 
 from dataclasses import asdict, dataclass
 
-SMOOTHING = 0.3  # weight of the newest loss, jpjuvo/64-3D-RaSGAN, 64-3D-RaSGan.py (`alpha`)
-RATIO = 2.0  # the discriminator trains while the generator's loss is under 200 % of its own
+SMOOTHING = 0.3  # weight of the newest loss; `alpha` in jpjuvo/64-3D-RaSGAN, 64-3D-RaSGan.py
+RATIO = 2.0  # the discriminator trains while the generator's loss is below 200 % of its own
 
 
 @dataclass
@@ -13,7 +13,7 @@ class Gate:
     Smoothed losses start at 0 and follow ``0.3 * loss + 0.7 * smoothed``. The gate starts open.
     """
 
-    enabled: bool = True  # if False the gate stays open whatever the losses
+    enabled: bool = True  # if False, the gate is always open
     is_open: bool = True
     smooth_d: float = 0.0
     smooth_g: float = 0.0
@@ -21,10 +21,10 @@ class Gate:
     steps_per_d: int = 1
 
     def update(self, loss_d: float, loss_g: float) -> None:
-        """Take the losses of one step and decide on the next one.
+        """Add the losses of one step and decide whether the discriminator trains on the next one.
 
-        `steps_per_d`, the tutorial's "G/D train ratio", tells how many steps passed between the
-        discriminator's last two updates: 1 means that it trains on every step.
+        `steps_per_d`, the tutorial's "G/D train ratio", is the number of steps between the discriminator's
+        last two updates: 1 means that it trains on every step.
         """
         self.steps_since_d += 1
         if self.is_open:
@@ -36,17 +36,17 @@ class Gate:
 
     @property
     def ratio(self) -> int:
-        """Steps between the discriminator's last two updates, or since the last one if that is longer."""
+        """Steps between the discriminator's last two updates, or since the last update if that is longer."""
         return max(self.steps_per_d, self.steps_since_d)
 
-    def count_anew(self) -> None:
-        """Forget how long ago the discriminator trained; no decision changes."""
+    def reset_ratio(self) -> None:
+        """Set the train ratio back to 1. This changes no decision of the gate."""
         self.steps_since_d, self.steps_per_d = 0, 1
 
     def state_dict(self) -> dict:
-        """Return all that a resumed run needs."""
+        """Return all values that a resumed run needs."""
         return asdict(self)
 
     def load_state_dict(self, state: dict) -> None:
-        """Take the state of another gate."""
+        """Load the values that `state_dict` returned."""
         self.__dict__.update(state)

@@ -1,8 +1,8 @@
-"""The losses of the tutorial's page and repository, each beside its equation; C: critic score, E: mean.
+"""Losses of the tutorial and its repository, each beside its equation. C is the critic score, E the mean.
 
-Every loss is written with softplus, log(1 + e^x): -log(sigmoid(x)) = softplus(-x) and
--log(1 - sigmoid(x)) = softplus(x). The literal form, log(sigmoid(x) + 1e-14), stops at 32.24 with zero
-gradient in float32; softplus goes on.
+Every loss uses softplus(x) = log(1 + e^x): -log(sigmoid(x)) = softplus(-x) and
+-log(1 - sigmoid(x)) = softplus(x). The tutorial's log(sigmoid(x) + 1e-14) saturates at 32.24 with zero
+gradient in float32; softplus does not.
 """
 
 from collections.abc import Callable
@@ -14,13 +14,16 @@ from torch.nn.functional import softplus
 
 from rasgan.blocks import as_voxels
 
+MARGIN = 1.0
+"""Logit beyond which a voxel has no connection penalty, as in the hinge loss; sigmoid(1) = 0.73."""
+
 
 class GanLoss(NamedTuple):
-    """The losses of one GAN's networks; each maps (N,) scores of reals and (N,) of fakes to a scalar."""
+    """Both losses of a GAN. Each maps (N,) scores of reals and (N,) scores of fakes to a scalar."""
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
-    penalty_is_one_centered: bool = False  # of WGAN-GP: it draws gradient norms to 1, the others to 0
+    penalty_is_one_centered: bool = False  # WGAN-GP's penalty has its minimum at gradient norm 1, not 0
 
 
 def sgan_discriminator_loss(c_real: Tensor, c_fake: Tensor) -> Tensor:
@@ -39,7 +42,7 @@ def rsgan_discriminator_loss(c_real: Tensor, c_fake: Tensor) -> Tensor:
 
 
 def rsgan_generator_loss(c_real: Tensor, c_fake: Tensor) -> Tensor:
-    """-E[log sigmoid(C(x_f) - C(x_r))]: the roles exchanged."""
+    """-E[log sigmoid(C(x_f) - C(x_r))], with reals and fakes exchanged."""
     return rsgan_discriminator_loss(c_fake, c_real)
 
 
@@ -53,7 +56,7 @@ def rasgan_discriminator_loss(c_real: Tensor, c_fake: Tensor) -> Tensor:
 
 
 def rasgan_generator_loss(c_real: Tensor, c_fake: Tensor) -> Tensor:
-    """-E[log D~(x_f)] - E[log(1 - D~(x_r))]: the roles exchanged."""
+    """-E[log D~(x_f)] - E[log(1 - D~(x_r))], with reals and fakes exchanged."""
     return rasgan_discriminator_loss(c_fake, c_real)
 
 
@@ -76,7 +79,7 @@ LOSSES = {
 
 
 def zero_centered_penalty(squared_norms: Tensor) -> Tensor:
-    """1/2 E[||grad_x C(x)||^2]: R1 on reals, R2 on fakes (Mescheder et al. 2018, equation 9)."""
+    """1/2 E[||grad_x C(x)||^2]: R1 for reals, R2 for fakes (Mescheder et al. 2018, equation 9)."""
     return squared_norms.mean() / 2
 
 
@@ -85,15 +88,31 @@ def one_centered_penalty(squared_norms: Tensor) -> Tensor:
     return (squared_norms.sqrt() - 1).square().mean()
 
 
+def connection_penalty(logits: Tensor, missing: Tensor, loose: Tensor) -> Tensor:
+    """Sum of missing * max(0, 1 - s) + loose * max(0, 1 + s) over all voxels, s being the logits.
+
+    Counting components has no gradient, but the voxels that must change to leave one component
+    (`rasgan.voxels.repairs`) are known, and this hinge loss moves their logits across 0. The idea of a
+    topological loss on a generator's output is that of Brüel-Gabrielsson et al. 2020, "A topology layer for
+    machine learning", whose gradient reaches only the two voxels where a component is born and dies. The
+    logits are used because a sigmoid has almost no gradient near 0 and 1.
+
+    Parameters
+    ----------
+    logits, missing, loose : (N, n, n, n) tensors
+    """
+    return ((MARGIN - logits).relu() * missing + (MARGIN + logits).relu() * loose).sum()
+
+
 def squared_gradient_norm(scores: Tensor, shapes: Tensor) -> Tensor:
     """||grad_x C(x)||^2 of each grid, (N,), itself differentiable.
 
     Parameters
     ----------
     scores : tensor
-        C(x), still attached to its graph.
+        C(x), with its autograd graph.
     shapes : (N, 1, n, n, n) tensor, or its blocks (`rasgan.blocks.blocks_of`)
-        The x that requires a gradient. The norm runs over all voxels of a grid.
+        x, which requires a gradient. The norm is over all voxels of a grid.
     """
     (gradient,) = torch.autograd.grad(scores.sum(), shapes, create_graph=True)
     return as_voxels(gradient).square().flatten(1).sum(1)

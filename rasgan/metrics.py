@@ -435,13 +435,14 @@ def is_whole(shape: np.ndarray) -> bool:
     return len(label_pieces(shape)[1]) == 2 and stands(shape)
 
 
-def mirror_iou(shape: np.ndarray) -> float:
-    """Measure intersection / union of an (n, n, n) bool shape and its mirror image along axis 0.
+def mirror_iou(shape: np.ndarray, axis: int = 0) -> float:
+    """Measure the intersection over union of an (n, n, n) bool shape and its mirror image along an axis.
 
-    1 where left is like right. The mirror stands in the middle of the grid. An empty grid is its own image.
+    The mirror plane is in the middle of the grid. An empty grid equals its mirror image.
     """
-    union = np.count_nonzero(shape | shape[::-1])
-    return np.count_nonzero(shape & shape[::-1]) / union if union else 1.0
+    image = np.flip(shape, axis)
+    union = np.count_nonzero(shape | image)
+    return np.count_nonzero(shape & image) / union if union else 1.0
 
 
 def exposed_faces(shape: np.ndarray) -> int:

@@ -1,7 +1,7 @@
 """The generator and the discriminator of the tutorial: a 3D-GAN (Wu et al. 2016) with batch normalization.
 
-Measured from jpjuvo/64-3D-RaSGAN, 64-3D-RaSGan.py: kernel 4, stride 2, TensorFlow's 'same' padding (which is
-padding 1 here), weights N(0, 0.02), biases 0, both outputs linear.
+As in jpjuvo/64-3D-RaSGAN, 64-3D-RaSGan.py: kernel size 4, stride 2, TensorFlow's "same" padding (padding 1 in
+PyTorch), weights from N(0, 0.02), biases 0, and both outputs linear.
 """
 
 import itertools
@@ -21,20 +21,21 @@ from rasgan.blocks import (
 )
 
 LATENT_SIZE = 200
-BASE_RESOLUTION = 4  # edge of the grid that the generator's dense layer fills, in voxels
+BASE_RESOLUTION = 4  # edge of the generator's first grid, the output of its dense layer
 WEIGHT_STD = 0.02
 NORM_SCALE_STD = {"generator": 0.02, "discriminator": 0.002}  # TensorLayer 1.9's default for the second
-NORM_MOMENTUM = 0.1  # torch counts the share of the new batch: TensorFlow's decay of 0.9
+NORM_MOMENTUM = 0.1  # weight of the new batch; TensorFlow's decay of 0.9
 NORM_EPS = 1e-5
 LEAKY_SLOPE = 0.2
 
 
 def channel_counts(width: int, resolution: int, min_width: int = 1) -> list[int]:
-    """List the channels of the generator's hidden grids, coarse to fine; the discriminator mirrors them.
+    """Return the number of channels at each resolution of the generator, coarse to fine.
 
-    Each level doubles the resolution and halves the channels: ``channel_counts(512, 64)`` is
-    ``[512, 256, 128, 64]`` at 4³, 8³, 16³ and 32³. They stop halving at `min_width`. ValueError if
-    `resolution` is not 4 times a power of two from 8 on, or `width` cannot be halved often enough.
+    Each level doubles the resolution and halves the channels, down to `min_width`. For example,
+    ``channel_counts(512, 64)`` is ``[512, 256, 128, 64]`` at 4³, 8³, 16³ and 32³. The discriminator has the
+    same numbers in reverse. Raises ValueError if `resolution` is not 8, 16, 32, ..., or `width` cannot be
+    halved often enough.
     """
     levels = (resolution // BASE_RESOLUTION).bit_length() - 1
     if levels < 1 or resolution != BASE_RESOLUTION << levels:
@@ -52,19 +53,19 @@ class Generator(nn.Module):
     Parameters
     ----------
     width : int
-        Channels of the first, coarsest grid; the others follow by halves.
+        Channels of the first, coarsest grid; each following grid has half as many.
     resolution : int
         Edge of the generated grid in voxels.
     output : {"linear", "sigmoid"}
-        What the last layer's sums pass through. The tutorial's output is linear; occupied means above 0.3.
+        Activation of the last layer. The tutorial's is linear; a voxel is occupied above 0.3.
     min_width : int
-        Where the channels stop halving.
+        Minimum number of channels of any grid.
     filters : functions of blocks, (N, 8, m, m, m) each
-        What the last layer's sums pass before `output`: `blocks.blurred`, `blocks.mirror_mean`.
+        Applied to the logits before `output`: `blocks.blurred`, `blocks.mirror_mean`.
     mapping_layers : int
-        Fully connected layers between the latent vectors and the dense layer, the mapping network of Karras
-        et al. 2019. Normal numbers fill their space without a gap, kinds of chairs do not: these layers can
-        make the way from one kind to another short, so that few shapes fall in between.
+        Fully connected layers before the dense layer, the mapping network of Karras et al. 2019. The latent
+        space has no gaps, but the variety of real shapes does. These layers can map most latent vectors away
+        from the gaps, so that fewer shapes are blends of two kinds.
     """
 
     def __init__(
@@ -93,39 +94,39 @@ class Generator(nn.Module):
         self.mapping = mapping_network(mapping_layers)
 
     def forward(
-        self, z: Tensor, as_blocks: bool = False, with_sums: bool = False
+        self, z: Tensor, as_blocks: bool = False, with_logits: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Map `z`, (N, 200) normal numbers, to (N, 1, n, n, n) scores, or to their blocks (`blocks_of`).
+        """Map latent vectors `z`, (N, 200), to (N, 1, n, n, n) scores, or to their blocks (`blocks_of`).
 
-        With sums, those that the output function got come second, in blocks whose padding is not zero.
+        With `with_logits`, also return the logits: the blocks before `output`, whose padding is not zero. The
+        padding of the scores is set to zero (`inside`), as the discriminator's first layer needs it.
         """
         x = self.dense(self.mapping(z)).unflatten(1, self.base_shape)  # (N, 512, 4, 4, 4)
         x = x.contiguous(memory_format=torch.channels_last_3d)
         x = functional.relu(self.norms[0](x), inplace=True)
         for deconv, norm in zip(self.deconvs, self.norms[1:], strict=True):
-            x = functional.relu(
-                norm(deconv(x)), inplace=True
-            )  # (N, 256, 8, 8, 8), (N, 128, 16, 16, 16), (N, 64, 32, 32, 32)
-        sums = self.to_voxels(x)  # (N, 8, 33, 33, 33)
+            # (N, 256, 8, 8, 8), (N, 128, 16, 16, 16), (N, 64, 32, 32, 32)
+            x = functional.relu(norm(deconv(x)), inplace=True)
+        logits = self.to_voxels(x)  # (N, 8, 33, 33, 33)
         for filtered in self.filters:
-            sums = filtered(sums)
-        blocks = self.output(sums) * self.inside.to(x.dtype)
+            logits = filtered(logits)
+        blocks = self.output(logits) * self.inside.to(x.dtype)
         shapes = blocks if as_blocks else voxels_of(blocks)  # (N, 1, 64, 64, 64)
-        return (shapes, sums) if with_sums else shapes
+        return (shapes, logits) if with_logits else shapes
 
 
 class Discriminator(nn.Module):
-    """Return each voxel grid a critic score: unbounded, higher for what looks real.
+    """Map voxel grids to critic scores: unbounded, higher means more realistic.
 
     Parameters
     ----------
     width, resolution, min_width : int
-        As for the `Generator`, which it mirrors.
+        As for the `Generator`, whose layers it has in reverse order.
     norm : {"batch", "none"}
         Normalization after every convolution but the first.
     init : {"normal", "scaled"}
-        How weights start: from N(0, 0.02), or scaled by the inputs of their layer (He et al. 2015), so that
-        without normalization the scores of narrow networks do not start near 0.
+        Initial weights: N(0, 0.02), or scaled by the number of inputs of each layer (He et al. 2015), which
+        keeps the scores of narrow networks without normalization from starting near 0.
     """
 
     def __init__(
@@ -156,18 +157,16 @@ class Discriminator(nn.Module):
 
     def forward(self, shapes: Tensor) -> Tensor:
         """Map (N, 1, n, n, n) voxels, or their blocks (`blocks_of`), to (N,) critic scores."""
-        x = functional.leaky_relu(
-            self.from_voxels(as_blocks(shapes)), LEAKY_SLOPE, inplace=True
-        )  # (N, 64, 32, 32, 32)
+        x = self.from_voxels(as_blocks(shapes))  # (N, 64, 32, 32, 32)
+        x = functional.leaky_relu(x, LEAKY_SLOPE, inplace=True)
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = functional.leaky_relu(
-                norm(conv(x)), LEAKY_SLOPE, inplace=True
-            )  # (N, 128, 16, 16, 16) ... (N, 512, 4, 4, 4)
+            x = norm(conv(x))  # (N, 128, 16, 16, 16), (N, 256, 8, 8, 8), (N, 512, 4, 4, 4)
+            x = functional.leaky_relu(x, LEAKY_SLOPE, inplace=True)
         return self.dense(x.flatten(1)).squeeze(1)
 
 
 def mapping_network(layers: int) -> nn.Sequential:
-    """Return `layers` layers that map latent vectors to others; none leaves them as they are."""
+    """Return fully connected layers that map (N, 200) to (N, 200); the identity for 0 layers."""
     mapping = nn.Sequential()
     for _ in range(layers):
         linear = nn.Linear(LATENT_SIZE, LATENT_SIZE)
@@ -183,7 +182,7 @@ def batch_norm(channels: int) -> nn.BatchNorm3d:
 
 
 def initialize(network: nn.Module, norm_scale_std: float) -> None:
-    """Draw all weights from N(0, 0.02) and batch-norm scales from N(1, `norm_scale_std`); biases are 0."""
+    """Draw weights from N(0, 0.02) and batch-norm scales from N(1, `norm_scale_std`); set biases to 0."""
     for name, parameter in network.named_parameters():
         if name.endswith("bias"):
             nn.init.zeros_(parameter)
@@ -194,13 +193,13 @@ def initialize(network: nn.Module, norm_scale_std: float) -> None:
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Count the trained numbers of a network."""
+    """Return the number of trainable parameters."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 @contextmanager
 def inference(network: nn.Module) -> Iterator[None]:
-    """Put `network` into inference mode and back into the mode it was in."""
+    """Set `network` to evaluation mode and restore its previous mode afterwards."""
     mode = network.training
     network.eval()
     try:
@@ -211,7 +210,7 @@ def inference(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Keep autograd from computing gradients for the weights of `network`."""
+    """Disable gradients of the parameters of `network` inside the block."""
     network.requires_grad_(False)
     try:
         yield

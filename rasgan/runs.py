@@ -30,6 +30,11 @@ class Position(NamedTuple):
     epoch: int
     step: int = 0
 
+    @property
+    def last_epoch(self) -> int:
+        """The epoch of the last step so far, counted from 0."""
+        return self.epoch if self.step else max(0, self.epoch - 1)
+
     def __str__(self) -> str:
         return f"{self.epoch}+{self.step}" if self.step else f"{self.epoch}"
 

@@ -113,7 +113,7 @@ def load_generator(folder: Path, epoch: int | None = None) -> tuple[Generator, P
     """
     position = checkpoints.choose_position(folder, epoch)
     checkpoint = checkpoints.load_checkpoint(folder, position)
-    config = checkpoint.config
+    config = checkpoint.config.stage(position.last_epoch)
     with checkpoints.understood(checkpoints.weights_path(folder, position)):
         weights = checkpoint.ema_generator or checkpoint.generator
         check_fit(config, weights)

@@ -19,12 +19,19 @@ import functools
 
 import numpy as np
 from scipy.ndimage import label
+from scipy.spatial import KDTree
 
 RESOLUTIONS = (32, 64, 128)
 """Edges of the grids, in voxels, that meshes are converted to and networks are made for."""
 
 OCCUPIED_ABOVE = 0.3
 """A generated score counts as occupied strictly above this, as in jpjuvo/64-3D-RaSGAN (`voxel2points`)."""
+
+SPECK = 0.01
+"""Components with less than this share of a shape's voxels are removed by `repairs`, larger ones are joined.
+
+A chosen value: a hundredth of a chair is about the size of one foot.
+"""
 
 
 def is_occupied(scores: np.ndarray, threshold: float = OCCUPIED_ABOVE) -> np.ndarray:
@@ -90,6 +97,55 @@ def largest_piece(occupied: np.ndarray) -> np.ndarray:
     """
     piece, sizes = label_pieces(occupied)
     return occupied & (piece == sizes.argmax())
+
+
+def repairs(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the voxels that keep a shape from being a single component connected by faces.
+
+    Parameters
+    ----------
+    shape : (n, n, n) bool array
+        Left unchanged.
+
+    Returns
+    -------
+    missing : (n, n, n) float32 array
+        1 at the empty voxels of a straight line, face by face, from each large component to the largest.
+    loose : (n, n, n) float32 array
+        Positive at the voxels of small components (`SPECK`); each component sums to 1. Adding the missing
+        voxels and removing the loose ones leaves one component.
+    """
+    piece, sizes = label_pieces(shape)
+    missing = np.zeros(shape.shape, np.float32)
+    if len(sizes) < 3:  # empty space and one component
+        return missing, missing
+    largest = sizes.argmax()
+    is_speck = sizes < SPECK * sizes.sum()
+    is_speck[[0, largest]] = False
+    apart = set(np.flatnonzero(~is_speck)) - {0, largest}
+    if apart:
+        main = np.argwhere(piece == largest)
+        to_main = KDTree(main)
+    for number in apart:
+        voxels = np.argwhere(piece == number)
+        distances, nearest = to_main.query(voxels)
+        at = distances.argmin()
+        missing[tuple(straight_line(voxels[at], main[nearest[at]]).T)] = 1
+    weights = np.divide(1, sizes, out=np.zeros(len(sizes), np.float32), where=is_speck)
+    return np.where(shape, 0, missing), np.where(missing, 0, weights[piece])
+
+
+def straight_line(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """List the voxels on the straight line between two others, (m, 3), each sharing a face with the next.
+
+    Start and end are excluded. The line steps along an axis where it crosses the plane midway between two
+    layers. Of several steps at the same place, the one along the first axis comes first.
+    """
+    lengths = np.abs(end - start)
+    axes = np.repeat(np.arange(3), lengths)
+    places = np.concatenate([(np.arange(length) + 0.5) / max(length, 1) for length in lengths])
+    steps = np.eye(3, dtype=int)[axes[places.argsort(kind="stable")]] * np.sign(end - start)
+    return start + steps.cumsum(axis=0)[:-1]
 
 
 def max_pool(occupied: np.ndarray, factor: int) -> np.ndarray:

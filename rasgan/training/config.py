@@ -41,7 +41,8 @@ class TrainConfig:
     width: int = setting(512, "channels of the generator's first grid", at_least=1)
 
     min_width: int = setting(1, "channels stop halving here towards the finest grid", at_least=1)
-    mirror: bool = setting(False, "make every generated shape equal its mirror image, left like right")
+    mirror: bool = setting(False, "make every generated shape mirror-symmetric, if the training shapes are")
+    mirror_axis: int = setting(0, "axis of the grid along which shapes are mirrored", at_least=0, at_most=2)
     output_bias: bool = setting(
         False, "begin with shapes as full as those of the training, by the bias of the generator's last layer"
     )
@@ -113,6 +114,9 @@ class TrainConfig:
         "steps; the tutorial's is 150, 0 is never",
         at_least=0,
     )
+    grow_epochs: tuple[int, ...] = setting(
+        (), "epochs after which the resolution doubles; before, it is a half, a quarter ... of `resolution`"
+    )
     occupied: float = setting(1.0, "value of an occupied voxel; the original's is 255", above=0)
     batchsize: int = setting(24, "shapes in a batch", "-b", "--batchsize", "--batch-size", at_least=1)
     epochs: int = setting(2500, "number of epochs to train", "-e", "--epochs", at_least=1)
@@ -124,6 +128,14 @@ class TrainConfig:
     def state_dict(self) -> dict:
         """Return plain numbers and strings, as checkpoints and JSON hold them."""
         return asdict(self)
+
+    def stage(self, epoch: int) -> "TrainConfig":
+        """Return the settings of an epoch, counted from 0. Before it grows, a run has a lower resolution.
+
+        The weight of the gradient penalty is proportional to the number of voxels; see `recipe_presets`.
+        """
+        halvings = sum(epoch < until for until in self.grow_epochs)
+        return replace(self, resolution=self.resolution >> halvings, penalty=self.penalty / 8**halvings)
 
     def schedule_state(self) -> ScheduleState:
         """Return the start of the schedule; without one, a single row holds both learning rates."""
@@ -162,6 +174,9 @@ class Intervals:
     def __post_init__(self) -> None:
         check_limits(self)
 
+
+GROW_SHARE = 0.6
+"""Fraction of the epochs before the last doubling of the resolution, of those before the one before, ..."""
 
 REMOVED = {"discriminator_width": 0}
 """Settings of version 0.1 that no longer exist, each with the only value that can still be loaded."""
@@ -264,7 +279,14 @@ def new_config(recipe: str, given: Mapping[str, object]) -> TrainConfig:
     `given` has no entry for what was left out. A schedule brings its length, unless epochs are given.
     UserError if settings contradict each other.
     """
-    return _with_given(TrainConfig(**_presets(recipe, given)), given)
+    config = _with_given(TrainConfig(**_presets(recipe, given)), given)
+    if recipe == "tutorial" or "grow_epochs" in given:
+        return config
+    doublings = (config.resolution // RESOLUTIONS[0]).bit_length() - 1
+    if config.width >> doublings + 2 < 2:  # too few channels in the finest grid to grow
+        return config
+    epochs = (round(config.epochs * GROW_SHARE**finer) for finer in range(doublings, 0, -1))
+    return replace(config, grow_epochs=tuple(epoch for epoch in epochs if epoch))
 
 
 def _values_of_recipes() -> dict:

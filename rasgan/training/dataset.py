@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding
+from torch.nn.functional import embedding, max_pool3d
 
-from rasgan.blocks import voxels_of
+from rasgan.blocks import blocks_of, voxels_of
 from rasgan.errors import UserError
 from rasgan.metrics import mirror_iou
 from rasgan.packed_grids import PackedGrids
@@ -59,10 +59,17 @@ class Shapes:
         """Their number and the digest of their bytes."""
         return DataMark(len(self), self.occupied.digest)
 
-    def blocks(self, indices: Tensor) -> Tensor:
-        """Unpack the shapes at (B,) `indices` to blocks (`rasgan.blocks.blocks_of`), float32."""
+    def blocks(self, indices: Tensor, resolution: int | None = None) -> Tensor:
+        """Unpack the shapes at (B,) `indices` to blocks (`rasgan.blocks.blocks_of`), float32.
+
+        With a lower `resolution`, max-pool them to it first.
+        """
         bytes_ = self.packed[indices]
-        return embedding(bytes_.int(), self.voxels_of_byte).permute(0, 4, 1, 2, 3)
+        blocks = embedding(bytes_.int(), self.voxels_of_byte).permute(0, 4, 1, 2, 3)
+        edge = 2 * self.packed.shape[1] - 2
+        if resolution in (None, edge):
+            return blocks
+        return blocks_of(max_pool3d(voxels_of(blocks), edge // resolution))
 
     def batch(self, indices: Tensor) -> Tensor:
         """Unpack the shapes at (B,) `indices` to (B, 1, n, n, n) float32."""

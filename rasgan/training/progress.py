@@ -52,6 +52,10 @@ def describe(run: TrainingRun, intervals: Intervals, checkpoint: Checkpoint | No
         f"all of them take about {megabytes(disk)}. The grids and the history in {folder.savepoints} take "
         f"about {megabytes(grids + history)}.",
     ]
+    if config.grow_epochs:
+        ends = config.grow_epochs
+        stages = ", ".join(f"{config.stage(end - 1).resolution}³ until epoch {end}" for end in ends)
+        lines.append(f"The networks grow: {stages}, then {config.resolution}³.")
     if config.schedule and config.schedule[-1][0] < config.epochs:
         end = f"The schedule ends with epoch {config.schedule[-1][0]}"
         lines.append(f"{end}: its last learning rates are used until epoch {config.epochs}.")

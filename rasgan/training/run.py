@@ -32,6 +32,7 @@ from rasgan.training.checkpoints import Checkpoint
 from rasgan.training.config import TrainConfig
 from rasgan.training.dataset import Shapes, occupied_share
 from rasgan.training.devices import send
+from rasgan.training.growing import grown
 from rasgan.training.history import History, Measurement, add_scores, cut_scores, save_history
 from rasgan.training.schedules import ScheduleState
 from rasgan.training.state import GanState, build_gan, check_fit, set_output_bias
@@ -47,17 +48,13 @@ class TrainingRun:
     """What a run is made of."""
 
     folder: RunFolder  # where its files go
-    gan: GanState  # both networks, their optimizers and the settings of the run
+    config: TrainConfig
+    gan: GanState  # both networks and their optimizers, with the settings of the current stage
     schedule_state: ScheduleState
     history: History  # every step so far
     shapes: Shapes  # what is trained on
     validation: Shapes | None = None  # what the discriminator's loss is measured on besides
     position: Position = START
-
-    @property
-    def config(self) -> TrainConfig:
-        """The settings of the run."""
-        return self.gan.config
 
     @property
     def steps_per_epoch(self) -> int:
@@ -91,6 +88,7 @@ class TrainingRun:
         Of several processes, `is_last` in one makes it the last step of all.
         """
         number = self.steps_taken
+        self.grow()
         rates = self.rates(number)
         self.gan.set_learning_rates(*rates)
         result = train_step(self.gan, self.batch(number), number, is_last)
@@ -114,6 +112,12 @@ class TrainingRun:
         self.position = Position(*divmod(number + 1, self.steps_per_epoch))
         return result
 
+    def grow(self) -> None:
+        """Double the resolution of the networks if the current epoch is the first at that resolution."""
+        stage = self.config.stage(self.position.epoch)
+        if stage.resolution != self.gan.config.resolution:
+            self.gan = grown(self.gan, stage)
+
     def rates(self, number: int) -> tuple[float, float]:
         """Return both learning rates of step `number`: those of the schedule, falling in the cooldown."""
         total = self.config.epochs * self.steps_per_epoch
@@ -131,7 +135,8 @@ class TrainingRun:
         if self.gan.loss.penalty_is_one_centered:
             drawn.append(torch.from_numpy(rng.random(size, dtype=np.float32)))
         drawn = send(map(distributed.share, drawn), self.shapes.device)
-        return Batch(*map(self.shapes.blocks, drawn[:2]), *drawn[2:])
+        resolution = self.gan.config.resolution
+        return Batch(*(self.shapes.blocks(order, resolution) for order in drawn[:2]), *drawn[2:])
 
     def validate(self, number: int) -> float:
         """Measure loss_D on a random batch of the validation shapes; NaN if there are none."""
@@ -143,7 +148,8 @@ class TrainingRun:
         chosen = torch.from_numpy(rng.choice(len(self.validation), size, replace=False))
         drawn = map(distributed.share, (chosen, noise(rng, size, LATENT_SIZE)))
         chosen, z = send(drawn, self.validation.device)
-        return validate_discriminator(self.gan, self.validation.blocks(chosen), z)
+        reals = self.validation.blocks(chosen, self.gan.config.resolution)
+        return validate_discriminator(self.gan, reals, z)
 
     def end_epoch(self) -> str | None:
         """Follow the schedule after an epoch; return a sentence about what changed, None if nothing did."""
@@ -157,7 +163,7 @@ class TrainingRun:
         if not state.end_epoch(epoch):
             return None
         if early:
-            self.gan.gate.count_anew()
+            self.gan.gate.reset_ratio()
         rates = "learning rates are now {:g} (generator) and {:g} (discriminator).".format(*state.rates)
         return f"Epoch {epoch}: {why}{rates}"
 
@@ -196,13 +202,24 @@ class TrainingRun:
     def sample(self, fakes: Tensor, turn: int) -> np.ndarray:
         """Return one (n, n, n) grid: the averaged generator's, else the next of the last training batch."""
         if self.gan.ema_generator is not None:
-            return generate(self.gan.ema_generator, seed=turn, count=1)[0]
+            return self.generate(turn, 1)[0]
         turn %= len(fakes)
-        return as_voxels(fakes[turn : turn + 1])[0, 0].float().cpu().contiguous().numpy()
+        grid = as_voxels(fakes[turn : turn + 1])[0, 0].float().cpu().contiguous().numpy()
+        return self.at_full_resolution(grid)
+
+    def generate(self, seed: int, count: int) -> np.ndarray:
+        """Generate `count` shapes, (count, n, n, n), at the resolution of the run."""
+        return self.at_full_resolution(generate(self.gan.best_generator, seed, count))
+
+    def at_full_resolution(self, grids: np.ndarray) -> np.ndarray:
+        """Repeat the voxels of (..., m, m, m) grids from before the networks grew: (..., n, n, n)."""
+        for axis in (-3, -2, -1):
+            grids = grids.repeat(self.config.resolution // grids.shape[axis], axis)
+        return grids
 
     def score(self) -> dict[str, float]:
         """Score shapes of the generator as it is now against the training shapes, and write the scores."""
-        grids = generate(self.gan.best_generator, seed=0, count=SCORED)
+        grids = self.generate(0, SCORED)
         found = quick_scores(grids, self.shapes.occupied)
         add_scores(self.folder.scores, self.position.epoch, found)
         return found
@@ -217,8 +234,7 @@ class TrainingRun:
         """Write one generated grid and, for the film, the shape of one latent vector that stays the same."""
         epoch = self.position.epoch
         write_npy(self.folder.grid(epoch), grid)
-        fixed = generate(self.gan.best_generator, seed=0, count=1)[0]
-        write_npy(self.folder.film / f"{epoch}.npy", is_occupied(fixed))
+        write_npy(self.folder.film / f"{epoch}.npy", is_occupied(self.generate(0, 1)[0]))
 
     def draw_losses(self) -> None:
         """Draw the loss curves so far and write the tracked values beside them."""
@@ -250,13 +266,14 @@ def begin(
     check_sizes(config.batchsize, len(shapes), None if validation is None else len(validation))
     seed_weights(config.seed)
     if checkpoint is None:
-        gan = build_gan(config, shapes.device, precision)
+        gan = build_gan(config.stage(0), shapes.device, precision)
         if config.output_bias:
             set_output_bias(gan, occupied_share(shapes))
-        return TrainingRun(folder, gan, config.schedule_state(), History(), shapes, validation)
+        return TrainingRun(folder, config, gan, config.schedule_state(), History(), shapes, validation)
     with checkpoints.understood(checkpoints.weights_path(folder.checkpoints, checkpoint.position)):
-        check_fit(config, checkpoint.generator, checkpoint.discriminator)
-        gan = build_gan(config, shapes.device, precision)
+        stage = config.stage(checkpoint.position.last_epoch)
+        check_fit(stage, checkpoint.generator, checkpoint.discriminator)
+        gan = build_gan(stage, shapes.device, precision)
         load_networks(gan, checkpoint)
         state = resumed_schedule_state(config, checkpoint)
         saved = checkpoint.history
@@ -267,7 +284,7 @@ def begin(
     position = resumed_position(checkpoint, config, shapes)
     if position != checkpoint.position:
         history.cut(position.epoch)
-    return TrainingRun(folder, gan, state, history, shapes, validation, position)
+    return TrainingRun(folder, config, gan, state, history, shapes, validation, position)
 
 
 def check_same_data(folder: RunFolder, checkpoint: Checkpoint, shapes: Shapes) -> None:

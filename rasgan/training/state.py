@@ -1,6 +1,7 @@
 """Both networks and all that trains them, built from a run's settings."""
 
 import copy
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -16,10 +17,6 @@ from rasgan.training.config import TrainConfig
 
 SHARE = "share"
 """Key of a parameter group: its part of the optimizer's learning rate."""
-
-
-FILTERS = {"blur": blurred, "mirror": mirror_mean}
-"""What the generator's last sums pass, by name of the setting; the mirror last, so both sides are equal."""
 
 
 @dataclass
@@ -45,10 +42,10 @@ class GanState:
         """The averaged generator where there is one, else the trained one."""
         return self.ema_generator or self.generator
 
-    def generate(self, z: Tensor, with_sums: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+    def generate(self, z: Tensor, with_logits: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         """Map (N, 200) to the blocks of N shapes, in the run's precision; see `Generator.forward`."""
         with devices.autocast(z.device, self.precision):
-            return self.generator(z, as_blocks=True, with_sums=with_sums)
+            return self.generator(z, as_blocks=True, with_logits=with_logits)
 
     def score(self, shapes: Tensor) -> Tensor:
         """Map this process's shapes to the scores of the whole batch, at least in float32."""
@@ -76,13 +73,11 @@ class GanState:
 
 def new_generator(config: TrainConfig) -> Generator:
     """Build the generator that the settings describe."""
+    filters = [blurred] if config.blur else []
+    if config.mirror:  # after the blur, so that both sides are equal
+        filters.append(functools.partial(mirror_mean, axis=config.mirror_axis))
     return Generator(
-        config.width,
-        config.resolution,
-        config.output,
-        config.min_width,
-        [function for name, function in FILTERS.items() if getattr(config, name)],
-        config.mapping_layers,
+        config.width, config.resolution, config.output, config.min_width, filters, config.mapping_layers
     )
 
 

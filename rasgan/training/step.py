@@ -1,35 +1,41 @@
-"""One training step and one evaluation, beside the equations in `rasgan.losses`; no files, no printing."""
+"""One training step. The equations are in `rasgan.losses`; nothing here reads files or prints."""
 
 import contextlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from rasgan.blocks import as_blocks, voxels_of
-from rasgan.connecting import connection_penalty
-from rasgan.losses import one_centered_penalty, squared_gradient_norm, zero_centered_penalty
+from rasgan.losses import (
+    connection_penalty,
+    one_centered_penalty,
+    squared_gradient_norm,
+    zero_centered_penalty,
+)
 from rasgan.networks import frozen, inference
 from rasgan.training import distributed
 from rasgan.training.devices import read_later
 from rasgan.training.state import GanState
-from rasgan.voxels import is_occupied
+from rasgan.voxels import is_occupied, repairs
 
 
 class Batch(NamedTuple):
-    """What one step sees: each network has its own reals and its own noise.
+    """The inputs of one step. Each network has its own real shapes and its own latent vectors.
 
     Parameters
     ----------
     reals_d, reals_g : (N, 1, n, n, n) tensors, or their blocks (`rasgan.blocks.blocks_of`)
-        Two independently drawn batches of real grids.
+        Two independently drawn batches of real shapes.
     z_d, z_g : (N, 200) tensors
-        Fresh noise for each network.
+        Latent vectors from N(0, 1).
     mix : (N,) tensor, optional
-        Where between fake (0) and real (1) the penalty of WGAN-GP is taken; uniform random numbers.
+        Only for WGAN-GP: the point between fake (0) and real (1) where the gradient penalty is computed,
+        uniformly random.
     """
 
     reals_d: Tensor
@@ -41,22 +47,19 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step measured: both losses, whether the discriminator trained, the generator's last batch.
-
-    The batch is in blocks (`rasgan.blocks.blocks_of`).
-    """
+    """Both losses, whether the discriminator was trained, and the generated batch in blocks."""
 
     loss_d: float
     loss_g: float
     trained_d: bool
     fakes: Tensor
-    is_last: bool = False  # whether some process was asked to stop before the step began
+    is_last: bool = False  # whether any process was asked to stop before this step
 
 
 def train_step(gan: GanState, batch: Batch, step: int = 0, is_last: bool = False) -> StepResult:
-    """Train the discriminator, if the gate is open, then the generator.
+    """Train the discriminator if the gate is open, then train the generator.
 
-    Where several processes share a batch, each passes its own rows; the losses are those of the whole batch.
+    With several processes, each passes its own rows of the batch; the losses are those of the full batch.
 
     Parameters
     ----------
@@ -64,9 +67,9 @@ def train_step(gan: GanState, batch: Batch, step: int = 0, is_last: bool = False
         Changed in place.
     batch : Batch
     step : int
-        Steps taken before this one; settles whether the penalty is due and whether the generator trains.
+        Number of steps before this one; decides whether the penalty is due and whether the generator trains.
     is_last : bool
-        Whether this process was asked to stop. All learn of it together with the losses.
+        Whether this process was asked to stop. The processes exchange this together with the losses.
     """
     with torch.no_grad():
         fakes = gan.generate(batch.z_d)
@@ -74,18 +77,18 @@ def train_step(gan: GanState, batch: Batch, step: int = 0, is_last: bool = False
     if trained_d:
         loss_d = discriminator_step(gan, batch.reals_d, fakes, penalty_weight(gan, step), batch.mix)
     else:
-        loss_d = evaluate_discriminator(gan, batch.reals_d, fakes)  # measured, not trained
+        loss_d = evaluate_discriminator(gan, batch.reals_d, fakes)  # measured only
 
     trains_g = step % gan.config.generator_every == 0
     with frozen(gan.discriminator), contextlib.nullcontext() if trains_g else torch.no_grad():
-        with torch.no_grad():  # loss_G sees the reals only through the values of their scores
+        with torch.no_grad():  # real scores are constants for the generator
             c_real = gan.score(batch.reals_g)
-        fakes, sums = gan.generate(batch.z_g, with_sums=True)
+        fakes, logits = gan.generate(batch.z_g, with_logits=True)
         loss_g = gan.loss.generator(c_real, gan.score(fakes))
         losses = torch.stack((loss_d, loss_g.detach()))
-        measured = read_later(distributed.broadcast_with_flag(losses, is_last))
+        measured = read_later(distributed.broadcast_with_flag(losses, is_last))  # copied while G trains
         if trains_g:
-            descend(gan.optimizer_g, loss_g + connection_loss(gan, fakes, sums), gan.generator)
+            descend(gan.optimizer_g, loss_g + connection_loss(gan, fakes, logits), gan.generator)
     if gan.ema_generator is not None:
         update_ema(gan.ema_generator, gan.generator, ema_decay(step, gan.config.ema))
 
@@ -96,32 +99,36 @@ def train_step(gan: GanState, batch: Batch, step: int = 0, is_last: bool = False
 
 
 def penalty_weight(gan: GanState, step: int) -> float:
-    """Return the weight of the gradient penalty at a step: 0 where none is due.
+    """Return the weight of the gradient penalty at a step: 0 if none is due.
 
-    A penalty that is taken on every k-th step weighs k times as much there.
+    A penalty computed on every k-th step has k times the weight there (lazy regularization, Karras et al.
+    2020).
     """
     every = gan.config.penalty_every
     return gan.config.penalty * every if step % every == 0 else 0.0
 
 
-def connection_loss(gan: GanState, fakes: Tensor, sums: Tensor) -> Tensor | float:
-    """Return the weighted penalty on what keeps this process's shapes from being one piece.
+def connection_loss(gan: GanState, fakes: Tensor, logits: Tensor) -> Tensor | float:
+    """Return the weighted connection penalty of this process's shapes.
 
-    As with the discriminator's penalty, the loss that is reported is without it.
+    Like the discriminator's gradient penalty, it is not part of the reported loss.
     """
     if not gan.config.connect:
         return 0.0
     occupied = is_occupied(voxels_of(fakes.detach()).squeeze(1).float().cpu().numpy())
+    wrong = (np.stack(voxels) for voxels in zip(*map(repairs, occupied), strict=True))
+    missing, loose = (torch.from_numpy(voxels).to(logits.device) for voxels in wrong)
     batchsize = len(fakes) * distributed.world_size()
-    return gan.config.connect / batchsize * connection_penalty(voxels_of(sums), occupied)
+    penalty = connection_penalty(voxels_of(logits).squeeze(1).float(), missing, loose)
+    return gan.config.connect / batchsize * penalty
 
 
 def discriminator_step(
     gan: GanState, reals: Tensor, fakes: Tensor, penalty: float, mix: Tensor | None = None
 ) -> Tensor:
-    """Update the discriminator once; return its loss without the penalty.
+    """Update the discriminator once and return its loss without the penalty.
 
-    Reals and fakes go through it separately, so that each batch is normalized by its own statistics.
+    Reals and fakes are scored separately, so that batch norm uses the statistics of each batch.
     """
     reals, fakes = as_blocks(reals), as_blocks(fakes)
     zero_centered = penalty and not gan.loss.penalty_is_one_centered
@@ -143,7 +150,7 @@ def discriminator_step(
 
 @torch.no_grad()
 def validate_discriminator(gan: GanState, reals: Tensor, z: Tensor) -> float:
-    """Measure the discriminator's loss on reals that it does not train on; nothing at all changes."""
+    """Measure the discriminator's loss on validation shapes without changing any weight or buffer."""
     buffers = [(b, b.clone()) for network in (gan.generator, gan.discriminator) for b in network.buffers()]
     loss = evaluate_discriminator(gan, reals, gan.generate(z)).item()
     for buffer, before in buffers:
@@ -153,9 +160,10 @@ def validate_discriminator(gan: GanState, reals: Tensor, z: Tensor) -> float:
 
 @torch.no_grad()
 def evaluate_discriminator(gan: GanState, reals: Tensor, fakes: Tensor) -> Tensor:
-    """Measure the discriminator's loss; no weight changes.
+    """Measure the discriminator's loss without changing its weights.
 
-    As in the original, batch norm uses running statistics for the reals and the batch's own for the fakes.
+    As in the original, batch norm uses its running statistics for the reals and batch statistics for the
+    fakes.
     """
     with inference(gan.discriminator):
         c_real = gan.score(reals)
@@ -163,7 +171,7 @@ def evaluate_discriminator(gan: GanState, reals: Tensor, fakes: Tensor) -> Tenso
 
 
 def descend(optimizer: Optimizer, loss: Tensor, network: nn.Module) -> None:
-    """Take one step down the gradient of `loss` with the weights of `network`."""
+    """Take one optimizer step on the parameters of `network`."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     distributed.sum_gradients(network.parameters())
@@ -171,19 +179,19 @@ def descend(optimizer: Optimizer, loss: Tensor, network: nn.Module) -> None:
 
 
 def ema_decay(step: int, decay: float) -> float:
-    """Return the share of the old average that step `step`, from 0, keeps: at first less than `decay`.
+    """Return the decay of the moving average at a step, counted from 0.
 
-    Otherwise the average would show the untrained generator for hundreds of steps. The form is that of
-    tf.train.ExponentialMovingAverage's `num_updates`.
+    The decay is lower at first, so that the average does not contain the untrained generator for hundreds of
+    steps. Same form as `num_updates` of tf.train.ExponentialMovingAverage.
     """
     return min(decay, (1 + step) / (10 + step))
 
 
 @torch.no_grad()
 def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move every floating-point number of `average` a share 1 - `decay` towards that of `network`.
+    """Update the moving average: average = decay * average + (1 - decay) * network.
 
-    In one call for all of them: a GPU then takes a few launches, not one for every tensor.
+    One call updates all tensors, which needs few kernel launches on a GPU.
     """
     pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
     averaged = [pair for pair in pairs if pair[0].is_floating_point()]

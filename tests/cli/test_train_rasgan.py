@@ -645,23 +645,18 @@ def test_left_is_made_like_right_where_the_data_are_so_and_else_that_is_refused(
     assert np.array_equal(grid, grid[::-1])
 
 
-def test_a_run_begins_with_the_networks_of_one_on_a_coarser_grid(here, capsys):
+def test_a_stable_run_at_64_grows_from_32_and_resumes_across_it(here):
     for path in Path("data").iterdir():
         write_raw(path, read_raw(path).repeat(2, 0).repeat(2, 1).repeat(2, 2))
-    assert train("-e", "1", "--min-width", "2") == 0
-    finer = ["-n", "finer", "-d", "data", *TINY, "--resolution", "64", "-dlr", "1e-9", "-glr", "1e-9"]
-    finer += ["--grow", "run"]
-    assert train_rasgan.main(finer) == 1
-    assert "has min_width 2. Give both runs the same settings" in capsys.readouterr().err
-    finer += ["--min-width", "2"]
-    assert train_rasgan.main([*finer, "-e", "1"]) == 0
-    coarse, fine = load(1), load(1, "checkpoint/finer")
-    for name in ("dense.weight", "deconvs.0.weight", "deconvs.1.weight"):
-        torch.testing.assert_close(fine.generator[name], coarse.generator[name], atol=1e-6, rtol=0)
-    assert train_rasgan.main([*finer, "-e", "2", "--load"]) == 0  # as it is typed to go on
-    checkpoints.save_generator(Path("checkpoint/run"), load(1))
-    assert train_rasgan.main(["-n", "other", *finer[2:]]) == 1
-    assert "no discriminator" in capsys.readouterr().err
+    options = ["--recipe", "stable", "--resolution", "64", "--width", "16", "-save", "1", "-sample", "1"]
+    assert train(*options, "-e", "4") == 0
+    whole, losses = weights_of(4), [row["loss_g"] for row in history()]
+    assert [load(epoch).generator["to_voxels.weight"].shape[0] for epoch in (1, 2, 3, 4)] == [4, 4, 2, 2]
+    assert {np.load(f"savepoint/run/{epoch}.npy").shape for epoch in (1, 4)} == {(64, 64, 64)}
+    for stop in (3, 2):
+        assert train(*options, "-le", str(stop)) == 0
+        assert_same(weights_of(4), whole)
+        assert [row["loss_g"] for row in history()] == losses
 
 
 @pytest.fixture

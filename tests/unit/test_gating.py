@@ -72,7 +72,7 @@ def test_the_ratio_grows_while_the_discriminator_waits_and_can_be_counted_anew()
     for _ in range(6):
         gate.update(1.0, 9.0)
     assert (gate.steps_per_d, gate.ratio) == (1, 5)  # trained on the first step only
-    gate.count_anew()
+    gate.reset_ratio()
     assert gate.ratio == 1
     assert not gate.is_open
     gate.update(1.0, 9.0)

@@ -5,7 +5,13 @@ import torch
 from torch import sigmoid
 
 from rasgan.blocks import blocks_of
-from rasgan.losses import LOSSES, one_centered_penalty, squared_gradient_norm, zero_centered_penalty
+from rasgan.losses import (
+    LOSSES,
+    connection_penalty,
+    one_centered_penalty,
+    squared_gradient_norm,
+    zero_centered_penalty,
+)
 from rasgan.networks import Discriminator
 
 
@@ -100,3 +106,14 @@ def test_slopes_are_the_same_for_voxels_and_for_their_blocks():
         slopes.append(squared_gradient_norm(discriminator(shapes), shapes))
     assert (slopes[0] > 0).all()
     torch.testing.assert_close(slopes[0], slopes[1])
+
+
+def test_the_connection_penalty_moves_the_logits_of_wrong_voxels_across_0_and_no_others():
+    missing, loose = torch.zeros(2, 1, 4, 4, 4)
+    missing[0, 1, 2, 3], loose[0, 3, :2, 0] = 1, 0.5
+    logits = torch.where(missing > 0, -50.0, 50.0).requires_grad_()
+    penalty = connection_penalty(logits, missing, loose)
+    assert penalty.item() == 51 * (missing.sum() + loose.sum())
+    penalty.backward()
+    assert torch.equal(logits.grad, loose - missing)
+    assert connection_penalty(missing - loose.sign(), missing, loose).item() == 0

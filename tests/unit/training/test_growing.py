@@ -1,16 +1,12 @@
-"""A finer run begins with the shapes and the scores of the coarser one."""
-
-from dataclasses import replace
+"""Grown networks start with the shapes and the scores of the coarser ones."""
 
 import pytest
 import torch
 from torch.nn.functional import avg_pool3d, interpolate
 
-from rasgan.errors import UserError
 from rasgan.networks import Discriminator, Generator, inference
-from rasgan.training.checkpoints import Checkpoint, Position
 from rasgan.training.config import TrainConfig
-from rasgan.training.growing import check_suits, grow, grow_discriminator, grow_generator
+from rasgan.training.growing import grow_discriminator, grow_generator, grown
 from rasgan.training.state import build_gan
 
 SETTINGS = {
@@ -62,40 +58,16 @@ def test_the_grown_discriminator_scores_the_mean_of_each_block_as_the_coarse_one
         torch.testing.assert_close(fine(shapes), coarse(avg_pool3d(shapes, 2)), atol=1e-4, rtol=1e-4)
 
 
-def test_a_run_grows_both_networks_and_the_average_from_a_checkpoint():
+def test_both_networks_and_the_average_grow():
     torch.manual_seed(0)
     old = build_gan(COARSE, "cpu")
     trained(old.generator)
     old.ema_generator.load_state_dict(old.generator.state_dict())
     old.ema_generator.dense.bias.data.add_(0.3)
-    state = [network.state_dict() for network in (old.generator, old.discriminator, old.ema_generator)]
-    gan = build_gan(FINE, "cpu")
-    grow(gan, Checkpoint(Position(1), COARSE, *state))
+    gan = grown(old, FINE)
     z = torch.randn(2, 200)
     for fine, coarse in ((gan.generator, old.generator), (gan.ema_generator, old.ema_generator)):
         with torch.no_grad(), inference(fine), inference(coarse):
             expected, found = interpolate(coarse(z), scale_factor=2), fine(z)
         assert (found - expected).abs().mean() < 0.1 * expected.std()
     assert torch.equal(gan.discriminator.dense.weight, old.discriminator.dense.weight)
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"width": 32}, "width 16"),
-        ({"mirror": False}, "mirror True"),
-        ({"resolution": 128}, "32³"),
-        ({"output_bias": True}, "no output bias"),
-    ],
-)
-def test_a_run_that_cannot_grow_from_another_is_told_why(change, said):
-    check_suits(FINE, COARSE)
-    with pytest.raises(UserError, match=said):
-        check_suits(replace(FINE, **change), COARSE)
-
-
-def test_too_narrow_a_run_cannot_grow():
-    narrow = TrainConfig(resolution=32, width=8)
-    check_suits(replace(narrow, resolution=64, min_width=2), replace(narrow, min_width=2))
-    with pytest.raises(UserError, match="2 channels at least"):
-        check_suits(replace(narrow, resolution=64), narrow)

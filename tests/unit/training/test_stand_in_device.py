@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from rasgan.runs import RunFolder
 from rasgan.sampling import generate, interpolate
-from rasgan.training import checkpoints, devices, growing
+from rasgan.training import checkpoints, devices
 from rasgan.training import run as training_run
 from rasgan.training.config import RECIPES, new_config
 from rasgan.training.dataset import Shapes
@@ -105,16 +105,6 @@ def test_checkpoints_go_there_and_back(tmp_path, stand_in, recipe):
         assert devices_of(there) == {DEVICE}
         moments = [state["exp_avg"] for state in there.gan.optimizer_g.state.values()]
         assert {moment.device.type for moment in moments} == {DEVICE}
-
-
-def test_a_run_grows_there_from_a_checkpoint(tmp_path, stand_in):
-    settings = {**TINY, "min_width": 4}
-    coarse = begin(tmp_path, new_config("stable", settings), device="cpu").checkpoint()
-    run = begin(tmp_path, new_config("stable", {**settings, "resolution": 64}))
-    with stand_in:
-        growing.grow(run.gan, coarse)
-        run.step()
-        assert devices_of(run) == {DEVICE}
 
 
 def test_shapes_are_generated_and_interpolated_there(tmp_path, stand_in):

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from rasgan.blocks import blocks_of, voxels_of
-from rasgan.connecting import repairs
 from rasgan.losses import squared_gradient_norm
 from rasgan.networks import frozen, inference
 from rasgan.training.config import TrainConfig, new_config
@@ -20,7 +19,7 @@ from rasgan.training.step import (
     update_ema,
     validate_discriminator,
 )
-from rasgan.voxels import is_occupied
+from rasgan.voxels import is_occupied, repairs
 
 TINY = TrainConfig(resolution=32, width=8, batchsize=3)
 
