@@ -479,7 +479,7 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing_behind(here, capsys):
     write_raw(here / "big" / "a.raw", np.ones((48, 48, 48), dtype=bool))
     for argv, words in (
         (["-d", "nowhere"], ["nowhere", "no such folder"]),
-        (["-d", "empty"], ["empty", "there are some in", "-d"]),
+        (["-d", "empty"], ["empty: contains no", "-d"]),
         (["-d", "data/0.raw"], ["data/0.raw: a file", "the folder that holds it, data."]),
         (["-d", "void"], ["void: no voxel is occupied", "--mode solid --overwrite"]),
         (["-d", "big"], ["a.raw", "48³", "--resolution"]),
