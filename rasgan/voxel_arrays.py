@@ -71,7 +71,6 @@ class Array(NamedTuple):
         return math.prod(self.grids[:-3])
 
     def __str__(self) -> str:
-        """Return its name, shape and type, for messages."""
         return f"{self.name} {self.shape} {self.kind}".lstrip()
 
 
@@ -114,10 +113,7 @@ def grids_in(path: Path) -> list[Array]:
 
 
 def open_arrays(path: Path) -> Contents:
-    """Read the headers of a file's arrays.
-
-    UserError if the file is damaged, contains test shapes beside training shapes, or is too large to be read.
-    """
+    """Read the headers of a file's arrays. UserError if it is damaged, too large, or mixes train and test."""
     return _contents(path, _version(path))
 
 
@@ -178,9 +174,8 @@ def _contents(path: Path, _version: tuple) -> Contents:
     for array in grids:
         size = math.prod(array.grids if array.is_fortran else array.grids[-3:]) * array.kind.itemsize
         if size > LARGEST_READ:
-            most = f"{size / 1e9:.1f} GB at once, more than {LARGEST_READ / 1e9:.1f} GB"
             advice = "save it as bool, in C order or in several files"
-            raise UserError(f"{path}: {array} takes {most}; {advice}.")
+            raise UserError(f"{path}: {array} takes {size / 1e9:.1f} GB at once; {advice}.")
     chosen = set(map(id, grids))
     return Contents(grids, [array for array in arrays if id(array) not in chosen])
 
@@ -219,9 +214,8 @@ def _npy_arrays(_path: Path, file: BinaryIO) -> Iterator[Array]:
 def _npz_arrays(path: Path, file: BinaryIO) -> Iterator[Array]:
     """Yield the arrays of an .npz, as `numpy.savez` and `numpy.savez_compressed` write them."""
     with zipfile.ZipFile(file) as archive:
-        for info in {info.filename: info for info in archive.infolist()}.values():
-            if not info.filename.endswith(".npy"):
-                continue
+        members = {info.filename: info for info in archive.infolist() if info.filename.endswith(".npy")}
+        for info in members.values():
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # they unpack unbounded
                 raise UserError(f"{path}: not packed by deflate; save it again with numpy.savez_compressed.")
             with archive.open(info) as member:

@@ -29,12 +29,9 @@ from rasgan.voxels import OCCUPIED_ABOVE, is_occupied
 
 Progress = Callable[[Iterable], Iterable]
 
-CACHED_FROM = 1 << 25
-"""Bytes of packed grids, 930 grids of 64³: fewer are read within seconds."""
-
+CACHED_FROM = 1 << 25  # bytes of packed grids, 930 of 64³: fewer are read within seconds
 SHOWN = 3  # names in a sentence
-SPLITS = {"train": ("train",), "test": ("test", "val")}
-"""Which part of a data set is read for each split: the first that is there."""
+SPLITS = {"train": ("train",), "test": ("test", "val")}  # the first part that is there is read
 
 
 class FoundGrids(NamedTuple):
@@ -53,12 +50,11 @@ def find_grids(folder: Path, split: str = "train") -> FoundGrids:
     """Find the voxel files to read in a folder; the module's docstring says which.
 
     `split` is what is read where a data set is split: "train", or "test" for shapes that are kept back. Of
-    files with one name in several formats the first of `VOXEL_SUFFIXES` is read.
-
-    UserError if there is none, with what there is instead, or if a file is damaged.
+    files with one name in several formats the first of `VOXEL_SUFFIXES` is read. UserError if there is none,
+    or if a file is damaged.
     """
     check_is_folder(folder)
-    files = sorted(_files_below(folder))
+    files = sorted(_files_below(folder, set()))
     found = [path for path in files if path.suffix.lower() in VOXEL_SUFFIXES]
     meshes = [path for path in files if path.suffix.lower() in MESH_SUFFIXES]
     if not found:
@@ -204,23 +200,19 @@ def _part(name: str) -> str | None:
     return None
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Yield all files below a folder but hidden ones; links are followed, each folder is read once."""
-    read = set()
-    for parent, subfolders, names in os.walk(folder, onerror=_refuse, followlinks=True):
-        real = os.path.realpath(parent)
-        subfolders[:] = [] if real in read else sorted(filter(_is_visible, subfolders))
-        if real not in read:
-            yield from (Path(parent, name) for name in filter(_is_visible, names))
-        read.add(real)
-
-
-def _refuse(error: OSError) -> None:
-    raise error
-
-
-def _is_visible(name: str) -> bool:
-    return not name.startswith(".") and name != "__MACOSX"
+def _files_below(folder: Path, read: set[Path]) -> Iterator[Path]:
+    """Yield all files below a folder but hidden ones; links are followed, each folder is `read` once."""
+    real = folder.resolve()
+    if real in read:
+        return
+    read.add(real)
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name == "__MACOSX":
+            continue
+        if path.is_dir():
+            yield from _files_below(path, read)
+        else:
+            yield path
 
 
 def _one_per_shape(paths: list[Path]) -> tuple[list[Path], list[str]]:

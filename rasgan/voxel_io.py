@@ -84,9 +84,9 @@ def write_binvox(path: Path, occupied: np.ndarray) -> None:
     counts = np.full(pieces.sum(), 255, dtype=np.uint8)
     counts[np.cumsum(pieces) - 1] = lengths - 255 * (pieces - 1)
     pairs = np.stack([np.repeat(voxels[starts], pieces).astype(np.uint8), counts], axis=1)
-    sides = " ".join(str(side) for side in occupied.shape)
+    n = len(occupied)
     with atomic_path(path) as temporary:
-        header = f"#binvox 1\ndim {sides}\ntranslate 0 0 0\nscale 1\ndata\n"
+        header = f"#binvox 1\ndim {n} {n} {n}\ntranslate 0 0 0\nscale 1\ndata\n"
         temporary.write_bytes(header.encode("ascii") + pairs.tobytes())
 
 
@@ -112,8 +112,7 @@ def fit(occupied: np.ndarray, resolution: int, path: Path) -> np.ndarray:
             raise UserError(reason, about="odd resolution")
         raise UserError(reason, about="resolution", value=suitable[-1])
     missing = padded - len(occupied)
-    if missing:
-        occupied = np.pad(occupied, (missing // 2, missing - missing // 2))
+    occupied = np.pad(occupied, (missing // 2, missing - missing // 2))
     return max_pool(occupied, padded // resolution)
 
 

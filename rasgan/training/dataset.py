@@ -42,16 +42,12 @@ class Shapes:
             occupied = PackedGrids.of(occupied)
         self.occupied = occupied  # in the memory of the processor; indexed, they are bools
         self.packed = torch.from_numpy(occupied.content).to(device)  # (N, n/2 + 1, n/2 + 1, n/2 + 1) uint8
+        self.device = self.packed.device
         bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
         self.voxels_of_byte = value * torch.from_numpy(bits).to(device, torch.float32)  # (256, 8)
 
     def __len__(self) -> int:
         return len(self.packed)
-
-    @property
-    def device(self) -> torch.device:
-        """The device that batches are made on."""
-        return self.packed.device
 
     @property
     def mark(self) -> DataMark:

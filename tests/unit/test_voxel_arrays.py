@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from scipy.io import loadmat, savemat
+from scipy.io import savemat
 
 from rasgan import voxel_arrays
 from rasgan.errors import UserError
@@ -39,7 +39,7 @@ def refused(path, fault):
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("dtype", ["uint8", "bool", "int64", "float64", "float16", ">f4", ">i2"])
+@pytest.mark.parametrize("dtype", ["int8", "bool", "uint64", "float64", "float16", ">f4", ">i2"])
 @pytest.mark.parametrize(("axes", "order"), [((), "C"), ((), "F"), ((3, 1), "C"), ((1, 3), "F")])
 def test_single_grids_and_batches_of_every_kind_of_file(tmp_path, rng, name, dtype, axes, order):
     grids = np.array(rng.random((*axes, 5, 5, 5)) > 0.6, dtype, order=order)
@@ -160,7 +160,7 @@ def test_more_than_can_be_read_at_once_is_refused_unread(tmp_path, monkeypatch, 
     monkeypatch.setattr(voxel_arrays, "LARGEST_READ", 10**6)  # bytes, whatever the type
     dtype = np.float64 if name.endswith("mat") else np.longdouble
     save(tmp_path / name, {"x": np.zeros(shape, dtype, order="F")})
-    fault = r"GB at once, more than .*; save it as bool, in C order or in several files"
+    fault = r"GB at once; save it as bool, in C order or in several files"
     assert peak_of(lambda: refused(tmp_path / name, fault)) < 2 * 10**6  # of 4 or 8 MB
 
 
@@ -218,17 +218,6 @@ def test_matlabs_objects_are_passed_over(tmp_path):
     contents = voxel_arrays.open_arrays(tmp_path / "a.mat")
     assert [array.name for array in contents.grids] == ["instance"]
     assert [str(array) for array in contents.others] == ["label () object"]
-
-
-@pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "uint64", "int64", "float32", "float64"])
-def test_a_mat_of_every_type_is_what_scipy_reads(tmp_path, rng, dtype):
-    numbers = rng.integers(0, 99, (3, 4, 4, 4)).astype(dtype)
-    savemat(tmp_path / "a.mat", {"x": numbers, "a_long_name_of_a_variable": numbers[0]}, do_compression=True)
-    known = loadmat(tmp_path / "a.mat")
-    read = read_all(tmp_path / "a.mat")
-    is_float = dtype.startswith("float")
-    for array, grid in zip(read, [*known["x"], known["a_long_name_of_a_variable"]], strict=True):
-        np.testing.assert_array_equal(array, grid if is_float else grid > 0)
 
 
 @pytest.mark.parametrize(

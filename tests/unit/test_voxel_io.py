@@ -68,10 +68,9 @@ def test_raw_is_what_binvox_writes(tmp_path, occupied):
     assert (tmp_path / "a.raw").read_bytes() == bytes(255 if voxel else 0 for voxel in occupied.ravel())
 
 
-@pytest.mark.parametrize("content", [b"\1" * 8, bytes([0, 1, 1, 0, 1, 0, 0, 0])])
-def test_raw_of_zeros_and_ones(tmp_path, content):
-    (tmp_path / "a.RAW").write_bytes(content)
-    assert read_voxels(tmp_path / "a.RAW").ravel().tolist() == [value > 0 for value in content]
+def test_raw_of_zeros_and_ones(tmp_path):
+    (tmp_path / "a.RAW").write_bytes(bytes([0, 1, 1, 0, 1, 0, 0, 0]))
+    assert np.flatnonzero(read_voxels(tmp_path / "a.RAW")).tolist() == [1, 2, 4]
 
 
 @pytest.mark.parametrize(
