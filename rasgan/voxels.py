@@ -28,8 +28,8 @@ OCCUPIED_ABOVE = 0.3
 """A generated score counts as occupied strictly above this, as in jpjuvo/64-3D-RaSGAN (`voxel2points`)."""
 
 SPECK = 0.01
-"""Share of a shape's voxels below which `repairs` removes a component; larger ones are joined. It is chosen: a
-hundredth of a chair is about the size of one foot."""
+"""Share of a shape's voxels below which `repairs` removes a component instead of joining it. It is chosen: a
+hundredth of a chair is about one foot."""
 
 
 def is_occupied(scores: np.ndarray, threshold: float = OCCUPIED_ABOVE) -> np.ndarray:
