@@ -4,14 +4,9 @@ import contextlib
 import math
 from pathlib import Path
 
-GROUPS = {  # by version: where they are, and the files of their limit, usage and cached pages
-    2: ("sys/fs/cgroup", "memory.max", "memory.current", ("active_file", "inactive_file")),
-    1: (
-        "sys/fs/cgroup/memory",
-        "memory.limit_in_bytes",
-        "memory.usage_in_bytes",
-        ("total_active_file", "total_inactive_file"),
-    ),
+GROUPS = {  # by version: where they are, the files of limit and usage, how the names of cached pages start
+    2: ("sys/fs/cgroup", "memory.max", "memory.current", ""),
+    1: ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
 }
 
 
@@ -28,15 +23,16 @@ def available_memory(root: Path = Path("/")) -> float:
             _, controllers, group = line.split(":", 2)
             if controllers and "memory" not in controllers.split(","):
                 continue
-            mounted, limit, usage, cache = GROUPS[1 if controllers else 2]
+            mounted, limit, usage, start = GROUPS[1 if controllers else 2]
             inner = root / mounted / group.lstrip("/")
             for folder in (inner, *inner.parents):  # those around it, as far as they are visible, count too
                 with contextlib.suppress(OSError, ValueError, KeyError):  # without a limit it says "max"
-                    statistics = _numbers(folder / "memory.stat")
-                    used = int((folder / usage).read_text(encoding="ascii")) - sum(
-                        statistics[name] for name in cache
+                    pages = _numbers(folder / "memory.stat")
+                    cached = pages[f"{start}active_file"] + pages[f"{start}inactive_file"]
+                    allowed, used = (
+                        int((folder / name).read_text(encoding="ascii")) for name in (limit, usage)
                     )
-                    found.append(int((folder / limit).read_text(encoding="ascii")) - used)
+                    found.append(allowed - used + cached)
     return max(0, min(found))
 
 

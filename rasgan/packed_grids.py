@@ -10,12 +10,8 @@ import numpy as np
 class PackedGrids:
     """N grids of n x n x n voxels, in 36 kB each at 64³; indexed, they are bools.
 
-    Parameters
-    ----------
-    content : (N, n/2 + 1, n/2 + 1, n/2 + 1) uint8 array
-        What `pack` makes of each grid.
-    file : Path, optional
-        The file that the content is mapped from.
+    `content` is what `pack` makes of each grid, (N, n/2 + 1, n/2 + 1, n/2 + 1) uint8; `file` is the file that
+    it is mapped from, if any.
     """
 
     def __init__(self, content: np.ndarray, file: Path | None = None) -> None:

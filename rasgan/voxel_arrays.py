@@ -1,7 +1,7 @@
 """Voxel grids as arrays in files: .npy, .npz, and MATLAB's .mat.
 
-Memory is allocated for values that have been read, never for those that a header announces. Arrays in C order
-are read grid by grid; those in Fortran order, as all of a .mat are, are read at once.
+Sizes in headers are checked before memory is allocated. Arrays in C order are read grid by grid; those in
+Fortran order, as all of a .mat are, are read at once.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ MAT_OPAQUE = 17  # the class of strings and tables, which has no shape
 MAT_COMPLEX = 0x0800  # flag
 MAT_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 HDF5 = b"\x89HDF\r\n\x1a\n"
-HDF5_PLACES = (0, 512)  # v7.3 is HDF5 behind 512 bytes
+HDF5_START = 512  # bytes before it in MATLAB's version 7.3
 
 
 class Array(NamedTuple):
@@ -61,37 +61,28 @@ class Array(NamedTuple):
         """Its shape as grids, (..., n, n, n), without a last axis of one channel; None if it has none."""
         if isinstance(self.kind, str) or self.kind.kind not in NUMBERS:
             return None
-        for batch in (self.shape, self.shape[:-1] if self.shape[-1:] == (1,) else ()):
-            sides = batch[-3:]
-            is_cube = len(sides) == 3 and len(set(sides)) == 1 and 0 < sides[0] <= LARGEST_SIDE
-            if is_cube and 0 < math.prod(batch[:-3]) <= LARGEST_BATCH:
-                return batch
-        return None
+        shape = self.shape[:-1] if len(self.shape) > 3 and self.shape[-1] == 1 else self.shape
+        is_cube = len(shape) > 2 and len(set(shape[-3:])) == 1 and 0 < shape[-1] <= LARGEST_SIDE
+        return shape if is_cube and 0 < math.prod(shape[:-3]) <= LARGEST_BATCH else None
 
     @property
     def count(self) -> int:
         """The number of its grids."""
         return math.prod(self.grids[:-3])
 
-    @property
-    def bytes_at_once(self) -> int:
-        """The bytes of one grid, or of all where they cannot be read one by one."""
-        return math.prod(self.grids if self.is_fortran else self.grids[-3:]) * self.kind.itemsize
-
     def __str__(self) -> str:
-        """Return its name, shape and type, for messages."""
         return f"{self.name} {self.shape} {self.kind}".lstrip()
 
 
 class Contents(NamedTuple):
-    """The arrays of one file."""
+    """The arrays of one file: voxel grids, and others, such as labels."""
 
     grids: list[Array]
-    others: list[Array]  # labels, for example
+    others: list[Array]
 
 
 def read_grid(path: Path, index: int) -> np.ndarray:
-    """Read grid number `index` of a file: (n, n, n) bools, or floats as they are."""
+    """Read grid number `index` of a file: (n, n, n) bools, or floats unchanged."""
     for array in grids_in(path):
         if index < array.count:
             break
@@ -105,7 +96,7 @@ def read_grid(path: Path, index: int) -> np.ndarray:
     if index == array.count - 1:
         forget()
     if grid.dtype.kind == "f":
-        return np.asarray(grid, dtype=grid.dtype.newbyteorder("="), order="C")
+        return np.array(grid, dtype=grid.dtype.newbyteorder("="), order="C")
     return np.greater(grid, 0, order="C")
 
 
@@ -114,10 +105,7 @@ def grids_in(path: Path) -> list[Array]:
     contents = open_arrays(path)
     if contents.grids:
         return contents.grids
-    advice = (
-        f"a voxel grid is n x n x n bools, integers or floats (n at most {LARGEST_SIDE}), or a batch of them "
-        f"(at most {LARGEST_BATCH})"
-    )
+    advice = f"a voxel grid is n x n x n numbers (n at most {LARGEST_SIDE}), or a batch of {LARGEST_BATCH}"
     if any(str(array.kind) in ("struct", "cell") for array in contents.others):
         advice = "in MATLAB, save the array in it by itself: x = s.voxels; save('x.mat', 'x', '-v7')"
     there = ", ".join(map(str, contents.others[:5])) or "no array"
@@ -125,10 +113,7 @@ def grids_in(path: Path) -> list[Array]:
 
 
 def open_arrays(path: Path) -> Contents:
-    """Read the headers of a file's arrays.
-
-    UserError if the file is damaged, contains test shapes beside training shapes, or is too large to be read.
-    """
+    """Read the headers of a file's arrays. UserError if it is damaged, too large, or mixes train and test."""
     return _contents(path, _version(path))
 
 
@@ -150,7 +135,7 @@ def damaged(path: Path, fault: str) -> UserError:
 
 @contextlib.contextmanager
 def _complete(path: Path) -> Iterator[None]:
-    """Turn what a damaged file makes of the parsers into a sentence, and suppress their warnings."""
+    """Turn the parsers' errors about a damaged file into a UserError, and suppress their warnings."""
     try:
         with naming(path), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -166,9 +151,9 @@ def _complete(path: Path) -> Iterator[None]:
         raise damaged(path, fault) from error
 
 
-def _version(path: Path) -> tuple[Path, int, int]:
-    about = path.stat()
-    return path.absolute(), about.st_mtime_ns, about.st_size
+def _version(path: Path) -> tuple:
+    status = path.stat()
+    return path.absolute(), status.st_mtime_ns, status.st_size
 
 
 @functools.lru_cache(maxsize=1 << 14)  # files: those of a folder are listed first, then read
@@ -178,33 +163,21 @@ def _contents(path: Path, _version: tuple) -> Contents:
         arrays = list(itertools.islice(readers[path.suffix.lower()](path, file), LARGEST_BATCH))
     cubes = [array for array in arrays if array.grids]
     grids = [array for array in cubes if array.grids[-1] >= SMALLEST_SIDE] or cubes
-    training = [array.name for array in grids if "train" in array.name.lower()]
-    if training and len(training) < len(grids):
-        load = "scipy.io.loadmat" if path.suffix.lower() == ".mat" else "numpy.load"
-        raise UserError(
-            f"{path}: contains {', '.join(array.name for array in grids)}; save those to read as a file of "
-            f"their own: numpy.save('{training[0]}.npy', {load}('{path.name}')['{training[0]}'])"
-        )
+    names = [array.name for array in grids]
+    training = [name for name in names if "train" in name.lower()]
+    if training and len(training) < len(names):
+        advice = f"save those to read as a file of their own, {training[0]}.npy"
+        raise UserError(f"{path}: contains {', '.join(names)}; {advice}.")
     if sum(array.count for array in grids) > LARGEST_BATCH or len(arrays) == LARGEST_BATCH:
-        raise UserError(
-            f"{path}: contains more than {LARGEST_BATCH} arrays or grids; save them in several files."
-        )
+        fault = f"contains more than {LARGEST_BATCH} arrays or grids"
+        raise UserError(f"{path}: {fault}; save them in several files.")
     for array in grids:
-        if array.bytes_at_once > LARGEST_READ:
-            raise UserError(
-                f"{path}: {array} takes {array.bytes_at_once / 1e9:.1f} GB at once, more than "
-                f"{LARGEST_READ / 1e9:.1f} GB; save it as bool, in C order or in several files."
-            )
+        size = math.prod(array.grids if array.is_fortran else array.grids[-3:]) * array.kind.itemsize
+        if size > LARGEST_READ:
+            advice = "save it as bool, in C order or in several files"
+            raise UserError(f"{path}: {array} takes {size / 1e9:.1f} GB at once; {advice}.")
     chosen = set(map(id, grids))
     return Contents(grids, [array for array in arrays if id(array) not in chosen])
-
-
-def _read(file: BinaryIO, most: int) -> bytearray:
-    """Read at most so many bytes, piece by piece."""
-    content = bytearray()
-    while len(content) < most and (piece := file.read(min(most - len(content), PIECE))):
-        content += piece
-    return content
 
 
 @functools.lru_cache(maxsize=1)
@@ -225,13 +198,13 @@ def _numbers(path: Path, array: Array, first: int, count: int) -> np.ndarray:
     if path.suffix.lower() == ".npz":
         member = _member(path, _version(path), array.name)
         member.seek(start)
-        return np.frombuffer(_read(member, size), array.kind, count)
+        return np.frombuffer(member.read(size), array.kind, count)
     with path.open("rb") as file:
         if path.suffix.lower() == ".mat":
             content = _read_variable(file, array.place, start + size + 8)  # up to the checksum behind it
             return np.frombuffer(content, array.kind, count, start)
         file.seek(start)
-        return np.frombuffer(_read(file, size), array.kind, count)
+        return np.frombuffer(file.read(size), array.kind, count)
 
 
 def _npy_arrays(_path: Path, file: BinaryIO) -> Iterator[Array]:
@@ -241,9 +214,8 @@ def _npy_arrays(_path: Path, file: BinaryIO) -> Iterator[Array]:
 def _npz_arrays(path: Path, file: BinaryIO) -> Iterator[Array]:
     """Yield the arrays of an .npz, as `numpy.savez` and `numpy.savez_compressed` write them."""
     with zipfile.ZipFile(file) as archive:
-        for info in {info.filename: info for info in archive.infolist()}.values():
-            if not info.filename.endswith(".npy"):
-                continue
+        members = {info.filename: info for info in archive.infolist() if info.filename.endswith(".npy")}
+        for info in members.values():
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # they unpack unbounded
                 raise UserError(f"{path}: not packed by deflate; save it again with numpy.savez_compressed.")
             with archive.open(info) as member:
@@ -269,8 +241,8 @@ def _mat_arrays(path: Path, file: BinaryIO) -> Iterator[Array]:
     By MATLAB's description of the format, "MAT-File Format". `scipy.io.loadmat` reads it too, but ends Python
     itself (a segmentation fault, scipy 1.17) on damaged files, and unpacks any number of bytes.
     """
-    content = file.read(HDF5_PLACES[-1] + len(HDF5))
-    if any(content.startswith(HDF5, place) for place in HDF5_PLACES):
+    content = file.read(HDF5_START + len(HDF5))
+    if content.endswith(HDF5):
         fault = "in MATLAB's format 7.3, which is HDF5 and not read here; save it in format 7"
         raise UserError(f"{path}: {fault}, in MATLAB: save('{path.name}', '-v7').")
     if content[:MAT_HEADER][-len(MAT_VERSION) :] != MAT_VERSION:
@@ -286,16 +258,15 @@ def _mat_arrays(path: Path, file: BinaryIO) -> Iterator[Array]:
         raise ValueError("cut")
 
 
-def _read_variable(file: BinaryIO, place: int, most: int) -> bytearray:
+def _read_variable(file: BinaryIO, place: int, most: int) -> bytes:
     """Read at most so many bytes of a variable of a .mat, unpacked."""
     file.seek(place)
-    if struct.unpack("<II", file.read(8))[0] != MAT_COMPRESSED:
-        file.seek(place)
-        return _read(file, most)
-    engine, content = zlib.decompressobj(), bytearray()
-    while len(content) < most and (packed := engine.unconsumed_tail or file.read(PIECE)) and not engine.eof:
-        content += engine.decompress(packed, min(PIECE, most - len(content)))
-    return content
+    kind, size = struct.unpack("<II", file.read(8))
+    if kind == MAT_COMPRESSED:
+        packed = file.read(min(size, 2 * most))  # packing adds a thousandth at most
+        return zlib.decompressobj().decompress(packed, most)
+    file.seek(place)
+    return file.read(min(8 + size, most))
 
 
 def _mat_header(content: bytes, place: int) -> Array:

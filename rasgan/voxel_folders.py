@@ -12,45 +12,34 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from rasgan import voxel_arrays, voxel_io, voxels
 from rasgan.data.meshes import SUFFIXES as MESH_SUFFIXES
 from rasgan.errors import UserError
 from rasgan.files import check_is_folder
-from rasgan.grid_cache import Facts, GridCache, Read
+from rasgan.grid_cache import Facts, Read, cached
 from rasgan.memory import available_memory
 from rasgan.packed_grids import PackedGrids, pack
-from rasgan.voxel_arrays import ARRAY_SUFFIXES, SMALLEST_SIDE, Contents, forget, grids_in, open_arrays
-from rasgan.voxel_io import VOXEL_SUFFIXES, fit, padded_edge, read_voxels
+from rasgan.voxel_arrays import ARRAY_SUFFIXES, SMALLEST_SIDE, forget, grids_in, open_arrays
+from rasgan.voxel_io import VOXEL_SUFFIXES, fit, read_voxels
 from rasgan.voxels import OCCUPIED_ABOVE, is_occupied
 
-CACHED_FROM = 1 << 25
-"""Bytes of packed grids, 930 grids of 64³: fewer are read within seconds."""
+Progress = Callable[[Iterable], Iterable]
 
+CACHED_FROM = 1 << 25  # bytes of packed grids, 930 of 64³: fewer are read within seconds
 SHOWN = 3  # names in a sentence
-SPLITS = {"train": ("train",), "test": ("test", "val")}
-"""Which part of a data set is read for each split: the first that is there."""
-
-RANKS = {".solid": 0, "": 0, ".surface": 1}
-"""ShapeNet has each shape twice, as NAME.solid.binvox and NAME.surface.binvox: the first is read."""
+SPLITS = {"train": ("train",), "test": ("test", "val")}  # the first part that is there is read
 
 
-@dataclass(frozen=True)
-class FoundGrids:
+class FoundGrids(NamedTuple):
     """The voxel files to read, sorted, and what was left out."""
 
     counts: dict[Path, int]  # grids in each file
-    left_out: list[str]  # what, how many and one of them
-    notes: list[str]  # what may be read otherwise than was meant
-
-    @property
-    def paths(self) -> list[Path]:
-        """The files."""
-        return list(self.counts)
+    left_out: list[str]  # what, how many and some of them
+    notes: list[str]  # what may not be read as it was meant
 
     def entries(self) -> list[tuple[Path, int]]:
         """List each grid: its file, and its number in it."""
@@ -61,27 +50,30 @@ def find_grids(folder: Path, split: str = "train") -> FoundGrids:
     """Find the voxel files to read in a folder; the module's docstring says which.
 
     `split` is what is read where a data set is split: "train", or "test" for shapes that are kept back. Of
-    files with one name in several formats the first of `VOXEL_SUFFIXES` is read.
-
-    UserError if there is none, with what there is instead, or if a file is damaged.
+    files with one name in several formats the first of `VOXEL_SUFFIXES` is read. UserError if there is none,
+    or if a file is damaged.
     """
     check_is_folder(folder)
-    files = sorted(_files_below(folder))
+    files = sorted(_files_below(folder, set()))
     found = [path for path in files if path.suffix.lower() in VOXEL_SUFFIXES]
     meshes = [path for path in files if path.suffix.lower() in MESH_SUFFIXES]
     if not found:
-        raise _nothing_found(folder, files, meshes)
+        there = _listed(path.relative_to(folder).as_posix() for path in files) or "none"
+        reason = f"{folder}: contains no {', '.join(VOXEL_SUFFIXES)} file; its files: {there}."
+        raise UserError(reason, about="no grids" if meshes else "no data", value=folder)
     chosen = choose_split(folder, found, split, meshes)
     if not chosen:
         reason = f"{folder}: all grids are in {_place(found)}; the meshes of {split} are not converted."
         raise UserError(reason, about="no grids", value=folder)
-    return _look_inside(folder, found, chosen, meshes)
+    return _look_inside(folder, found, chosen)
 
 
-def _look_inside(folder: Path, found: list[Path], chosen: list[Path], meshes: list[Path]) -> FoundGrids:
+def _look_inside(folder: Path, found: list[Path], chosen: list[Path]) -> FoundGrids:
     """Open the arrays among the files of the split, and choose one file for each shape."""
     arrays = {path: open_arrays(path) for path in chosen if path.suffix.lower() in ARRAY_SUFFIXES}
-    with_grids = _with_grids(chosen, arrays)
+    sides = {path: max((array.grids[-1] for array in arrays[path].grids), default=0) for path in arrays}
+    with_grids = [path for path in chosen if sides.get(path, SMALLEST_SIDE) >= SMALLEST_SIDE]
+    with_grids = with_grids or [path for path in chosen if sides[path]]
     if not with_grids:
         grids_in(chosen[0])  # its error says what it contains instead
     paths, notes = _one_per_shape(with_grids)
@@ -97,23 +89,19 @@ def _look_inside(folder: Path, found: list[Path], chosen: list[Path], meshes: li
         "files in other folders or splits": others,
         "files without a voxel grid": [path.name for path in sorted(set(chosen) - set(with_grids))],
         "files of shapes that another file has": [path.name for path in sorted(set(with_grids) - set(paths))],
-        "files not converted": [mesh.name for mesh in _unconverted(meshes, paths)],
         "arrays beside grids": [f"{array.name} of {p.name}" for p in read for array in read[p].others],
     }
-    told = [
-        f"{len(names)} {what if names[1:] else what.replace('s ', ' ', 1)} ({_listed(names)})"
-        for what, names in left_out.items()
-        if names
-    ]
+    told = []
+    for what, names in left_out.items():
+        if names:
+            what = what if len(names) > 1 else what.replace("s ", " ", 1)
+            told.append(f"{len(names)} {what} ({_listed(names)})")
     counts = {path: sum(array.count for array in read[path].grids) if path in read else 1 for path in paths}
     return FoundGrids(counts, told, notes)
 
 
 def read_grids(
-    folder: Path,
-    resolution: int,
-    split: str = "train",
-    progress: Callable[[Iterable], Iterable] = iter,
+    folder: Path, resolution: int, split: str = "train", progress: Progress = iter
 ) -> tuple[PackedGrids, str]:
     """Read all grids of a folder and bring them to a resolution.
 
@@ -122,39 +110,22 @@ def read_grids(
     UserError if there are none, one cannot be read or has an unsuitable size, all are empty, or they fit
     neither on the disk nor in memory.
 
-    Returns
-    -------
-    grids : PackedGrids
-        N grids of n x n x n voxels.
-    told : str
-        What was read, from where, how many are empty, and what was left out: one sentence.
+    Returns N grids of n x n x n voxels, and a sentence: what was read, from where, how many grids are empty,
+    what was left out. A warning may follow it.
     """
     found = find_grids(folder, split)
-    code = (voxel_arrays.__file__, voxel_io.__file__, voxels.__file__, __file__)
-    cache = GridCache(folder, f"{split}-{resolution}", found.paths, code)
-    kept = cache.load()
-    if kept is None:
-        entries = found.entries()
-        read = functools.partial(_read, found, entries, resolution, progress)
-        shape = (len(entries), *(resolution // 2 + 1,) * 3)
-        kept = cache.build(shape, read) if math.prod(shape) > CACHED_FROM else None
-        kept = kept or _read_into_memory(folder, shape, read)
-    grids, facts = kept
-    told = [_describe(found, resolution, len(grids), facts)]
-    if facts["background"]:
-        told.append(describe_background(facts["background"], len(grids)))
-    return grids, ".\n".join(told)
+    read = functools.partial(_read, found, resolution, progress)
+    shape = (sum(found.counts.values()), *(resolution // 2 + 1,) * 3)
+    kept = None
+    if math.prod(shape) > CACHED_FROM:
+        kept = cached(folder, f"{split}-{resolution}", found.counts.keys(), shape, read)
+    grids, facts = kept or _read_into_memory(folder, shape, read)
+    return grids, _describe(found, resolution, len(grids), facts)
 
 
-def _read(
-    found: FoundGrids,
-    entries: list[tuple[Path, int]],
-    resolution: int,
-    progress: Callable[[Iterable], Iterable],
-    facts: Facts,
-) -> Iterator[np.ndarray]:
+def _read(found: FoundGrids, resolution: int, progress: Progress, facts: Facts) -> Iterator[np.ndarray]:
     """Yield each grid packed, then put into `facts` what `_describe` needs of them."""
-    edges, empty, background = set(), [], []
+    edges, empty, background, entries = set(), [], [], found.entries()
     for path, index in progress(entries):
         scores = read_voxels(path, index)
         grid = is_occupied(scores)
@@ -166,7 +137,7 @@ def _read(
             background.append((path.name, float(grid.mean())))
     forget()
     if len(empty) == len(entries):
-        raise UserError(f"{_place(found.paths)}: no voxel is occupied in any grid here.", about="all empty")
+        raise UserError(f"{_place(found.counts)}: no voxel is occupied in any grid here.", about="all empty")
     facts.update(edges=sorted(edges), empty=empty, background=background)
 
 
@@ -197,44 +168,28 @@ def has_occupied_background(scores: np.ndarray) -> bool:
     return bool(is_graded or is_occupied(scores).mean() > 0.5)
 
 
-def describe_background(grids: list[tuple[str, float]], count: int) -> str:
-    """Return a warning about grids with an occupied background: their files' names and occupied shares."""
-    share = sum(share for _, share in grids) / len(grids)
-    return (
-        f"warning: {len(grids)} of {count} grids are full to the corners, {share:.0%} of their voxels are "
-        f"occupied ({_listed(name for name, _ in grids)}). Such grids are usually inverted (0 where "
-        "occupied), distance fields, or have a background above 0"
-    )
-
-
 def choose_split(folder: Path, paths: Iterable[Path], split: str, meshes: Iterable[Path] = ()) -> list[Path]:
-    """Choose the voxel files below a folder that are read; see the module's docstring.
-
-    A folder of the split counts as well where it contains `meshes` only: then nothing is chosen beside it.
-    """
+    """Choose the voxel files that are read; beside `meshes` of the split, none of another split is."""
     inside = {path: path.relative_to(folder).parts for path in paths}
     if here := {path: parts for path, parts in inside.items() if len(parts) == 1}:
         inside, meshes = here, ()
-    there = collections.defaultdict(set)  # by folder: the parts of a data set that its subfolders are
-    for parts in (*inside.values(), *(mesh.relative_to(folder).parts for mesh in meshes)):
-        for depth, name in enumerate(parts[:-1]):
+    there = collections.defaultdict(set)  # by folder: the parts of a data set that it contains
+    for parts in (*inside.values(), *(mesh.relative_to(folder).parent.parts for mesh in meshes)):
+        for depth, name in enumerate(parts):
             there[parts[:depth]].add(_part(name))
-    wanted = {place: _first(split, parts) for place, parts in there.items()}
-    chosen = [
-        path
-        for path, parts in inside.items()
-        if all(wanted[parts[:depth]] in (None, _part(name)) for depth, name in enumerate(parts[:-1]))
-    ]
-    files = collections.defaultdict(set)  # by folder: the same of its files
-    for path in chosen:
-        files[path.parent].add(_part(path.stem))
-    wanted = {place: _first(split, parts) for place, parts in files.items()}
-    return [p for p in chosen if wanted[p.parent] is None or _part(p.stem) in (wanted[p.parent], None)]
+    wanted = {
+        place: next((part for part in SPLITS[split] if part in parts), None) for place, parts in there.items()
+    }
 
+    def is_chosen(parts: tuple[str, ...]) -> bool:
+        for depth, name in enumerate(parts):
+            read, own = wanted[parts[:depth]], _part(name)
+            is_other_file = own is None and depth == len(parts) - 1  # labels, for example
+            if read not in (None, own) and not is_other_file:
+                return False
+        return True
 
-def _first(split: str, parts: set[str | None]) -> str | None:
-    """Return which of the parts of a data set is read, if any is."""
-    return next((part for part in SPLITS[split] if part in parts), None)
+    return [path for path, parts in inside.items() if is_chosen(parts)]
 
 
 def _part(name: str) -> str | None:
@@ -245,39 +200,19 @@ def _part(name: str) -> str | None:
     return None
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Yield all files below a folder but hidden ones; links are followed, each folder is read once."""
-    read = set()
-    for parent, subfolders, names in os.walk(folder, onerror=_refuse, followlinks=True):
-        real = os.path.realpath(parent)
-        subfolders[:] = [] if real in read else sorted(filter(_is_visible, subfolders))
-        if real not in read:
-            yield from (Path(parent, name) for name in filter(_is_visible, names))
-        read.add(real)
-
-
-def _refuse(error: OSError) -> None:
-    raise error
-
-
-def _is_visible(name: str) -> bool:
-    return not name.startswith(".") and name != "__MACOSX"
-
-
-def _shape_name(path: Path) -> tuple[str, str]:
-    """Return the name that all files of one shape share, and what ShapeNet adds to it."""
-    name, kind = re.fullmatch(r"(.*?)(\.solid|\.surface|)", path.stem, re.IGNORECASE | re.DOTALL).groups()
-    return name, kind.lower()
-
-
-def _with_grids(paths: list[Path], arrays: dict[Path, Contents]) -> list[Path]:
-    """Drop files without a grid, and those of which all cubes are small, unless all are (`SMALLEST_SIDE`)."""
-    sides = {
-        path: max((a.grids[-1] for a in arrays[path].grids), default=0) if path in arrays else SMALLEST_SIDE
-        for path in paths
-    }
-    least = min(max(sides.values()), SMALLEST_SIDE) or 1
-    return [path for path, side in sides.items() if side >= least]
+def _files_below(folder: Path, read: set[Path]) -> Iterator[Path]:
+    """Yield all files below a folder but hidden ones; links are followed, each folder is `read` once."""
+    real = folder.resolve()
+    if real in read:
+        return
+    read.add(real)
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name == "__MACOSX":
+            continue
+        if path.is_dir():
+            yield from _files_below(path, read)
+        else:
+            yield path
 
 
 def _one_per_shape(paths: list[Path]) -> tuple[list[Path], list[str]]:
@@ -287,22 +222,21 @@ def _one_per_shape(paths: list[Path]) -> tuple[list[Path], list[str]]:
     is one of two or three files that several folders contain under the same names, each in another format, as
     Pix3D's ``voxel.mat`` and the ``model.raw`` of its mesh.
     """
-    best = {}
+    best = collections.defaultdict(list)
     for path in paths:
-        name, kind = _shape_name(path)
-        best.setdefault((path.parent, name), []).append((RANKS[kind], _format(path), path))
+        name = path.stem.removesuffix(".solid").removesuffix(".surface")  # ShapeNet has both
+        best[path.parent, name].append((path.stem.endswith(".surface"), _format(path), path))
     paths = sorted(min(files)[-1] for files in best.values())
-    names = collections.defaultdict(set)
-    for path in paths:
-        names[path.parent].add(path.name)
-    repeated = collections.Counter(frozenset(there) for there in names.values() if 1 < len(there) <= SHOWN)
+    names = collections.defaultdict(list)  # by folder
+    for path in sorted(paths, key=_format):
+        names[path.parent].append(path.name)
     notes = []
-    for there, count in repeated.items():
-        files = sorted(map(Path, there), key=_format)
-        if count == 1 or all(file.stem.isdigit() for file in files):
+    for there, count in collections.Counter(map(tuple, names.values())).items():
+        files = [Path(name) for name in there]
+        if count == 1 or not 1 < len(files) <= SHOWN or all(file.stem.isdigit() for file in files):
             continue
         if len({file.suffix for file in files}) == len(files):
-            paths = [path for path in paths if names[path.parent] != there or path.name == files[0].name]
+            paths = [path for path in paths if tuple(names[path.parent]) != there or path.name == there[0]]
         else:
             notes.append(f"{_listed(sorted(there))} as separate shapes in {count} folders")
     return paths, notes
@@ -317,42 +251,30 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
-def _unconverted(meshes: list[Path], grids: Iterable[Path]) -> list[Path]:
-    """List the meshes without a grid, in folders where other meshes have one."""
-    names = {(path.parent, _shape_name(path)[0]) for path in grids}
-    converted = {mesh.parent for mesh in meshes if (mesh.parent, mesh.stem) in names}
-    return [mesh for mesh in meshes if mesh.parent in converted and (mesh.parent, mesh.stem) not in names]
-
-
 def _place(paths: Iterable[Path]) -> Path:
-    """Return the folder that holds all of some files."""
+    """Return the folder that contains all of some files."""
     return Path(os.path.commonpath([path.parent for path in paths]))
 
 
 def _describe(found: FoundGrids, resolution: int, count: int, facts: Facts) -> str:
-    """Return in a sentence what was read."""
-    empty, folders = facts["empty"], len({path.parent for path in found.paths})
-    notes = [VOXEL_SUFFIXES[number] for number in sorted(set(map(_format, found.paths)))]
+    """Return in a sentence what was read, and warn of grids with an occupied background."""
+    empty, background = facts["empty"], facts["background"]
+    folders = len({path.parent for path in found.counts})
+    notes = [VOXEL_SUFFIXES[number] for number in sorted(set(map(_format, found.counts)))]
     notes += [f"{folders} subfolders"] if folders > 1 else []
     for edge in sorted(set(facts["edges"]) - {resolution}):
-        padded = padded_edge(edge, resolution)
-        steps = [f"padded to {padded}³"] if padded > edge else []
-        steps += [f"pooled to {resolution}³"] if padded > resolution else []
-        notes.append(f"{edge}³ {' and '.join(steps)}")
+        notes.append(f"{edge}³ {'padded' if edge < resolution else 'pooled'} to {resolution}³")
     notes = ", ".join(notes + found.notes)
-    sentence = f"{count} {'shape' if count == 1 else 'shapes'} from {_place(found.paths)} ({notes})"
+    told = f"{count} {'shape' if count == 1 else 'shapes'} from {_place(found.counts)} ({notes})"
     if empty:
-        sentence += f", {len(empty)} of them empty: {_listed(empty)}"
-    return f"{sentence}; left out: {', '.join(found.left_out)}" if found.left_out else sentence
-
-
-def _nothing_found(folder: Path, files: list[Path], meshes: list[Path]) -> UserError:
-    """Return the error that says what is in a folder instead of voxel grids."""
-    reason = f"{folder}: contains no {', '.join(VOXEL_SUFFIXES)} file, nor do its subfolders"
-    if meshes:
-        return UserError(
-            f"{reason}, but meshes: {_listed(map(str, meshes))}.", about="no grids", value=folder
+        told += f", {len(empty)} of them empty: {_listed(empty)}"
+    if found.left_out:
+        told += f"; left out: {', '.join(found.left_out)}"
+    if background:
+        share = sum(share for _, share in background) / len(background)
+        told += (
+            f".\nwarning: {len(background)} of {count} grids are full to the corners, {share:.0%} of their "
+            f"voxels are occupied ({_listed(name for name, _ in background)}). Such grids are usually "
+            "inverted (0 where occupied), distance fields, or have a background above 0"
         )
-    kinds = collections.Counter(path.suffix.lower() or path.name for path in files).most_common(SHOWN)
-    there = ", ".join(f"{count} {kind}" for kind, count in kinds)
-    return UserError(f"{reason}{f'; its files: {there}' if there else ''}.", about="no data")
+    return told

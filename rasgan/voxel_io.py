@@ -18,13 +18,10 @@ VOXEL_SUFFIXES = (".raw", ".binvox", *ARRAY_SUFFIXES)
 def read_voxels(path: Path, index: int = 0) -> np.ndarray:
     """Read a voxel grid from a file with one of the `VOXEL_SUFFIXES`. UserError if it contains none.
 
-    `index`, less than `count_shapes`, is for arrays, which may be batches (more than three axes).
+    `index`, less than `count_shapes`, is for files of several grids.
 
-    Returns
-    -------
-    grid : (n, n, n) bool or float array
-        Bools: occupied or not; integers are above 0. Floats: the scores of an array of floats, unchanged.
-        Axes as sketched in `rasgan.voxels`.
+    Returns (n, n, n) bools, or the unchanged scores of an array of floats; integers are occupied above 0.
+    Axes are as sketched in `rasgan.voxels`.
     """
     path = Path(path)
     check_is_file(path)
@@ -70,7 +67,7 @@ def write_raw(path: Path, occupied: np.ndarray) -> None:
 
 
 def write_npy(path: Path, array: np.ndarray) -> None:
-    """Write one .npy file."""
+    """Write an .npy file."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.save(SimpleNamespace(write=file.write), array)  # to a file itself it hides that the disk is full
 
@@ -87,9 +84,9 @@ def write_binvox(path: Path, occupied: np.ndarray) -> None:
     counts = np.full(pieces.sum(), 255, dtype=np.uint8)
     counts[np.cumsum(pieces) - 1] = lengths - 255 * (pieces - 1)
     pairs = np.stack([np.repeat(voxels[starts], pieces).astype(np.uint8), counts], axis=1)
-    sides = " ".join(str(side) for side in occupied.shape)
+    n = len(occupied)
     with atomic_path(path) as temporary:
-        header = f"#binvox 1\ndim {sides}\ntranslate 0 0 0\nscale 1\ndata\n"
+        header = f"#binvox 1\ndim {n} {n} {n}\ntranslate 0 0 0\nscale 1\ndata\n"
         temporary.write_bytes(header.encode("ascii") + pairs.tobytes())
 
 
@@ -104,19 +101,18 @@ def write_voxels(path: Path, occupied: np.ndarray) -> None:
 def fit(occupied: np.ndarray, resolution: int, path: Path) -> np.ndarray:
     """Bring the (m, m, m) bools of `path` to `resolution`: pad evenly, by at most m / 8, then max-pool.
 
-    30³ becomes 32³ by a voxel all around; an odd number has one more at the ends of the axes. 60³ becomes 64³
-    and, for a resolution of 32, is then pooled. UserError for other sizes, and for coarser grids.
+    30³ becomes 32³ by a voxel all around; an odd number has one more at the ends of the axes. UserError for
+    sizes that do not fit, such as those of coarser grids.
     """
     padded = padded_edge(len(occupied), resolution)
     if padded is None:
         reason = f"{path}: this grid is {len(occupied)}³, which does not fit the resolution {resolution}."
         suitable = [other for other in RESOLUTIONS if padded_edge(len(occupied), other)]
-        if suitable:
-            raise UserError(reason, about="resolution", value=suitable[-1])
-        raise UserError(reason, about="odd resolution")
+        if not suitable:
+            raise UserError(reason, about="odd resolution")
+        raise UserError(reason, about="resolution", value=suitable[-1])
     missing = padded - len(occupied)
-    if missing:
-        occupied = np.pad(occupied, (missing // 2, missing - missing // 2))
+    occupied = np.pad(occupied, (missing // 2, missing - missing // 2))
     return max_pool(occupied, padded // resolution)
 
 

@@ -28,10 +28,8 @@ OCCUPIED_ABOVE = 0.3
 """A generated score counts as occupied strictly above this, as in jpjuvo/64-3D-RaSGAN (`voxel2points`)."""
 
 SPECK = 0.01
-"""Components with less than this share of a shape's voxels are removed by `repairs`, larger ones are joined.
-
-A chosen value: a hundredth of a chair is about the size of one foot.
-"""
+"""Share of a shape's voxels below which `repairs` removes a component instead of joining it. It is chosen: a
+hundredth of a chair is about one foot."""
 
 
 def is_occupied(scores: np.ndarray, threshold: float = OCCUPIED_ABOVE) -> np.ndarray:
@@ -42,21 +40,10 @@ def is_occupied(scores: np.ndarray, threshold: float = OCCUPIED_ABOVE) -> np.nda
 
 
 def surface_mask(scores: np.ndarray, threshold: float = OCCUPIED_ABOVE) -> np.ndarray:
-    """Mark occupied voxels that touch empty space or the border of the grid.
+    """Mark occupied voxels that touch empty space or the border of the grid: (a, b, c) to (a, b, c) bools.
 
-    The same voxels as `voxel2points` in jpjuvo/64-3D-RaSGAN.
-
-    Parameters
-    ----------
-    scores : (a, b, c) float or bool array
-        Unbounded scores, axes as sketched above; left unchanged.
-    threshold : float
-        Occupied means strictly above this score (dimensionless).
-
-    Returns
-    -------
-    mask : (a, b, c) bool array
-        True where the voxel is occupied and any of its 26 neighbors is empty or outside.
+    A voxel is marked if its score is above `threshold` and any of its 26 neighbors is empty or outside: the
+    same voxels as of `voxel2points` in jpjuvo/64-3D-RaSGAN.
     """
     occupied = is_occupied(three_axes(scores), threshold)
     inside = np.pad(occupied, 1)
@@ -90,10 +77,10 @@ def label_pieces(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def largest_piece(occupied: np.ndarray) -> np.ndarray:
-    """Keep the largest set of voxels that are connected by their faces: (a, b, c) bools to the same shape.
+    """Keep the largest piece of (a, b, c) bools, the first in array order if several are as large.
 
     Voxels that touch only along an edge or at a corner belong to different pieces: printed, they would come
-    apart. Of pieces of the same size, the first in array order is kept.
+    apart.
     """
     piece, sizes = label_pieces(occupied)
     return occupied & (piece == sizes.argmax())
@@ -102,18 +89,9 @@ def largest_piece(occupied: np.ndarray) -> np.ndarray:
 def repairs(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the voxels that keep a shape from being a single component connected by faces.
 
-    Parameters
-    ----------
-    shape : (n, n, n) bool array
-        Left unchanged.
-
-    Returns
-    -------
-    missing : (n, n, n) float32 array
-        1 at the empty voxels of a straight line, face by face, from each large component to the largest.
-    loose : (n, n, n) float32 array
-        Positive at the voxels of small components (`SPECK`); each component sums to 1. Adding the missing
-        voxels and removing the loose ones leaves one component.
+    Returns two (n, n, n) float32 arrays: missing is 1 at the empty voxels of a straight line, face by face,
+    from each large component to the largest; loose is positive at the voxels of small components (`SPECK`),
+    each of which sums to 1. Adding the missing voxels and removing the loose ones leaves one component.
     """
     piece, sizes = label_pieces(shape)
     missing = np.zeros(shape.shape, np.float32)
@@ -154,7 +132,7 @@ def max_pool(occupied: np.ndarray, factor: int) -> np.ndarray:
     ValueError if `factor` does not divide every side.
     """
     if any(side % factor for side in occupied.shape):
-        raise ValueError(f"a grid of shape {occupied.shape} has no whole blocks of {factor}")
+        raise ValueError(f"{factor} does not divide a grid of shape {occupied.shape}")
     for axis in range(3):  # one after another: 40 times as fast as all at once
         every = [(slice(None),) * axis + (slice(first, None, factor),) for first in range(factor)]
         occupied = functools.reduce(np.logical_or, (occupied[chosen] for chosen in every))

@@ -25,7 +25,6 @@ from rasgan.files import atomic_path
 from rasgan.metrics import ShapeSet
 from rasgan.runs import RunFolder
 from rasgan.training import checkpoints
-from rasgan.training.dataset import Shapes
 from rasgan.training.history import History
 from rasgan.voxel_folders import read_grids
 from rasgan.voxels import is_occupied
@@ -110,9 +109,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for value in VALUES:
         if train(value, args):
             return 1
-    shapes = Shapes(read_grids(args.data, args.resolution)[0])
+    shapes, _ = read_grids(args.data, args.resolution)
     chosen = np.random.default_rng(1).permutation(len(shapes))[:SAMPLES]
-    reals = shapes.batch(torch.from_numpy(chosen))[:, 0].numpy() > 0
+    reals = shapes[chosen]
     data = reals.sum() / SAMPLES, ShapeSet(reals).diversity
     results = {value: measure(value, args) for value in VALUES}
     print(

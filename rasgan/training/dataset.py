@@ -1,4 +1,4 @@
-"""Shapes become batches: all of them are kept in memory, a bit a voxel."""
+"""Training shapes, kept in memory at a bit a voxel, and batches of them."""
 
 from typing import NamedTuple
 
@@ -13,14 +13,6 @@ from rasgan.metrics import mirror_iou
 from rasgan.packed_grids import PackedGrids
 from rasgan.training.config import TrainConfig
 
-
-class DataMark(NamedTuple):
-    """What tells shapes from others: a checkpoint keeps it."""
-
-    count: int
-    digest: str  # of the voxels, in the order of the shapes
-
-
 MIRROR_IOU = 0.8
 """Chairs of ModelNet10 and the sample chairs have 0.93 and 1.00 in the middle of the grid, and the sample
 chairs 0.20 in the tutorial's place, against the grid's first layers."""
@@ -29,11 +21,18 @@ MIRRORED_SHAPES = 500
 COUNTED_SHAPES = 256
 
 
-class Shapes:
-    """All shapes that are trained on, a byte for each block of 2x2x2 voxels (36 KB a shape at 64³).
+class DataMark(NamedTuple):
+    """Number and digest of the training shapes, stored in checkpoints."""
 
-    Made from (N, n, n, n) bools, or from grids that are packed. The bytes lie on `device`, where the batches
-    are made; `value` is that of an occupied voxel in a batch, an empty one is 0.
+    count: int
+    digest: str  # of the voxels, in the order of the shapes
+
+
+class Shapes:
+    """All shapes that are trained on: (N, n, n, n) bools, or packed grids.
+
+    Their bytes (`PackedGrids.content`) lie on `device`, where batches are made; an occupied voxel is `value`,
+    an empty one 0.
     """
 
     def __init__(
@@ -43,6 +42,7 @@ class Shapes:
             occupied = PackedGrids.of(occupied)
         self.occupied = occupied  # in the memory of the processor; indexed, they are bools
         self.packed = torch.from_numpy(occupied.content).to(device)  # (N, n/2 + 1, n/2 + 1, n/2 + 1) uint8
+        self.device = self.packed.device
         bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
         self.voxels_of_byte = value * torch.from_numpy(bits).to(device, torch.float32)  # (256, 8)
 
@@ -50,13 +50,8 @@ class Shapes:
         return len(self.packed)
 
     @property
-    def device(self) -> torch.device:
-        """Where the bytes lie."""
-        return self.packed.device
-
-    @property
     def mark(self) -> DataMark:
-        """Their number and the digest of their bytes."""
+        """What distinguishes these shapes from others."""
         return DataMark(len(self), self.occupied.digest)
 
     def blocks(self, indices: Tensor, resolution: int | None = None) -> Tensor:
@@ -71,33 +66,27 @@ class Shapes:
             return blocks
         return blocks_of(max_pool3d(voxels_of(blocks), edge // resolution))
 
-    def batch(self, indices: Tensor) -> Tensor:
-        """Unpack the shapes at (B,) `indices` to (B, 1, n, n, n) float32."""
-        return voxels_of(self.blocks(indices))
-
 
 def check_mirror(config: TrainConfig, shapes: Shapes) -> None:
     """Raise UserError if a mirroring generator could not make shapes like these.
 
-    That is, if their mean intersection / union with their mirror image along axis 0, over `MIRRORED_SHAPES`
-    of them at most, is under `MIRROR_IOU`.
+    It could not if their mean IoU with their mirror image along axis 0 is under `MIRROR_IOU`; at most
+    `MIRRORED_SHAPES` are compared.
     """
     if not config.mirror:
         return
     found = np.mean([mirror_iou(shapes.occupied[index]) for index in _spread(shapes, MIRRORED_SHAPES)])
     if found < MIRROR_IOU:
-        raise UserError(
-            f"the shapes are not like their mirror images along axis 0: IoU {found:.2f} on average, and a "
-            f"mirroring generator needs {MIRROR_IOU}.",
-            about="not mirrored",
-        )
+        scores = f"IoU {found:.2f} on average, and a mirroring generator needs {MIRROR_IOU}"
+        reason = f"the shapes are not like their mirror images along axis 0: {scores}."
+        raise UserError(reason, about="not mirrored")
 
 
 def occupied_share(shapes: Shapes) -> float:
-    """Return the share of voxels that are occupied, of `COUNTED_SHAPES` shapes at most."""
+    """Return the share of voxels that are occupied, in at most `COUNTED_SHAPES` shapes."""
     return shapes.occupied[_spread(shapes, COUNTED_SHAPES)].mean()
 
 
 def _spread(shapes: Shapes, at_most: int) -> np.ndarray:
-    """Return the indices of some shapes from the whole set, in even steps."""
+    """Return the indices of shapes in even steps through the set."""
     return np.linspace(0, len(shapes) - 1, min(len(shapes), at_most)).astype(int)

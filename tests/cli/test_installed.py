@@ -18,19 +18,14 @@ ROOT = Path(rasgan.__file__).parents[1]
 OURS = ("rasgan", "pyproject.toml", "README.md", "LICENSE")
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """Return a folder with the package alone, installed from a copy of the sources."""
-    copy, target = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("installed")
+def test_everything_works_from_an_empty_folder(tmp_path_factory, tmp_path, rng):
+    copy, installed = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("installed")
     for name in OURS:
         put = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         put(ROOT / name, copy / name)
-    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", str(target), str(copy)]
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", str(installed), str(copy)]
     subprocess.run(command, check=True, capture_output=True)
-    return target
 
-
-def test_everything_works_from_an_empty_folder(installed, tmp_path, rng):
     def run(*words):
         environment = {**os.environ, "PYTHONPATH": str(installed)}
         command = [sys.executable, "-m", *words]

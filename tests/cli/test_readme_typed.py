@@ -25,6 +25,10 @@ SKIPPED = {
     "python -m pytest": "would test itself",
     "python -m benchmarks.studies": "trains for hours what is not in its results",
     "python -m benchmarks.speed.first_gpu": "takes half an hour of a GPU",
+    "torchrun --standalone": "trains the run that docs/training.md trains",
+    "torchrun --nnodes": "needs two machines",
+    "#": "is of a script for SLURM",
+    "srun": "is of a script for SLURM",
     "pre-commit": "is for contributors",
     "make": "is for contributors",
 }
@@ -75,8 +79,7 @@ def put_in_longer_runs(clone: Path) -> None:
 
 
 def git(clone: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=clone, capture_output=True, encoding="utf-8", check=True)
-    return done.stdout
+    return subprocess.check_output(["git", *words], cwd=clone, encoding="utf-8")
 
 
 def check_what_the_readme_left(clone: Path) -> None:
@@ -90,17 +93,12 @@ def check_what_the_readme_left(clone: Path) -> None:
 
 def command_of(words: list[str]) -> tuple[str, list[str]]:
     """Return the program that a line starts, and the line as this Python starts it, with short options."""
-    python, start = [sys.executable], words[1:]
-    if words[0] == "torchrun":
-        python, start = [sys.executable, "-m", "torch.distributed.run"], words[1:]
-        program = Path(words[2]).name
-    else:
-        assert words[0] == "python", words
-        program = words[2] if words[1] == "-m" else Path(words[1]).name
+    python = [sys.executable, *(["-m", "torch.distributed.run"] if words[0] == "torchrun" else [])]
+    program = Path(next(word for word in words[1:] if not word.startswith("-"))).name
     short = [] if "--interpolate" in words else SHORT.get(program, [])
     if "--count" in words and program == "download_data.py":
         short = ["--count", "500"]
-    return program, [*python, *start, *short]
+    return program, [*python, *words[1:], *short]
 
 
 def test_typed_in_order_the_pages_work(tmp_path):

@@ -1,4 +1,4 @@
-"""The three laws of the house: what may import what, who prints and knows options; and short functions."""
+"""The laws of the house: what may import what, who prints and knows options, what stays small."""
 
 import ast
 import re
@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 import rasgan
+import train_rasgan
 
 PACKAGE = Path(rasgan.__file__).parent
 MODULES = {path.relative_to(PACKAGE).with_suffix("").as_posix(): path for path in PACKAGE.rglob("*.py")}
 METHOD = ("networks", "losses", "gating", "voxels", "blocks")
 COMMANDS = ("generate", "evaluate", "demo", "__main__", "cli", "startup")
+CORE = ("networks", "losses", "gating", "blocks", "training/step", "training/state", "training/loop")
 WINGS = [name for name in MODULES if name.startswith(("data/", "export/"))]
 OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z_-]+|-[a-z]{1,3})(?![\w-])")
 
@@ -30,9 +32,8 @@ def imports_of(name):
 
 @pytest.mark.parametrize("name", METHOD)
 def test_the_method_imports_nothing_of_the_package_but_blocks(name):
-    assert {module for module in imports_of(name) if module.startswith("rasgan.")} <= {
-        module for module in imports_of(name) if module.startswith("rasgan.blocks")
-    }
+    own = [module for module in imports_of(name) if module.startswith("rasgan.")]
+    assert all(module.startswith("rasgan.blocks") for module in own)
 
 
 @pytest.mark.parametrize("name", WINGS)
@@ -62,3 +63,29 @@ def test_no_function_is_longer_than_sixty_lines(name):
     functions = [node for node in nodes_of(name) if isinstance(node, ast.FunctionDef)]
     long = [node.name for node in functions if node.end_lineno - node.lineno >= 60]
     assert set(long) <= {"build_parser"}
+
+
+def size(*paths):
+    return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in paths)
+
+
+def test_the_project_stays_small():
+    root = PACKAGE.parent
+    options = [action for action in train_rasgan.build_parser()._actions if action.option_strings]
+    found = {
+        "lines of source": size(*root.glob("*.py"), *MODULES.values(), *root.glob("render/*.py")),
+        "lines of tests": size(*root.glob("tests/**/*.py")),
+        "lines of benchmarks": size(*root.glob("benchmarks/**/*.py")),
+        "lines of the core": size(*(MODULES[name] for name in CORE)),
+        "options of train_rasgan.py": len(options) - 1,  # without --help
+        "bytes of README.md": len((root / "README.md").read_bytes()),
+    }
+    limits = {  # today's numbers: lower them whenever they fall, until the goals are reached
+        "lines of source": 13_341,  # goal 10,500
+        "lines of tests": 16_077,  # goal 13,700
+        "lines of benchmarks": 2_587,  # goal 2,500
+        "lines of the core": 901,  # goal 800
+        "options of train_rasgan.py": 45,  # goal 30
+        "bytes of README.md": 13_292,  # goal 12,000
+    }
+    assert {name: number for name, number in found.items() if number > limits[name]} == {}

@@ -13,18 +13,15 @@ import trimesh
 from rasgan.errors import UserError
 from rasgan.voxel_io import (
     LARGEST_SIDE,
+    VOXEL_SUFFIXES,
     WRITERS,
     count_shapes,
     fit,
-    read_raw,
     read_voxels,
-    write_binvox,
     write_npy,
     write_raw,
     write_voxels,
 )
-
-SUFFIXES = (".raw", ".binvox", ".npy", ".npz", ".mat")
 
 
 @pytest.fixture
@@ -46,22 +43,34 @@ def refused(tmp_path):
     return check
 
 
+@pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize("fill", ["some", "none", "all", "long runs"])
+def test_written_voxels_are_read_back(tmp_path, rng, fill, suffix):
+    grid = {
+        "some": rng.random((9, 9, 9)) > 0.5,
+        "none": np.zeros((8, 8, 8), bool),
+        "all": np.ones((8, 8, 8), bool),
+        "long runs": np.arange(16**3).reshape(16, 16, 16) // 510 % 2 == 1,  # two bytes hold just 2 x 255
+    }[fill]
+    path = tmp_path / f"a{suffix}"
+    write_voxels(path, grid)
+    read = read_voxels(path)
+    np.testing.assert_array_equal(read, grid)
+    assert (read.dtype, count_shapes(path)) == (bool, 1)
+    if suffix == ".binvox":
+        with path.open("rb") as file:
+            theirs = trimesh.exchange.binvox.load_binvox(file, axis_order="xzy")
+        np.testing.assert_array_equal(theirs.encoding.dense, grid.transpose(0, 2, 1))  # mesh x, y, z
+
+
 def test_raw_is_what_binvox_writes(tmp_path, occupied):
-    path = tmp_path / "a.raw"
-    write_raw(path, occupied)
-    assert path.read_bytes() == bytes(255 if voxel else 0 for voxel in occupied.ravel())
-    for read in (read_raw, read_voxels):
-        grid = read(path)
-        assert grid.dtype == bool
-        np.testing.assert_array_equal(grid, occupied)
-    assert count_shapes(path) == 1
+    write_raw(tmp_path / "a.raw", occupied)
+    assert (tmp_path / "a.raw").read_bytes() == bytes(255 if voxel else 0 for voxel in occupied.ravel())
 
 
-@pytest.mark.parametrize("content", [bytes(8), b"\1" * 8, b"\xff" * 8, bytes([0, 1, 1, 0, 1, 0, 0, 0])])
-def test_raw_of_one_value_and_of_zeros_and_ones(tmp_path, content):
-    path = tmp_path / "a.RAW"
-    path.write_bytes(content)
-    assert read_voxels(path).ravel().tolist() == [value > 0 for value in content]
+def test_raw_of_zeros_and_ones(tmp_path):
+    (tmp_path / "a.RAW").write_bytes(bytes([0, 1, 1, 0, 1, 0, 0, 0]))
+    assert np.flatnonzero(read_voxels(tmp_path / "a.RAW")).tolist() == [1, 2, 4]
 
 
 @pytest.mark.parametrize(
@@ -69,11 +78,8 @@ def test_raw_of_one_value_and_of_zeros_and_ones(tmp_path, content):
     [
         (b"", "0 bytes are not a grid"),
         (bytes(4 * 4 * 5), "80 bytes"),
-        (bytes(64**3 - 1), "262143 bytes"),
         (bytes([0, 1, 255, 0, 0, 0, 0, 0]), "other bytes than 0 and 255"),
-        (bytes([0, 7] * 4), "other bytes"),
         (bytes([7] * 27), "other bytes"),
-        (b"OFF\n8 6 ", "other bytes"),
     ],
 )
 def test_raw_faults(tmp_path, refused, content, fault):
@@ -85,24 +91,17 @@ def test_raw_faults(tmp_path, refused, content, fault):
     "array",
     [
         np.float32(1),
-        np.zeros((4, 4, 5)),
         np.zeros((3, 8, 8, 9)),
         np.zeros((2, 4, 4, 4, 2)),
-        np.zeros((2, 4, 4, 1)),
-        np.zeros((LARGEST_SIDE + 1, 1, 1)),
+        np.zeros((LARGEST_SIDE + 1,) * 2 + (1,)),
         np.zeros((2, 0, 8, 8, 8)),
         np.zeros((4, 4, 4), dtype=complex),
-        np.full((4, 4, 4), "1"),
         np.zeros((4, 4, 4), dtype=[("a", "f4")]),
-        np.zeros((4, 4, 4), dtype="m8[s]"),
     ],
 )
 def test_an_npy_without_a_grid_says_what_it_contains(tmp_path, refused, array):
     np.save(tmp_path / "a.npy", array)
-    what = re.escape(f"{array.shape} {array.dtype}")
-    refused("a.npy", f"contains no voxel grid but {what}; a voxel grid is n x n x n")
-    with pytest.raises(UserError, match=what):
-        count_shapes(tmp_path / "a.npy")
+    refused("a.npy", re.escape(f"contains no voxel grid but {array.shape} {array.dtype}; a voxel grid is"))
 
 
 def test_npy_pickles_are_refused_and_do_not_run(tmp_path, refused):
@@ -127,19 +126,14 @@ def npy_header(shape):
     "content",
     {
         "empty": b"",
-        "cut in the first word": b"\x93NUM",
         "cut in the header": npy_header((4, 4, 4))[:50],
         "junk": b"junk" * 50,
         "one byte too few": npy_header((4, 4, 4)) + bytes(255),
         "two arrays": 2 * (npy_header((4, 4, 4)) + bytes(256)),
-        "many announced": npy_header((10**4, 10**3, 10**3)) + bytes(1000),
         "too many for any machine": npy_header((10**30, 4, 4)),
         "negative": npy_header((-4, 4, 4)) + bytes(256),
-        "no shape": npy_header("nonsense"),
         "a program": npy_header("__import__('pathlib').Path('mark').touch()"),
         "nested too deeply": npy_header("(" * 5000),
-        "header longer than the file": b"\x93NUMPY\x01\x00\xff\xff",
-        "version 9": b"\x93NUMPY\x09\x00" + npy_header((4, 4, 4))[8:] + bytes(256),
     }.items(),
     ids=lambda item: item[0],
 )
@@ -157,47 +151,10 @@ def binvox(occupied):
     return header + b"".join(bytes([int(voxel), 1]) for voxel in occupied.ravel())
 
 
-def test_binvox_agrees_with_trimesh(tmp_path, occupied):
-    # trimesh keeps mesh x, y, z; a .binvox file, as our grids do, x, z, y.
-    xyz = np.repeat(np.repeat(np.repeat(occupied, 6, 0), 6, 1), 6, 2).transpose(0, 2, 1)  # runs beyond 1
-    voxels = trimesh.voxel.VoxelGrid(xyz)
-    (tmp_path / "a.binvox").write_bytes(trimesh.exchange.binvox.export_binvox(voxels))
-    grid = read_voxels(tmp_path / "a.binvox")
-    assert grid.dtype == bool
-    np.testing.assert_array_equal(grid, xyz.transpose(0, 2, 1))
-
-
-@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\n\n\n"])
-@pytest.mark.parametrize("encode", ["ours", "by hand"])
-def test_binvox_with_line_breaks_at_its_end(tmp_path, occupied, encode, end):
-    path = tmp_path / "a.binvox"
-    if encode == "ours":
-        write_binvox(path, occupied)
-    path.write_bytes((path.read_bytes() if encode == "ours" else binvox(occupied)) + end)
-    np.testing.assert_array_equal(read_voxels(path), occupied)
-
-
-@pytest.mark.parametrize("fill", ["some", "none", "all", "long runs"])
-def test_written_binvox_is_read_by_trimesh_too(tmp_path, rng, fill):
-    grid = {
-        "some": rng.random((9, 9, 9)) > 0.5,
-        "none": np.zeros((8, 8, 8), bool),
-        "all": np.ones((8, 8, 8), bool),
-        "long runs": np.arange(16**3).reshape(16, 16, 16) // 510 % 2 == 1,  # two bytes hold just 2 x 255
-    }[fill]
-    write_binvox(tmp_path / "a.binvox", grid)
-    np.testing.assert_array_equal(read_voxels(tmp_path / "a.binvox"), grid)
-    with (tmp_path / "a.binvox").open("rb") as file:
-        theirs = trimesh.exchange.binvox.load_binvox(file, axis_order="xzy")
-    np.testing.assert_array_equal(theirs.encoding.dense, grid.transpose(0, 2, 1))  # mesh x, y, z
-
-
-@pytest.mark.parametrize("suffix", WRITERS)
-def test_voxels_are_written_in_the_format_of_the_suffix(tmp_path, occupied, suffix):
-    write_voxels(tmp_path / f"a{suffix}", occupied)
-    grid = read_voxels(tmp_path / f"a{suffix}")
-    np.testing.assert_array_equal(grid, occupied)
-    assert grid.dtype == bool
+@pytest.mark.parametrize("end", [b"", b"\r\n", b"\n\n\n"])
+def test_binvox_of_runs_of_one_and_with_line_breaks_at_its_end(tmp_path, occupied, end):
+    (tmp_path / "a.binvox").write_bytes(binvox(occupied) + end)
+    np.testing.assert_array_equal(read_voxels(tmp_path / "a.binvox"), occupied)
 
 
 NO_HEADER, DAMAGED = "no .binvox header", "cut or damaged"
@@ -209,15 +166,11 @@ NO_HEADER, DAMAGED = "no .binvox header", "cut or damaged"
         "empty": (lambda whole: b"", NO_HEADER),
         "a line break within": (lambda whole: whole[:-2] + b"\n\n" + whole[-2:], DAMAGED),
         "cut data": (lambda whole: whole[:-2], DAMAGED),
-        "odd byte": (lambda whole: whole[:-1], DAMAGED),
+        "half a run": (lambda whole: whole[:-1], DAMAGED),
         "too much data": (lambda whole: whole + b"\x00\x05", DAMAGED),
-        "runs of 0": (lambda whole: whole[: whole.index(b"data\n") + 5] + b"\1\0" * 10**5, DAMAGED),
         "no data line": (lambda whole: whole.replace(b"data\n", b""), DAMAGED),
         "not cubic": (lambda whole: whole.replace(b"dim 6 6 6", b"dim 6 6 5"), NO_HEADER),
-        "not a number": (lambda whole: whole.replace(b"dim 6 6 6", b"dim x x x"), NO_HEADER),
-        "huge": (lambda whole: whole.replace(b"dim 6 6 6", b"dim 100000 100000 100000"), NO_HEADER),
         "enormous": (lambda whole: whole.replace(b"dim 6 6 6", b"dim " + b"9" * 5000), NO_HEADER),
-        "junk": (lambda whole: bytes(range(256)), NO_HEADER),
     }.values(),
 )
 def test_binvox_faults(tmp_path, refused, occupied, damage, fault):
@@ -225,14 +178,10 @@ def test_binvox_faults(tmp_path, refused, occupied, damage, fault):
     refused("a.binvox", fault)
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", VOXEL_SUFFIXES)
 @pytest.mark.parametrize(
     ("content", "kind"),
-    [
-        (gzip.compress(b"#binvox 1\ndim 4 4 4\n"), "a gzip archive"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
-        (b"<!DOCTYPE html><html>", "a web page"),
-    ],
+    [(gzip.compress(b"#binvox 1\ndim 4 4 4\n"), "a gzip archive"), (b"<!DOCTYPE html><html>", "a web page")],
 )
 def test_what_a_file_is_instead_is_named(tmp_path, refused, suffix, content, kind):
     (tmp_path / f"a{suffix}").write_bytes(content)
@@ -247,21 +196,13 @@ def test_a_grid_takes_memory_for_its_voxels_not_for_its_file(tmp_path, refused):
     tracemalloc.stop()
 
 
-def test_other_suffixes_are_refused(refused):
-    refused("a.vox", r"not a voxel file; .*\.raw, \.binvox, \.npy, \.npz, \.mat")
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", VOXEL_SUFFIXES)
 def test_what_is_no_ordinary_file(tmp_path, refused, suffix):
-    (tmp_path / f"a{suffix}").mkdir()
-    refused(f"a{suffix}", "not an ordinary file")
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_missing_files_stay_os_errors_that_name_them(tmp_path, suffix):
     with pytest.raises(FileNotFoundError) as error:
         read_voxels(tmp_path / f"a{suffix}")
     assert str(error.value.filename) == str(tmp_path / f"a{suffix}")
+    (tmp_path / f"a{suffix}").mkdir()
+    refused(f"a{suffix}", "not an ordinary file")
 
 
 def test_an_npy_that_finds_no_room_names_the_file_and_the_systems_reason(tmp_path):
@@ -278,38 +219,19 @@ def test_an_npy_that_finds_no_room_names_the_file_and_the_systems_reason(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-# --- fitting
-
-
 @pytest.mark.parametrize(
-    ("edge", "resolution", "first"),
-    [(30, 32, 1), (31, 32, 0), (29, 32, 1), (60, 64, 2), (57, 64, 3), (32, 32, 0)],
+    ("edge", "resolution", "first"), [(30, 32, 1), (31, 32, 0), (57, 64, 3), (32, 32, 0), (60, 32, 2)]
 )
-def test_grids_up_to_an_eighth_smaller_are_padded_evenly(rng, edge, resolution, first):
-    occupied = rng.random((edge,) * 3) > 0.5
-    fitted = fit(occupied, resolution, "a.mat")
-    assert fitted.shape == (resolution,) * 3
-    inside = (slice(first, first + edge),) * 3
-    np.testing.assert_array_equal(fitted[inside], occupied)
-    assert fitted.sum() == occupied.sum()
-
-
-def test_a_grid_that_is_padded_may_be_pooled_then(rng):
-    occupied = rng.random((60, 60, 60)) > 0.9
-    blocks = np.pad(occupied, 2).reshape(32, 2, 32, 2, 32, 2)
-    np.testing.assert_array_equal(fit(occupied, 32, "a.npy"), blocks.any(axis=(1, 3, 5)))
+def test_grids_up_to_an_eighth_smaller_are_padded_evenly_then_pooled(rng, edge, resolution, first):
+    occupied = rng.random((edge,) * 3) > 0.9
+    padded = np.pad(occupied, (first, -(edge + first) % resolution))
+    blocks = padded.reshape((resolution, len(padded) // resolution) * 3)
+    np.testing.assert_array_equal(fit(occupied, resolution, "a.mat"), blocks.any(axis=(1, 3, 5)))
 
 
 @pytest.mark.parametrize(
     ("edge", "resolution", "about", "value"),
-    [
-        (32, 64, "resolution", 32),
-        (30, 64, "resolution", 32),
-        (64, 128, "resolution", 64),
-        (28, 32, "odd resolution", None),
-        (48, 32, "odd resolution", None),
-        (20, 64, "odd resolution", None),
-    ],
+    [(30, 64, "resolution", 32), (64, 128, "resolution", 64), (28, 32, "odd resolution", None)],
 )
 def test_other_sizes_are_refused_with_the_resolution_that_fits(edge, resolution, about, value):
     with pytest.raises(UserError, match=rf"^a\.npy: this grid is {edge}³.* {resolution}\.") as error:

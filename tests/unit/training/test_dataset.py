@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import max_pool3d
 
 from rasgan.blocks import blocks_of
 from rasgan.training.dataset import Shapes, occupied_share
@@ -11,28 +12,19 @@ def grids(rng):
     return rng.random((5, 32, 32, 32)) > 0.7
 
 
-def test_a_batch_holds_the_shapes_asked_for_in_that_order(grids):
-    batch = Shapes(grids).batch(torch.tensor([3, 0, 3]))
-    assert batch.shape == (3, 1, 32, 32, 32)
-    assert batch.dtype == torch.float32
-    np.testing.assert_array_equal(batch[:, 0].numpy(), grids[[3, 0, 3]].astype(np.float32))
-
-
-def test_occupied_voxels_can_have_another_value(grids):
-    batch = Shapes(grids, value=255.0).batch(torch.tensor([1]))
-    np.testing.assert_array_equal(batch[0, 0].numpy(), 255.0 * grids[1])
+@pytest.mark.parametrize("value", [1.0, 255.0])
+def test_blocks_are_those_of_the_shapes_asked_for(grids, value):
+    shapes = Shapes(grids, value=value)
+    blocks = shapes.blocks(torch.tensor([3, 0, 3]))
+    expected = torch.from_numpy(value * grids[[3, 0, 3], None]).float()
+    assert torch.equal(blocks, blocks_of(expected))
+    assert (blocks.dtype, blocks.is_contiguous(memory_format=torch.channels_last_3d)) == (torch.float32, True)
+    assert torch.equal(shapes.blocks(torch.tensor([3, 0, 3]), 16), blocks_of(max_pool3d(expected, 2)))
+    np.testing.assert_array_equal(shapes.occupied[:], grids)
 
 
 def test_shapes_take_a_bit_a_voxel(grids):
     assert Shapes(grids).packed.nbytes == len(grids) * (34**3) / 8  # the grids are padded by 1
-
-
-def test_blocks_are_those_of_the_voxels(grids):
-    shapes = Shapes(grids)
-    indices = torch.tensor([4, 0])
-    blocks = shapes.blocks(indices)
-    assert torch.equal(blocks, blocks_of(shapes.batch(indices)))
-    assert blocks.is_contiguous(memory_format=torch.channels_last_3d)
 
 
 def test_the_mark_tells_other_voxels_another_order_and_another_number(grids):
@@ -43,11 +35,6 @@ def test_the_mark_tells_other_voxels_another_order_and_another_number(grids):
     changed[4, 31, 31, 31] ^= True
     marks = {mark, *(Shapes(other).mark for other in (changed, grids[::-1], grids[:4]))}
     assert len({mark.digest for mark in marks}) == 4
-
-
-def test_shapes_come_back_as_the_bools_that_they_were(rng):
-    occupied = rng.random((3, 6, 6, 6)) > 0.5
-    np.testing.assert_array_equal(Shapes(occupied, value=255).occupied[:], occupied)
 
 
 def test_the_occupied_share_is_that_of_the_voxels(grids):
