@@ -239,20 +239,6 @@ CHANGEABLE = RATES | {"epochs", "schedule", "stop_ratio", "batchsize", "connect"
 """What a resumed run may set anew; everything else belongs to the run."""
 
 
-class ConflictError(UserError):
-    """A resumed run keeps its settings, and others were asked for: by a recipe, or one by one.
-
-    `clashes` holds, by name of the setting, what was asked for and what the run has.
-    """
-
-    def __init__(self, clashes: dict[str, tuple[object, object]], recipe: str | None) -> None:
-        differing = ", ".join(
-            f"{name} {wanted} (the run has {has})" for name, (wanted, has) in clashes.items()
-        )
-        super().__init__(f"a resumed run keeps its settings: {differing}.")
-        self.clashes, self.recipe = clashes, recipe
-
-
 def recipe_presets(recipe: str, resolution: int) -> dict:
     """Return the presets of a recipe for grids of this edge.
 
@@ -289,37 +275,34 @@ def new_config(recipe: str, given: Mapping[str, object]) -> TrainConfig:
     return replace(config, grow_epochs=tuple(epoch for epoch in epochs if epoch))
 
 
-def _values_of_recipes() -> dict:
-    """Return the defaults of all settings that any recipe presets."""
-    return {name: getattr(TrainConfig(), name) for presets in RECIPES.values() for name in presets}
-
-
 def _presets(recipe: str, given: Mapping[str, object]) -> dict:
-    """Return what the recipe presets for what the user chose; its loss may preset something else."""
+    """Return the presets of a recipe and, overriding them, those of the loss."""
     presets = recipe_presets(recipe, given.get("resolution", TrainConfig.resolution))
     return {**presets, **LOSS_PRESETS.get(given.get("loss", presets.get("loss")), {})}
 
 
 def resumed_config(old: TrainConfig, recipe: str | None, given: Mapping[str, object]) -> TrainConfig:
-    """Combine what the user chose with the settings of the run that goes on.
+    """Combine what the user chose with the settings of the run that is resumed.
 
-    ConflictError if the user, or the recipe, asks for something that the run cannot change.
+    Raises UserError if the user, or the recipe, asks for something that the run cannot change.
     """
-    chosen = {"resolution": old.resolution, **given}
-    named = {} if recipe is None else {**_values_of_recipes(), **_presets(recipe, chosen)}
-    for source, wanted in ((None, given), (recipe, {**named, **given})):
-        clashes = {
-            name: (value, getattr(old, name))
-            for name, value in wanted.items()
-            if name not in CHANGEABLE and value != getattr(old, name)
-        }
-        if clashes:
-            raise ConflictError(clashes, source)
+
+    def clashes(wanted: Mapping[str, object]) -> list[str]:
+        kept = {name: (value, getattr(old, name)) for name, value in wanted.items() if name not in CHANGEABLE}
+        return [f"{name} {value} (the run has {has})" for name, (value, has) in kept.items() if value != has]
+
+    if differing := clashes(given):
+        raise UserError(f"a resumed run keeps its settings: {', '.join(differing)}.", about="settings kept")
+    if recipe is not None:
+        preset = {name: getattr(TrainConfig(), name) for presets in RECIPES.values() for name in presets}
+        preset |= _presets(recipe, {"resolution": old.resolution, **given})
+        if clashes({**preset, **given}):
+            raise UserError(f"this run was not started with the recipe {recipe}.", about="other recipe")
     return _with_given(old, given)
 
 
 def _with_given(config: TrainConfig, given: Mapping[str, object]) -> TrainConfig:
-    """Set what the user chose, and refuse what cannot be had together."""
+    """Set what the user chose. Raises UserError for settings that contradict each other."""
     schedule = given.get("schedule", ())
     config = replace(config, **{**({"epochs": schedule[-1][0]} if schedule else {}), **given})
     if config.schedule and RATES & given.keys():

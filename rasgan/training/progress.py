@@ -169,10 +169,9 @@ class Reporter:
         run: TrainingRun,
         say: Callable[[str], object],
         tensorboard: TensorBoard | None = None,
-        on_first_step: Callable[[], object] = lambda: None,
     ) -> None:
         self.is_silent = not distributed.is_rank_0()
-        self.print, self.tensorboard, self.on_first_step = say, tensorboard, on_first_step
+        self.print, self.tensorboard = say, tensorboard
         self.bar = tqdm(
             total=run.config.epochs * run.steps_per_epoch,
             initial=run.steps_taken,
@@ -182,7 +181,7 @@ class Reporter:
             disable=True if self.is_silent else None,
         )
         self.started = self.last_step = self.last_line = time.perf_counter()
-        self.first = self.resumed_at = run.steps_taken
+        self.first = run.steps_taken
         self.expects_end = True
 
     def step(self, run: TrainingRun) -> None:
@@ -192,8 +191,6 @@ class Reporter:
             self.tensorboard.step(len(run.history), measured._asdict())
         epoch, index = divmod(run.steps_taken - 1, steps)
         now = time.perf_counter()
-        if run.steps_taken == self.resumed_at + 1 and not self.is_silent:
-            self.on_first_step()
         if not self.bar.disable:
             place = f"epoch {epoch + 1}/{run.config.epochs}, step {index + 1}/{steps}"
             self.bar.set_description(place, refresh=False)

@@ -49,7 +49,6 @@ def test_the_file_has_every_number_exactly_and_is_read_again(saved):
 
 
 def test_later_rows_are_appended_and_the_file_is_never_written_again(tmp_path, rng, monkeypatch):
-    monkeypatch.setattr(history_module, "LINES_AT_ONCE", 3)
     rows, path = rng.normal(size=(17, 8)), tmp_path / "history.csv"
     History(rows).write(path)
     at_once = path.read_bytes()
