@@ -96,13 +96,13 @@ def advising(advice: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        if STOPPED not in advice:
-            raise
-        raise KeyboardInterrupt(advice[STOPPED]) from error
+        if STOPPED in advice:
+            raise KeyboardInterrupt(advice[STOPPED]) from error
+        raise
     except UserError as error:
-        if error.about not in advice:
-            raise
-        raise UserError(advised(error, advice)) from error
+        if error.about in advice:
+            raise UserError(advised(error, advice)) from error
+        raise
 
 
 def advised(error: UserError, advice: Mapping[str, str]) -> str:
@@ -118,7 +118,7 @@ def complain(kind: str, sentence: str) -> None:
 
 
 def say(sentence: str) -> None:
-    """Print on stdout, and flush it."""
+    """Print on stdout and flush."""
     print(fitted(as_typed_here(sentence), sys.stdout), flush=True)
 
 
@@ -274,14 +274,8 @@ class Parser(argparse.ArgumentParser):
         name, known = word.partition("=")[0], self._option_string_actions
         if name in known or " " in word or not re.match("[-–—]+[^\\W\\d]", word):
             return False
-        short = known.get(word[:2])
-        if short is None or short.nargs == 0 or f"-{name}" in known:
-            return True
-        try:
-            self._get_value(short, word[2:])  # -b24 is -b 24, but -bs is not -b s
-        except argparse.ArgumentError:
-            return True
-        return False
+        short = known.get(word[:2])  # -b24 is -b 24
+        return short is None or short.nargs == 0 or f"-{name}" in known
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         try:
@@ -307,7 +301,8 @@ def add_setting(
     By default, the parsed arguments contain it only if it was typed.
     """
     about, kind = setting.metadata, type(setting.default)
-    flags = about["flags"] or (f"--{setting.name.replace('_', '-')}",)
+    spellings = (f"--{setting.name}", f"--{setting.name.replace('_', '-')}")
+    flags = dict.fromkeys((*about["flags"], *spellings) if about["flags"] else spellings[1:])
     shown = about.get("default_text", plain(setting.default))
     options = {"dest": setting.name, "default": default, "help": f"{about['text']} (default {shown})"}
     if kind is bool:
@@ -343,9 +338,10 @@ def number(kind: type, **limits: float) -> Callable[[str], float]:
         try:
             value = kind(text)
         except ValueError:
-            name = {int: "whole number", float: "number"}[kind]
-            raise argparse.ArgumentTypeError(f"must be a {name}: {text}") from None
-        if fault := broken_limit(value, limits):
+            fault = f"must be a {'whole ' if kind is int else ''}number"
+        else:
+            fault = broken_limit(value, limits)
+        if fault:
             raise argparse.ArgumentTypeError(f"{fault}: {text}")
         return value
 

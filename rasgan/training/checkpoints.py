@@ -1,13 +1,10 @@
-"""Checkpoints: all that a resumed run needs, whole or absent.
+"""Checkpoints: all that a resumed run needs.
 
-A checkpoint is up to two files in the run's checkpoint folder: ``EPOCH.pt`` with both networks, the gate, the
-settings and the length and digest of the history's file, and ``EPOCH.optim.pt`` with the optimizers' state,
-twice as large. The second is written first, so a checkpoint counts once ``EPOCH.pt`` is there. Older epochs
-keep the networks only.
-
-A run that is stopped within an epoch leaves ``EPOCH+STEP.pt``: so many finished epochs and steps of the next.
-The following checkpoint replaces it. The file ``latest`` names the checkpoint written last, which is not the
-highest one after a resume from an earlier epoch.
+A checkpoint is ``EPOCH.pt`` with both networks, the gate, the settings and the length and digest of the
+history's file, and before it, of the newest epochs only, ``EPOCH.optim.pt`` with the optimizers' state, twice
+as large. A run that is stopped within an epoch leaves ``EPOCH+STEP.pt``, which the next checkpoint replaces.
+The file ``latest`` names the checkpoint written last, which is not the highest one after a resume from an
+earlier epoch.
 """
 
 import zipfile

@@ -15,8 +15,8 @@ PRECISIONS = ("float32", "bf16")
 def setting(default: object, text: str, *flags: str, **details: object) -> object:
     """Describe a field of `TrainConfig` or `Intervals`: parser, help and documentation are made from it.
 
-    The default gives the type. `flags` are option strings, where the field's name is not enough. `details`
-    are ``choices``, the limits ``at_least``, ``above`` and ``under``, ``metavar`` and ``default_text``.
+    The default gives the type. `flags` are option strings beside the field's name. `details` are ``choices``,
+    the limits ``at_least``, ``above``, ``at_most`` and ``under``, ``metavar`` and ``default_text``.
     """
     return field(default=default, metadata={"text": text, "flags": flags, **details})
 
@@ -39,22 +39,15 @@ class TrainConfig:
 
     resolution: int = setting(64, "edge of the grids in voxels", choices=RESOLUTIONS, at_least=1)
     width: int = setting(512, "channels of the generator's first grid", at_least=1)
-
-    min_width: int = setting(1, "channels stop halving here towards the finest grid", at_least=1)
+    min_width: int = setting(1, "minimum number of channels in any layer", at_least=1)
     mirror: bool = setting(False, "make every generated shape mirror-symmetric, if the training shapes are")
     mirror_axis: int = setting(0, "axis of the grid along which shapes are mirrored", at_least=0, at_most=2)
-    output_bias: bool = setting(
-        False, "begin with shapes as full as those of the training, by the bias of the generator's last layer"
-    )
-    blur: bool = setting(False, "average the generator's last sums with those of neighboring voxels")
+    output_bias: bool = setting(False, "start with shapes as full as the training shapes, by the last bias")
+    blur: bool = setting(False, "average the generator's logits with those of neighboring voxels")
     mapping_layers: int = setting(
-        0,
-        "fully connected layers between the noise and the generator, a mapping network",
-        at_least=0,
+        0, "fully connected layers before the generator: a mapping network", at_least=0
     )
-    mapping_rate: float = setting(
-        1.0, "share of the generator's learning rate that the mapping layers have", above=0
-    )
+    mapping_rate: float = setting(1.0, "learning rate of the mapping layers, relative to the others", above=0)
     output: str = setting("linear", "the generator's last function", choices=("linear", "sigmoid"))
     norm: str = setting("batch", "the discriminator's normalization", choices=("batch", "none"))
     init: str = setting(
@@ -65,14 +58,9 @@ class TrainConfig:
     loss: str = setting(
         "rasgan", "loss of both networks", choices=("rasgan", "rsgan", "sgan", "wgan-gp")
     )  # the keys of rasgan.losses.LOSSES, which takes torch to import
-    penalty: float = setting(0.0, "weight of the gradient penalty", at_least=0, metavar="WEIGHT")
+    penalty: float = setting(0.0, "weight of the gradient penalty", at_least=0)
     penalty_every: int = setting(1, "steps between penalties", at_least=1)
-    connect: float = setting(
-        0.0,
-        "weight of the penalty on loose and missing voxels of generated shapes",
-        at_least=0,
-        metavar="WEIGHT",
-    )
+    connect: float = setting(0.0, "weight of the penalty on loose and missing voxels", at_least=0)
     generator_every: int = setting(1, "the generator trains on every so many steps", at_least=1)
     gate: bool = setting(True, "train the discriminator only while it is not too far ahead")
     ema: float = setting(
@@ -80,26 +68,13 @@ class TrainConfig:
     )
     beta1: float = setting(0.5, "Adam's first decay", at_least=0, under=1)
     beta2: float = setting(0.999, "Adam's second decay", at_least=0, under=1)
-    generator_learning_rate: float = setting(
-        0.002,
-        "generator's learning rate",
-        "-glr",
-        "--generator_learning_rate",
-        "--generator-learning-rate",
-        above=0,
-        metavar="LR",
-    )
-    discriminator_learning_rate: float = setting(
-        0.00005,
-        "discriminator's learning rate",
-        "-dlr",
-        "--discriminator_learning_rate",
-        "--discriminator-learning-rate",
-        above=0,
-        metavar="LR",
-    )
+    generator_learning_rate: float = setting(0.002, "generator's learning rate", "-glr", above=0)
+    discriminator_learning_rate: float = setting(0.00005, "discriminator's learning rate", "-dlr", above=0)
     cooldown: float = setting(
-        0.0, "let both learning rates fall to 0 over this last share of the run", at_least=0, at_most=1
+        0.0,
+        "decay both learning rates linearly to 0 over this last fraction of the run",
+        at_least=0,
+        at_most=1,
     )
     schedule: tuple[tuple[int, float, float], ...] = setting(
         (),
@@ -118,8 +93,8 @@ class TrainConfig:
         (), "epochs after which the resolution doubles; before, it is a half, a quarter ... of `resolution`"
     )
     occupied: float = setting(1.0, "value of an occupied voxel; the original's is 255", above=0)
-    batchsize: int = setting(24, "shapes in a batch", "-b", "--batchsize", "--batch-size", at_least=1)
-    epochs: int = setting(2500, "number of epochs to train", "-e", "--epochs", at_least=1)
+    batchsize: int = setting(24, "shapes in a batch", "-b", "--batch-size", at_least=1)
+    epochs: int = setting(2500, "number of epochs to train", "-e", at_least=1)
     seed: int = setting(0, "same seed, same machine: same run", at_least=0, default_text="a new one")
 
     def __post_init__(self) -> None:
@@ -147,28 +122,15 @@ class TrainConfig:
 class Intervals:
     """How often each kind of file is written, besides after the last epoch; may change at every start."""
 
-    sample: int = setting(
-        10,
-        "save a generated grid every N epochs; 0 is never",
-        "-sample",
-        "--sample",
-        at_least=0,
-        metavar="N",
-    )
-    save: int = setting(10, "save the networks every N epochs", "-save", "--save", at_least=1, metavar="N")
-    graph: int = setting(
-        10, "save the loss graph every N epochs; 0 is never", "-graph", "--graph", at_least=0, metavar="N"
-    )
-    graph3d: int = setting(
-        10, "save a 3D graph every N epochs; 0 is never", "-graph3d", "--graph3d", at_least=0, metavar="N"
-    )
-    score: int = setting(
+    sample: int = setting(10, "save a generated grid every N epochs; 0 is never", "-sample", at_least=0)
+    save: int = setting(10, "save the networks every N epochs", "-save", at_least=1)
+    graph: int = setting(10, "save the loss graph every N epochs; 0 is never", "-graph", at_least=0)
+    graph3d: int = setting(10, "save a 3D graph every N epochs; 0 is never", "-graph3d", at_least=0)
+    every: int = setting(
         0,
         "score generated shapes every N epochs: diversity, different nearest training shapes and empty "
         "grids show a collapse, pieces whether shapes hold together; 0 is never",
-        "--every",
         at_least=0,
-        metavar="N",
     )
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Shapes become batches: all of them are kept in memory, a bit a voxel."""
+"""Training shapes, packed in memory, and batches of them."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from rasgan.training.config import TrainConfig
 
 
 class DataMark(NamedTuple):
-    """What tells shapes from others: a checkpoint keeps it."""
+    """Number and digest of the training shapes, which checkpoints contain."""
 
     count: int
     digest: str  # of the voxels, in the order of the shapes

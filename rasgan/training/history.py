@@ -1,4 +1,4 @@
-"""What a run measured at every step: record and save."""
+"""Measurements of every step, in memory and on disk."""
 
 import csv
 import hashlib

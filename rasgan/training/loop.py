@@ -25,7 +25,11 @@ def fit(run: TrainingRun, intervals: Intervals, reporter: Reporter, stop: StopRe
         # of several processes all must stop at the same step: where each knows of it from the others
         stopping = stop.is_made if distributed.world_size() == 1 else result.is_last
         if run.position.step == 0:
-            finish_epoch(run, intervals, result, reporter)
+            if change := run.end_epoch():
+                reporter.say(change)
+            if distributed.is_rank_0():
+                write_results(run, intervals, result, reporter)
+            reporter.end_epoch(run)
         if stopping and not run.is_over:
             if distributed.is_rank_0():
                 run.save()
@@ -33,17 +37,11 @@ def fit(run: TrainingRun, intervals: Intervals, reporter: Reporter, stop: StopRe
     return True
 
 
-def finish_epoch(run: TrainingRun, intervals: Intervals, result: StepResult, reporter: Reporter) -> None:
-    """Follow the schedule and write what is due after an epoch; after the last one, everything."""
-    if change := run.end_epoch():
-        reporter.say(change)
-    if distributed.is_rank_0():
-        write_results(run, intervals, result, reporter)
-    reporter.end_epoch(run)
-
-
 def write_results(run: TrainingRun, intervals: Intervals, result: StepResult, reporter: Reporter) -> None:
-    """Write what is due; the checkpoint last, so that a run killed in between writes the rest again."""
+    """Write what is due after an epoch, and after the last epoch everything.
+
+    The checkpoint is last, so that a run killed in between writes the rest again.
+    """
     epoch, folder = run.position.epoch, run.folder
 
     def is_due(interval: int) -> bool:
@@ -58,7 +56,7 @@ def write_results(run: TrainingRun, intervals: Intervals, result: StepResult, re
         reporter.sample(run, grid)
     if is_due(intervals.graph):
         draw_losses(run)
-    if is_due(intervals.score):
+    if is_due(intervals.every):
         scores = quick_scores(run.generate(0, SCORED), run.shapes.occupied)
         add_scores(folder.scores, epoch, scores)
         reporter.scores(run, scores)

@@ -9,23 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rasgan import seeding
 from rasgan.blocks import as_voxels
 from rasgan.errors import UserError
 from rasgan.metrics import quick_scores
 from rasgan.networks import LATENT_SIZE
 from rasgan.runs import START, Position, RunFolder
 from rasgan.sampling import generate
-from rasgan.seeding import (
-    NOISE,
-    ORDER_D,
-    ORDER_G,
-    VALIDATION,
-    batch_order,
-    choose,
-    noise,
-    rng_for,
-    seed_weights,
-)
 from rasgan.training import checkpoints, distributed
 from rasgan.training.checkpoints import Checkpoint
 from rasgan.training.config import TrainConfig
@@ -122,9 +112,15 @@ class TrainingRun:
         """Draw this process's share of what step `number` sees; all of it follows from the seed."""
         seed, size = self.config.seed, self.config.batchsize
         epoch, index = divmod(number, self.steps_per_epoch)
-        orders = (batch_order(seed, who, epoch + 1, len(self.shapes), size) for who in (ORDER_D, ORDER_G))
-        rng = rng_for(seed, NOISE, number)
-        drawn = [*(torch.from_numpy(order[index]) for order in orders), *noise(rng, 2, size, LATENT_SIZE)]
+        orders = (
+            seeding.batch_order(seed, who, epoch + 1, len(self.shapes), size)
+            for who in (seeding.ORDER_D, seeding.ORDER_G)
+        )
+        rng = seeding.rng_for(seed, seeding.NOISE, number)
+        drawn = [
+            *(torch.from_numpy(order[index]) for order in orders),
+            *seeding.noise(rng, 2, size, LATENT_SIZE),
+        ]
         if self.gan.loss.penalty_is_one_centered:
             drawn.append(torch.from_numpy(rng.random(size, dtype=np.float32)))
         drawn = send(map(distributed.share, drawn), self.shapes.device)
@@ -135,11 +131,11 @@ class TrainingRun:
         """Measure loss_D on a random batch of the validation shapes; NaN if there are none."""
         if self.validation is None:
             return math.nan
-        rng = rng_for(self.config.seed, VALIDATION, number)
+        rng = seeding.rng_for(self.config.seed, seeding.VALIDATION, number)
         size = min(self.config.batchsize, len(self.validation))
         size -= size % distributed.world_size()
         chosen = torch.from_numpy(rng.choice(len(self.validation), size, replace=False))
-        drawn = map(distributed.share, (chosen, noise(rng, size, LATENT_SIZE)))
+        drawn = map(distributed.share, (chosen, seeding.noise(rng, size, LATENT_SIZE)))
         chosen, z = send(drawn, self.validation.device)
         reals = self.validation.blocks(chosen, self.gan.config.resolution)
         return validate_discriminator(self.gan, reals, z)
@@ -211,7 +207,7 @@ class TrainingRun:
     @functools.cached_property
     def training_scores(self) -> dict[str, float]:
         """The scores of `SCORED` training shapes, to compare those of generated shapes with."""
-        chosen = choose(self.config.seed, 2, len(self.shapes), min(SCORED, len(self.shapes)))
+        chosen = seeding.choose(self.config.seed, 2, len(self.shapes), min(SCORED, len(self.shapes)))
         return quick_scores(self.shapes.occupied[chosen], self.shapes.occupied, chosen)
 
 
@@ -229,7 +225,7 @@ def begin(
     invalid.
     """
     check_sizes(config.batchsize, len(shapes), None if validation is None else len(validation))
-    seed_weights(config.seed)
+    seeding.seed_weights(config.seed)
     if checkpoint is None:
         gan = build_gan(config.stage(0), shapes.device, precision)
         if config.output_bias:

@@ -86,7 +86,7 @@ def test_settings_of_other_kinds_or_beyond_their_limits_are_refused():
     for wrong in ({"width": 0}, {"ema": 1.0}, {"beta1": -0.1}, {"generator_learning_rate": 0.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             TrainConfig(**wrong)
-    for wrong in ({"save": 0}, {"score": -1}):
+    for wrong in ({"save": 0}, {"every": -1}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Intervals(**wrong)
 
