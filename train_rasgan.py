@@ -124,7 +124,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--precision", choices=PRECISIONS, default="float32", help="floating-point format (default float32)")
     cli.add_setting(group, SETTINGS["seed"])
     add("--new-data", action="store_true", help="with --load: resume on data other than before")
-    cli.add_setting(group, INTERVALS["every"], default=INTERVALS["every"].default)
+    cli.add_setting(group, INTERVALS["score"], default=INTERVALS["score"].default)
     add("--tensorboard", action="store_true", help="log to savepoint/NAME/tensorboard")
     presets = " ".join(describe_option(*preset) for preset in recipe_presets("stable", 64).items())
     text = f"presets for the options below; stable, at 64³: {presets} (default tutorial)"

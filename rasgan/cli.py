@@ -301,7 +301,8 @@ def add_setting(
     By default, the parsed arguments contain it only if it was typed.
     """
     about, kind = setting.metadata, type(setting.default)
-    spellings = (f"--{setting.name}", f"--{setting.name.replace('_', '-')}")
+    name = about.get("option", setting.name)
+    spellings = (f"--{name}", f"--{name.replace('_', '-')}")
     flags = dict.fromkeys((*about["flags"], *spellings) if about["flags"] else spellings[1:])
     shown = about.get("default_text", plain(setting.default))
     options = {"dest": setting.name, "default": default, "help": f"{about['text']} (default {shown})"}

@@ -16,7 +16,7 @@ def setting(default: object, text: str, *flags: str, **details: object) -> objec
     """Describe a field of `TrainConfig` or `Intervals`: parser, help and documentation are made from it.
 
     The default gives the type. `flags` are option strings beside the field's name. `details` are ``choices``,
-    the limits ``at_least``, ``above``, ``at_most`` and ``under``, ``metavar`` and ``default_text``.
+    the limits ``at_least``, ``above``, ``at_most`` and ``under``, ``metavar``, ``default_text``, and ``option``, another name.
     """
     return field(default=default, metadata={"text": text, "flags": flags, **details})
 
@@ -126,10 +126,11 @@ class Intervals:
     save: int = setting(10, "save the networks every N epochs", "-save", at_least=1)
     graph: int = setting(10, "save the loss graph every N epochs; 0 is never", "-graph", at_least=0)
     graph3d: int = setting(10, "save a 3D graph every N epochs; 0 is never", "-graph3d", at_least=0)
-    every: int = setting(
+    score: int = setting(
         0,
         "score generated shapes every N epochs: diversity, different nearest training shapes and empty "
         "grids show a collapse, pieces whether shapes hold together; 0 is never",
+        option="every",
         at_least=0,
     )
 

@@ -56,7 +56,7 @@ def write_results(run: TrainingRun, intervals: Intervals, result: StepResult, re
         reporter.sample(run, grid)
     if is_due(intervals.graph):
         draw_losses(run)
-    if is_due(intervals.every):
+    if is_due(intervals.score):
         scores = quick_scores(run.generate(0, SCORED), run.shapes.occupied)
         add_scores(folder.scores, epoch, scores)
         reporter.scores(run, scores)

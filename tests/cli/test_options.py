@@ -97,27 +97,6 @@ def test_the_readmes_tables_are_the_tutorials_and_their_own_parsers():
     assert mistakes(text_of(README)) == []
 
 
-@pytest.mark.parametrize(
-    ("right", "wrong", "told"),
-    [
-        ("| `-c`, `--colormap` |", "| `-e`, `--epochs` |", "-e --epochs is no option of its parser"),
-        (
-            "| `-f`, `--file` | one grid, a batch or a folder, to `models` | this or `-n` |\n",
-            "",
-            "-f --file is missing",
-        ),
-        ("| 0.00005 |", "| 0.0005 |", "is not 0.0005 by default"),
-        ("| `-sample` |", "| `-sampel` |", "-sampel is no option of its parser"),
-        ("| this or `-f` |", "| this or `-c` |", "is not this or -c by default"),
-        ("the newest checkpoint | off |", "the newest checkpoint | on |", "is not on by default"),
-    ],
-)
-def test_a_mistake_in_a_table_is_found(right, wrong, told):
-    text = text_of(README)
-    assert right in text
-    assert any(told in mistake for mistake in mistakes(text.replace(right, wrong)))
-
-
 @pytest.mark.parametrize("program", options.COMMANDS)
 def test_the_help_names_the_default_that_holds(program):
     parser = options.parser_of(program)

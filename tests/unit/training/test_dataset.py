@@ -23,10 +23,6 @@ def test_occupied_voxels_can_have_another_value(grids):
     np.testing.assert_array_equal(batch[0, 0].numpy(), 255.0 * grids[1])
 
 
-def test_shapes_take_a_bit_a_voxel(grids):
-    assert Shapes(grids).packed.nbytes == len(grids) * (34**3) / 8  # the grids are padded by 1
-
-
 def test_blocks_are_those_of_the_voxels(grids):
     shapes = Shapes(grids)
     indices = torch.tensor([4, 0])
@@ -43,11 +39,6 @@ def test_the_mark_tells_other_voxels_another_order_and_another_number(grids):
     changed[4, 31, 31, 31] ^= True
     marks = {mark, *(Shapes(other).mark for other in (changed, grids[::-1], grids[:4]))}
     assert len({mark.digest for mark in marks}) == 4
-
-
-def test_shapes_come_back_as_the_bools_that_they_were(rng):
-    occupied = rng.random((3, 6, 6, 6)) > 0.5
-    np.testing.assert_array_equal(Shapes(occupied, value=255).occupied[:], occupied)
 
 
 def test_the_occupied_share_is_that_of_the_voxels(grids):
