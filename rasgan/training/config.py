@@ -16,7 +16,7 @@ def setting(default: object, text: str, *flags: str, **details: object) -> objec
     """Describe a field of `TrainConfig` or `Intervals`: parser, help and documentation are made from it.
 
     The default gives the type. `flags` are option strings beside the field's name. `details` are ``choices``,
-    the limits ``at_least``, ``above``, ``at_most`` and ``under``, ``metavar``, ``default_text``, and ``option``, another name.
+    the limits of `rasgan.limits`, ``metavar``, ``default_text``, and ``option``, another name.
     """
     return field(default=default, metadata={"text": text, "flags": flags, **details})
 

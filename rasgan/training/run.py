@@ -240,7 +240,12 @@ def begin(
         gan.gate.load_state_dict(checkpoint.gate)
         if gan.ema_generator is not None:
             gan.ema_generator.load_state_dict(checkpoint.ema_generator)
-        state = resumed_schedule_state(config, checkpoint)
+        state = config.schedule_state()
+        if checkpoint.config.schedule == config.schedule:
+            state.load_state_dict(checkpoint.schedule_state)
+            state.reached = state.reached and checkpoint.config.stop_ratio == config.stop_ratio
+        else:
+            state.go_to(checkpoint.position.epoch)
         saved = checkpoint.history
         history = History(saved.numpy()) if isinstance(saved, Tensor) else History.read(folder.history, saved)
     if checkpoint.optimizers is not None:
@@ -269,17 +274,6 @@ def resumed_position(checkpoint: Checkpoint, config: TrainConfig, shapes: Shapes
     epoch, step = checkpoint.position
     is_same = checkpoint.data in (None, shapes.mark) and checkpoint.config.batchsize == config.batchsize
     return checkpoint.position if is_same and step < len(shapes) // config.batchsize else Position(epoch)
-
-
-def resumed_schedule_state(config: TrainConfig, checkpoint: Checkpoint) -> ScheduleState:
-    """Return the checkpoint's place in its schedule or, if the schedule is new, the place of its epoch."""
-    state, before = config.schedule_state(), checkpoint.config
-    if before.schedule == config.schedule:
-        state.load_state_dict(checkpoint.schedule_state)
-        state.reached = state.reached and before.stop_ratio == config.stop_ratio
-    else:
-        state.go_to(checkpoint.position.epoch)
-    return state
 
 
 def check_sizes(batch_size: int, shapes: int, validation_shapes: int | None) -> None:

@@ -33,15 +33,14 @@ SCHEDULES: dict[str, Rows] = {  # the two tables of the tutorial's page
 
 
 def choose_schedule(name: str) -> Rows:
-    """Return the schedule of that name, or read it from the CSV file of that name."""
-    return SCHEDULES[name] if name in SCHEDULES else read_schedule(Path(name))
+    """Return the schedule of that name, or read it from the CSV file of that name.
 
-
-def read_schedule(path: Path) -> Rows:
-    """Read a CSV file: the header ``epochs,generator,discriminator``, then rows like ``0-300,0.002,0.00005``.
-
+    Such a file has the header ``epochs,generator,discriminator`` and rows like ``0-300,0.002,0.00005``.
     Raises UserError, which names the line, if the file is missing or is not such a table.
     """
+    if name in SCHEDULES:
+        return SCHEDULES[name]
+    path = Path(name)
     if not path.is_file():
         names = ", ".join(sorted(SCHEDULES))
         raise UserError(f"{path}: no such file, and none of the schedules {names}.")
