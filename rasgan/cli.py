@@ -39,7 +39,6 @@ ADVICE = {
 
 ROOT = Path(__file__).parents[1]
 """The folder of the scripts."""
-UNBROKEN = re.compile(r"\S*(?:python|torchrun)\S* .*")
 COMMAND = re.compile(r"\bpython ((?:render/)?\w+\.py|-m)(?=\s|$)")
 
 Main = Callable[[Sequence[str] | None], int]
@@ -64,7 +63,7 @@ def ends_cleanly(main: Main) -> Main:
             return code
         except KeyboardInterrupt as error:
             sentence = " ".join(["Stopped by Ctrl-C. Files written so far are complete.", *error.args])
-            print(fitted(printable(as_typed_here(sentence)), sys.stderr), file=sys.stderr)
+            print(printable(as_typed_here(sentence)), file=sys.stderr)
             return 1
         except (UserError, OSError, MemoryError) as error:
             complain("error", explain(error))
@@ -114,12 +113,12 @@ def advised(error: UserError, advice: Mapping[str, str]) -> str:
 
 def complain(kind: str, sentence: str) -> None:
     """Print ``kind: sentence`` on stderr."""
-    print(fitted(f"{kind}: {printable(as_typed_here(sentence))}", sys.stderr), file=sys.stderr)
+    print(f"{kind}: {printable(as_typed_here(sentence))}", file=sys.stderr)
 
 
 def say(sentence: str) -> None:
     """Print on stdout and flush."""
-    print(fitted(as_typed_here(sentence), sys.stdout), flush=True)
+    print(as_typed_here(sentence), flush=True)
 
 
 def printable(text: str) -> str:
@@ -128,24 +127,6 @@ def printable(text: str) -> str:
     A line break before an indented line stays: the output of another program is quoted in this way.
     """
     return re.sub(r"(?!\n  )[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
-
-
-def fitted(text: str, stream: io.TextIOBase | None) -> str:
-    """Wrap a text at the width of the terminal; return it unchanged if `stream` is not a terminal."""
-    is_terminal = stream is not None and stream.isatty()
-    return wrapped(text, shutil.get_terminal_size().columns) if is_terminal else text
-
-
-def wrapped(text: str, width: int) -> str:
-    """Break lines between words, except for indented lines and commands, which users copy."""
-    lines = []
-    for line in text.split("\n"):
-        if len(line) <= width or line.startswith(" "):
-            lines.append(line)
-            continue
-        joined = UNBROKEN.sub(lambda found: found[0].replace(" ", "\0"), line)
-        lines += textwrap.wrap(joined, width, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(lines).replace("\0", " ")
 
 
 def _leave_broken_stdout() -> None:
@@ -244,7 +225,8 @@ class Formatter(argparse.HelpFormatter):
     """Fill the paragraphs of a description, but keep its indented lines; call each number N."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return wrapped(re.sub(r"(?<=\S)\n(?=\S)", " ", text.strip()), width)
+        lines = re.sub(r"(?<=\S)\n(?=\S)", " ", text.strip()).split("\n")
+        return "\n".join(line if line.startswith(" ") else textwrap.fill(line, width) for line in lines)
 
     def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
         return getattr(action.type, "metavar", action.dest.upper())

@@ -156,25 +156,6 @@ def test_every_usual_spelling_is_understood(parser):
     assert parser.parse_args(["- a file"]).files == ["- a file"]
 
 
-LONG = "error: the folder has no grids but meshes. To convert: python convert_data.py -m a/b --mode solid"
-
-
-def test_a_terminal_gets_lines_that_break_between_words_and_commands_that_can_be_copied(monkeypatch):
-    terminal = io.StringIO()
-    assert cli.fitted(LONG, terminal) == LONG
-    terminal.isatty = lambda: True
-    monkeypatch.setenv("COLUMNS", "30")
-    lines = cli.fitted(f"{LONG}\n  python train_rasgan.py -n chair-1 -d folder\nshort", terminal).split("\n")
-    assert lines[-3:] == [
-        "python convert_data.py -m a/b --mode solid",
-        "  python train_rasgan.py -n chair-1 -d folder",
-        "short",
-    ]
-    assert max(map(len, lines[:-3])) <= 30
-    assert " ".join(lines[:-2]) == LONG
-    assert cli.fitted(LONG, None) == LONG
-
-
 @pytest.mark.parametrize(
     ("is_terminal", "in_notebook", "shown"), [(True, False, True), (False, False, False), (True, True, False)]
 )

@@ -63,25 +63,17 @@ def copy_in_order(source: nn.Module, target: nn.Module) -> None:
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
-def test_the_generator_equals_the_originals_layers_written_out(mode):
-    ours = Generator(width=16).double()
-    literal = literal_generator(16).double()
-    copy_in_order(ours, literal)
-    z = torch.randn(3, 200, dtype=torch.float64)
+@pytest.mark.parametrize(
+    ("kind", "literal", "shape"),
+    [(Generator, literal_generator, (3, 200)), (Discriminator, literal_discriminator, (3, 1, 64, 64, 64))],
+)
+def test_networks_equal_the_originals_layers_written_out(kind, literal, shape, mode):
+    ours, theirs = kind(width=16).double(), literal(16).double()
+    copy_in_order(ours, theirs)
+    x = torch.randn(shape, dtype=torch.float64)
     ours.train(mode == "train")
-    literal.train(mode == "train")
-    torch.testing.assert_close(ours(z), literal(z))
-
-
-@pytest.mark.parametrize("mode", ["train", "eval"])
-def test_the_discriminator_equals_the_originals_layers_written_out(mode):
-    ours = Discriminator(width=16).double()
-    literal = literal_discriminator(16).double()
-    copy_in_order(ours, literal)
-    voxels = torch.rand(3, 1, 64, 64, 64, dtype=torch.float64)
-    ours.train(mode == "train")
-    literal.train(mode == "train")
-    torch.testing.assert_close(ours(voxels), literal(voxels))
+    theirs.train(mode == "train")
+    torch.testing.assert_close(ours(x), theirs(x))
 
 
 def test_parameter_counts_at_full_width():
