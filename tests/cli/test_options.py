@@ -1,7 +1,6 @@
 """docs/options.md and the README's option tables are what the parsers say, and what the tutorial says."""
 
 import argparse
-import importlib
 import re
 
 import pytest
@@ -121,19 +120,3 @@ def test_the_help_of_a_recipe_is_what_it_presets(capsys):
     recipe = next(action for action in options.actions_of(parser) if action.dest == "recipe")
     words = re.search(r"64³: (.+) \(default", recipe.help)[1].split()
     assert vars(parser.parse_args(words)).items() >= recipe_presets("stable", 64).items()
-
-
-@pytest.mark.parametrize(
-    ("program", "typed"),
-    [
-        ("train_rasgan.py", ["-n", "a-run"]),
-        ("train_rasgan.py", ["-d", "a-folder"]),
-        ("rasgan.evaluate", ["--reference", "a-folder"]),
-    ],
-)
-def test_what_is_required_beyond_the_parser_is_refused(program, typed, capsys):
-    assert options.COMMANDS[program].unsaid
-    with pytest.raises(SystemExit) as stopped:
-        importlib.import_module(options.COMMANDS[program].module).main(typed)
-    assert stopped.value.code == 2
-    assert "--help" in capsys.readouterr().err

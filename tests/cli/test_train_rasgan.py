@@ -7,7 +7,6 @@ import json
 import re
 import shlex
 import signal
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +24,8 @@ from rasgan.training import checkpoints, progress
 from rasgan.training import run as training_run
 from rasgan.training.checkpoints import Position
 from rasgan.training.step import StepResult, train_step
-from rasgan.voxel_io import read_raw, read_voxels, write_raw
+from rasgan.voxel_io import read_raw, write_raw
 
-SCRIPT = Path(train_rasgan.__file__)
 TINY = ["--width", "8", "--resolution", "32", "-b", "2", "--seed", "3", "--device", "cpu"]
 
 
@@ -194,20 +192,6 @@ def test_other_data_are_refused_unless_asked_for(here, capsys, monkeypatch, chan
     assert "Other data" not in capsys.readouterr().out
 
 
-def test_data_that_are_the_same_go_on_wherever_they_lie(here, capsys, monkeypatch):
-    assert train("-e", "3", "-save", "1") == 0
-    whole = weights_of(3)
-    (here / "checkpoint/run").rename(here / "whole")
-    stop_in_epoch_2(monkeypatch, "-e", "3", "-save", "1")
-    (here / "moved").mkdir()
-    (here / "data").rename(here / "moved/train")
-    np.savez_compressed(here / "moved/train/b.npz", read_voxels(here / "moved/train/3.raw"))
-    (here / "moved/train/3.raw").unlink()
-    assert train("-d", "moved", "-l", "--new-data") == 0
-    assert "starts again" not in capsys.readouterr().out
-    assert_same(weights_of(3), whole)
-
-
 def test_the_batch_may_change_and_the_epochs_are_kept(here, capsys, monkeypatch):
     stop_in_epoch_2(monkeypatch, "-e", "3", "-save", "1", "--output", "sigmoid")
     capsys.readouterr()
@@ -316,7 +300,9 @@ def test_what_is_later_than_the_epoch_of_le_is_moved_aside_and_named(here, capsy
     capsys.readouterr()
     assert train("-e", "2", "-le", "1", "-glr", "0.1", "-sample", "5", "-graph", "5", "-graph3d", "5") == 0
     folders = [Path("savepoint/run/replaced-1"), Path("checkpoint/run/replaced-1")]
-    assert "later than epoch 1 were moved to {} and {}.".format(*folders) in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "later than epoch 1 were moved to {} and {}.".format(*folders) in out
+    assert "Adam's moments start from zero" in out  # the older checkpoint has none
     assert files_of(folders[0]) == {
         "history.csv", "scores.csv", "2.npy", "3.npy", "film/2.npy", "film/3.npy",
         "plots/2.png", "plots/3.png", "3D_graphs/2.png", "3D_graphs/3.png",
@@ -350,13 +336,6 @@ def test_a_run_without_its_history_resumes_and_reports_it(here, capsys, damage):
     assert epochs_measured() == [2, 2.5, 3, 3.5]
     aside = Path("savepoint/run/replaced-1/history.csv")
     assert not aside.exists() or aside.read_bytes() == b"epoch;loss"
-
-
-def test_an_epoch_without_optimizers_state_is_resumed_and_says_so(here, capsys):
-    assert train("-e", "3", "-save", "1") == 0
-    assert not (here / "checkpoint/run/1.optim.pt").exists()
-    assert train("-e", "3", "-le", "1") == 0
-    assert "Adam's moments start from zero" in capsys.readouterr().out
 
 
 def test_the_validation_folder_is_measured_and_changes_nothing_else(here):
@@ -423,16 +402,6 @@ def test_after_a_full_disk_the_run_goes_on_as_if_it_had_never_been_full(here, ca
     assert train("-e", "4", "-save", "1", "-l") == 0
     assert_same(weights_of(4), whole)
     assert not [path for path in here.rglob(".*-*") if path.is_file()]
-
-
-def test_the_script_runs_as_a_user_types_it(here):
-    command = [sys.executable, str(SCRIPT), "-n", "run", "-d", "data", *TINY, "-e", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert done.stdout.count("Epoch:") == 1
-    assert "python -m rasgan.generate -n run" in done.stdout
-    assert (here / "savepoint/run/1.npy").exists()
 
 
 def history():

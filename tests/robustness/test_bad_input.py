@@ -190,13 +190,6 @@ def usage(script: str, required: Sequence[str], *wrong: str, make: Make = nothin
     ]
 
 
-def names(script: str, required: Sequence[str] = ()) -> list[Row]:
-    """Make a row for each name that is no folder's name."""
-    says = ["cannot be a folder's name", "use "]
-    wrong = ["../out", "a/b", "a\\b", "..", "x" * 101, "a:b", "a\nb"]
-    return [Row(f"{script} -n {name!r}", script, nothing, ["-n", name, *required], says) for name in wrong]
-
-
 def made(name: str, script: str, make: Make, *says: str, **options: object) -> Row:
     """Make a row of something that is in the way of what is made of x.npy."""
     return Row(f"output, {name}", script, both(X_NPY, make), ["-f", "x.npy"], says, **options)
@@ -416,7 +409,8 @@ TRAIN_ROWS = [
     train("width of 10^9", grids, ["--width", "1000000000"], "memory is too small"),
     train("nothing to resume", grids, ["-l"], "no checkpoints"),
     train("a file for the run's folder", both(grids, file("checkpoint", "x")), [], "checkpoint", "a file"),
-    *names(TRAIN, ["-d", "data", "--device", "cpu"]),
+    *(Row(f"train, a run named {name!r}", TRAIN, nothing, [*TINY, "-n", name],
+          ["cannot be a folder's name", "use "]) for name in ("../out", "a\\b", "..", "x" * 101, "a\nb")),
     *usage(TRAIN, TINY, "-e 0", "-e -1", "-e x", "-e 1e3", "-b 0", "-b -1", "-b " + "9" * 5000, "-sample -1",
            "-save 0", "-graph -1", "-graph3d -1", "--every -1", "-glr 0", "-glr -1", "-glr nan", "-glr inf",
            "-glr 1e400", "-dlr nan", "-dlr -0.1", "-le -1", "--width 0", "--width -4", "--resolution 48",

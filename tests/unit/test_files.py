@@ -60,18 +60,12 @@ def test_a_file_system_that_cannot_sync_folders_will_do(tmp_path, monkeypatch, n
     assert (tmp_path / "a").read_text(encoding="ascii") == "x"
 
 
-@pytest.mark.parametrize("problem", [RuntimeError, KeyboardInterrupt, SystemExit])
-def test_atomic_path_leaves_the_old_file_after_a_problem(tmp_path, problem):
+def test_atomic_path_leaves_the_old_file_after_a_problem(tmp_path):
     target = tmp_path / "file.txt"
     target.write_text("old", encoding="utf-8")
-
-    def write_half():
-        with atomic_path(target) as temporary:
-            temporary.write_text("half", encoding="utf-8")
-            raise problem
-
-    with pytest.raises(problem):
-        write_half()
+    with contextlib.suppress(KeyboardInterrupt), atomic_path(target) as temporary:
+        temporary.write_text("half", encoding="utf-8")
+        raise KeyboardInterrupt
     assert target.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -170,10 +164,9 @@ def test_only_one_process_holds_a_lock_and_a_killed_one_lets_go(tmp_path):
     assert not path.exists()
 
 
-@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOLCK])
-def test_without_locks_in_the_file_system_the_work_goes_on(tmp_path, monkeypatch, number):
+def test_without_locks_in_the_file_system_the_work_goes_on(tmp_path, monkeypatch):
     def refuse(lock):
-        raise OSError(number, os.strerror(number))
+        raise OSError(errno.ENOLCK, "no locks")
 
     monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
     with exclusive(tmp_path / ".lock", "busy"):

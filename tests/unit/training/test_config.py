@@ -5,7 +5,6 @@ import pytest
 from rasgan.errors import UserError
 from rasgan.losses import LOSSES
 from rasgan.training.config import (
-    RECIPES,
     Intervals,
     TrainConfig,
     new_config,
@@ -19,12 +18,6 @@ def test_the_defaults_are_the_tutorials():
     assert (s.generator_learning_rate, s.discriminator_learning_rate) == (2e-3, 5e-5)
     assert (s.loss, s.norm, s.output, s.gate, s.penalty) == ("rasgan", "batch", "linear", True, 0)
     assert (s.beta1, s.beta2, s.width, s.resolution) == (0.5, 0.999, 512, 64)
-
-
-def test_what_is_typed_wins_over_the_recipe():
-    s = new_config("stable", {"penalty": 0.5})
-    assert s.penalty == 0.5
-    assert s.loss == RECIPES["stable"]["loss"] != TrainConfig().loss
 
 
 def test_the_stable_recipe_suits_the_resolution_and_the_tutorials_is_one_for_all():

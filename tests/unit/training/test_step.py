@@ -124,15 +124,6 @@ def test_the_average_forgets_the_untrained_generator_sooner_than_its_decay_says(
     assert ema_decay(10**6, 0.995) == 0.995
 
 
-def test_an_averaged_generator_is_kept_only_when_asked_for(batch):
-    assert gan_for().ema_generator is None
-    gan = gan_for(new_config("tutorial", {"resolution": 32, "width": 8, "ema": 0.5}))
-    start = copy.deepcopy(gan.ema_generator.dense.weight)
-    train_step(gan, batch)
-    expected = 0.1 * start + 0.9 * gan.generator.dense.weight  # the first step's own decay
-    torch.testing.assert_close(gan.ema_generator.dense.weight, expected.detach())
-
-
 def test_loaded_optimizers_keep_the_new_learning_rates(batch):
     one = gan_for()
     train_step(one, batch)
