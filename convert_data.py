@@ -29,7 +29,7 @@ from rasgan.voxel_io import WRITERS
 from rasgan.voxels import RESOLUTIONS
 
 DEFAULT_BATCH, MOST_EPOCHS = 24, 500
-STEPS, BATCH, TIME = 3875, 16, "about 35 minutes on two CPU cores"
+STEPS, BATCH, TIME = 3875, 16, "about 20 minutes on two CPU cores"
 """The README's training without a GPU, measured in docs/time-and-disk.md."""
 
 ADVICE = {

@@ -116,7 +116,7 @@ Next, type
 {generate_more}
 {draw[0]}
 {draw[1]}
-and, to train on chairs at 64³, about 35 minutes on two CPU cores
+and, to train on chairs at 64³, about 20 minutes on two CPU cores
 {train_larger}"""
     )
     if sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ:

@@ -7,7 +7,10 @@ It imports only the standard library, and runs on older versions of Python too, 
 import sys
 from pathlib import Path
 
-REQUIRED = ("PIL", "filelock", "matplotlib", "numpy", "requests", "scipy", "torch", "tqdm", "trimesh")
+REQUIRED = (
+    *("PIL", "filelock", "mapbox_earcut", "matplotlib", "numpy"),
+    *("requests", "scipy", "torch", "tqdm", "trimesh"),
+)
 """What pyproject.toml requires, by import name. Any other failed import is a bug and keeps its traceback."""
 
 

@@ -64,7 +64,8 @@ class Cell:
 
     def resolved(self) -> TrainConfig:
         """Return every setting of the run, those that come from the recipe included."""
-        return new_config(self.recipe, {**self.settings, "epochs": sys.maxsize, "seed": self.seed})
+        settings = {"grow_epochs": (), **self.settings}
+        return new_config(self.recipe, {**settings, "epochs": sys.maxsize, "seed": self.seed})
 
     @property
     def key(self) -> str:

@@ -66,10 +66,10 @@ def test_shifted_sets_are_told_with_the_command_that_converts_them_again(folders
     assert shift[2] < -9
     err = capsys.readouterr().err
     assert f"{shift[0]:+g} voxels along axis 0" in err
-    assert err.endswith("\n  python convert_data.py -m chairs --center --overwrite\n")
+    assert err.endswith("convert_data.py -m chairs --center --overwrite\n")
     told = scores_of("chairs/train", "--reference", "centered")
     assert told["verdict"] == "shifted"
-    assert capsys.readouterr().err.endswith("\n  python convert_data.py -m centered --overwrite\n")
+    assert capsys.readouterr().err.endswith("convert_data.py -m centered --overwrite\n")
     assert scores_of("chairs/train", "--reference", "chairs/test")["verdict"] != "shifted"
     assert capsys.readouterr().err == ""
 

@@ -365,7 +365,8 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing_behind(here, capsys):
     write_raw(here / "void" / "a.raw", np.zeros((32, 32, 32), dtype=bool))
     before = files_of(here)
     for argv, words in (
-        (["-d", "empty"], ["empty: contains no .raw", "-d"]),
+        (["-d", "empty"], ["empty: contains no", "-d"]),
+        (["-d", "data/0.raw"], ["data/0.raw: a file", "the folder that holds it, data."]),
         (["-d", "void"], ["void: no voxel is occupied", "--mode solid --overwrite"]),
         (["--resolution", "64"], ["0.raw", "32³", "Train with --resolution 32"]),
     ):

@@ -150,7 +150,7 @@ def test_two_runs_at_once_in_one_folder_both_leave_whole_files(name, tmp_path, e
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device /dev/full")
-@pytest.mark.parametrize("words", ["the disk is full", "nobody reads"])
+@pytest.mark.parametrize("words", ["the disk is full", "the program that reads this output has ended"])
 def test_output_that_cannot_be_written_is_told(words, tmp_path):
     np.save(tmp_path / "x.npy", np.ones((4, 4, 4)))
     reader, output = os.pipe()
