@@ -36,7 +36,6 @@ from rasgan.training.config import (
     NEEDS_SIGMOID,
     PRECISIONS,
     RECIPES,
-    ConflictError,
     Intervals,
     TrainConfig,
     new_config,
@@ -50,7 +49,6 @@ if TYPE_CHECKING:  # torch is imported where it is needed: not for --help, nor i
     import torch
 
     from rasgan.training.checkpoints import Checkpoint
-    from rasgan.training.progress import Reporter
     from rasgan.training.run import TrainingRun
 
 SETTINGS = {field.name: field for field in dataclasses.fields(TrainConfig)}
@@ -87,6 +85,8 @@ ADVICE = {
     "process ended": "To resume, start all processes again, with --load if there is a checkpoint.",
     "processes differ": "Start all of them with the same options, data and checkpoints.",
     "processes": "Start torchrun with --nproc_per_node={}.",
+    "other recipe": "Leave --recipe out.",
+    "settings kept": "Leave these options out, or start a new run under another --name.",
     "rates": "Leave out -glr and -dlr, or turn the schedule off with --schedule none.",
     "resolution": "Train with --resolution {}, or convert the meshes again with another --resolution.",
     "stop_ratio": "Leave --stop-ratio out, or add --gate.",
@@ -185,7 +185,7 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
             resumes = choose_start(folder, args.load, args.demo, restarts)
         if launcher.rank() == 0:  # at once: the imports take seconds
             cli.say(f"{folder.name}: starting PyTorch, reading {args.data} ...")
-        from rasgan.training import devices, distributed, loop, progress, signals
+        from rasgan.training import checkpoints, devices, distributed, loop, progress, signals
         from rasgan.training.dataset import check_mirror
         from rasgan.training.run import begin, check_same_data
 
@@ -199,7 +199,10 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
             restarts = max(distributed.gather_objects(restarts))
             resumes = choose_start(folder, args.load, False, restarts)
         epoch = None if restarts else args.load_epoch  # a restart has newer checkpoints
-        checkpoint = load_checkpoint(folder, epoch) if resumes else None
+        checkpoint = None
+        if resumes:
+            position = checkpoints.choose_position(folder.checkpoints, epoch)
+            checkpoint = checkpoints.load_checkpoint(folder.checkpoints, position, with_optimizers=True)
         given = {name: value for name, value in vars(args).items() if name in SETTINGS}
         config = choose_config(args.recipe, given, checkpoint)
 
@@ -214,15 +217,15 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
         run = begin(folder, config, shapes, validation, checkpoint, args.precision)
 
         intervals = Intervals(**{name: getattr(args, name) for name in INTERVALS})
-        reporter = open_reporter(args, run)
-        held.enter_context(contextlib.closing(reporter))
+        board = None
+        if args.tensorboard and launcher.rank() == 0 and not run.is_over:
+            board = progress.TensorBoard(folder.tensorboard, len(run.history))
+        reporter = held.enter_context(contextlib.closing(progress.Reporter(run, cli.say, board)))
         reporter.say(progress.describe(run, intervals, checkpoint))
         if run.is_over:
             reporter.say(describe_end(run))
-        elif distributed.is_rank_0():
-            if moved := run.move_aside(checkpoint.position if checkpoint else START):
-                there = " and ".join(map(str, moved))
-                reporter.say(f"Files later than {run.describe_position()} were moved to {there}.")
+        elif launcher.rank() == 0:
+            prepare_files(run, checkpoint, vars(args))
             if device.type == "cpu":
                 warn_of_slow(run, args.data, progress.expected_step_s(run))
         held.enter_context(signals.stop_requests(stop, functools.partial(reporter.say, STOPPING)))
@@ -235,10 +238,8 @@ def advising(name: str, command: str) -> Iterator[None]:
     try:
         with cli.advising(ADVICE):
             yield
-    except ConflictError as error:
-        raise UserError(describe_conflict(error)) from error
     except (OSError, KeyboardInterrupt) as error:
-        if not has_checkpoints(name):
+        if not saved_positions(RunFolder(name).checkpoints):
             raise
         how = f"To resume, {command}"
         if isinstance(error, KeyboardInterrupt):
@@ -246,17 +247,12 @@ def advising(name: str, command: str) -> Iterator[None]:
         raise UserError(f"{cli.explain(error)} {how}") from error
 
 
-def has_checkpoints(name: str) -> bool:
-    """Return whether there is anything to go on from."""
-    return bool(saved_positions(RunFolder(name).checkpoints))
-
-
 def choose_start(folder: RunFolder, load: bool, is_demo: bool, restarts: int) -> bool:
-    """Return whether to resume a run; the demo and a restarted process do if there is a checkpoint.
+    """Return whether to resume a run: the demo and a restarted process do so if there is a checkpoint.
 
     Raises UserError if there is none to resume from, or one that would be overwritten.
     """
-    is_begun = has_checkpoints(folder.name)
+    is_begun = bool(saved_positions(folder.checkpoints))
     if restarts and launcher.rank() == 0:
         start = "resuming from the newest checkpoint" if is_begun else "no checkpoint yet: starting again"
         cli.say(f"{folder.name}: restarted ({cli.counted(restarts, 'restart')}); {start}.")
@@ -270,14 +266,6 @@ def choose_start(folder: RunFolder, load: bool, is_demo: bool, restarts: int) ->
     if load:
         folder.trained()
     return load
-
-
-def load_checkpoint(folder: RunFolder, epoch: int | None) -> "Checkpoint":
-    """Load the checkpoint of an epoch, or the newest one for None."""
-    from rasgan.training import checkpoints
-
-    position = checkpoints.choose_position(folder.checkpoints, epoch)
-    return checkpoints.load_checkpoint(folder.checkpoints, position, with_optimizers=True)
 
 
 def choose_config(recipe: str | None, given: dict, checkpoint: "Checkpoint | None") -> TrainConfig:
@@ -313,34 +301,26 @@ def read_data(
         if launcher.rank() == 0:
             cli.say(f"{start}: {told}.")
             if grids.file:
-                cli.say(describe_cache(grids.file, grids.content.nbytes))
+                megabytes, available = grids.content.nbytes / 1e6, available_memory() / 1e6
+                cli.say(
+                    f"Grids are cached in {grids.file} ({megabytes:,.0f} MB); delete it when no run uses it."
+                )
+                if megabytes > available:
+                    cli.say(f"Only {available:,.0f} MB of memory are available: steps wait for the disk.")
         return Shapes(grids, device, config.occupied)
 
     return read(data, "train", name), validation and read(validation, "test", "validation")
 
 
-def describe_cache(file: Path, size: int) -> str:
-    """Return where the grids are cached, and whether they are too large to stay in memory."""
-    sentence = f"Grids are cached in {file} ({size / 1e6:,.0f} MB); you can delete it when no run uses it."
-    if size > (available := available_memory()):
-        sentence += f" Only {available / 1e6:,.0f} MB of memory are available: steps wait for the disk."
-    return sentence
-
-
-def open_reporter(args: argparse.Namespace, run: "TrainingRun") -> "Reporter":
-    """Start to report; after the first step, write down the options."""
-    from rasgan.training import distributed
-    from rasgan.training.progress import Reporter, TensorBoard
-
-    def write_start() -> None:  # not before: a start that is refused changes nothing
-        options = {**vars(args), **run.config.state_dict()}
-        with files.atomic_path(run.folder.options) as temporary:
-            temporary.write_text(json.dumps(options, indent=2, default=str) + "\n", encoding="utf-8")
-        files.remove_leftovers(run.folder.checkpoints)
-
-    writes_board = args.tensorboard and distributed.is_rank_0() and not run.is_over
-    board = TensorBoard(run.folder.tensorboard, len(run.history)) if writes_board else None
-    return Reporter(run, cli.say, board, write_start)
+def prepare_files(run: "TrainingRun", checkpoint: "Checkpoint | None", typed: dict) -> None:
+    """Move files of later epochs aside, delete those of killed processes, and write down the options."""
+    if moved := run.move_aside(checkpoint.position if checkpoint else START):
+        there = " and ".join(map(str, moved))
+        cli.say(f"Files later than {run.describe_position()} were moved to {there}.")
+    files.remove_leftovers(run.folder.checkpoints)
+    options = {**typed, **run.config.state_dict()}
+    with files.atomic_path(run.folder.options) as temporary:
+        temporary.write_text(json.dumps(options, indent=2, default=str) + "\n", encoding="utf-8")
 
 
 def resume_command(argv: Sequence[str], is_demo: bool = False) -> str:
@@ -357,15 +337,6 @@ def resume_command(argv: Sequence[str], is_demo: bool = False) -> str:
         return f"start torchrun on every machine as before, with:\n  {typed}"
     start = f"torchrun --nproc_per_node={processes}" if processes > 1 else cli.interpreter()
     return f"type:\n  {start} {typed}"
-
-
-def describe_conflict(error: ConflictError) -> str:
-    """Return which options a resumed run cannot have."""
-    if error.recipe is not None:
-        return f"this run was not started with --recipe {error.recipe}; leave --recipe out."
-    clashes = error.clashes.items()
-    typed = [f"{describe_option(name, wanted)} (the run has {has})" for name, (wanted, has) in clashes]
-    return f"a resumed run keeps its settings; leave out {', '.join(typed)}."
 
 
 def describe_option(name: str, value: object) -> str:

@@ -39,7 +39,6 @@ ADVICE = {
 
 ROOT = Path(__file__).parents[1]
 """The folder of the scripts."""
-UNBROKEN = re.compile(r"\S*(?:python|torchrun)\S* .*")
 COMMAND = re.compile(r"\bpython ((?:render/)?\w+\.py|-m)(?=\s|$)")
 
 Main = Callable[[Sequence[str] | None], int]
@@ -64,7 +63,7 @@ def ends_cleanly(main: Main) -> Main:
             return code
         except KeyboardInterrupt as error:
             sentence = " ".join(["Stopped by Ctrl-C. Files written so far are complete.", *error.args])
-            print(fitted(printable(as_typed_here(sentence)), sys.stderr), file=sys.stderr)
+            print(printable(as_typed_here(sentence)), file=sys.stderr)
             return 1
         except (UserError, OSError, MemoryError) as error:
             complain("error", explain(error))
@@ -96,13 +95,13 @@ def advising(advice: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        if STOPPED not in advice:
-            raise
-        raise KeyboardInterrupt(advice[STOPPED]) from error
+        if STOPPED in advice:
+            raise KeyboardInterrupt(advice[STOPPED]) from error
+        raise
     except UserError as error:
-        if error.about not in advice:
-            raise
-        raise UserError(advised(error, advice)) from error
+        if error.about in advice:
+            raise UserError(advised(error, advice)) from error
+        raise
 
 
 def advised(error: UserError, advice: Mapping[str, str]) -> str:
@@ -114,12 +113,12 @@ def advised(error: UserError, advice: Mapping[str, str]) -> str:
 
 def complain(kind: str, sentence: str) -> None:
     """Print ``kind: sentence`` on stderr."""
-    print(fitted(f"{kind}: {printable(as_typed_here(sentence))}", sys.stderr), file=sys.stderr)
+    print(f"{kind}: {printable(as_typed_here(sentence))}", file=sys.stderr)
 
 
 def say(sentence: str) -> None:
-    """Print on stdout, and flush it."""
-    print(fitted(as_typed_here(sentence), sys.stdout), flush=True)
+    """Print on stdout and flush."""
+    print(as_typed_here(sentence), flush=True)
 
 
 def printable(text: str) -> str:
@@ -128,24 +127,6 @@ def printable(text: str) -> str:
     A line break before an indented line stays: the output of another program is quoted in this way.
     """
     return re.sub(r"(?!\n  )[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
-
-
-def fitted(text: str, stream: io.TextIOBase | None) -> str:
-    """Wrap a text at the width of the terminal; return it unchanged if `stream` is not a terminal."""
-    is_terminal = stream is not None and stream.isatty()
-    return wrapped(text, shutil.get_terminal_size().columns) if is_terminal else text
-
-
-def wrapped(text: str, width: int) -> str:
-    """Break lines between words, except for indented lines and commands, which users copy."""
-    lines = []
-    for line in text.split("\n"):
-        if len(line) <= width or line.startswith(" "):
-            lines.append(line)
-            continue
-        joined = UNBROKEN.sub(lambda found: found[0].replace(" ", "\0"), line)
-        lines += textwrap.wrap(joined, width, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(lines).replace("\0", " ")
 
 
 def _leave_broken_stdout() -> None:
@@ -244,7 +225,8 @@ class Formatter(argparse.HelpFormatter):
     """Fill the paragraphs of a description, but keep its indented lines; call each number N."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return wrapped(re.sub(r"(?<=\S)\n(?=\S)", " ", text.strip()), width)
+        lines = re.sub(r"(?<=\S)\n(?=\S)", " ", text.strip()).split("\n")
+        return "\n".join(line if line.startswith(" ") else textwrap.fill(line, width) for line in lines)
 
     def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
         return getattr(action.type, "metavar", action.dest.upper())
@@ -274,14 +256,8 @@ class Parser(argparse.ArgumentParser):
         name, known = word.partition("=")[0], self._option_string_actions
         if name in known or " " in word or not re.match("[-–—]+[^\\W\\d]", word):
             return False
-        short = known.get(word[:2])
-        if short is None or short.nargs == 0 or f"-{name}" in known:
-            return True
-        try:
-            self._get_value(short, word[2:])  # -b24 is -b 24, but -bs is not -b s
-        except argparse.ArgumentError:
-            return True
-        return False
+        short = known.get(word[:2])  # -b24 is -b 24
+        return short is None or short.nargs == 0 or f"-{name}" in known
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         try:
@@ -307,7 +283,9 @@ def add_setting(
     By default, the parsed arguments contain it only if it was typed.
     """
     about, kind = setting.metadata, type(setting.default)
-    flags = about["flags"] or (f"--{setting.name.replace('_', '-')}",)
+    name = about.get("option", setting.name)
+    spellings = (f"--{name}", f"--{name.replace('_', '-')}")
+    flags = dict.fromkeys((*about["flags"], *spellings) if about["flags"] else spellings[1:])
     shown = about.get("default_text", plain(setting.default))
     options = {"dest": setting.name, "default": default, "help": f"{about['text']} (default {shown})"}
     if kind is bool:
@@ -343,9 +321,10 @@ def number(kind: type, **limits: float) -> Callable[[str], float]:
         try:
             value = kind(text)
         except ValueError:
-            name = {int: "whole number", float: "number"}[kind]
-            raise argparse.ArgumentTypeError(f"must be a {name}: {text}") from None
-        if fault := broken_limit(value, limits):
+            fault = f"must be a {'whole ' if kind is int else ''}number"
+        else:
+            fault = broken_limit(value, limits)
+        if fault:
             raise argparse.ArgumentTypeError(f"{fault}: {text}")
         return value
 

@@ -1,9 +1,4 @@
-"""The demo: from nothing to a sheet of generated chairs in minutes on a CPU.
-
-Example::
-
-    python -m rasgan.demo
-"""
+"""The demo, ``python -m rasgan.demo``: from nothing to generated chairs in minutes on a CPU."""
 
 if __name__ == "__main__":
     import rasgan.startup  # noqa: F401 - before packages that may be missing
@@ -55,7 +50,7 @@ Say = Callable[[str], None]
 
 
 def fill_in(args: Namespace) -> None:
-    """Set every option that the user left out to the demo's value; a demo that goes on has its own method."""
+    """Set the options that the user left out to the demo's values; a resumed demo keeps its settings."""
     begun = saved_positions(RunFolder(args.name or PRESETS["name"]).checkpoints)
     for name in ("name", "data", "epochs") if begun else PRESETS:
         if getattr(args, name, None) is None:
@@ -63,10 +58,7 @@ def fill_in(args: Namespace) -> None:
 
 
 def prepare(say: Say) -> None:
-    """Make the sample chairs and their voxel grids; UserError if one cannot be converted.
-
-    What is there already is kept.
-    """
+    """Make the sample chairs and their voxel grids, if missing. Raises UserError if a conversion fails."""
     say(f"Step 1: {TRAINED_ON + TEST} sample chairs in {SAMPLE_SET}")
     with tqdm(total=TRAINED_ON + TEST, unit="chair", leave=False, disable=None) as bar:
         write_sample_set(SAMPLE_SET, train=TRAINED_ON, test=TEST, progress=bar.update)

@@ -1,8 +1,8 @@
-"""The files of a training run; the names are the tutorial's."""
+"""The files of a training run, with the names of the tutorial."""
 
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,8 +20,7 @@ DEVICE_NAME = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³]|conin\$|conout\
 LATEST = "latest"
 """File in the folder of checkpoints that names the one saved last."""
 REPLACED = "replaced-"
-MOVING = ".replaced"
-"""Start of the names of folders that `RunFolder.move_aside` makes, and their name until they are complete."""
+"""Start of the names of folders that `RunFolder.move_aside` makes."""
 
 
 class Position(NamedTuple):
@@ -129,7 +128,7 @@ class RunFolder:
 
         The folders, ``replaced-1`` and so on, are arranged like those they lie in. Copies of the `records`,
         files that contain all positions, are added; `damaged` files are moved like results. If the process
-        is killed, the next call with the same position does the rest.
+        is killed, the next call with the same position moves the rest.
         """
         later = [saved for saved in saved_positions(self.checkpoints) if saved > position]
         saved = [self.checkpoints / f"{name}{suffix}" for name in later for suffix in (".optim.pt", ".pt")]
@@ -137,15 +136,14 @@ class RunFolder:
         found = [path for folder in (self.savepoints, *kinds) for path in folder.glob("*")]
         results = [path for path in found if (parse_position(path.name.split(".")[0]) or START) > position]
         results += filter(Path.is_file, damaged)
+        copied = filter(Path.is_file, records) if later or results else ()
         if later:
             write_latest(self.checkpoints, position)
-        if later or results or (self.savepoints / MOVING).exists():
-            _gather(self.savepoints, filter(Path.is_file, records), shutil.copy2)
-        _gather(self.savepoints, results, files.replace)
-        _gather(self.checkpoints, saved, files.replace)
-        return [
-            _number(folder) for folder in (self.savepoints, self.checkpoints) if (folder / MOVING).exists()
+        aside = [
+            _put_aside(self.savepoints, copied, results),
+            _put_aside(self.checkpoints, (), filter(Path.exists, saved)),
         ]
+        return [folder for folder in aside if folder.exists()]
 
 
 def write_latest(folder: Path, position: Position) -> None:
@@ -154,19 +152,17 @@ def write_latest(folder: Path, position: Position) -> None:
         temporary.write_text(f"{position}\n", encoding="ascii")
 
 
-def _gather(folder: Path, paths: Iterable[Path], transfer: Callable[[Path, Path], object]) -> None:
-    """Move or copy existing paths inside `folder` to the folder ``.replaced`` in it."""
-    for path in (path for path in paths if path.exists()):
-        target = folder / MOVING / path.relative_to(folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        transfer(path, target)
-
-
-def _number(folder: Path) -> Path:
-    """Rename the complete ``.replaced`` in `folder` to the next ``replaced-N``, and return that."""
+def _put_aside(folder: Path, copied: Iterable[Path], moved: Iterable[Path]) -> Path:
+    """Copy and move paths inside `folder` to the next ``replaced-N`` in it, and return that."""
     names = [path.name.removeprefix(REPLACED) for path in folder.glob(f"{REPLACED}*")]
     number = 1 + max((int(name) for name in names if name.isdecimal()), default=0)
-    return (folder / MOVING).rename(folder / f"{REPLACED}{number}")
+    aside = folder / f"{REPLACED}{number}"
+    for paths, transfer in ((copied, shutil.copy2), (moved, files.replace)):
+        for path in paths:
+            target = aside / path.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            transfer(path, target)
+    return aside
 
 
 def _known(folders: Iterable[Path], wanted: Path) -> str:

@@ -1,4 +1,4 @@
-"""Latent vectors, and shapes from a generator: arrays out, no files but the checkpoint that is read."""
+"""Latent vectors, and shapes from a generator."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -56,9 +56,9 @@ def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def decode_each(generator: nn.Module, z: Iterable[Tensor]) -> Iterator[np.ndarray]:
-    """Turn each latent vector, (LATENT_SIZE,), into an (n, n, n) float32 array of scores, one at a time.
+    """Map each latent vector, (LATENT_SIZE,), to an (n, n, n) float32 array of scores.
 
-    Batch norm uses its running statistics. In a batch, a shape's last bits would depend on the others.
+    They are decoded one at a time, because in a batch a shape's last bits would depend on the others.
     """
     device = next(generator.parameters()).device
     for row in z:
@@ -68,7 +68,7 @@ def decode_each(generator: nn.Module, z: Iterable[Tensor]) -> Iterator[np.ndarra
 
 
 def decode(generator: nn.Module, z: Tensor, progress: Progress = iter) -> np.ndarray:
-    """Turn (k, LATENT_SIZE) into (k, n, n, n) float32 scores, as `decode_each` does."""
+    """Map (k, LATENT_SIZE) latent vectors to (k, n, n, n) float32 scores, as `decode_each` does."""
     grids = decode_each(generator, progress(z))
     first = next(grids)
     found = np.empty((len(z), *first.shape), np.float32)  # no list of grids beside it
@@ -107,9 +107,9 @@ def interpolate(
 
 
 def load_generator(folder: Path, epoch: int | None = None) -> tuple[Generator, Position]:
-    """Rebuild the generator of a checkpoint (the averaged one where the run kept it), and where it stood.
+    """Load the generator of a checkpoint, the averaged one if there is one, and its position.
 
-    UserError if there is no such checkpoint, or it is damaged.
+    Raises UserError if there is no such checkpoint, or it is damaged.
     """
     position = checkpoints.choose_position(folder, epoch)
     checkpoint = checkpoints.load_checkpoint(folder, position)
@@ -123,5 +123,5 @@ def load_generator(folder: Path, epoch: int | None = None) -> tuple[Generator, P
 
 
 def load_pretrained(name: str = "chairs") -> Generator:
-    """Return the generator of a model that comes with the project; UserError if none has this name."""
+    """Load the generator of a pretrained model. Raises UserError if there is none of this name."""
     return load_generator(pretrained_run(name).checkpoints)[0]

@@ -1,13 +1,10 @@
-"""Checkpoints: all that a resumed run needs, whole or absent.
+"""Checkpoints: all that a resumed run needs.
 
-A checkpoint is up to two files in the run's checkpoint folder: ``EPOCH.pt`` with both networks, the gate, the
-settings and the length and digest of the history's file, and ``EPOCH.optim.pt`` with the optimizers' state,
-twice as large. The second is written first, so a checkpoint counts once ``EPOCH.pt`` is there. Older epochs
-keep the networks only.
-
-A run that is stopped within an epoch leaves ``EPOCH+STEP.pt``: so many finished epochs and steps of the next.
-The following checkpoint replaces it. The file ``latest`` names the checkpoint written last, which is not the
-highest one after a resume from an earlier epoch.
+A checkpoint is ``EPOCH.pt`` with both networks, the gate, the settings and the length and digest of the
+history's file, and before it, of the newest epochs only, ``EPOCH.optim.pt`` with the optimizers' state, twice
+as large. A run that is stopped within an epoch leaves ``EPOCH+STEP.pt``, which the next checkpoint replaces.
+The file ``latest`` names the checkpoint written last, which is not the highest one after a resume from an
+earlier epoch.
 """
 
 import zipfile
@@ -67,8 +64,9 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint and return its path. Only the newest `KEPT` epochs keep the optimizers' state."""
     position = checkpoint.position
     if checkpoint.optimizers is not None:
-        optimizers = dict(zip(OPTIMIZER_KEYS, checkpoint.optimizers, strict=True))
-        _save(optimizers_path(folder, position), optimizers)
+        _save(
+            optimizers_path(folder, position), dict(zip(OPTIMIZER_KEYS, checkpoint.optimizers, strict=True))
+        )
     write_latest(Path(folder), position)  # means nothing until the weights are there
     path = _save_weights(folder, checkpoint)
     earlier = [saved for saved in saved_positions(folder) if saved < position]
@@ -96,24 +94,26 @@ def save_generator(folder: Path, checkpoint: Checkpoint) -> Path:
 def choose_position(folder: Path, epoch: int | None) -> Position:
     """Return the end of `epoch`, or for None where the checkpoint written last stands.
 
-    UserError if there is no such checkpoint; it names those that there are.
+    Raises UserError, which names the existing ones, if there is no such checkpoint.
     """
     positions = saved_positions(folder)
     if not positions:
         raise UserError(f"{Path(folder).absolute()}: no checkpoints of this run.", about="no checkpoints")
     if epoch is None:
-        latest = _read_latest(Path(folder) / LATEST)
+        note = Path(folder) / LATEST
+        text = note.read_text(encoding="ascii", errors="replace").strip() if note.is_file() else ""
+        latest = parse_position(text)
         return latest if latest in positions else positions[-1]
     if Position(epoch) not in positions:
-        there = f"there are {_listing(positions)}"
-        raise UserError(f"{folder}: epoch {epoch} was not saved; {there}.", about="odd checkpoint")
+        there = "..., " * (len(positions) > 8) + ", ".join(map(str, positions[-8:]))
+        raise UserError(f"{folder}: epoch {epoch} was not saved; there are {there}.", about="odd checkpoint")
     return Position(epoch)
 
 
 def load_checkpoint(folder: Path, position: Position, with_optimizers: bool = False) -> Checkpoint:
-    """Read a checkpoint onto the CPU; the optimizers' state, twice as large, only where it is asked for.
+    """Read a checkpoint onto the CPU; the optimizers' state, twice as large, only on request.
 
-    UserError if a file is damaged, foreign or of another version. Code in it is never run.
+    Raises UserError if a file is damaged or of another version. Code in it is never run.
     """
     path = weights_path(folder, position)
     state = _load(path)
@@ -137,7 +137,7 @@ def load_checkpoint(folder: Path, position: Position, with_optimizers: bool = Fa
 
 @contextmanager
 def understood(path: Path) -> Iterator[None]:
-    """Turn what goes wrong inside the block, because the checkpoint at `path` is odd, into a sentence."""
+    """Convert errors caused by an incompatible checkpoint at `path` into a UserError."""
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -147,7 +147,7 @@ def understood(path: Path) -> Iterator[None]:
 
 
 def weights_path(folder: Path, position: Position) -> Path:
-    """Return the path of the file that makes a checkpoint count."""
+    """Return the path of the weights file; a checkpoint is complete once it exists."""
     return Path(folder) / f"{position}.pt"
 
 
@@ -171,45 +171,35 @@ def _save(path: Path, state: dict) -> None:
         try:
             torch.save(state, file)
         except RuntimeError as error:
-            # torch hides a failed write behind its own message; the cause tells whether the disk is full
-            raise _underlying_os_error(error) or error from error
-
-
-def _underlying_os_error(error: BaseException) -> OSError | None:
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, OSError):
-        cause = cause.__cause__ or cause.__context__
-    return cause
+            if isinstance(error.__context__, OSError):  # torch hides a full disk behind its own message
+                raise error.__context__ from error
+            raise
 
 
 def _load(path: Path) -> dict:
     """Read one file in memory proportional to its size; torch's restricted unpickler runs no foreign code."""
-    damaged = UserError(f"{path}: not a whole checkpoint; delete it.", about="odd checkpoint")
-    if not zipfile.is_zipfile(path):
-        raise damaged
+    too_large = UserError(f"{path}: it would unpack to more than the file.", about="odd checkpoint")
     try:
-        _check_archive(path)
+        if _is_bomb(path):
+            raise too_large
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, LookupError, UnpicklingError, zipfile.BadZipFile) as error:
-        raise damaged from error
+        raise UserError(f"{path}: not a complete checkpoint; delete it.", about="odd checkpoint") from error
     if sum(tensor.numel() * tensor.element_size() for tensor in _tensors(state)) > path.stat().st_size:
-        raise UserError(f"{path}: its tensors are larger than the file.", about="odd checkpoint")
+        raise too_large
     return state
 
 
-def _check_archive(path: Path) -> None:
-    """Raise UserError for an archive that may fill the memory; torch.save writes none of this kind."""
+def _is_bomb(path: Path) -> bool:
+    """Return whether an archive may fill the memory; torch.save writes none of this kind."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         pickles = [entry for entry in entries if entry.filename.endswith(".pkl")]
-        if (
+        return (
             any(entry.compress_type for entry in entries)
             or sum(entry.file_size for entry in entries) > path.stat().st_size
             or any(b"bytearray" in archive.read(entry) for entry in pickles)  # zeros, as many as it says
-        ):
-            raise UserError(
-                f"{path}: it would unpack to more than the file contains.", about="odd checkpoint"
-            )
+        )
 
 
 def _tensors(state: object) -> Iterator[Tensor]:
@@ -217,23 +207,9 @@ def _tensors(state: object) -> Iterator[Tensor]:
     waiting, seen = [state], {}
     while waiting:
         item = waiting.pop()
-        if id(item) in seen:
-            continue
-        seen[id(item)] = item
-        if isinstance(item, Tensor):
-            yield item
-        elif isinstance(item, dict):
-            waiting.extend(item.values())
-        elif isinstance(item, list | tuple):
-            waiting.extend(item)
-
-
-def _read_latest(path: Path) -> Position | None:
-    return (
-        parse_position(path.read_text(encoding="ascii", errors="replace").strip()) if path.is_file() else None
-    )
-
-
-def _listing(positions: list[Position], most: int = 8) -> str:
-    shown = [str(position) for position in positions[-most:]]
-    return ("..., " if len(positions) > most else "") + ", ".join(shown)
+        if id(item) not in seen:
+            seen[id(item)] = item
+            if isinstance(item, Tensor):
+                yield item
+            elif isinstance(item, dict | list | tuple):
+                waiting.extend(item.values() if isinstance(item, dict) else item)

@@ -15,8 +15,8 @@ PRECISIONS = ("float32", "bf16")
 def setting(default: object, text: str, *flags: str, **details: object) -> object:
     """Describe a field of `TrainConfig` or `Intervals`: parser, help and documentation are made from it.
 
-    The default gives the type. `flags` are option strings, where the field's name is not enough. `details`
-    are ``choices``, the limits ``at_least``, ``above`` and ``under``, ``metavar`` and ``default_text``.
+    The default gives the type. `flags` are option strings beside the field's name. `details` are ``choices``,
+    the limits of `rasgan.limits`, ``metavar``, ``default_text``, and ``option``, another name.
     """
     return field(default=default, metadata={"text": text, "flags": flags, **details})
 
@@ -39,22 +39,15 @@ class TrainConfig:
 
     resolution: int = setting(64, "edge of the grids in voxels", choices=RESOLUTIONS, at_least=1)
     width: int = setting(512, "channels of the generator's first grid", at_least=1)
-
-    min_width: int = setting(1, "channels stop halving here towards the finest grid", at_least=1)
+    min_width: int = setting(1, "minimum number of channels in any layer", at_least=1)
     mirror: bool = setting(False, "make every generated shape mirror-symmetric, if the training shapes are")
     mirror_axis: int = setting(0, "axis of the grid along which shapes are mirrored", at_least=0, at_most=2)
-    output_bias: bool = setting(
-        False, "begin with shapes as full as those of the training, by the bias of the generator's last layer"
-    )
-    blur: bool = setting(False, "average the generator's last sums with those of neighboring voxels")
+    output_bias: bool = setting(False, "start with shapes as full as the training shapes, by the last bias")
+    blur: bool = setting(False, "average the generator's logits with those of neighboring voxels")
     mapping_layers: int = setting(
-        0,
-        "fully connected layers between the noise and the generator, a mapping network",
-        at_least=0,
+        0, "fully connected layers before the generator: a mapping network", at_least=0
     )
-    mapping_rate: float = setting(
-        1.0, "share of the generator's learning rate that the mapping layers have", above=0
-    )
+    mapping_rate: float = setting(1.0, "learning rate of the mapping layers, relative to the others", above=0)
     output: str = setting("linear", "the generator's last function", choices=("linear", "sigmoid"))
     norm: str = setting("batch", "the discriminator's normalization", choices=("batch", "none"))
     init: str = setting(
@@ -65,14 +58,9 @@ class TrainConfig:
     loss: str = setting(
         "rasgan", "loss of both networks", choices=("rasgan", "rsgan", "sgan", "wgan-gp")
     )  # the keys of rasgan.losses.LOSSES, which takes torch to import
-    penalty: float = setting(0.0, "weight of the gradient penalty", at_least=0, metavar="WEIGHT")
+    penalty: float = setting(0.0, "weight of the gradient penalty", at_least=0)
     penalty_every: int = setting(1, "steps between penalties", at_least=1)
-    connect: float = setting(
-        0.0,
-        "weight of the penalty on loose and missing voxels of generated shapes",
-        at_least=0,
-        metavar="WEIGHT",
-    )
+    connect: float = setting(0.0, "weight of the penalty on loose and missing voxels", at_least=0)
     generator_every: int = setting(1, "the generator trains on every so many steps", at_least=1)
     gate: bool = setting(True, "train the discriminator only while it is not too far ahead")
     ema: float = setting(
@@ -80,26 +68,13 @@ class TrainConfig:
     )
     beta1: float = setting(0.5, "Adam's first decay", at_least=0, under=1)
     beta2: float = setting(0.999, "Adam's second decay", at_least=0, under=1)
-    generator_learning_rate: float = setting(
-        0.002,
-        "generator's learning rate",
-        "-glr",
-        "--generator_learning_rate",
-        "--generator-learning-rate",
-        above=0,
-        metavar="LR",
-    )
-    discriminator_learning_rate: float = setting(
-        0.00005,
-        "discriminator's learning rate",
-        "-dlr",
-        "--discriminator_learning_rate",
-        "--discriminator-learning-rate",
-        above=0,
-        metavar="LR",
-    )
+    generator_learning_rate: float = setting(0.002, "generator's learning rate", "-glr", above=0)
+    discriminator_learning_rate: float = setting(0.00005, "discriminator's learning rate", "-dlr", above=0)
     cooldown: float = setting(
-        0.0, "let both learning rates fall to 0 over this last share of the run", at_least=0, at_most=1
+        0.0,
+        "decay both learning rates linearly to 0 over this last fraction of the run",
+        at_least=0,
+        at_most=1,
     )
     schedule: tuple[tuple[int, float, float], ...] = setting(
         (),
@@ -118,8 +93,8 @@ class TrainConfig:
         (), "epochs after which the resolution doubles; before, it is a half, a quarter ... of `resolution`"
     )
     occupied: float = setting(1.0, "value of an occupied voxel; the original's is 255", above=0)
-    batchsize: int = setting(24, "shapes in a batch", "-b", "--batchsize", "--batch-size", at_least=1)
-    epochs: int = setting(2500, "number of epochs to train", "-e", "--epochs", at_least=1)
+    batchsize: int = setting(24, "shapes in a batch", "-b", "--batch-size", at_least=1)
+    epochs: int = setting(2500, "number of epochs to train", "-e", at_least=1)
     seed: int = setting(0, "same seed, same machine: same run", at_least=0, default_text="a new one")
 
     def __post_init__(self) -> None:
@@ -147,28 +122,16 @@ class TrainConfig:
 class Intervals:
     """How often each kind of file is written, besides after the last epoch; may change at every start."""
 
-    sample: int = setting(
-        10,
-        "save a generated grid every N epochs; 0 is never",
-        "-sample",
-        "--sample",
-        at_least=0,
-        metavar="N",
-    )
-    save: int = setting(10, "save the networks every N epochs", "-save", "--save", at_least=1, metavar="N")
-    graph: int = setting(
-        10, "save the loss graph every N epochs; 0 is never", "-graph", "--graph", at_least=0, metavar="N"
-    )
-    graph3d: int = setting(
-        10, "save a 3D graph every N epochs; 0 is never", "-graph3d", "--graph3d", at_least=0, metavar="N"
-    )
+    sample: int = setting(10, "save a generated grid every N epochs; 0 is never", "-sample", at_least=0)
+    save: int = setting(10, "save the networks every N epochs", "-save", at_least=1)
+    graph: int = setting(10, "save the loss graph every N epochs; 0 is never", "-graph", at_least=0)
+    graph3d: int = setting(10, "save a 3D graph every N epochs; 0 is never", "-graph3d", at_least=0)
     score: int = setting(
         0,
         "score generated shapes every N epochs: diversity, different nearest training shapes and empty "
         "grids show a collapse, pieces whether shapes hold together; 0 is never",
-        "--every",
+        option="every",
         at_least=0,
-        metavar="N",
     )
 
     def __post_init__(self) -> None:
@@ -239,20 +202,6 @@ CHANGEABLE = RATES | {"epochs", "schedule", "stop_ratio", "batchsize", "connect"
 """What a resumed run may set anew; everything else belongs to the run."""
 
 
-class ConflictError(UserError):
-    """A resumed run keeps its settings, and others were asked for: by a recipe, or one by one.
-
-    `clashes` holds, by name of the setting, what was asked for and what the run has.
-    """
-
-    def __init__(self, clashes: dict[str, tuple[object, object]], recipe: str | None) -> None:
-        differing = ", ".join(
-            f"{name} {wanted} (the run has {has})" for name, (wanted, has) in clashes.items()
-        )
-        super().__init__(f"a resumed run keeps its settings: {differing}.")
-        self.clashes, self.recipe = clashes, recipe
-
-
 def recipe_presets(recipe: str, resolution: int) -> dict:
     """Return the presets of a recipe for grids of this edge.
 
@@ -289,37 +238,34 @@ def new_config(recipe: str, given: Mapping[str, object]) -> TrainConfig:
     return replace(config, grow_epochs=tuple(epoch for epoch in epochs if epoch))
 
 
-def _values_of_recipes() -> dict:
-    """Return the defaults of all settings that any recipe presets."""
-    return {name: getattr(TrainConfig(), name) for presets in RECIPES.values() for name in presets}
-
-
 def _presets(recipe: str, given: Mapping[str, object]) -> dict:
-    """Return what the recipe presets for what the user chose; its loss may preset something else."""
+    """Return the presets of a recipe and, overriding them, those of the loss."""
     presets = recipe_presets(recipe, given.get("resolution", TrainConfig.resolution))
     return {**presets, **LOSS_PRESETS.get(given.get("loss", presets.get("loss")), {})}
 
 
 def resumed_config(old: TrainConfig, recipe: str | None, given: Mapping[str, object]) -> TrainConfig:
-    """Combine what the user chose with the settings of the run that goes on.
+    """Combine what the user chose with the settings of the run that is resumed.
 
-    ConflictError if the user, or the recipe, asks for something that the run cannot change.
+    Raises UserError if the user, or the recipe, asks for something that the run cannot change.
     """
-    chosen = {"resolution": old.resolution, **given}
-    named = {} if recipe is None else {**_values_of_recipes(), **_presets(recipe, chosen)}
-    for source, wanted in ((None, given), (recipe, {**named, **given})):
-        clashes = {
-            name: (value, getattr(old, name))
-            for name, value in wanted.items()
-            if name not in CHANGEABLE and value != getattr(old, name)
-        }
-        if clashes:
-            raise ConflictError(clashes, source)
+
+    def clashes(wanted: Mapping[str, object]) -> list[str]:
+        kept = {name: (value, getattr(old, name)) for name, value in wanted.items() if name not in CHANGEABLE}
+        return [f"{name} {value} (the run has {has})" for name, (value, has) in kept.items() if value != has]
+
+    if differing := clashes(given):
+        raise UserError(f"a resumed run keeps its settings: {', '.join(differing)}.", about="settings kept")
+    if recipe is not None:
+        preset = {name: getattr(TrainConfig(), name) for presets in RECIPES.values() for name in presets}
+        preset |= _presets(recipe, {"resolution": old.resolution, **given})
+        if clashes({**preset, **given}):
+            raise UserError(f"this run was not started with the recipe {recipe}.", about="other recipe")
     return _with_given(old, given)
 
 
 def _with_given(config: TrainConfig, given: Mapping[str, object]) -> TrainConfig:
-    """Set what the user chose, and refuse what cannot be had together."""
+    """Set what the user chose. Raises UserError for settings that contradict each other."""
     schedule = given.get("schedule", ())
     config = replace(config, **{**({"epochs": schedule[-1][0]} if schedule else {}), **given})
     if config.schedule and RATES & given.keys():

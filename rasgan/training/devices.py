@@ -1,7 +1,7 @@
 """Where and how to compute, and how a device says that its memory is full."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -49,32 +49,14 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def send(tensors: Iterable[Tensor], device: torch.device) -> list[Tensor]:
-    """Return tensors of the host, those of the widest types first, on `device`.
-
-    To a CUDA device in one transfer, which does not wait for what is computed there; on a CPU without a copy.
-    """
-    tensors = list(tensors)
-    if device.type != "cuda":
-        return [tensor.to(device) for tensor in tensors]
-    return unpack(pack(tensors).pin_memory().to(device, non_blocking=True), tensors)
-
-
-def pack(tensors: Sequence[Tensor]) -> Tensor:
-    """Put the bytes of tensors one after another, (bytes,) uint8."""
-    return torch.cat([tensor.contiguous().view(-1).view(torch.uint8) for tensor in tensors])
-
-
-def unpack(parcel: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    """Undo `pack` without a copy; shapes and types are those of `like`, widest types first."""
-    parts = parcel.split([tensor.nbytes for tensor in like])
-    return [part.view(tensor.dtype).view(tensor.shape) for part, tensor in zip(parts, like, strict=True)]
+    """Return tensors of the host on `device`; a copy to a GPU does not wait for what is computed there."""
+    if device.type == "cuda":
+        return [tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors]
+    return [tensor.to(device) for tensor in tensors]
 
 
 def read_later(values: Tensor) -> Callable[[], list[float]]:
-    """Start to copy (k,) `values` to the host; the function returned waits for them and nothing after them.
-
-    A GPU goes on with what is queued behind the copy meanwhile.
-    """
+    """Start to copy (k,) `values` to the host, and return a function that waits for the copy alone."""
     if values.device.type != "cuda":
         return values.tolist
     copied, done = values.to("cpu", non_blocking=True), torch.cuda.Event()

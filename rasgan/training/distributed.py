@@ -1,8 +1,8 @@
 """One run in several processes: ``torchrun --nproc_per_node=N train_rasgan.py ...``.
 
-Each process works on its share of every batch. What the method takes from the whole batch (scores, batch-norm
-statistics, gradients) is exchanged here, so that N processes with batches of B / N compute what one process
-computes with batches of B. In a single process every function gives back what it was given.
+Each process works on its share of every batch. What the method computes from the complete batch (scores,
+batch-norm statistics, gradients) is exchanged here, so that N processes with batches of B / N compute what
+one process computes with batches of B. In a single process every function returns its argument.
 """
 
 import atexit
@@ -23,7 +23,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from rasgan.errors import UserError
-from rasgan.training import launcher
+from rasgan.training.launcher import local_rank, rank, world_size
 from rasgan.training.signals import StopRequest
 
 T = TypeVar("T")
@@ -41,26 +41,16 @@ _store = dist.HashStore()  # in `joined` one that all processes share
 _exchanges = itertools.count(1)
 
 
-def world_size() -> int:
-    """Return the number of processes of this run."""
-    return dist.get_world_size() if dist.is_initialized() else 1
-
-
-def rank() -> int:
-    """Return this process's number, from 0."""
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
 def is_rank_0() -> bool:
-    """Return whether this is the one process that writes files and prints."""
+    """Return True on rank 0, or when there is only one process."""
     return rank() == 0
 
 
 def own_device(device: torch.device) -> torch.device:
     """Return this process's own GPU, or the CPU. Raises UserError if there are too few GPUs."""
-    if device.type != "cuda" or launcher.world_size() == 1:
+    if device.type != "cuda" or world_size() == 1:
         return device
-    index, there = launcher.local_rank(), torch.cuda.device_count()
+    index, there = local_rank(), torch.cuda.device_count()
     if index >= there:
         raise UserError(f"there are {there} GPUs here, fewer than processes.", about="processes", value=there)
     torch.cuda.set_device(index)
@@ -75,7 +65,7 @@ def joined(device: torch.device, stop: StopRequest) -> Iterator[None]:
     `GRACE_S` seconds.
     """
     global _stop, _store
-    if launcher.world_size() == 1:
+    if world_size() == 1:
         yield
         return
     # there is no NCCL on Windows
@@ -158,16 +148,16 @@ def _rendezvous() -> tuple[dist.Store, int, int]:
 
 
 def share(rows: Rows) -> Rows:
-    """Take this process's rows of a batch whose length the number of processes divides."""
+    """Return this process's rows of a batch whose length is a multiple of the number of processes."""
     each = len(rows) // world_size()
     return rows[rank() * each : (rank() + 1) * each]
 
 
 def gather(rows: Tensor) -> Tensor:
-    """Put every process's rows, each as many, together in order; gradients flow to this process's own rows.
+    """Concatenate the equally many rows of all processes; gradients flow to this process's own rows.
 
-    A loss of all rows is then the same number everywhere, and its gradients, summed over the processes
-    (`sum_gradients`), are those of one process with the whole batch.
+    A loss of all rows is then the same everywhere, and its gradients, summed over the processes
+    (`sum_gradients`), are those of one process with the complete batch.
     """
     if world_size() == 1:
         return rows
@@ -178,7 +168,7 @@ def gather(rows: Tensor) -> Tensor:
 
 
 def average(x: Tensor) -> Tensor:
-    """Average a tensor of one shape over the processes; gradients flow to all of them."""
+    """Average a tensor over the processes; gradients flow to all of them."""
     return x if world_size() == 1 else Summed.apply(x) / world_size()
 
 
@@ -194,7 +184,7 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def gather_objects(own: T) -> list[T]:
-    """Return what each process has, a small object that can be pickled, in every process."""
+    """Return the objects, small and picklable, of all processes."""
     if world_size() == 1:
         return [own]
     held: list = [None] * world_size()
@@ -204,27 +194,22 @@ def gather_objects(own: T) -> list[T]:
 
 
 def check_agreement(own: Mapping[str, object]) -> None:
-    """Raise UserError, in every process, if the values of one of them differ from those of the first.
-
-    Parameters
-    ----------
-    own : dict
-        What this process has, by what it is called: small objects that can be pickled.
-    """
+    """Raise UserError, in every process, if the named values of one differ from those of rank 0."""
     first, *others = gather_objects(dict(own))
-    for name, value in first.items():
-        for number, other in enumerate(others, start=1):
+    for number, other in enumerate(others, start=1):
+        for name, value in first.items():
             if other[name] != value:
-                differ = f"process 0 has {value}, process {number} {other[name]}"
                 raise UserError(
-                    f"the processes of this run differ in {name}: {differ}.", about="processes differ"
+                    f"the processes of this run differ in {name}: process 0 has {value}, process {number} "
+                    f"{other[name]}.",
+                    about="processes differ",
                 )
 
 
 def broadcast_with_flag(values: Tensor, flag: bool) -> Tensor:
-    """Return every process the (k,) values of the first one and then in how many `flag` is up: (k + 1,).
+    """Broadcast rank 0's (k,) values and append the number of ranks with `flag` set: (k + 1,).
 
-    In one exchange: a sum to which the other processes add zeros.
+    This is one exchange: a sum to which the other ranks add zeros.
     """
     own = values if is_rank_0() else torch.zeros_like(values)
     together = torch.cat([own, torch.full_like(values[:1], float(flag))])
@@ -234,9 +219,9 @@ def broadcast_with_flag(values: Tensor, flag: bool) -> Tensor:
 
 
 def convert_batch_norm(module: nn.Module) -> None:
-    """Replace the batch norms in `module` by ones over the whole batch, where several processes share it.
+    """Replace the batch norms in `module` by ones over the complete batch, if several processes share it.
 
-    As ``torch.nn.SyncBatchNorm.convert_sync_batchnorm`` does, which knows no CPU.
+    ``torch.nn.SyncBatchNorm.convert_sync_batchnorm`` does so too, but not on CPUs.
     """
     if world_size() == 1:
         return
@@ -260,16 +245,14 @@ class BatchNorm(nn.BatchNorm3d):
         own_variance, own_mean = torch.var_mean(values, (0, 2, 3, 4), correction=0)
         mean = average(own_mean)
         variance = average(own_variance + (own_mean - mean).square())  # E[x^2] - E[x]^2 would cancel
-        self._update_running(mean.detach(), variance.detach(), x.numel() // x.shape[1] * world_size())
+        with torch.no_grad():
+            count = x.numel() // x.shape[1] * world_size()
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean.detach(), self.momentum)
+            self.running_var.lerp_(variance.detach() * (count / (count - 1)), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         scale, shift = (v.view(-1, 1, 1, 1) for v in (scale, self.bias - mean * scale))
         return (values * scale + shift).to(x.dtype)
-
-    @torch.no_grad()
-    def _update_running(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
 
 
 class Summed(torch.autograd.Function):

@@ -1,4 +1,4 @@
-"""What a run measured at every step: record and save."""
+"""Measurements of every step, in memory and on disk."""
 
 import csv
 import hashlib
@@ -35,10 +35,6 @@ FILES = {  # the original's names
     "loss_validation": "track_d_validation_loss.npy",
     "trained_d": "track_d_trained.npy",
 }
-
-
-LINES_AT_ONCE = 4096
-LONGEST_LINE = 1024  # bytes; the eight numbers of a step have about 130
 
 
 class History:
@@ -88,17 +84,15 @@ class History:
                 self._write_lines(file)
 
     def _write_lines(self, file: BinaryIO) -> None:
-        while self._written < len(self):
-            text = io.StringIO(newline="")
-            if not self._written:
-                csv.writer(text).writerow(COLUMNS)
-            end = min(self._written + LINES_AT_ONCE, len(self))
-            values = np.array(self._values[self._written * len(COLUMNS) : end * len(COLUMNS)])
-            csv.writer(text).writerows(values.reshape(-1, len(COLUMNS)).tolist())
-            lines = text.getvalue().encode("ascii")
-            file.write(lines)
-            self._written, self._size = end, self._size + len(lines)
-            self._digest.update(lines)
+        for step in range(self._written, len(self)):
+            row = self._values[step * len(COLUMNS) : (step + 1) * len(COLUMNS)]
+            text = ",".join(map(repr, row)) + "\r\n"
+            if step == 0:
+                text = ",".join(COLUMNS) + "\r\n" + text
+            file.write(text.encode("ascii"))
+            self._size += len(text)
+            self._digest.update(text.encode("ascii"))
+        self._written = len(self)
 
     def state_dict(self) -> dict:
         """Return the size in bytes and the digest of the file, as `write` left it."""
@@ -110,23 +104,18 @@ class History:
 
         Lines after that start, which were written after the checkpoint, are ignored.
         """
-        history, size = cls(), state["size"]
-        if not path.is_file():
-            return history
-        try:
+        history = cls()
+        if path.is_file() and path.stat().st_size >= state["size"]:
             with path.open("rb") as file:
-                for line in iter(lambda: file.readline(LONGEST_LINE), b""):
-                    if history._size >= size:
-                        break
-                    history._values.extend(map(float, line.split(b",")) if history._size else ())
-                    history._size += len(line)
-                    history._digest.update(line)
-        except ValueError:
-            return cls()
-        history._written = len(history)
-        return (
-            history if history.state_dict() == state and len(history._values) % len(COLUMNS) == 0 else cls()
-        )
+                text = file.read(state["size"])
+            digest = hashlib.sha256(text)
+            if digest.hexdigest() == state["sha256"]:
+                lines = io.BytesIO(text)
+                lines.readline()  # the header
+                for line in lines:
+                    history._values.extend(map(float, line.split(b",")))
+                history._written, history._size, history._digest = len(history), len(text), digest
+        return history
 
 
 def save_history(folder: Path, history: History) -> None:

@@ -161,7 +161,7 @@ class TensorBoard:
 class Reporter:
     """Report how training goes: a progress bar on a terminal; elsewhere the original's line, once an epoch.
 
-    Of several processes only rank 0 reports anything. `say` prints a line; TensorBoard gets everything too.
+    Only rank 0 reports. `say` prints a line; TensorBoard gets everything too.
     """
 
     def __init__(
@@ -169,20 +169,19 @@ class Reporter:
         run: TrainingRun,
         say: Callable[[str], object],
         tensorboard: TensorBoard | None = None,
-        on_first_step: Callable[[], object] = lambda: None,
     ) -> None:
-        self.is_silent = not distributed.is_rank_0()
-        self.print, self.tensorboard, self.on_first_step = say, tensorboard, on_first_step
+        is_silent = not distributed.is_rank_0()
+        self.print, self.tensorboard = say if not is_silent else lambda _: None, tensorboard
         self.bar = tqdm(
             total=run.config.epochs * run.steps_per_epoch,
             initial=run.steps_taken,
             unit="step",
             dynamic_ncols=True,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining} {rate_fmt}{postfix}",
-            disable=True if self.is_silent else None,
+            disable=is_silent or None,  # None: unless this is a terminal
         )
         self.started = self.last_step = self.last_line = time.perf_counter()
-        self.first = self.resumed_at = run.steps_taken
+        self.first = run.steps_taken
         self.expects_end = True
 
     def step(self, run: TrainingRun) -> None:
@@ -192,8 +191,6 @@ class Reporter:
             self.tensorboard.step(len(run.history), measured._asdict())
         epoch, index = divmod(run.steps_taken - 1, steps)
         now = time.perf_counter()
-        if run.steps_taken == self.resumed_at + 1 and not self.is_silent:
-            self.on_first_step()
         if not self.bar.disable:
             place = f"epoch {epoch + 1}/{run.config.epochs}, step {index + 1}/{steps}"
             self.bar.set_description(place, refresh=False)
@@ -250,7 +247,7 @@ class Reporter:
         """Print a line without tearing the bar."""
         if not self.bar.disable:
             self.bar.write(sentence)
-        elif not self.is_silent:
+        else:
             self.print(sentence)
 
     def close(self) -> None:

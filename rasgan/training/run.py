@@ -1,4 +1,4 @@
-"""A training run in memory: its settings, both networks and what they measured; and the files it leaves."""
+"""A training run: its settings, both networks and the history; how it starts and resumes."""
 
 import functools
 import math
@@ -9,43 +9,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rasgan import seeding
 from rasgan.blocks import as_voxels
 from rasgan.errors import UserError
-from rasgan.export import plots
 from rasgan.metrics import quick_scores
 from rasgan.networks import LATENT_SIZE
 from rasgan.runs import START, Position, RunFolder
 from rasgan.sampling import generate
-from rasgan.seeding import (
-    NOISE,
-    ORDER_D,
-    ORDER_G,
-    VALIDATION,
-    batch_order,
-    choose,
-    noise,
-    rng_for,
-    seed_weights,
-)
 from rasgan.training import checkpoints, distributed
 from rasgan.training.checkpoints import Checkpoint
 from rasgan.training.config import TrainConfig
 from rasgan.training.dataset import Shapes, occupied_share
 from rasgan.training.devices import send
 from rasgan.training.growing import grown
-from rasgan.training.history import History, Measurement, add_scores, cut_scores, save_history
+from rasgan.training.history import History, Measurement, cut_scores
 from rasgan.training.schedules import ScheduleState
 from rasgan.training.state import GanState, build_gan, check_fit, set_output_bias
 from rasgan.training.step import Batch, StepResult, train_step, validate_discriminator
-from rasgan.voxel_io import write_npy
-from rasgan.voxels import is_occupied
 
 SCORED = 64  # generated shapes
 
 
 @dataclass
 class TrainingRun:
-    """What a run is made of."""
+    """Everything that a run consists of."""
 
     folder: RunFolder  # where its files go
     config: TrainConfig
@@ -78,7 +65,7 @@ class TrainingRun:
         return self.position != START and not len(self.history)
 
     def describe_position(self) -> str:
-        """Return in words where it stands: "epoch 3", or "epoch 4, step 7 of 31" within one."""
+        """Return the position in words, such as "epoch 3", or "epoch 4, step 7 of 31" within an epoch."""
         epoch, step = self.position
         return f"epoch {epoch + 1}, step {step} of {self.steps_per_epoch}" if step else f"epoch {epoch}"
 
@@ -88,7 +75,9 @@ class TrainingRun:
         Of several processes, `is_last` in one makes it the last step of all.
         """
         number = self.steps_taken
-        self.grow()
+        stage = self.config.stage(self.position.epoch)
+        if stage.resolution != self.gan.config.resolution:
+            self.gan = grown(self.gan, stage)
         rates = self.rates(number)
         self.gan.set_learning_rates(*rates)
         result = train_step(self.gan, self.batch(number), number, is_last)
@@ -112,12 +101,6 @@ class TrainingRun:
         self.position = Position(*divmod(number + 1, self.steps_per_epoch))
         return result
 
-    def grow(self) -> None:
-        """Double the resolution of the networks if the current epoch is the first at that resolution."""
-        stage = self.config.stage(self.position.epoch)
-        if stage.resolution != self.gan.config.resolution:
-            self.gan = grown(self.gan, stage)
-
     def rates(self, number: int) -> tuple[float, float]:
         """Return both learning rates of step `number`: those of the schedule, falling in the cooldown."""
         total = self.config.epochs * self.steps_per_epoch
@@ -129,9 +112,15 @@ class TrainingRun:
         """Draw this process's share of what step `number` sees; all of it follows from the seed."""
         seed, size = self.config.seed, self.config.batchsize
         epoch, index = divmod(number, self.steps_per_epoch)
-        orders = (batch_order(seed, who, epoch + 1, len(self.shapes), size) for who in (ORDER_D, ORDER_G))
-        rng = rng_for(seed, NOISE, number)
-        drawn = [*(torch.from_numpy(order[index]) for order in orders), *noise(rng, 2, size, LATENT_SIZE)]
+        orders = (
+            seeding.batch_order(seed, who, epoch + 1, len(self.shapes), size)
+            for who in (seeding.ORDER_D, seeding.ORDER_G)
+        )
+        rng = seeding.rng_for(seed, seeding.NOISE, number)
+        drawn = [
+            *(torch.from_numpy(order[index]) for order in orders),
+            *seeding.noise(rng, 2, size, LATENT_SIZE),
+        ]
         if self.gan.loss.penalty_is_one_centered:
             drawn.append(torch.from_numpy(rng.random(size, dtype=np.float32)))
         drawn = send(map(distributed.share, drawn), self.shapes.device)
@@ -142,11 +131,11 @@ class TrainingRun:
         """Measure loss_D on a random batch of the validation shapes; NaN if there are none."""
         if self.validation is None:
             return math.nan
-        rng = rng_for(self.config.seed, VALIDATION, number)
+        rng = seeding.rng_for(self.config.seed, seeding.VALIDATION, number)
         size = min(self.config.batchsize, len(self.validation))
         size -= size % distributed.world_size()
         chosen = torch.from_numpy(rng.choice(len(self.validation), size, replace=False))
-        drawn = map(distributed.share, (chosen, noise(rng, size, LATENT_SIZE)))
+        drawn = map(distributed.share, (chosen, seeding.noise(rng, size, LATENT_SIZE)))
         chosen, z = send(drawn, self.validation.device)
         reals = self.validation.blocks(chosen, self.gan.config.resolution)
         return validate_discriminator(self.gan, reals, z)
@@ -154,18 +143,16 @@ class TrainingRun:
     def end_epoch(self) -> str | None:
         """Follow the schedule after an epoch; return a sentence about what changed, None if nothing did."""
         epoch, state = self.position.epoch, self.schedule_state
-        early = state.reached
-        why = (
-            f"the discriminator trained only every {self.config.stop_ratio} steps or more: " if early else ""
-        )
+        why = f"Epoch {epoch}: "
+        if early := state.reached:
+            why += f"the discriminator trained only every {self.config.stop_ratio} steps or more: "
         if state.is_over:
-            return f"Epoch {epoch}: {why}the run ends by its stopping rule."
+            return f"{why}the run ends by its stopping rule."
         if not state.end_epoch(epoch):
             return None
         if early:
             self.gan.gate.reset_ratio()
-        rates = "learning rates are now {:g} (generator) and {:g} (discriminator).".format(*state.rates)
-        return f"Epoch {epoch}: {why}{rates}"
+        return "{}learning rates are now {:g} (generator) and {:g} (discriminator).".format(why, *state.rates)
 
     def checkpoint(self) -> Checkpoint:
         """Return all that a resumed run needs."""
@@ -217,38 +204,11 @@ class TrainingRun:
             grids = grids.repeat(self.config.resolution // grids.shape[axis], axis)
         return grids
 
-    def score(self) -> dict[str, float]:
-        """Score shapes of the generator as it is now against the training shapes, and write the scores."""
-        grids = self.generate(0, SCORED)
-        found = quick_scores(grids, self.shapes.occupied)
-        add_scores(self.folder.scores, self.position.epoch, found)
-        return found
-
     @functools.cached_property
     def training_scores(self) -> dict[str, float]:
-        """The scores of `score` for as many training shapes: what is good depends on the data."""
-        chosen = choose(self.config.seed, 2, len(self.shapes), min(SCORED, len(self.shapes)))
+        """The scores of `SCORED` training shapes, to compare those of generated shapes with."""
+        chosen = seeding.choose(self.config.seed, 2, len(self.shapes), min(SCORED, len(self.shapes)))
         return quick_scores(self.shapes.occupied[chosen], self.shapes.occupied, chosen)
-
-    def save_grid(self, grid: np.ndarray) -> None:
-        """Write one generated grid and, for the film, the shape of one latent vector that stays the same."""
-        epoch = self.position.epoch
-        write_npy(self.folder.grid(epoch), grid)
-        write_npy(self.folder.film / f"{epoch}.npy", is_occupied(self.generate(0, 1)[0]))
-
-    def draw_losses(self) -> None:
-        """Draw the loss curves so far and write the tracked values beside them."""
-        save_history(self.folder.plots, self.history)
-        self.history.write(self.folder.history)
-        columns = self.history.columns()
-        plots.draw_losses(
-            self.folder.plots / f"{self.position.epoch}.png",
-            columns["epoch"],
-            columns["loss_d"],
-            columns["loss_g"],
-            columns["loss_validation"] if self.validation is not None else None,
-            np.stack([columns["generator_learning_rate"], columns["discriminator_learning_rate"]], axis=1),
-        )
 
 
 def begin(
@@ -259,12 +219,13 @@ def begin(
     checkpoint: Checkpoint | None = None,
     precision: str = "float32",
 ) -> TrainingRun:
-    """Start a run from its seed, or go on from a checkpoint with the settings `config`.
+    """Start a run from its seed, or resume it from a checkpoint with the settings `config`.
 
-    UserError if the shapes do not fill a batch, a batch cannot be shared evenly, or the checkpoint is odd.
+    Raises UserError if the shapes do not fill a batch, a batch cannot be shared evenly, or the checkpoint is
+    invalid.
     """
     check_sizes(config.batchsize, len(shapes), None if validation is None else len(validation))
-    seed_weights(config.seed)
+    seeding.seed_weights(config.seed)
     if checkpoint is None:
         gan = build_gan(config.stage(0), shapes.device, precision)
         if config.output_bias:
@@ -274,8 +235,17 @@ def begin(
         stage = config.stage(checkpoint.position.last_epoch)
         check_fit(stage, checkpoint.generator, checkpoint.discriminator)
         gan = build_gan(stage, shapes.device, precision)
-        load_networks(gan, checkpoint)
-        state = resumed_schedule_state(config, checkpoint)
+        gan.generator.load_state_dict(checkpoint.generator)
+        gan.discriminator.load_state_dict(checkpoint.discriminator)
+        gan.gate.load_state_dict(checkpoint.gate)
+        if gan.ema_generator is not None:
+            gan.ema_generator.load_state_dict(checkpoint.ema_generator)
+        state = config.schedule_state()
+        if checkpoint.config.schedule == config.schedule:
+            state.load_state_dict(checkpoint.schedule_state)
+            state.reached = state.reached and checkpoint.config.stop_ratio == config.stop_ratio
+        else:
+            state.go_to(checkpoint.position.epoch)
         saved = checkpoint.history
         history = History(saved.numpy()) if isinstance(saved, Tensor) else History.read(folder.history, saved)
     if checkpoint.optimizers is not None:
@@ -290,41 +260,20 @@ def begin(
 def check_same_data(folder: RunFolder, checkpoint: Checkpoint, shapes: Shapes) -> None:
     """Raise UserError if the shapes are not those that the checkpoint was trained on, as far as it knows."""
     before, now = checkpoint.data, shapes.mark
-    if before in (None, now):
-        return
-    differ = f"{now.count} in number, not {before.count}" if now.count != before.count else "other shapes"
-    reason = f"the data are not those that {folder.name} was trained on: {differ}."
-    raise UserError(reason, about="other data")
+    if before not in (None, now):
+        differ = f"{now.count} in number, not {before.count}" if now.count != before.count else "other shapes"
+        reason = f"the data are not those that {folder.name} was trained on: {differ}."
+        raise UserError(reason, about="other data")
 
 
 def resumed_position(checkpoint: Checkpoint, config: TrainConfig, shapes: Shapes) -> Position:
-    """Return where the run goes on: where the checkpoint stands, or at the beginning of that epoch.
+    """Return where the run resumes: where the checkpoint stands, or at the start of that epoch.
 
     A step within an epoch has a meaning only for the same shapes in batches of the same size.
     """
     epoch, step = checkpoint.position
     is_same = checkpoint.data in (None, shapes.mark) and checkpoint.config.batchsize == config.batchsize
     return checkpoint.position if is_same and step < len(shapes) // config.batchsize else Position(epoch)
-
-
-def load_networks(gan: GanState, checkpoint: Checkpoint) -> None:
-    """Load the weights and the gate of a checkpoint."""
-    gan.generator.load_state_dict(checkpoint.generator)
-    gan.discriminator.load_state_dict(checkpoint.discriminator)
-    gan.gate.load_state_dict(checkpoint.gate)
-    if gan.ema_generator is not None:
-        gan.ema_generator.load_state_dict(checkpoint.ema_generator)
-
-
-def resumed_schedule_state(config: TrainConfig, checkpoint: Checkpoint) -> ScheduleState:
-    """Return the place where the checkpoint stood in its schedule; in another one, that of its epoch."""
-    state, before = config.schedule_state(), checkpoint.config
-    if before.schedule == config.schedule:
-        state.load_state_dict(checkpoint.schedule_state)
-        state.reached = state.reached and before.stop_ratio == config.stop_ratio
-    else:
-        state.go_to(checkpoint.position.epoch)
-    return state
 
 
 def check_sizes(batch_size: int, shapes: int, validation_shapes: int | None) -> None:

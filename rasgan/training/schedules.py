@@ -1,6 +1,5 @@
 """The tutorial's schedules: learning rates by epoch, and the rule that moves on before a row's end."""
 
-import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,15 +33,14 @@ SCHEDULES: dict[str, Rows] = {  # the two tables of the tutorial's page
 
 
 def choose_schedule(name: str) -> Rows:
-    """Return the schedule of that name, or read it from the CSV file of that name."""
-    return SCHEDULES[name] if name in SCHEDULES else read_schedule(Path(name))
+    """Return the schedule of that name, or read it from the CSV file of that name.
 
-
-def read_schedule(path: Path) -> Rows:
-    """Read a CSV file: the header ``epochs,generator,discriminator``, then rows like ``0-300,0.002,0.00005``.
-
-    UserError if the file is missing or no such table; it names the line.
+    Such a file has the header ``epochs,generator,discriminator`` and rows like ``0-300,0.002,0.00005``.
+    Raises UserError, which names the line, if the file is missing or is not such a table.
     """
+    if name in SCHEDULES:
+        return SCHEDULES[name]
+    path = Path(name)
     if not path.is_file():
         names = ", ".join(sorted(SCHEDULES))
         raise UserError(f"{path}: no such file, and none of the schedules {names}.")
@@ -50,15 +48,13 @@ def read_schedule(path: Path) -> Rows:
         raise UserError(f"{path}: too large for a schedule; at most {LARGEST_FILE:,} bytes are read.")
     try:
         text = path.read_text(encoding="utf-8-sig")
-        lines = list(csv.reader(text.replace("\0", "?").splitlines()))  # which csv refuses before Python 3.11
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a CSV text file; write it as {','.join(HEADER)}.") from error
-    lines = [[cell.strip() for cell in line] for line in lines]
+    lines = [[cell.strip(' "') for cell in line.split(",")] for line in text.splitlines()]
     if not lines or tuple(cell.lower() for cell in lines[0]) != HEADER:
-        if lines and any(separator in lines[0][0] for separator in ";\t"):
-            reason = "the columns must be separated by commas, and decimals written with a point"
-            raise UserError(f"{path}: {reason}, such as 0-300,0.002,0.00005.")
-        raise UserError(f"{path}: the first line must be {','.join(HEADER)}.")
+        raise UserError(
+            f"{path}: the first line must be {','.join(HEADER)}, and the others such as 0-300,0.002,0.00005."
+        )
     rows: list[Row] = []
     for number, line in enumerate(lines[1:], start=2):
         if any(line):
@@ -79,7 +75,7 @@ def _parse_row(cells: list[str], start: int, where: str) -> Row:
         raise UserError(f"{where}: expected epochs and two learning rates, such as 0-300,0.002,0.00005.")
     first, until = int(match[1]), int(match[2])
     if first != start or until <= first:
-        raise UserError(f"{where}: the epochs must go on from {start} to a higher number.")
+        raise UserError(f"{where}: the epochs must continue from {start} to a higher number.")
     if not (0 < generator < float("inf") and 0 < discriminator < float("inf")):
         raise UserError(f"{where}: learning rates must be above 0.")
     return Row(until, generator, discriminator)
@@ -107,38 +103,33 @@ class ScheduleState:
         return self.rows[self.row][1:]
 
     @property
-    def is_last(self) -> bool:
-        """Whether no row follows."""
-        return self.row + 1 == len(self.rows)
-
-    @property
     def is_over(self) -> bool:
         """Whether the stopping rule has ended the run."""
-        return self.reached and self.is_last
+        return self.reached and self.row + 1 == len(self.rows)
 
     def watch(self, ratio: int) -> None:
         """Note the gate's ratio after a step."""
         self.reached = self.reached or (self.stop_ratio > 0 and ratio >= self.stop_ratio)
 
     def end_epoch(self, epoch: int) -> bool:
-        """Go to the next row if it is time for it after `epoch` epochs; say whether that happened."""
+        """Move to the next row if it is due after `epoch` epochs; return whether it was."""
         length = self.rows[self.row].until - (self.rows[self.row - 1].until if self.row else 0)
-        if self.is_last or not (self.reached or epoch - self.since >= length):
+        if self.row + 1 == len(self.rows) or not (self.reached or epoch - self.since >= length):
             return False
         self.row, self.since, self.reached = self.row + 1, epoch, False
         return True
 
     def go_to(self, epoch: int) -> None:
-        """Stand where the table itself has `epoch` finished epochs."""
+        """Move to the table row that contains `epoch`."""
         ends = [row.until for row in self.rows[:-1]]
         self.row = sum(end <= epoch for end in ends)
         self.since = ends[self.row - 1] if self.row else 0
         self.reached = False
 
     def state_dict(self) -> dict:
-        """Return what a resumed run needs beside its settings."""
+        """Return the place in the schedule."""
         return {"row": self.row, "since": self.since, "reached": self.reached}
 
     def load_state_dict(self, state: dict) -> None:
-        """Take the place of another run in the same schedule."""
+        """Move to a place that `state_dict` returned."""
         self.row, self.since, self.reached = state["row"], state["since"], state["reached"]

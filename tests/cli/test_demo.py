@@ -48,7 +48,7 @@ def test_the_demo_ends_with_chairs_pictures_and_a_mesh_and_typed_again_goes_on(
 
 @pytest.mark.parametrize(
     ("is_terminal", "ssh", "display", "opened"),
-    [(True, False, True, 1), (False, False, True, 0), (True, True, True, 0), (True, False, False, 0)],
+    [(True, False, True, 1), (True, True, True, 0), (True, False, False, 0)],
 )
 def test_the_page_is_opened_where_somebody_sits(monkeypatch, is_terminal, ssh, display, opened):
     run = RunFolder("demo")
@@ -83,14 +83,6 @@ def test_the_command_runs_the_script_and_ends_as_it_does(monkeypatch):
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     assert demo.main(["--width", "8"]) == 1
     assert started == [[sys.executable, train_rasgan.__file__, "--demo", "--width", "8"]]
-
-
-def test_without_the_script_the_command_tells_where_to_run_it(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(demo, "__file__", str(tmp_path / "rasgan" / "demo.py"))
-    assert demo.main([]) == 1
-    err = capsys.readouterr().err
-    assert "in a clone of the project" in err
-    assert err.count("\n") == 1
 
 
 WITHOUT_TORCH = """

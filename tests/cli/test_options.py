@@ -1,7 +1,6 @@
 """docs/options.md and the README's option tables are what the parsers say, and what the tutorial says."""
 
 import argparse
-import importlib
 import re
 
 import pytest
@@ -97,27 +96,6 @@ def test_the_readmes_tables_are_the_tutorials_and_their_own_parsers():
     assert mistakes(text_of(README)) == []
 
 
-@pytest.mark.parametrize(
-    ("right", "wrong", "told"),
-    [
-        ("| `-c`, `--colormap` |", "| `-e`, `--epochs` |", "-e --epochs is no option of its parser"),
-        (
-            "| `-f`, `--file` | one grid, a batch or a folder, to `models` | this or `-n` |\n",
-            "",
-            "-f --file is missing",
-        ),
-        ("| 0.00005 |", "| 0.0005 |", "is not 0.0005 by default"),
-        ("| `-sample` |", "| `-sampel` |", "-sampel is no option of its parser"),
-        ("| this or `-f` |", "| this or `-c` |", "is not this or -c by default"),
-        ("the newest checkpoint | off |", "the newest checkpoint | on |", "is not on by default"),
-    ],
-)
-def test_a_mistake_in_a_table_is_found(right, wrong, told):
-    text = text_of(README)
-    assert right in text
-    assert any(told in mistake for mistake in mistakes(text.replace(right, wrong)))
-
-
 @pytest.mark.parametrize("program", options.COMMANDS)
 def test_the_help_names_the_default_that_holds(program):
     parser = options.parser_of(program)
@@ -142,19 +120,3 @@ def test_the_help_of_a_recipe_is_what_it_presets(capsys):
     recipe = next(action for action in options.actions_of(parser) if action.dest == "recipe")
     words = re.search(r"64³: (.+) \(default", recipe.help)[1].split()
     assert vars(parser.parse_args(words)).items() >= recipe_presets("stable", 64).items()
-
-
-@pytest.mark.parametrize(
-    ("program", "typed"),
-    [
-        ("train_rasgan.py", ["-n", "a-run"]),
-        ("train_rasgan.py", ["-d", "a-folder"]),
-        ("rasgan.evaluate", ["--reference", "a-folder"]),
-    ],
-)
-def test_what_is_required_beyond_the_parser_is_refused(program, typed, capsys):
-    assert options.COMMANDS[program].unsaid
-    with pytest.raises(SystemExit) as stopped:
-        importlib.import_module(options.COMMANDS[program].module).main(typed)
-    assert stopped.value.code == 2
-    assert "--help" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rasgan.runs import RunFolder
+from rasgan.training import loop
 from rasgan.training import run as training_run
 from rasgan.training.config import TrainConfig
 from rasgan.training.dataset import Shapes
@@ -29,7 +30,7 @@ def test_ten_thousand_steps_keep_memory_and_file_handles(tmp_path, rng):
     for number in range(STEPS):
         result = training.step()
         if number % 1000 == 999:
-            training.draw_losses()
+            loop.draw_losses(training)
             training.sample(result.fakes, number)
             gc.collect()
             sizes.append(resident_bytes())

@@ -204,8 +204,6 @@ def test_processes_with_other_data_or_epochs_are_refused_before_the_first_step(t
         data(tmp_path / f"rank{rank}", seed=rank)
     differ = "error: the processes of this run differ in"
     ends_with(torchrun(tmp_path, FOLDER_EACH, "-e", "1"), f"{differ} digest of the data")
-    data(tmp_path / "rank1", count=6)
-    ends_with(torchrun(tmp_path, FOLDER_EACH, "-e", "1"), f"{differ} shapes: process 0 has 4, process 1 6")
     for rank in (0, 1):
         for path in (tmp_path / f"rank{rank}" / "data").iterdir():
             path.unlink()

@@ -46,7 +46,7 @@ def train(method, steps=STEPS):
     if training.gan.ema_generator is not None:
         training.gan.ema_generator.double()
     shapes.voxels_of_byte = shapes.voxels_of_byte.double()
-    as_float64(training)
+    training.gan.generator.register_forward_pre_hook(lambda _, inputs: inputs[0].double())  # the noise
     for _ in range(steps):
         training.step()
     return {
@@ -56,11 +56,6 @@ def train(method, steps=STEPS):
     }
 
 
-def as_float64(training):
-    """Make the generator take the session's float32 noise."""
-    training.gan.generator.register_forward_pre_hook(lambda _, inputs: inputs[0].double())
-
-
 def work(rank, processes, port, folder):
     """Be one of several processes."""
     torch.set_num_threads(1)
@@ -68,11 +63,7 @@ def work(rank, processes, port, folder):
         RANK=str(rank), WORLD_SIZE=str(processes), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
     )
     with distributed.joined(torch.device("cpu"), StopRequest()):
-        assert (distributed.rank(), distributed.world_size(), distributed.is_rank_0()) == (
-            rank,
-            processes,
-            rank == 0,
-        )
+        assert (distributed.world_size(), distributed.is_rank_0()) == (processes, rank == 0)
         assert distributed.gather_objects({"seed": rank}) == [{"seed": 0}, {"seed": 1}]
         distributed.check_agreement({"epochs": 3, "digest": "ab"})
         with pytest.raises(UserError, match="differ in epochs: process 0 has 0, process 1 1"):

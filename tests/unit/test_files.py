@@ -13,7 +13,7 @@ import pytest
 
 from rasgan import files
 from rasgan.errors import UserError
-from rasgan.files import atomic_path, check_is_file, exclusive, remove, remove_leftovers
+from rasgan.files import atomic_path, check_is_file, exclusive, remove_leftovers
 
 
 def test_atomic_path_writes_whole_files(tmp_path):
@@ -60,18 +60,12 @@ def test_a_file_system_that_cannot_sync_folders_will_do(tmp_path, monkeypatch, n
     assert (tmp_path / "a").read_text(encoding="ascii") == "x"
 
 
-@pytest.mark.parametrize("problem", [RuntimeError, KeyboardInterrupt, SystemExit])
-def test_atomic_path_leaves_the_old_file_after_a_problem(tmp_path, problem):
+def test_atomic_path_leaves_the_old_file_after_a_problem(tmp_path):
     target = tmp_path / "file.txt"
     target.write_text("old", encoding="utf-8")
-
-    def write_half():
-        with atomic_path(target) as temporary:
-            temporary.write_text("half", encoding="utf-8")
-            raise problem
-
-    with pytest.raises(problem):
-        write_half()
+    with contextlib.suppress(KeyboardInterrupt), atomic_path(target) as temporary:
+        temporary.write_text("half", encoding="utf-8")
+        raise KeyboardInterrupt
     assert target.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -92,14 +86,6 @@ def test_atomic_path_names_the_file_that_could_not_be_written(tmp_path):
     assert failure.value.filename == str(tmp_path / "a.pt")
 
 
-def test_atomic_path_gives_ordinary_permissions(tmp_path):
-    (tmp_path / "plain").touch()
-    with atomic_path(tmp_path / "file"):
-        pass
-    modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "file")}
-    assert len(modes) == 1
-
-
 def held(monkeypatch, winerror, times):
     """Let `Path.replace` fail as it does on Windows, where another program holds the file."""
     original, left = Path.replace, [times]
@@ -116,9 +102,8 @@ def held(monkeypatch, winerror, times):
     return left
 
 
-@pytest.mark.parametrize("winerror", [5, 32, 33])
-def test_a_file_that_is_held_for_a_moment_is_written_then(tmp_path, monkeypatch, winerror):
-    left = held(monkeypatch, winerror, times=2)
+def test_a_file_that_is_held_for_a_moment_is_written_then(tmp_path, monkeypatch):
+    left = held(monkeypatch, winerror=32, times=2)
     with atomic_path(tmp_path / "a.txt") as temporary:
         temporary.write_text("whole", encoding="ascii")
     assert left == [0]
@@ -135,19 +120,6 @@ def test_a_file_that_stays_held_or_is_forbidden_is_an_error(tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_nobody_needs_may_be_gone_or_held(tmp_path, monkeypatch):
-    (tmp_path / "a").touch()
-    for _ in range(2):
-        remove(tmp_path / "a")
-        assert not (tmp_path / "a").exists()
-
-    def refuse(self):
-        raise PermissionError(errno.EACCES, "held")
-
-    monkeypatch.setattr(Path, "unlink", refuse)
-    remove(tmp_path / "a")
-
-
 def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):
     with atomic_path(tmp_path / "10.pt") as temporary:
         left = temporary.name
@@ -158,25 +130,12 @@ def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
 
 
-def test_ordinary_files_and_missing_ones_pass_the_check(tmp_path):
-    (tmp_path / "a").touch()
-    check_is_file(tmp_path / "a")
-    check_is_file(tmp_path / "missing")
-
-
 @pytest.mark.parametrize("make", [os.mkdir, getattr(os, "mkfifo", None)], ids=["folder", "pipe"])
 def test_what_is_no_ordinary_file_is_named(tmp_path, make):
     if make is None:
         pytest.skip("needs named pipes")
     make(tmp_path / "x")
     with pytest.raises(UserError, match=r"x: not an ordinary file; give the path of one"):
-        check_is_file(tmp_path / "x")
-
-
-@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs the devices of POSIX")
-def test_a_link_to_an_endless_device_is_no_ordinary_file(tmp_path):
-    (tmp_path / "x").symlink_to("/dev/zero")
-    with pytest.raises(UserError, match="not an ordinary file"):
         check_is_file(tmp_path / "x")
 
 
@@ -205,17 +164,9 @@ def test_only_one_process_holds_a_lock_and_a_killed_one_lets_go(tmp_path):
     assert not path.exists()
 
 
-def test_a_lock_goes_after_an_exception_too(tmp_path):
-    path = tmp_path / ".lock"
-    with pytest.raises(ValueError, match="mine"), exclusive(path, "busy"):
-        raise ValueError("mine")
-    assert not path.exists()
-
-
-@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOLCK])
-def test_without_locks_in_the_file_system_the_work_goes_on(tmp_path, monkeypatch, number):
+def test_without_locks_in_the_file_system_the_work_goes_on(tmp_path, monkeypatch):
     def refuse(lock):
-        raise OSError(number, os.strerror(number))
+        raise OSError(errno.ENOLCK, "no locks")
 
     monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
     with exclusive(tmp_path / ".lock", "busy"):

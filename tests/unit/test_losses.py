@@ -8,7 +8,6 @@ from rasgan.blocks import blocks_of
 from rasgan.losses import (
     LOSSES,
     connection_penalty,
-    one_centered_penalty,
     squared_gradient_norm,
     zero_centered_penalty,
 )
@@ -41,28 +40,6 @@ def test_losses_equal_the_papers_equations(name, scores):
     torch.testing.assert_close(LOSSES[name].generator(*scores), loss_g)
 
 
-@pytest.mark.parametrize("name", ["rsgan", "rasgan"])
-def test_one_constant_added_to_every_score_changes_no_relativistic_loss(name, scores):
-    shifted = [c + 7.5 for c in scores]
-    for loss in (LOSSES[name].discriminator, LOSSES[name].generator):
-        torch.testing.assert_close(loss(*shifted), loss(*scores))
-
-
-@pytest.mark.parametrize("name", ["rsgan", "rasgan"])
-def test_exchanging_the_players_exchanges_the_relativistic_losses(name, scores):
-    loss = LOSSES[name]
-    torch.testing.assert_close(loss.generator(*scores), loss.discriminator(*reversed(scores)))
-
-
-def test_equal_scores_cost_log_2_a_term():
-    c = torch.zeros(5, dtype=torch.float64)
-    log_2 = torch.tensor(2.0, dtype=torch.float64).log()
-    terms = {"sgan": (2, 1), "rsgan": (1, 1), "rasgan": (2, 2)}
-    for name, (d, g) in terms.items():
-        torch.testing.assert_close(LOSSES[name].discriminator(c, c), d * log_2)
-        torch.testing.assert_close(LOSSES[name].generator(c, c), g * log_2)
-
-
 def test_gradients_go_on_where_the_literal_form_stops():
     c_real = torch.full((4,), 100.0)
     c_fake = torch.full((4,), -100.0, requires_grad=True)
@@ -72,19 +49,6 @@ def test_gradients_go_on_where_the_literal_form_stops():
     loss = LOSSES["rasgan"].generator(c_real, c_fake)
     assert loss.item() == pytest.approx(400)
     assert torch.autograd.grad(loss, c_fake)[0].sum().item() == pytest.approx(-2)
-
-
-def test_a_linear_critics_slope_is_the_same_everywhere():
-    slope = torch.randn(1, 4, 4, 4, dtype=torch.float64)
-    voxels = torch.rand(3, 1, 4, 4, 4, dtype=torch.float64, requires_grad=True)
-    scores = (voxels * slope).flatten(1).sum(1)
-    torch.testing.assert_close(squared_gradient_norm(scores, voxels), slope.square().sum().expand(3))
-
-
-def test_penalties_are_the_papers_means():
-    squared = torch.tensor([0.0, 4.0, 9.0], dtype=torch.float64)
-    assert zero_centered_penalty(squared).item() == pytest.approx((0 + 4 + 9) / 3 / 2)
-    assert one_centered_penalty(squared).item() == pytest.approx((1 + 1 + 4) / 3)
 
 
 def test_a_penalty_averages_over_the_batch_and_can_be_trained_on():

@@ -79,7 +79,3 @@ def test_the_lines_in_the_packages_docstring_write_a_chair(tmp_path, monkeypatch
     exec(compile(code, "rasgan/__init__.py", "exec"), names)
     mesh = trimesh.load_mesh(tmp_path / "chair.obj")
     assert mesh.volume == pytest.approx((names["grid"] > 0.3).sum() * 0.01**3)
-
-
-def test_the_package_knows_its_version():
-    assert rasgan.__version__[0].isdigit()

@@ -2,34 +2,17 @@ import pytest
 import torch
 
 from rasgan.errors import UserError
-from rasgan.training.devices import (
-    choose_device,
-    memory_guarded,
-    pack,
-    read_later,
-    send,
-    slow_bf16,
-    unpack,
-)
+from rasgan.training.devices import choose_device, memory_guarded, read_later, send, slow_bf16
 
 
 def test_auto_takes_cuda_or_else_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto").type == "cpu"
+    with pytest.raises(UserError, match="no CUDA device"):
+        choose_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto").type == "cuda"
     assert choose_device("cpu").type == "cpu"
-
-
-@pytest.mark.parametrize("count", [1, 3, 24])
-def test_what_a_step_sees_comes_out_of_one_parcel_as_it_went_in(count):
-    order, noise = torch.randperm(2 * count), torch.randn(2, count, 200)
-    sent = [order[:count], order[count:], *noise, torch.rand(count)]
-    sent[2][0, 0] = float("nan")
-    parcel = pack(sent)
-    assert (parcel.dtype, parcel.shape) == (torch.uint8, (sum(x.nbytes for x in sent),))
-    for before, after in zip(sent, unpack(parcel, sent), strict=True):
-        torch.testing.assert_close(after, before, rtol=0, atol=0, equal_nan=True)
 
 
 def test_on_a_cpu_nothing_is_copied():
@@ -39,19 +22,14 @@ def test_on_a_cpu_nothing_is_copied():
 
 
 @pytest.mark.gpu
-def test_a_parcel_arrives_on_a_gpu():
+def test_tensors_arrive_on_a_gpu_and_values_on_the_host():
     if not torch.cuda.is_available():
         pytest.skip("there is no CUDA device here")
     sent = [torch.arange(3), torch.rand(3, 200)]
     for before, after in zip(sent, send(sent, torch.device("cuda")), strict=True):
         assert after.is_cuda
         assert torch.equal(after.cpu(), before)
-
-
-def test_a_device_that_is_not_there_is_told(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match="no CUDA device"):
-        choose_device("cuda")
+    assert read_later(torch.tensor([1.5, 2.0], device="cuda"))() == [1.5, 2]
 
 
 @pytest.mark.parametrize(
@@ -60,8 +38,6 @@ def test_a_device_that_is_not_there_is_told(monkeypatch):
         torch.OutOfMemoryError("CUDA"),
         MemoryError(),
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
-        RuntimeError("CUDA error: out of memory"),
-        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
     ],
 )
@@ -77,23 +53,6 @@ def test_a_processor_without_bf16_is_told(monkeypatch, has_bf16, told):
     assert bool(slow_bf16(torch.device("cpu"))) == told
 
 
-@pytest.mark.parametrize(("capability", "told"), [((7, 5), True), ((8, 0), False), ((9, 0), False)])
-def test_a_gpu_that_emulates_bf16_is_told(monkeypatch, capability, told):
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
-    assert bool(slow_bf16(torch.device("cuda"))) == told
-
-
 def test_other_faults_keep_their_traceback():
     with pytest.raises(RuntimeError, match="shape"), memory_guarded(24):
         raise RuntimeError("shape mismatch")
-
-
-def test_values_are_read_later():
-    assert read_later(torch.tensor([1.5, 2.0]))() == [1.5, 2]
-
-
-@pytest.mark.gpu
-def test_values_on_a_gpu_are_read_later():
-    if not torch.cuda.is_available():
-        pytest.skip("there is no CUDA device here")
-    assert read_later(torch.tensor([1.5, 2.0], device="cuda"))() == [1.5, 2]

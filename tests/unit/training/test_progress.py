@@ -22,22 +22,6 @@ def test_without_the_package_the_remedy_is_told(tmp_path, monkeypatch):
         TensorBoard(tmp_path)
 
 
-def test_measurements_and_pictures_can_be_read_back(tmp_path):
-    pytest.importorskip("tensorboard", reason="the optional package tensorboard is not installed")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    board = TensorBoard(tmp_path)
-    for step in (1, 2):
-        board.step(step, {"loss_d": step / 2, "loss_validation": float("nan")})
-    board.sample(2, np.ones((8, 8, 8), dtype=np.float32))
-    board.close()
-    events = EventAccumulator(str(tmp_path)).Reload()
-    assert events.Tags()["scalars"] == ["loss_d"]
-    assert [(event.step, event.value) for event in events.Scalars("loss_d")] == [(1, 0.5), (2, 1)]
-    (picture,) = events.Images("sample")
-    assert picture.width > 50
-
-
 def small_run(folder, **settings):
     config = TrainConfig(resolution=8, width=4, batchsize=1, epochs=3, seed=0, **settings)
     return begin(RunFolder("run", folder), config, Shapes(np.ones((4, 8, 8, 8), bool)))
@@ -71,16 +55,15 @@ def test_the_bar_shows_every_step_and_the_gate_if_there_is_one(tmp_path, monkeyp
     assert ("gate" in last) == gate
 
 
-@pytest.mark.parametrize(("first_step_s", "said"), [(1, "takes 4 s"), (1000, "takes 4 s")])
-def test_the_expected_end_leaves_out_a_first_step_that_compiles(tmp_path, monkeypatch, first_step_s, said):
+def test_the_expected_end_leaves_out_the_slower_first_step(tmp_path, monkeypatch):
     run, lines, now = small_run(tmp_path), [], [0]
     monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
     reporter = progress.Reporter(run, lines.append)
-    for seconds in (first_step_s, 1, 1, 1):
+    for seconds in (1000, 1, 1, 1):
         run.step()
         now[0] += seconds
         reporter.step(run)
     reporter.end_epoch(run)
     reporter.close()
-    assert said in lines[-1]
+    assert "takes 4 s" in lines[-1]
     assert "in 0:00:08" in lines[-1]

@@ -16,7 +16,7 @@ from rasgan.runs import RunFolder
 from rasgan.sampling import generate, interpolate
 from rasgan.training import checkpoints, devices
 from rasgan.training import run as training_run
-from rasgan.training.config import RECIPES, new_config
+from rasgan.training.config import new_config
 from rasgan.training.dataset import Shapes
 from rasgan.training.step import train_step
 
@@ -24,7 +24,6 @@ from rasgan.training.step import train_step
 pytestmark = pytest.mark.filterwarnings("ignore:for .*copying from a non-meta parameter")
 
 DEVICE = "meta"
-LOSSES = ("rasgan", "rsgan", "sgan", "wgan-gp")
 TINY = {"resolution": 32, "width": 8, "batchsize": 2, "ema": 0.5}
 
 
@@ -70,8 +69,7 @@ def devices_of(run):
     return {tensor.device.type for tensor in tensors}
 
 
-METHODS = [pytest.param(recipe, loss, {}, marks=pytest.mark.slow) for recipe in RECIPES for loss in LOSSES]
-METHODS += [
+METHODS = [
     ("tutorial", "rasgan", {"penalty": 1.0, "mirror": True}),
     ("stable", "rsgan", {"mirror": True, "min_width": 4, "connect": 0.1}),
     ("tutorial", "wgan-gp", {"norm": "batch", "generator_every": 1, "occupied": 255.0}),
@@ -92,9 +90,8 @@ def test_every_method_steps_validates_and_samples_there(tmp_path, stand_in, reci
         assert run.sample(result.fakes, 1).shape == (32, 32, 32)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_checkpoints_go_there_and_back(tmp_path, stand_in, recipe):
-    run = begin(tmp_path, new_config(recipe, TINY), device="cpu")
+def test_checkpoints_go_there_and_back(tmp_path, stand_in):
+    run = begin(tmp_path, new_config("stable", TINY), device="cpu")
     run.step()
     run.save()
     saved = checkpoints.load_checkpoint(run.folder.checkpoints, run.position, with_optimizers=True)

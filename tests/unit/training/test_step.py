@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from rasgan.blocks import blocks_of, voxels_of
-from rasgan.losses import squared_gradient_norm
-from rasgan.networks import frozen, inference
+from rasgan.blocks import voxels_of
 from rasgan.training.config import TrainConfig, new_config
 from rasgan.training.state import build_gan
 from rasgan.training.step import (
@@ -105,23 +103,6 @@ def test_a_generator_that_is_to_connect_has_fewer_wrong_voxels_after_a_few_steps
     assert (first[0.1].loss_d, first[0.1].loss_g) == (first[0.0].loss_d, first[0.0].loss_g)
 
 
-def test_a_step_leaves_the_networks_ready_for_the_next(batch):
-    gan = gan_for()
-    train_step(gan, batch)
-    for network in (gan.generator, gan.discriminator):
-        assert network.training
-        assert all(p.requires_grad for p in network.parameters())
-
-
-def test_the_average_follows_the_generator():
-    old, new = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)
-    torch.nn.init.constant_(new.weight, 3.0)
-    new.num_batches_tracked.fill_(7)
-    update_ema(old, new, decay=0.75)
-    assert old.weight.tolist() == [1.5, 1.5]
-    assert old.num_batches_tracked == 7
-
-
 def test_the_average_moves_bit_for_bit_as_tensor_by_tensor():
     torch.manual_seed(3)
     network = build_gan(TINY, "cpu").generator
@@ -141,15 +122,6 @@ def test_the_average_forgets_the_untrained_generator_sooner_than_its_decay_says(
     kept = np.cumprod([ema_decay(step, 0.995) for step in range(200)])[-1]
     assert kept < 1e-9 < 0.995**200
     assert ema_decay(10**6, 0.995) == 0.995
-
-
-def test_an_averaged_generator_is_kept_only_when_asked_for(batch):
-    assert gan_for().ema_generator is None
-    gan = gan_for(new_config("tutorial", {"resolution": 32, "width": 8, "ema": 0.5}))
-    start = copy.deepcopy(gan.ema_generator.dense.weight)
-    train_step(gan, batch)
-    expected = 0.1 * start + 0.9 * gan.generator.dense.weight  # the first step's own decay
-    torch.testing.assert_close(gan.ema_generator.dense.weight, expected.detach())
 
 
 def test_loaded_optimizers_keep_the_new_learning_rates(batch):
@@ -178,23 +150,9 @@ def parameters_of(optimizer):
     return [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
 
 
-def test_modes_are_restored_after_an_error():
-    network = torch.nn.Linear(1, 1).eval()
-    with pytest.raises(RuntimeError), inference(network), frozen(network):
-        raise RuntimeError
-    assert not network.training
-    assert network.weight.requires_grad
-
-
 def test_between_the_generators_steps_only_the_critic_trains(batch):
     settings = new_config("tutorial", {"resolution": 32, "width": 8, "loss": "wgan-gp"})
     gan = gan_for(settings)
-    assert (settings.generator_every, settings.penalty, settings.norm, settings.gate) == (
-        5,
-        10,
-        "none",
-        False,
-    )
     mix = torch.tensor([0.1, 0.5, 0.9])
     trained = []
     for step in range(6):
@@ -204,24 +162,6 @@ def test_between_the_generators_steps_only_the_critic_trains(batch):
         trained.append(bool(changed(gan.generator, before)))
         assert changed(gan.discriminator, before_d)
     assert trained == [True, False, False, False, False, True]
-
-
-def test_wgans_penalty_draws_gradient_norms_between_real_and_fake_to_1(batch):
-    """A critic so penalized that nothing else counts learns a gradient norm of 1 there."""
-    extra = {"penalty": 1e4, "discriminator_learning_rate": 1e-3, "generator_every": 1000}
-    gan = gan_for(new_config("tutorial", {"resolution": 32, "width": 8, "loss": "wgan-gp", **extra}))
-    mix = torch.full((3,), 0.25)
-
-    def norms():
-        with torch.no_grad():
-            fakes = gan.generate(batch[2])
-        between = (0.75 * fakes + 0.25 * blocks_of(batch[0])).requires_grad_()
-        return squared_gradient_norm(gan.score(between), between).sqrt()
-
-    before = (norms() - 1).abs().mean()
-    for step in range(60):
-        train_step(gan, batch._replace(mix=mix), step)
-    assert (norms() - 1).abs().mean() < before / 5
 
 
 def test_bf16_stays_close_to_float32_and_keeps_weights_and_scores_in_float32(batch):
