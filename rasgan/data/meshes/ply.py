@@ -7,7 +7,14 @@ import numpy as np
 
 from rasgan.data.meshes.polygons import triangulate
 from rasgan.data.meshes.records import Bytes, Property, Rows, Words
-from rasgan.data.meshes.text import UnsupportedError, as_indices, parse_numbers, plain_lines
+from rasgan.data.meshes.text import (
+    UnsupportedError,
+    as_indices,
+    odd_word,
+    parse_numbers,
+    plain_lines,
+    word_starts,
+)
 
 KINDS = {
     b"char": "i1", b"uchar": "u1", b"short": "i2", b"ushort": "u2", b"int": "i4", b"uint": "u4",
@@ -42,10 +49,10 @@ def parse_ply(data: bytes) -> tuple[np.ndarray, np.ndarray]:
         found = _rows(Bytes(data), start, elements)
     if "vertex" not in found:
         raise ValueError("it holds no vertices")
-    columns = [found["vertex"].scalar(axis) for axis in "xyz"]
-    if any(column is None for column in columns):
+    columns = [found["vertex"].read(axis) for axis in "xyz"]
+    if None in columns:
         raise ValueError("its vertices do not have three coordinates each, x, y and z")
-    vertices = np.stack([column.astype(np.float64) for column in columns], axis=1)
+    vertices = np.stack([column.astype(np.float64) for column, _ in columns], axis=1)
     if "tristrips" in found and found["tristrips"].count:
         raise UnsupportedError("its faces are triangle strips, which are not read; export it with faces")
     if "face" not in found or not found["face"].count:
@@ -106,47 +113,46 @@ def _rows(source: Words | Bytes, start: int, elements: list[Element]) -> dict[st
 
 
 def _rows_of_text(body: bytes, elements: list[Element]) -> dict[str, Rows]:
-    """Find the rows in a text, as a rule a row a line; what follows the last row is left out.
-
-    Rows may also be broken over lines, if all numbers of the text belong to them.
-    """
+    """Find the rows in a text, each of which is a line; what follows the last row is left out."""
     lines = sum(count for _, count, properties in elements if properties)
     ends = np.flatnonzero(np.frombuffer(body, dtype=np.uint8) == ord("\n"))
-    parts = [body] if lines > ends.size else [body[: ends[lines - 1] + 1 if lines else 0], body]
-    for part in parts:
-        numbers = parse_numbers(part)
-        try:
-            found = _rows(Words(numbers), 0, elements)
-            used = max([rows.end for rows in found.values()], default=0)
-            if used != numbers.size:
-                raise ValueError("its lines hold more numbers than its header announces")
-            return found
-        except ValueError as error:
-            reason = error
-    _check_widths(parts[0], elements)
-    raise reason
+    body = body[: ends[lines - 1] + 1] if 0 < lines <= ends.size else body
+    try:
+        found = _rows(Words(parse_numbers(body)), 0, elements)
+        row_ends = [np.append(rows.starts[1:], rows.end) for rows in found.values() if rows.starts.size]
+        if not np.array_equal(np.concatenate([[], *row_ends]), np.cumsum(word_starts(body)[1])):
+            raise ValueError("its lines are not the rows that its header announces")
+    except ValueError:
+        _check_lines(body, elements)
+        raise
+    return found
 
 
-def _check_widths(body: bytes, elements: list[Element]) -> None:
-    """Raise ValueError if a line has more numbers than its row takes."""
+def _check_lines(body: bytes, elements: list[Element]) -> None:
+    """Raise ValueError, with the row, if a line has a word, or other numbers than its row takes."""
     lines = re.finditer(rb"[^\n]+", body)
     for name, count, properties in elements:
-        for row, line in zip(range(count if properties else 0), lines, strict=False):
-            words, width = line[0].split(), 0
+        for row, line in zip(range(1, count + 1 if properties else 1), lines, strict=False):
+            try:
+                numbers = [float(word) for word in line[0].split()]
+            except ValueError:
+                fault = f"holds {odd_word(line[0])[1]} where a number belongs"
+                raise ValueError(f"{name} row {row} {fault}") from None
+            width = 0
             for each in properties:
-                length = float(words[width]) if each.count_kind and width < len(words) else 0
-                if length < 0 or length % 1:
+                length = numbers[width] if each.count_kind and width < len(numbers) else 0
+                if not length >= 0 or length % 1:
                     return
                 width += 1 + int(length)
-            if len(words) > width:
-                fault = f"has {len(words)} numbers, more than the {width} that its header announces"
-                raise ValueError(f"{name} row {row + 1} {fault}")
+            if len(numbers) != width:
+                fault = f"has {len(numbers)} numbers, not the {width} that its header announces"
+                raise ValueError(f"{name} row {row} {fault}")
 
 
 def _corners(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Return the corners of faces, one after the other, and how many each has."""
     for name in CORNERS:
-        found = rows.list(name)
+        found = rows.read(name)
         if found is not None:
             return as_indices(found[0]), found[1]
     raise ValueError(f"the rows of {rows.name} have no list {' or '.join(CORNERS)}")
