@@ -14,8 +14,7 @@ UNREAD = {  # statements for surfaces that are no faces and must not get lost wi
     **dict.fromkeys((b"surf", b"bzp", b"bsp", b"cdp"), "free-form surfaces, which are not read"),
     b"call": "surfaces in another file, which is not read",
 }
-CURVES = {b"cstype", b"curv", b"curv2", b"cdc"}
-BEGINNINGS = np.array([256 * word[0] + word[1] for word in {*UNREAD, *CURVES}], dtype=np.uint16)
+BEGINNINGS = np.array([256 * word[0] + word[1] for word in UNREAD], dtype=np.uint16)
 DIGITS = 18  # that an index may have
 
 
@@ -57,13 +56,13 @@ def parse_obj(text: bytes) -> tuple[np.ndarray, np.ndarray]:
     fo = (second == ord("o")) & (third <= BLANK)  # a face, in old files
     faces = np.flatnonzero(((first | 32) == ord("f")) & ((second <= BLANK) | fo))
     odd = np.flatnonzero(np.isin(first * np.uint16(256) + second, BEGINNINGS))
-    words = {lines.join(odd[[place]]).split()[0]: line for place, line in enumerate(odd)}
-    for word in UNREAD.keys() & words.keys():
-        raise ValueError(f"line {lines.number(words[word])}: it has {UNREAD[word]} ({word.decode()})")
+    for line in odd:
+        word = lines.join(np.array([line])).split()[0]
+        if word in UNREAD:
+            raise ValueError(f"line {lines.number(line)}: it has {UNREAD[word]} ({word.decode()})")
     vertices = _vertices(lines, np.flatnonzero(vertex))
     if not faces.size:
-        curves = " and free-form curves" if CURVES & words.keys() else ""
-        raise ValueError(f"it holds {len(vertices)} points{curves} without faces, which are no mesh")
+        raise ValueError(f"it holds {len(vertices)} points without faces, which are no mesh")
     corners, sizes = _corners(lines, faces, np.cumsum(vertex)[faces], len(vertices))
     return vertices, triangulate(vertices, corners, sizes)
 
@@ -107,8 +106,6 @@ def _vertices(lines: Lines, chosen: np.ndarray) -> np.ndarray:
     short = np.flatnonzero(sizes < 3)
     if short.size:
         raise ValueError(f"line {lines.number(chosen[short[0]])}: a vertex has fewer than three coordinates")
-    if sizes.size and (sizes == sizes[0]).all():
-        return np.ascontiguousarray(numbers.reshape(-1, sizes[0])[:, :3])
     return numbers[(np.cumsum(sizes) - sizes)[:, None] + np.arange(3)]
 
 
@@ -137,16 +134,12 @@ def _corners(
             f"{place(np.argmin(corners != 0))} names vertex 0, but .obj counts from 1; "
             "this file seems to count from 0"
         )
-    relative = np.flatnonzero(corners < 0)
-    if relative.size:
-        told = corners.copy()
-        corners[relative] += before[np.searchsorted(ends, relative, side="right")] + 1
-    outside = (corners < 1) | (corners > count)
+    absolute = np.where(corners < 0, corners + np.repeat(before, sizes - 1) + 1, corners)
+    outside = (absolute < 1) | (absolute > count)
     if outside.any():
         bad = int(np.argmax(outside))
-        named = told[bad] if relative.size else corners[bad]
-        raise ValueError(f"{place(bad)} names vertex {named}, which is not there ({count} are)")
-    return corners - 1, sizes - 1
+        raise ValueError(f"{place(bad)} names vertex {corners[bad]}, which is not there ({count} are)")
+    return absolute - 1, sizes - 1
 
 
 def _whole_numbers(text: bytes, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,13 +1,12 @@
 """Mesh files with the quirks that ModelNet's have, and with faults."""
 
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
 
-from rasgan.data.meshes import SUFFIXES, read_mesh, upward_axis, write_off
+from rasgan.data.meshes import SUFFIXES, read_mesh, write_off
 from rasgan.errors import UserError
 from tests.made_meshes import OBJ, POINTS, TRIANGLES, ply_head
 from tests.made_meshes import OFF as PLAIN
@@ -148,12 +147,10 @@ def test_other_formats_give_the_same_triangles(tmp_path, suffix):
     path = tmp_path / f"mesh{suffix}"
     trimesh.Trimesh(VERTICES, FACES).export(path, file_type=suffix[1:].lower())
     vertices, faces = read_mesh(path, up="z")
+    if suffix == ".glb":  # y is up in glTF, by its definition
+        np.testing.assert_array_equal(read_mesh(path)[0], read_mesh(path, up="y")[0])
     corners = {tuple(map(tuple, np.sort(triangle, axis=0))) for triangle in vertices[faces].round(6)}
     assert corners == {tuple(map(tuple, np.sort(triangle, axis=0))) for triangle in VERTICES[FACES]}
-
-
-def test_unused_vertices_survive_other_formats(write):
-    assert read_mesh(write("v 0 0 0\nv 1 0 0\nv 0 1 0\nv 9 9 9\nf 1 2 3\n", ".obj"))[0].max() == 9
 
 
 STL_HEAD = bytes(80) + struct.pack("<I", 2)
@@ -193,11 +190,6 @@ def test_y_up_is_turned_not_mirrored(write):
     turned, faces = read_mesh(path, up="y")
     np.testing.assert_array_equal(turned, [[0, 0, 0], [1, 0, 0], [0, 0, 2], [0, -3.5, 0]])
     assert trimesh.Trimesh(turned, faces).volume == pytest.approx(trimesh.Trimesh(VERTICES, FACES).volume)
-
-
-@pytest.mark.parametrize(("suffix", "up"), {".off": "z", ".stl": "z", ".glb": "y", ".gltf": "y"}.items())
-def test_the_upward_axis_follows_the_format(suffix, up):
-    assert upward_axis(Path(f"a{suffix}")) == upward_axis(Path(f"a{suffix.upper()}")) == up
 
 
 def test_written_off_is_read_back(tmp_path, rng):
