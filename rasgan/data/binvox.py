@@ -51,11 +51,9 @@ def run_binvox(
     program : str
         Path of the executable (`find_binvox`).
     mesh : Path
-        Mesh file in any format that `rasgan.data.meshes` reads.
+        See `rasgan.data.meshes.read_mesh`, as for `up`.
     options : VoxelOptions
         Mode "solid" takes two runs.
-    up : {"z", "y"}, optional
-        Which axis of the file points up; default: as the format has it.
     timeout_s : float
         Seconds after which one run is stopped.
 
@@ -66,10 +64,8 @@ def run_binvox(
     Raises
     ------
     UserError
-        If the file is not a mesh.
-    BinvoxError
-        If Binvox cannot be started, fails, takes too long or writes no such grid. The message names the mesh
-        and quotes the last line that Binvox printed.
+        If the file is not a mesh. `BinvoxError`, which quotes the last line that Binvox printed, if Binvox
+        cannot be started, fails, takes too long or writes no such grid.
     """
     vertices, faces = read_mesh(mesh, up)  # its messages are better than Binvox's
     occupied = np.zeros((options.resolution,) * 3, dtype=bool)
@@ -131,8 +127,7 @@ def _read_output(raw: Path, mesh: Path, resolution: int, printed: str) -> np.nda
     try:
         occupied = read_raw(raw)
     except UserError as error:
-        fault = str(error).removeprefix(f"{raw}: ").rstrip(".")
-        raise BinvoxError(f"{mesh}: what Binvox wrote is damaged ({fault}).") from error
+        raise BinvoxError(f"{mesh}: Binvox wrote a damaged file: {error}") from error
     if len(occupied) != resolution:
         raise BinvoxError(f"{mesh}: Binvox wrote {len(occupied)} voxels a side, not {resolution}.")
     return occupied
