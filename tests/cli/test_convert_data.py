@@ -257,7 +257,9 @@ def test_output_mirrors_the_subfolders_and_writes_nothing_beside_the_meshes(fold
     assert capsys.readouterr().out.startswith("0 converted, 4 already there")
     (tmp_path / "a file").touch()
     assert convert(folder, "-o", str(tmp_path / "a file")) == 1
-    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'a file'}: a file is in the way of a folder")
+    assert capsys.readouterr().err.startswith(
+        f"error: {tmp_path / 'a file'}: a file is in the way of a folder"
+    )
 
 
 def test_a_folder_that_cannot_be_written_to_is_told_once_before_the_first_mesh(folder, monkeypatch, capsys):

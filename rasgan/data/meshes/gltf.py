@@ -17,10 +17,9 @@ import numpy as np
 from rasgan.data.meshes.polygons import has_area
 from rasgan.data.meshes.text import UnsupportedError
 
-# Triangles that repeated parts may add to what a file holds, which is at most one for every two bytes: each
-# is counted when it is read and when it is placed.
-MOST_REPEATED = 10**6
-MOST_PARTS = 2 * 10**5  # nodes and parts of meshes, each of which takes about 0.1 ms
+# Work besides what a file holds, in triangles: at most one for every two bytes is in the file, each of which
+# counts when it is read and when it is placed. A node, or a part of a mesh, takes about 0.1 ms.
+MOST_REPEATED, PART = 10**6, 5
 MOST_VALUES = 2 * 10**6  # of the JSON, as brackets and commas: Python's objects take about 100 bytes each
 
 _MESHOPT = "is compressed by meshopt; export it without compression (an option of gltfpack)"
@@ -120,7 +119,6 @@ class _Gltf:
         self.path, self.tree, self.numbers, self.notes = path, tree, numbers, notes
         self.room = largest_file  # bytes that may still be read from other files
         self.triangles, self.most_triangles = 0, MOST_REPEATED + path.stat().st_size // 2
-        self.part_count = 0
         self.buffers: dict[int, np.ndarray] = {}
         self.meshes: dict[int, list[Mesh]] = {}
 
@@ -146,7 +144,7 @@ class _Gltf:
             if index in seen:
                 raise ValueError(f"node {index} (counted from 0) hangs in two places or in a circle")
             seen.add(index)
-            self.count_part()
+            self.count(PART)
             node = self.item("nodes", index)
             extensions = node.get("extensions", {})
             if extensions.get("KHR_node_visibility", {}).get("visible") is False:
@@ -182,7 +180,7 @@ class _Gltf:
         is_mirrored = np.linalg.det(matrix[:3, :3]) < 0
         placed = []
         for vertices, faces in self.meshes[mesh]:
-            self.count_part()
+            self.count(PART)
             self.count(len(faces))
             there = vertices @ matrix[:3, :3].T + matrix[:3, 3]
             placed.append((there, faces[:, ::-1] if is_mirrored else faces))
@@ -192,13 +190,9 @@ class _Gltf:
         """Raise ValueError if these triangles are too many."""
         self.triangles += triangles
         if self.triangles > self.most_triangles:
-            raise ValueError(f"it repeats parts until they have more than {self.most_triangles} triangles")
-
-    def count_part(self) -> None:
-        """Raise ValueError if this node or part of a mesh is one too many."""
-        self.part_count += 1
-        if self.part_count > MOST_PARTS:
-            raise ValueError(f"it has more than {MOST_PARTS} nodes and parts; join them")
+            raise ValueError(
+                "it has too many nodes, parts or repeated parts; join them, or export it as .ply"
+            )
 
     def without_lines(self, vertices: np.ndarray, faces: np.ndarray) -> Mesh:
         """Leave out triangles without area, as of parts that a scale of 0 hides, if they widen the box."""
@@ -215,7 +209,7 @@ class _Gltf:
 
     def primitive(self, primitive: dict) -> Mesh | None:
         """Read the vertices that triangles use, and these; None where it is points or lines."""
-        self.count_part()
+        self.count(PART)
         mode = primitive.get("mode", TRIANGLES)
         if mode in (0, 1, 2, 3):
             self.note("points and lines are left out")

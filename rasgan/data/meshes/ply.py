@@ -6,7 +6,7 @@ import re
 import numpy as np
 
 from rasgan.data.meshes.polygons import triangulate
-from rasgan.data.meshes.records import Bytes, Property, Rows, Words
+from rasgan.data.meshes.records import Property, Rows
 from rasgan.data.meshes.text import (
     UnsupportedError,
     as_indices,
@@ -21,7 +21,7 @@ KINDS = {
     b"float": "f4", b"double": "f8", b"int8": "i1", b"uint8": "u1", b"int16": "i2", b"uint16": "u2",
     b"int32": "i4", b"uint32": "u4", b"int64": "i8", b"uint64": "u8", b"float32": "f4", b"float64": "f8",
 }  # fmt: skip
-ORDERS = {b"ascii": "=", b"binary_little_endian": "<", b"binary_big_endian": ">"}
+ORDERS = {b"ascii": "", b"binary_little_endian": "<", b"binary_big_endian": ">"}
 MOST_LINES = 10_000  # of a header
 MANY, FEWEST_BYTES = 10**6, 7  # faces, and what each of so many takes in a file: three corners of two bytes
 CORNERS = ("vertex_indices", "vertex_index")  # both are in use for the corners of a face
@@ -46,7 +46,7 @@ def parse_ply(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     if form == b"ascii":
         found = _rows_of_text(plain_lines(data[start:]), elements)
     else:
-        found = _rows(Bytes(data), start, elements)
+        found = _rows(data, start, elements)
     if "vertex" not in found:
         raise ValueError("it holds no vertices")
     columns = [found["vertex"].read(axis) for axis in "xyz"]
@@ -74,25 +74,22 @@ def _header(data: bytes) -> tuple[bytes, list[Element], int]:
         line, at, number = data[at : end.start()], end.end(), number + 1
         if number > MOST_LINES:
             raise ValueError(f"its header has more than {MOST_LINES} lines")
-        order = "=" if form is None else ORDERS[form]
         match line.split():
             case [] | [b"comment" | b"obj_info", *_]:
                 pass
             case [b"end_header"]:
                 break
             case [b"format", word, *_] if word in ORDERS and not elements:
-                form = word
-            case [b"element", name, count] if re.fullmatch(rb"\d{1,18}", count):
+                form, order = word, ORDERS[word]
+                kinds = {name: order + kind if order else "=f8" for name, kind in KINDS.items()}
+            case [b"element", name, count] if form and re.fullmatch(rb"\d{1,18}", count):
                 elements.append((_told(name), int(count), []))
             case [b"property", b"list", counts, kind, name] if counts in KINDS and kind in KINDS and elements:
-                each = Property(_told(name), order + KINDS[kind], order + KINDS[counts])
-                elements[-1][2].append(each)
+                elements[-1][2].append(Property(_told(name), kinds[kind], kinds[counts]))
             case [b"property", kind, name] if kind in KINDS and elements:
-                elements[-1][2].append(Property(_told(name), order + KINDS[kind]))
+                elements[-1][2].append(Property(_told(name), kinds[kind]))
             case _:
                 raise ValueError(f"line {number} of its header is not understood ({_told(line[:60])})")
-    if form is None:
-        raise ValueError("its header names no format")
     return form, elements, at
 
 
@@ -101,13 +98,13 @@ def _told(name: bytes) -> str:
     return name.decode("ascii", "replace")
 
 
-def _rows(source: Words | Bytes, start: int, elements: list[Element]) -> dict[str, Rows]:
+def _rows(data: bytes | np.ndarray, start: int, elements: list[Element]) -> dict[str, Rows]:
     """Find the rows of each element, one element after the other."""
     found = {}
     for name, count, properties in elements:
         if name in found:
             raise ValueError(f"its header announces {name} twice")
-        found[name] = Rows(source, start, count, properties, name)
+        found[name] = Rows(data, start, count, properties, name)
         start = found[name].end
     return found
 
@@ -118,9 +115,9 @@ def _rows_of_text(body: bytes, elements: list[Element]) -> dict[str, Rows]:
     ends = np.flatnonzero(np.frombuffer(body, dtype=np.uint8) == ord("\n"))
     body = body[: ends[lines - 1] + 1] if 0 < lines <= ends.size else body
     try:
-        found = _rows(Words(parse_numbers(body)), 0, elements)
+        found = _rows(parse_numbers(body).view(np.uint8), 0, elements)
         row_ends = [np.append(rows.starts[1:], rows.end) for rows in found.values() if rows.starts.size]
-        if not np.array_equal(np.concatenate([[], *row_ends]), np.cumsum(word_starts(body)[1])):
+        if not np.array_equal(np.concatenate([[], *row_ends]), 8 * np.cumsum(word_starts(body)[1])):
             raise ValueError("its lines are not the rows that its header announces")
     except ValueError:
         _check_lines(body, elements)

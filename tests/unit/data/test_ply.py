@@ -182,7 +182,7 @@ HEAD = "it does not begin as a .ply file does"
         "other text": (b"<html>", HEAD),
         "another first word": (b"plyx\n" + LITTLE, HEAD),
         "no end of header": (LITTLE[:100], "header has no end"),
-        "no format": (LITTLE.replace(b"format", b"comment"), "names no format"),
+        "no format": (LITTLE.replace(b"format", b"comment"), "line 5 of its header is not understood"),
         "another format": (LITTLE.replace(b"little", b"middle"), "line 3 of its header is not understood"),
         "another kind": (LITTLE.replace(b"float y", b"half y"), "line 8 .* not understood .property half y"),
         "no count": (LITTLE.replace(b"vertex 4", b"vertex"), "line 5 of its header"),

@@ -146,11 +146,6 @@ def test_loft_closes_a_bent_band_without_crossing_itself():
     assert mesh.volume == pytest.approx(exact)
 
 
-def test_turn_keeps_lengths_and_turns_x_into_y():
-    vertices, _ = sample_chairs.turn((np.array([[2.0, 0, 5]]), np.zeros((0, 3), int)), np.pi / 2)
-    np.testing.assert_allclose(vertices, [[0, 2, 5]], atol=1e-12)
-
-
 def test_write_sample_set_names_files_as_modelnet_does_and_leaves_those_that_are_there(tmp_path):
     seen = []
     assert sample_chairs.write_sample_set(tmp_path, seed=1, train=3, test=2, progress=seen.append) == 5
