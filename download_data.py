@@ -136,9 +136,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         remove(lock_path(folder))
         print(f"{folder} already exists: nothing to do. (Delete or rename it to get it again.)")
         return 0
-    if not args.archive and not args.yes and not agree(dataset):
-        print("Nothing was downloaded.")
-        return 0
+    if not args.archive and not args.yes:
+        print(f"{dataset}.")
+        if ask("Download it? [y/N] ").lower() not in ("y", "yes"):
+            print("Nothing was downloaded.")
+            return 0
     with alone_at(folder):
         if not is_filled(folder, dataset):  # another run may have ended since this one asked
             get(dataset, folder, args.archive, args.url)
@@ -163,12 +165,6 @@ def ask_dataset(with_sample: bool) -> str:
     while (answer := ask(f"Type {', '.join(others)} or {last}, then press Enter: ")) not in choices:
         print(f"{answer!r} is not one of them.")
     return choices[answer]
-
-
-def agree(dataset: Dataset) -> bool:
-    """Print the size and return whether the answer is a clear yes."""
-    print(f"{dataset}.")
-    return ask("Download it? [y/N] ").lower() in ("y", "yes")
 
 
 def ask(question: str) -> str:

@@ -58,13 +58,8 @@ class ConversionSummary:
     failed: list[UserError] = field(default_factory=list)  # each message starts with a file or a subfolder
 
 
-@dataclass(frozen=True)
-class Converted:
-    """One grid that was written."""
-
-    occupied: int  # voxels
-    share: float  # of the grid's side that the faces span
-    notes: list[str]
+Converted = tuple[int, float, list[str]]
+"""Occupied voxels of a grid, the share of its side that the faces span, and what was left out of the mesh."""
 
 
 def convert_folder(
@@ -85,7 +80,7 @@ def convert_folder(
     folder : Path
         Searched by `find_meshes`.
     jobs : int, optional
-        Processes; default: as many as there are cores to run on. See `rasgan.data.workers.run_tasks`.
+        Processes; default: one for each core. See `rasgan.data.workers.run_tasks`.
     overwrite : bool
         Convert meshes again whose grids exist.
     progress : callable
@@ -240,10 +235,11 @@ def _convert(
                     summary.failed.append(outcome)
                     continue
                 made.add(grids[mesh].parent)
+                voxels, share, notes = outcome
                 summary.converted += 1
-                summary.empty += [] if outcome.occupied else [mesh]
-                summary.stray += [(mesh, outcome.share)] if outcome.share**3 < STRAY_BELOW else []
-                summary.notes += [(mesh, note) for note in outcome.notes]
+                summary.empty += [] if voxels else [mesh]
+                summary.stray += [(mesh, share)] if share**3 < STRAY_BELOW else []
+                summary.notes += [(mesh, note) for note in notes]
         mixed -= old - failed
     finally:  # after Ctrl-C, too
         for place in made - mixed:
@@ -276,7 +272,7 @@ def convert_mesh(mesh: Path, options: ConversionOptions, grid: Path | None = Non
         except ValueError as error:
             raise UserError(f"{mesh}: {error}.") from error
     write_voxels(grid or mesh.with_suffix(options.suffix), occupied)
-    return Converted(np.count_nonzero(occupied), used_share(vertices, faces), notes)
+    return np.count_nonzero(occupied), used_share(vertices, faces), notes
 
 
 def used_share(vertices: np.ndarray, faces: np.ndarray) -> float:

@@ -6,6 +6,7 @@ github.com/KhronosGroup/glTF/tree/main/extensions/2.0.
 
 import base64
 import binascii
+import contextlib
 import json
 import re
 import struct
@@ -284,11 +285,8 @@ class _Gltf:
     def fetch(self, uri: str) -> bytes:
         """Read a buffer from its URI: data in the text, or the name of a file in the mesh's own folder."""
         if uri[:5].lower() == "data:":
-            head, _, data = uri.partition(",")
-            content = urllib.parse.unquote_to_bytes(data)
-            is_base64 = head.lower().endswith(";base64")
             try:
-                return base64.b64decode(content, validate=True) if is_base64 else content
+                return base64.b64decode(urllib.parse.unquote(uri.partition(",")[2]), validate=True)
             except binascii.Error as error:
                 raise ValueError(f"the numbers in its text are damaged ({error})") from error
         path = _beside(self.path.parent, uri)
@@ -300,17 +298,13 @@ class _Gltf:
 
 
 def _beside(folder: Path, uri: str) -> Path:
-    """Return the file that a URI names, percent-encoded or not, in `folder` or below; ValueError if none."""
+    """Return the file that a URI names in `folder` or below; ValueError if none."""
     if re.match(r"\w[\w+.-]+:", uri):
         raise ValueError(f"its numbers lie elsewhere ({uri[:80]!r}), and nothing is fetched from there")
-    folder = folder.resolve()
-    for name in (urllib.parse.unquote(uri), uri):
-        try:
-            path = (folder / name).resolve()
-            if path.is_relative_to(folder) and path.is_file():
-                return path
-        except (OSError, ValueError, RuntimeError):  # a name that no file can have; links in a circle
-            continue
+    with contextlib.suppress(OSError, ValueError, RuntimeError):  # no file can have such a name; link circles
+        path = (folder / urllib.parse.unquote(uri)).resolve()
+        if path.is_relative_to(folder.resolve()) and path.is_file():
+            return path
     raise ValueError(f"there is no file {uri[:80]!r} beside it")
 
 

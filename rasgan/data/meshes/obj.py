@@ -10,11 +10,8 @@ from rasgan.data.meshes.polygons import triangulate
 from rasgan.data.meshes.text import BLANK, PADDING, odd_word, parse_numbers, substitute, word_starts
 
 JOINED = b"\v"  # stands for the end of a line that is joined to the next: a blank, counted as a line
-UNREAD = {  # statements for surfaces that are no faces and must not get lost without a word
-    **dict.fromkeys((b"surf", b"bzp", b"bsp", b"cdp"), "free-form surfaces, which are not read"),
-    b"call": "surfaces in another file, which is not read",
-}
-BEGINNINGS = np.array([256 * word[0] + word[1] for word in UNREAD], dtype=np.uint16)
+# Surfaces that are not faces, or in another file: they must not get lost without a word.
+UNREAD = re.compile(rb"\n(surf|bzp|bsp|cdp|call)\s")
 DIGITS = 18  # that an index may have
 
 
@@ -44,8 +41,8 @@ def parse_obj(text: bytes) -> tuple[np.ndarray, np.ndarray]:
     Corners v, v/vt, v//vn and v/vt/vn, negative indices (relative to what was read so far), indentation,
     tabs, any line ending, comments behind a statement, statements that go on after a backslash, and columns
     after x, y, z are fine. Points, lines, groups, materials, normals, texture and curves are left out.
-    Returns vertices (v, 3) and triangles (f, 3). ValueError, as a rule with the line, if it is no .obj file,
-    names vertices that are not there, or has surfaces that are no faces.
+    Returns vertices (v, 3) and triangles (f, 3). ValueError, as a rule with the line, if it is not an .obj
+    file, names vertices that are not there, or has surfaces that are not faces.
     """
     text = _plain(text)
     characters = np.frombuffer(text, dtype=np.uint8)
@@ -55,11 +52,10 @@ def parse_obj(text: bytes) -> tuple[np.ndarray, np.ndarray]:
     vertex = ((first | 32) == ord("v")) & (second <= BLANK)
     fo = (second == ord("o")) & (third <= BLANK)  # a face, in old files
     faces = np.flatnonzero(((first | 32) == ord("f")) & ((second <= BLANK) | fo))
-    odd = np.flatnonzero(np.isin(first * np.uint16(256) + second, BEGINNINGS))
-    for line in odd:
-        word = lines.join(np.array([line])).split()[0]
-        if word in UNREAD:
-            raise ValueError(f"line {lines.number(line)}: it has {UNREAD[word]} ({word.decode()})")
+    unread = UNREAD.search(text)
+    if unread is not None:
+        line = lines.number(text.count(b"\n", 0, unread.start(1)))
+        raise ValueError(f"line {line}: it has surfaces that are not read ({unread[1].decode()})")
     vertices = _vertices(lines, np.flatnonzero(vertex))
     if not faces.size:
         raise ValueError(f"it holds {len(vertices)} points without faces, which are no mesh")
