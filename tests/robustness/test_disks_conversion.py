@@ -123,22 +123,6 @@ def test_a_folder_that_may_not_be_written_is_told(name, unprivileged, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.system
-@pytest.mark.parametrize("name", ONE_EACH)
-def test_a_file_that_may_not_be_read_is_told_and_the_others_are_converted(name, unprivileged, tmp_path):
-    work = WORK[name]
-    work.prepare(tmp_path)
-    sources = sorted(path for path in tmp_path.rglob("*") if path.is_file())
-    sources[1].chmod(0)
-    ended = running.run(work.script, work.arguments, tmp_path, **unprivileged)
-    sources[1].chmod(0o644)
-    assert_told(ended, "permission denied")
-    assert len(ended.sentences) == 1
-    assert sources[1].name in ended.sentences[0]
-    assert len(running.visible_files(tmp_path)) == 2 * len(sources) - 1
-
-
-@pytest.mark.slow
-@pytest.mark.system
 @pytest.mark.parametrize("name", [name for name in WORK if name != "meshes to voxels"])
 def test_two_runs_at_once_in_one_folder_both_leave_whole_files(name, tmp_path, expected):
     work = WORK[name]
