@@ -12,8 +12,7 @@ from rasgan.data import archives
 from rasgan.data.archives import BadArchiveError
 from tests.made_archives import files_in, meshes, tar_of, zip_of
 
-EXAMPLES = int(os.environ.get("RASGAN_FUZZ_EXAMPLES", "250"))
-"""Inputs for each kind of archive."""
+EXAMPLES = int(os.environ.get("RASGAN_FUZZ_EXAMPLES", "250"))  # for each kind of archive
 
 MESHES = meshes({"chair"}) | {f"chair/train/{'long' * 40}.off": b"OFF\n"}
 
