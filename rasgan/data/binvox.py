@@ -46,16 +46,8 @@ def run_binvox(
     Binvox gets a copy in a temporary folder: there, a header without a line break, which it cannot read, is
     mended, other formats become .off, and no NAME.raw makes it write NAME_1.raw instead.
 
-    Parameters
-    ----------
-    program : str
-        Path of the executable (`find_binvox`).
-    mesh : Path
-        See `rasgan.data.meshes.read_mesh`, as for `up`.
-    options : VoxelOptions
-        Mode "solid" takes two runs.
-    timeout_s : float
-        Seconds after which one run is stopped.
+    `program` is its path (`find_binvox`); `mesh` and `up` are those of `rasgan.data.meshes.read_mesh`. A run
+    is stopped after `timeout_s` seconds; mode "solid" takes two.
 
     Returns
     -------

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import functools
+import json
 import os
 import re
 import secrets
@@ -13,15 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from rasgan.data.binvox import find_binvox, run_binvox
-from rasgan.data.grid_record import Options, read_record, write_record
 from rasgan.data.meshes import SUFFIXES, read_mesh
 from rasgan.data.meshes.polygons import has_area
 from rasgan.data.voxelize import VoxelOptions, voxelize
 from rasgan.data.workers import count_processes, run_tasks
 from rasgan.errors import UserError, describe_os_error
+from rasgan.files import atomic_path
 from rasgan.voxel_io import VOXEL_SUFFIXES, read_voxels, write_voxels
 
 STRAY_BELOW = 0.2  # of the grid's volume: an object that can fill no more lost most of its shape
+
+RECORD = ".conversion.json"
+"""Hidden file of a folder with the options of its grids, by their suffix: those of a suffix are all alike."""
 
 # 3D files that are not read here; Blender or a CAD program can export them in a format that is.
 OTHER_FORMATS = re.compile(
@@ -38,7 +42,7 @@ class ConversionOptions(VoxelOptions):
     binvox: str | None = None  # path or name of the real program; None: the built-in voxelizer
     suffix: str = ".raw"  # of the grids, a key of `rasgan.voxel_io.WRITERS`
 
-    def recorded(self) -> Options:
+    def recorded(self) -> dict[str, object]:
         """Return the options as they are recorded beside the grids."""
         return asdict(self) | {"binvox": self.binvox is not None}
 
@@ -77,12 +81,8 @@ def convert_folder(
 
     Parameters
     ----------
-    folder : Path
-        Searched by `find_meshes`.
     jobs : int, optional
         Processes; default: one for each core. See `rasgan.data.workers.run_tasks`.
-    overwrite : bool
-        Convert meshes again whose grids exist.
     progress : callable
         Wraps the iterable of results, as ``tqdm(outcomes, total=..., unit=...)`` does.
     output : Path, optional
@@ -153,6 +153,25 @@ def _name_grids(
         fault = f"{names} would all become {group[0][1].name}; rename them."
         summary.failed += [UserError(f"{mesh}: {fault}") for mesh, _ in group if len(group) > 1]
     return dict(group[0] for group in sources.values() if len(group) == 1)
+
+
+def read_record(folder: Path) -> dict[str, dict[str, object]]:
+    """Read, by the suffix of the grids, the options that they were made with, if they are known."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    record = record if isinstance(record, dict) else {}
+    return {suffix: options for suffix, options in record.items() if isinstance(options, dict)}
+
+
+def write_record(folder: Path, suffix: str, options: dict[str, object] | None) -> None:
+    """Record the options of the grids with this suffix; None, and a full disk, leave them unknown."""
+    record = read_record(folder)
+    record.pop(suffix, None)
+    record |= {suffix: options} if options else {}
+    with contextlib.suppress(OSError), atomic_path(folder / RECORD) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def _check_options(places: set[Path], options: ConversionOptions) -> list[Path]:

@@ -105,7 +105,6 @@ def _fetch_from(
 
 
 def _ask(session: requests.Session, url: str, have: int, patience: Patience) -> requests.Response:
-    """Send one request for the bytes that are missing."""
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     timeout = (patience.connect_s, patience.stall_s)
     try:

@@ -298,12 +298,7 @@ def test_other_3d_files_are_counted_and_what_was_left_out_of_a_mesh_is_told(fold
     err = capsys.readouterr().err
     assert "skipped: 1 .dae, 2 .fbx, 1 .step: export them as .glb, .obj, .ply or .stl, " in err
     assert "a.stl and 1 other: 4 bytes after the 12 facets that it announces are left out\n" in err
-    for mesh in [
-        *folder.rglob("*.off"),
-        *folder.rglob("*.OFF"),
-        *folder.rglob("*.obj"),
-        *folder.rglob("*.stl"),
-    ]:
+    for mesh in [path for path in folder.rglob("*.*") if path.suffix.lower() in SUFFIXES]:
         mesh.unlink()
     assert convert(folder) == 1
     err = capsys.readouterr().err

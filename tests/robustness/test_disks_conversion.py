@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rasgan.data import grid_record
+from rasgan.data.conversion import RECORD
 from tests.robustness import running
 from tests.robustness.work import WORK
 
@@ -74,7 +74,7 @@ def unprivileged():
 
 def hidden(folder):
     files = [path for path in folder.rglob(".*") if path.is_file()]
-    return [path for path in files if path.name != grid_record.NAME]
+    return [path for path in files if path.name != RECORD]
 
 
 def assert_told(ended, words):

@@ -57,7 +57,6 @@ def read_mesh(
 
 
 def _parse(path: Path, suffix: str, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Read the file as what its suffix says; ValueError if it is not that."""
     with path.open("rb") as file:
         start = file.read(SNIFFED)
     if suffix == ".stl" and holds_facets(start, path.stat().st_size):

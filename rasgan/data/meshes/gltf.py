@@ -89,7 +89,6 @@ def _check_version(version: str) -> None:
 
 
 def _split_chunks(content: bytes, notes: list[str]) -> tuple[bytes, bytes | None]:
-    """Return the JSON and the numbers of a .glb file."""
     if len(content) < 20:
         raise ValueError(f"it is cut: it holds {len(content)} bytes")
     version, length = struct.unpack_from("<2I", content, 4)
@@ -133,8 +132,6 @@ class _Gltf:
     def note(self, words: str) -> None:
         if words not in self.notes:
             self.notes.append(words)
-
-    # --- the scene
 
     def parts(self) -> list[Mesh]:
         """Place every mesh that the scene shows."""
@@ -206,8 +203,6 @@ class _Gltf:
         self.note("parts without area are left out")
         return mesh
 
-    # --- triangles
-
     def primitive(self, primitive: dict) -> Mesh | None:
         """Read the vertices that triangles use, and these; None where it is points or lines."""
         self.count(PART)
@@ -227,8 +222,6 @@ class _Gltf:
             corners = np.arange(len(vertices))
         self.count(len(corners) // 3 + len(vertices) // 1000)
         return _used(vertices, _triangles(corners))
-
-    # --- numbers
 
     def item(self, kind: str, index: int) -> dict:
         """Return one of the tree's lists' items; ValueError if it is not there."""

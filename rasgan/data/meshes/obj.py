@@ -11,7 +11,7 @@ from rasgan.data.meshes.text import BLANK, PADDING, odd_word, parse_numbers, sub
 
 JOINED = b"\v"  # stands for the end of a line that is joined to the next: a blank, counted as a line
 # Surfaces that are not faces, or in another file: they must not get lost without a word.
-UNREAD = re.compile(rb"\n(surf|bzp|bsp|cdp|call)\s")
+UNREAD = re.compile(rb"\n(surf|bzp|bsp|cdp|call|fo)\s")
 DIGITS = 18  # that an index may have
 
 
@@ -48,10 +48,9 @@ def parse_obj(text: bytes) -> tuple[np.ndarray, np.ndarray]:
     characters = np.frombuffer(text, dtype=np.uint8)
     stops = np.flatnonzero(characters == ord("\n")).astype(np.int32) + 1  # no file has 2 GB
     lines = Lines(text, np.append(np.int32(0), stops)[:-1], stops)
-    first, second, third = (characters[np.minimum(lines.starts + n, stops - 1)] for n in range(3))
+    first, second = characters[lines.starts], characters[np.minimum(lines.starts + 1, stops - 1)]
     vertex = ((first | 32) == ord("v")) & (second <= BLANK)
-    fo = (second == ord("o")) & (third <= BLANK)  # a face, in old files
-    faces = np.flatnonzero(((first | 32) == ord("f")) & ((second <= BLANK) | fo))
+    faces = np.flatnonzero(((first | 32) == ord("f")) & (second <= BLANK))
     unread = UNREAD.search(text)
     if unread is not None:
         line = lines.number(text.count(b"\n", 0, unread.start(1)))
@@ -76,7 +75,7 @@ def _plain(text: bytes) -> bytes:
         text = substitute(re.compile(rb"#[^\n]*"), b"", text)
     if b"\\" in text:  # of numbers alone: names may end in a backslash
         text = re.sub(
-            rb"^[ \t]*[vf]o?[ \t][^\n\\]*\\[ \t]*\n(?:[^\n\\]*\\[ \t]*\n){,1000}",
+            rb"^[ \t]*[vf][ \t][^\n\\]*\\[ \t]*\n(?:[^\n\\]*\\[ \t]*\n){,1000}",
             lambda found: substitute(re.compile(rb"\\[ \t]*\n"), b" " + JOINED, found[0]),
             text,
             flags=re.MULTILINE | re.IGNORECASE,

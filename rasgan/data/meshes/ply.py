@@ -61,7 +61,6 @@ def parse_ply(data: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _header(data: bytes) -> tuple[bytes, list[Element], int]:
-    """Read the form, the elements, and where the numbers begin."""
     first = re.match(rb"ply[ \t]*(\r\n|\n|\r)", data)
     if first is None:
         raise ValueError("it does not begin as a .ply file does (a line that says ply)")
@@ -94,12 +93,10 @@ def _header(data: bytes) -> tuple[bytes, list[Element], int]:
 
 
 def _told(name: bytes) -> str:
-    """Return a name of the file so that it can be printed."""
     return name.decode("ascii", "replace")
 
 
 def _rows(data: bytes | np.ndarray, start: int, elements: list[Element]) -> dict[str, Rows]:
-    """Find the rows of each element, one element after the other."""
     found = {}
     for name, count, properties in elements:
         if name in found:
@@ -147,7 +144,6 @@ def _check_lines(body: bytes, elements: list[Element]) -> None:
 
 
 def _corners(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Return the corners of faces, one after the other, and how many each has."""
     for name in CORNERS:
         found = rows.read(name)
         if found is not None:

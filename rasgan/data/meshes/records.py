@@ -89,7 +89,6 @@ class Rows:
             places = places + counts.astype(np.int64) * size_of(each.kind)
 
     def _take(self, places: np.ndarray, kind: str) -> np.ndarray:
-        """Return the numbers at some places."""
         room = max(len(self.data) - size_of(kind) + 1, 0)
         return np.ndarray(room, kind, self.data, strides=(1,))[places]  # a number from every byte on
 
