@@ -64,18 +64,6 @@ def test_downloads_unpacks_and_removes_the_archive(server, tmp_path, capsys):
     assert f"convert_data.py -m {place / 'ModelNet10' / 'chair'}\n" in capsys.readouterr().out
 
 
-def test_a_data_set_that_is_there_is_left_alone_and_nothing_is_asked(server, tmp_path, capsys):
-    mine = {"ModelNet10/chair/train/a.off": b"OFF", "ModelNet10.zip": GOOD}
-    (tmp_path / "ModelNet10" / "chair" / "train").mkdir(parents=True)
-    for name, content in mine.items():
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / ".ModelNet10.lock").touch()  # as a killed run leaves it
-    assert run(tmp_path, "--dataset", "modelnet10") == 0
-    assert "already exists: nothing to do" in capsys.readouterr().out
-    assert files_in(tmp_path) == mine
-    assert server.requests == []
-
-
 @pytest.mark.parametrize("name", ["ModelNet10/chair/train/._a.off", "ModelNet10"])
 def test_something_else_in_its_place_is_told_and_left_alone(server, tmp_path, capsys, name):
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

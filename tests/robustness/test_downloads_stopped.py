@@ -58,13 +58,14 @@ def test_killed_between_the_download_and_the_unpacking(server, tmp_path, monkeyp
     assert len(server.requests) == 1
 
 
-def test_killed_when_only_the_tidying_was_left(server, tmp_path):
+def test_killed_when_only_the_tidying_was_left(server, tmp_path, capsys):
     """That needs neither the server nor a yes."""
     assert run(server, tmp_path) == 0
     (tmp_path / "ModelNet10.part" / "unpacked" / "chair").mkdir(parents=True)
     (tmp_path / "ModelNet10.part" / "ModelNet10.zip").touch()
     (tmp_path / ".ModelNet10.lock").touch()
     assert download_data.main(["--dataset", "modelnet10", "--dir", str(tmp_path)]) == 0
+    assert "already exists: nothing to do" in capsys.readouterr().out
     check_complete(tmp_path)
     assert len(server.requests) == 1
 

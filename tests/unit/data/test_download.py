@@ -137,9 +137,7 @@ def test_of_a_known_length_every_address_continues_the_data_of_another(server, t
     assert server.ranges() == [None, 20_000]
 
 
-@pytest.mark.parametrize(
-    "url", ["http://", "ftp://127.0.0.1/a.zip", "http://[", "nonsense", "http://\ud800/"]
-)
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/a.zip", "http://[", "nonsense", "http://\ud800/"])
 def test_an_address_that_is_none_is_told(url, target):
     assert "no address that can be opened" in fails(target, url)
 

@@ -198,14 +198,6 @@ def test_extreme_units(scale):
     assert voxelize(BOX * scale, BOX_FACES, 8).all()
 
 
-def test_input_is_left_unchanged(rng):
-    vertices, faces = rng.normal(size=(8, 3)), BOX_FACES.copy()
-    before = vertices.copy()
-    voxelize(vertices, faces, 8, "solid", center=True)
-    np.testing.assert_array_equal(vertices, before)
-    np.testing.assert_array_equal(faces, BOX_FACES)
-
-
 def test_unknown_mode():
     with pytest.raises(ValueError, match="binvox, exact, solid"):
         voxelize(BOX, BOX_FACES, 8, "carve")
