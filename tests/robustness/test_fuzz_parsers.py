@@ -21,9 +21,11 @@ from hypothesis import strategies as st
 from scipy.io import savemat
 
 import render_class_view
+from rasgan.data import archives
 from rasgan.data.meshes import read_mesh
 from rasgan.errors import UserError
 from rasgan.voxel_io import LARGEST_SIDE, count_shapes, read_voxels
+from tests.made_archives import meshes, tar_gz_of, tar_of, zip_of
 from tests.made_meshes import Gltf, glb
 
 EXAMPLES = int(os.environ.get("RASGAN_FUZZ_EXAMPLES", "60"))
@@ -193,6 +195,22 @@ def test_any_value_anywhere_in_a_gltf_tree_gives_a_mesh_or_a_sentence(data):
             else:
                 container[key] = copy.deepcopy(value)
     check_mesh(outcome(read_mesh, "x.glb", glb(tree, numbers)))
+
+
+ARCHIVES = {"x.zip": zip_of, "x.tar": tar_of, "x.tar.gz": tar_gz_of}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+@fuzz
+@given(data=st.data())
+def test_any_damaged_archive_gives_its_classes_or_a_sentence(name, data):
+    def unpack(path):
+        archives.unpack(path, path.parent / "ModelNet10", path.parent / "staging", 1)
+        return archives.classes_in(path.parent / "ModelNet10")
+
+    whole = ARCHIVES[name](meshes({"chair"}).items())
+    found = outcome(unpack, name, data.draw(damaged(whole)))
+    assert found is None or len(found) == 1
 
 
 # --- grids

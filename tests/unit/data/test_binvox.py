@@ -54,14 +54,6 @@ def test_headers_without_a_line_break_and_other_formats_reach_it_as_good_off(pro
     assert marks(run_binvox(program, obj, up="y")) == [0]
 
 
-def test_a_raw_beside_the_mesh_is_no_trap(program, mesh):
-    old = mesh.with_suffix(".raw")
-    old.write_bytes(b"old")
-    assert marks(run_binvox(program, mesh)) == [0]
-    assert old.read_bytes() == b"old"
-    assert len(list(mesh.parent.iterdir())) == 2
-
-
 @pytest.mark.parametrize(
     ("way", "message"),
     [

@@ -95,26 +95,6 @@ def test_every_kind_has_its_share_of_the_training_set():
     assert {style.arms for style in styles} == {*ARMS, "wrap"}
 
 
-@pytest.mark.parametrize("heights", [(0, 2), (2, 0)])
-def test_loft_of_two_squares_is_a_cube_right_side_out(heights):
-    square = sample_chairs.rectangle(2, 2)
-    vertices, faces = sample_chairs.loft([sample_chairs.lift(square, z) for z in heights])
-    mesh = trimesh.Trimesh(vertices, faces, process=False)
-    assert mesh.is_watertight
-    assert mesh.volume == pytest.approx(8)
-    assert len(faces) == 12
-
-
-def test_loft_closes_a_bent_band_without_crossing_itself():
-    angle = np.linspace(0, np.pi, 21)
-    arc = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    band = np.concatenate([3 * arc, 2 * arc[::-1]])
-    mesh = trimesh.Trimesh(*sample_chairs.loft([sample_chairs.lift(band, z) for z in (0, 1)]))
-    exact = (9 - 4) / 2 * 20 * np.sin(np.pi / 20)  # half a ring of polygons
-    assert mesh.is_volume
-    assert mesh.volume == pytest.approx(exact)
-
-
 def test_write_sample_set_names_files_as_modelnet_does_and_leaves_those_that_are_there(tmp_path):
     seen = []
     assert sample_chairs.write_sample_set(tmp_path, seed=1, train=3, test=2, progress=seen.append) == 5

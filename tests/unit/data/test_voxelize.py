@@ -196,8 +196,3 @@ def test_faces_that_cover_the_grid_too_often_are_refused_at_once(monkeypatch, mo
 @pytest.mark.parametrize("scale", [1e-300, 1e300])
 def test_extreme_units(scale):
     assert voxelize(BOX * scale, BOX_FACES, 8).all()
-
-
-def test_unknown_mode():
-    with pytest.raises(ValueError, match="binvox, exact, solid"):
-        voxelize(BOX, BOX_FACES, 8, "carve")
