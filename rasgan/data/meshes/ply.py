@@ -12,7 +12,6 @@ from rasgan.data.meshes.text import (
     as_indices,
     odd_word,
     parse_numbers,
-    plain_lines,
     word_starts,
 )
 
@@ -44,7 +43,8 @@ def parse_ply(data: bytes) -> tuple[np.ndarray, np.ndarray]:
                 f"its {len(data)} bytes are too few for the {count} rows of {name} that it announces"
             )
     if form == b"ascii":
-        found = _rows_of_text(plain_lines(data[start:]), elements)
+        body = data[start:].replace(b"\r\n", b"\n").replace(b"\r", b"\n").lstrip()
+        found = _rows_of_text(re.sub(rb"\n\s+", b"\n", body) + b"\n", elements)
     else:
         found = _rows(data, start, elements)
     if "vertex" not in found:
