@@ -25,7 +25,7 @@ MOST_VALUES = 2 * 10**6  # of the JSON, as brackets and commas: Python's objects
 
 _MESHOPT = "is compressed by meshopt; export it without compression (an option of gltfpack)"
 UNREAD = {
-    "KHR_draco_mesh_compression": "is compressed by Draco; export it without (an option of Blender)",
+    "KHR_draco_mesh_compression": "is compressed by Draco; export it uncompressed (an option of Blender)",
     "EXT_meshopt_compression": _MESHOPT,
     "KHR_meshopt_compression": _MESHOPT,
     "EXT_mesh_gpu_instancing": "has GPU instances, which are not read; export it without them",
