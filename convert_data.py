@@ -11,7 +11,6 @@ if __name__ == "__main__":
     import rasgan.startup  # noqa: F401 - before packages that may be missing
 
 import argparse
-import collections
 import itertools
 import re
 import sys
@@ -110,7 +109,8 @@ def report(summary: ConversionSummary) -> None:
         fault = "vertices far off that no face with an area uses shrink the object"
         remedy = "delete them, then convert it again with --overwrite"
         cli.complain("stray", f"{mesh}: {fault} to {share:.0%} of the grid's side; {remedy}")
-    for note, meshes in grouped(summary.notes):
+    for note in sorted({note for _, note in summary.notes}):
+        meshes = sorted(mesh for mesh, its_note in summary.notes if its_note == note)
         cli.complain("note", f"{named(meshes)}: {note}")
     if summary.unknown:
         fault = "the options of the existing grids are unknown; --overwrite converts them again"
@@ -127,14 +127,6 @@ def report(summary: ConversionSummary) -> None:
         f"{summary.converted} converted, {summary.already_there} already there (skipped), "
         f"{len(summary.empty)} empty, {len(summary.failed)} failed"
     )
-
-
-def grouped(pairs: Sequence[tuple[Path, str]]) -> list[tuple[str, list[Path]]]:
-    """Return each text once, with all the files that it is about."""
-    texts = collections.defaultdict(list)
-    for path, text in sorted(pairs):
-        texts[text].append(path)
-    return list(texts.items())
 
 
 def named(paths: Sequence[Path]) -> str:

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from rasgan import cli
 from rasgan.data import archives, download, sample_chairs
 from rasgan.errors import UserError
-from rasgan.files import check_room, exclusive
+from rasgan.files import check_room, exclusive, remove
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Dataset:
     archive: str
     urls: tuple[str, ...]
     packed_bytes: int
-    is_exact: bool  # packed_bytes is the exact length of the archive at each of the addresses
+    is_exact: bool  # packed_bytes is the exact length of the archive at each address
     unpacked_bytes: int  # rounded up
     classes: int
     example: str
@@ -131,19 +131,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return make_sample(args.dir, args.count or sample_chairs.TRAIN)
     dataset = DATASETS[name]
     folder = args.dir / dataset.folder
-    is_there = is_filled(folder, dataset)
-    if not is_there and not args.archive and not args.yes and not agree(dataset):
-        print("Nothing was downloaded.")
-        return 0
-    if not is_there or workplace(folder).exists() or lock_path(folder).exists():
-        with alone_at(folder):
-            is_there = is_filled(folder, dataset)  # now, as another run may have ended since this one asked
-            if not is_there:
-                get(dataset, folder, args.archive, args.url)
-            shutil.rmtree(workplace(folder), ignore_errors=True)
-    if is_there:
+    if is_filled(folder, dataset):
+        shutil.rmtree(workplace(folder), ignore_errors=True)  # as a killed run leaves it, and its lock
+        remove(lock_path(folder))
         print(f"{folder} already exists: nothing to do. (Delete or rename it to get it again.)")
         return 0
+    if not args.archive and not args.yes:
+        print(f"{dataset}.")
+        if ask("Download it? [y/N] ").lower() not in ("y", "yes"):
+            print("Nothing was downloaded.")
+            return 0
+    with alone_at(folder):
+        if not is_filled(folder, dataset):  # another run may have ended since this one asked
+            get(dataset, folder, args.archive, args.url)
     classes = archives.classes_in(folder)
     if len(classes) < dataset.classes:
         print(f"The archive has only {len(classes)} of {dataset.folder}'s {dataset.classes} classes.")
@@ -154,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def ask_dataset(with_sample: bool) -> str:
-    """Return the chosen data set, after asking until the answer is one of those offered."""
+    """Ask which data set until the answer is one of those offered, and return it."""
     sample = f"Sample chairs, {sample_chairs.TRAIN} to train and {sample_chairs.TEST} to test: no download"
     offers = DATASETS | ({SAMPLE: sample} if with_sample else {})
     choices = {str(number): name for number, name in enumerate(offers, 1)}
@@ -163,14 +163,8 @@ def ask_dataset(with_sample: bool) -> str:
         print(f"  {number}  {offers[name]}")
     *others, last = choices
     while (answer := ask(f"Type {', '.join(others)} or {last}, then press Enter: ")) not in choices:
-        print(f"{answer!r} is not one of them." if answer else "Nothing was typed.")
+        print(f"{answer!r} is not one of them.")
     return choices[answer]
-
-
-def agree(dataset: Dataset) -> bool:
-    """Print the size and return whether the answer is a clear yes."""
-    print(f"{dataset}.")
-    return ask("Download it? [y/N] ").lower() in ("y", "yes")
 
 
 def ask(question: str) -> str:
@@ -220,6 +214,7 @@ def get(dataset: Dataset, folder: Path, own_archive: Path | None, url: str | Non
     except archives.BadArchiveError:
         fetched.unlink(missing_ok=True)  # else the next run would fail on it again
         raise
+    shutil.rmtree(workplace(folder), ignore_errors=True)
 
 
 def make_sample(place: Path, train: int) -> int:

@@ -4,7 +4,6 @@ Only plain files are written, only below one folder, and their number and size a
 once the archive is completely unpacked and holds meshes to train on.
 """
 
-import contextlib
 import errno
 import lzma
 import shutil
@@ -13,7 +12,7 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path, PureWindowsPath
 
 from rasgan import files
@@ -64,8 +63,15 @@ def unpack(
     try:
         with archive.open("rb") as file:
             extract = _extract_zip if file.read(2) == b"PK" else _extract_tar
-        with _refusing_damage(archive), files.naming(staging):
-            extract(archive, staging, progress)
+        try:
+            with files.naming(staging):
+                extract(archive, staging, progress)
+        except (*_DAMAGE, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _DAMAGE_NUMBERS:
+                raise
+            reason = str(error).partition("\n")[0][:300]  # may hold a name from the archive, of any length
+            fault = f"damaged or hostile ({reason}); download it again, from an address you trust."
+            raise BadArchiveError(f"{archive}: {fault}") from error
         folders = [staging, *sorted(staging.glob("*")), *sorted(staging.glob("*/*"))]
         root = next(filter(classes_in, folders), staging)
         found = len(classes_in(root))
@@ -80,20 +86,6 @@ def unpack(
         root.replace(target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _refusing_damage(archive: Path) -> Iterator[None]:
-    """Raise BadArchiveError for whatever an archive may be the cause of."""
-    try:
-        yield
-    except (*_DAMAGE, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in _DAMAGE_NUMBERS:
-            raise
-        reason = str(error).partition("\n")[0][:300]  # may hold a name from the archive, as long as that is
-        raise BadArchiveError(
-            f"{archive}: damaged or hostile ({reason}); download it again, from an address you trust."
-        ) from error
 
 
 class _Guard:
@@ -148,15 +140,12 @@ def _extract_zip(archive: Path, staging: Path, progress: Progress) -> None:
 
 def _extract_tar(archive: Path, staging: Path, progress: Progress) -> None:
     """Extract a tar from front to back, to the very end of its compression's checksum."""
+    if not tarfile.is_tarfile(archive):
+        fault = "neither a zip nor a tar archive, or damaged from its beginning on"
+        raise BadArchiveError(f"{archive}: {fault}; download it again.")
     size = archive.stat().st_size
     guard = _Guard(size)
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(archive.open("rb"))
-        try:
-            tar = stack.enter_context(tarfile.open(fileobj=file, tarinfo=_StrictHeader))
-        except tarfile.ReadError:
-            fault = "neither a zip nor a tar archive, or damaged from its beginning on"
-            raise BadArchiveError(f"{archive}: {fault}; download it again.") from None
+    with archive.open("rb") as file, tarfile.open(fileobj=file, tarinfo=_StrictHeader) as tar:
         # Pythons before 3.10.12 have no filter. What `guard` lets pass is as harmless.
         tar.extraction_filter = getattr(tarfile, "data_filter", None)
         for entry in tar:

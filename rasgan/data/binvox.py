@@ -46,18 +46,8 @@ def run_binvox(
     Binvox gets a copy in a temporary folder: there, a header without a line break, which it cannot read, is
     mended, other formats become .off, and no NAME.raw makes it write NAME_1.raw instead.
 
-    Parameters
-    ----------
-    program : str
-        Path of the executable (`find_binvox`).
-    mesh : Path
-        Mesh file in any format that `rasgan.data.meshes` reads.
-    options : VoxelOptions
-        Mode "solid" takes two runs.
-    up : {"z", "y"}, optional
-        Which axis of the file points up; default: as the format has it.
-    timeout_s : float
-        Seconds after which one run is stopped.
+    `program` is its path (`find_binvox`); `mesh` and `up` are those of `rasgan.data.meshes.read_mesh`. A run
+    is stopped after `timeout_s` seconds; mode "solid" takes two.
 
     Returns
     -------
@@ -66,10 +56,8 @@ def run_binvox(
     Raises
     ------
     UserError
-        If the file is not a mesh.
-    BinvoxError
-        If Binvox cannot be started, fails, takes too long or writes no such grid. The message names the mesh
-        and quotes the last line that Binvox printed.
+        If the file is not a mesh. `BinvoxError`, which quotes the last line that Binvox printed, if Binvox
+        cannot be started, fails, takes too long or writes no such grid.
     """
     vertices, faces = read_mesh(mesh, up)  # its messages are better than Binvox's
     occupied = np.zeros((options.resolution,) * 3, dtype=bool)
@@ -80,7 +68,17 @@ def run_binvox(
             center = ["-cb"] if options.center else []
             command = [program, "-d", str(options.resolution), "-t", "raw", *flags, *center, str(copy)]
             printed = _run(command, mesh, timeout_s)
-            occupied |= _read_output(copy.with_suffix(".raw"), mesh, options.resolution, printed)
+            raw = copy.with_suffix(".raw")
+            if not raw.is_file():
+                raise BinvoxError(f"{mesh}: Binvox ended without an error but wrote no file ({printed}).")
+            try:
+                grid = read_raw(raw)
+            except UserError as error:
+                raise BinvoxError(f"{mesh}: Binvox wrote a damaged file: {error}") from error
+            if len(grid) != options.resolution:
+                fault = f"Binvox wrote {len(grid)} voxels a side, not {options.resolution}"
+                raise BinvoxError(f"{mesh}: {fault}.")
+            occupied |= grid
     return occupied
 
 
@@ -103,8 +101,10 @@ def _run(command: list[str], mesh: Path, timeout_s: float) -> str:
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise BinvoxError(f"{mesh}: Binvox took more than {timeout_s:g} s and was stopped.") from None
-        finally:
-            _kill(process)
+        finally:  # its children, too, where the system knows groups
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+            process.wait()
         output.seek(0)
         lines = output.read().decode("utf-8", "replace").strip().splitlines() or ["it printed nothing"]
     printed = lines[-1].strip()[-200:]
@@ -112,27 +112,3 @@ def _run(command: list[str], mesh: Path, timeout_s: float) -> str:
         fault = f"Binvox failed with exit code {code} ({printed})"
         raise BinvoxError(f"{mesh}: {fault}; its default mode needs a display (Xvfb will do).")
     return printed
-
-
-def _kill(process: subprocess.Popen) -> None:
-    """End a process and, where the system knows groups, all that it started."""
-    with contextlib.suppress(ProcessLookupError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    process.wait()
-
-
-def _read_output(raw: Path, mesh: Path, resolution: int, printed: str) -> np.ndarray:
-    """Read the grid that Binvox wrote and check that it has the requested size."""
-    if not raw.is_file():
-        raise BinvoxError(f"{mesh}: Binvox ended without an error but wrote no file ({printed}).")
-    try:
-        occupied = read_raw(raw)
-    except UserError as error:
-        fault = str(error).removeprefix(f"{raw}: ").rstrip(".")
-        raise BinvoxError(f"{mesh}: what Binvox wrote is damaged ({fault}).") from error
-    if len(occupied) != resolution:
-        raise BinvoxError(f"{mesh}: Binvox wrote {len(occupied)} voxels a side, not {resolution}.")
-    return occupied

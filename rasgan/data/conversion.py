@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import functools
+import json
 import os
 import re
 import secrets
@@ -13,15 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from rasgan.data.binvox import find_binvox, run_binvox
-from rasgan.data.grid_record import Options, read_record, write_record
 from rasgan.data.meshes import SUFFIXES, read_mesh
 from rasgan.data.meshes.polygons import has_area
 from rasgan.data.voxelize import VoxelOptions, voxelize
 from rasgan.data.workers import count_processes, run_tasks
 from rasgan.errors import UserError, describe_os_error
+from rasgan.files import atomic_path
 from rasgan.voxel_io import VOXEL_SUFFIXES, read_voxels, write_voxels
 
 STRAY_BELOW = 0.2  # of the grid's volume: an object that can fill no more lost most of its shape
+
+RECORD = ".conversion.json"
+"""Hidden file of a folder with the options of its grids, by their suffix: those of a suffix are all alike."""
 
 # 3D files that are not read here; Blender or a CAD program can export them in a format that is.
 OTHER_FORMATS = re.compile(
@@ -38,7 +42,7 @@ class ConversionOptions(VoxelOptions):
     binvox: str | None = None  # path or name of the real program; None: the built-in voxelizer
     suffix: str = ".raw"  # of the grids, a key of `rasgan.voxel_io.WRITERS`
 
-    def recorded(self) -> Options:
+    def recorded(self) -> dict[str, object]:
         """Return the options as they are recorded beside the grids."""
         return asdict(self) | {"binvox": self.binvox is not None}
 
@@ -53,20 +57,13 @@ class ConversionSummary:
     stray: list[tuple[Path, float]] = field(default_factory=list)  # and the object's share of the grid's side
     notes: list[tuple[Path, str]] = field(default_factory=list)  # what was left out of a mesh
     unknown: list[Path] = field(default_factory=list)  # folders of existing grids made with unknown options
-    beside: list[Path] = field(
-        default_factory=list
-    )  # voxel files among the meshes that belong to none of them
+    beside: list[Path] = field(default_factory=list)  # voxel files among the meshes, made from none of them
     skipped: collections.Counter = field(default_factory=collections.Counter)  # other 3D files, by suffix
     failed: list[UserError] = field(default_factory=list)  # each message starts with a file or a subfolder
 
 
-@dataclass(frozen=True)
-class Converted:
-    """One grid that was written."""
-
-    occupied: int  # voxels
-    share: float  # of the grid's side that the faces span
-    notes: list[str]
+Converted = tuple[int, float, list[str]]
+"""Occupied voxels of a grid, the share of its side that the faces span, and what was left out of the mesh."""
 
 
 def convert_folder(
@@ -84,12 +81,8 @@ def convert_folder(
 
     Parameters
     ----------
-    folder : Path
-        Searched by `find_meshes`.
     jobs : int, optional
-        Processes; default: as many as there are cores to run on. See `rasgan.data.workers.run_tasks`.
-    overwrite : bool
-        Convert meshes again whose grids exist.
+        Processes; default: one for each core. See `rasgan.data.workers.run_tasks`.
     progress : callable
         Wraps the iterable of results, as ``tqdm(outcomes, total=..., unit=...)`` does.
     output : Path, optional
@@ -129,15 +122,15 @@ def find_meshes(folder: Path, summary: ConversionSummary) -> tuple[list[Path], l
     if not folder.is_dir():
         remedy = "give the folder that holds it" if folder.is_file() else "check the path"
         raise UserError(f"{folder}: not a folder; {remedy}.")
-    meshes, voxel_files, unreadable = [], [], []
+    paths, unreadable = [], []
     for parent, subfolders, names in os.walk(folder, onerror=unreadable.append):
         subfolders[:] = [name for name in subfolders if not name.startswith(".") and name != "__MACOSX"]
-        for path in (Path(parent, name) for name in names if not name.startswith(".")):
-            suffix = path.suffix.lower()
-            meshes += [path] if suffix in SUFFIXES else []
-            voxel_files += [path] if suffix in VOXEL_SUFFIXES else []
-            summary.skipped.update([suffix] if OTHER_FORMATS.fullmatch(suffix) else [])
+        paths += [Path(parent, name) for name in names if not name.startswith(".")]
     summary.failed += [UserError(describe_os_error(error)) for error in unreadable]
+    suffixes = [path.suffix.lower() for path in paths]
+    summary.skipped.update(filter(OTHER_FORMATS.fullmatch, suffixes))
+    meshes = [path for path, suffix in zip(paths, suffixes, strict=True) if suffix in SUFFIXES]
+    voxel_files = [path for path, suffix in zip(paths, suffixes, strict=True) if suffix in VOXEL_SUFFIXES]
     return sorted(meshes), sorted(voxel_files)
 
 
@@ -162,6 +155,25 @@ def _name_grids(
     return dict(group[0] for group in sources.values() if len(group) == 1)
 
 
+def read_record(folder: Path) -> dict[str, dict[str, object]]:
+    """Read, by the suffix of the grids, the options that they were made with, if they are known."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    record = record if isinstance(record, dict) else {}
+    return {suffix: options for suffix, options in record.items() if isinstance(options, dict)}
+
+
+def write_record(folder: Path, suffix: str, options: dict[str, object] | None) -> None:
+    """Record the options of the grids with this suffix; None, and a full disk, leave them unknown."""
+    record = read_record(folder)
+    record.pop(suffix, None)
+    record |= {suffix: options} if options else {}
+    with contextlib.suppress(OSError), atomic_path(folder / RECORD) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
 def _check_options(places: set[Path], options: ConversionOptions) -> list[Path]:
     """Return the folders whose existing grids were made with unknown options.
 
@@ -183,9 +195,8 @@ def _check_options(places: set[Path], options: ConversionOptions) -> list[Path]:
 
 def _check_writable(places: set[Path]) -> None:
     """Raise UserError if no file can be created in one of the folders, which need not exist yet."""
-    for place in sorted(
-        {next((p for p in (place, *place.parents) if p.exists()), place) for place in places}
-    ):
+    existing = {next(p for p in (place, *place.absolute().parents) if p.exists()) for place in places}
+    for place in sorted(existing):
         probe = place / f".{secrets.token_hex(4)}"
         try:
             probe.touch(exist_ok=False)
@@ -208,12 +219,12 @@ def _check_existing(pairs: Iterable[tuple[Path, Path]], resolution: int, summary
     for mesh, grid in pairs:
         try:
             voxels = read_voxels(grid)
+            if len(voxels) != resolution:
+                raise UserError(
+                    f"{grid}: contains {len(voxels)}³ voxels, not {resolution}³; delete it first."
+                )
         except (UserError, OSError) as error:
             fault = describe_os_error(error) if isinstance(error, OSError) else str(error)
-            summary.failed.append(UserError(fault, about="other size"))
-            continue
-        if len(voxels) != resolution:
-            fault = f"{grid}: contains {len(voxels)}³ voxels, not {resolution}³; delete it first."
             summary.failed.append(UserError(fault, about="other size"))
             continue
         summary.already_there += 1
@@ -238,23 +249,20 @@ def _convert(
     try:
         with contextlib.closing(outcomes):
             for mesh, outcome in progress(outcomes, total=len(todo), unit="mesh") if todo else ():
-                (failed if isinstance(outcome, UserError) else made).add(grids[mesh].parent)
-                _count(mesh, outcome, summary)
+                if isinstance(outcome, UserError):
+                    failed.add(grids[mesh].parent)
+                    summary.failed.append(outcome)
+                    continue
+                made.add(grids[mesh].parent)
+                voxels, share, notes = outcome
+                summary.converted += 1
+                summary.empty += [] if voxels else [mesh]
+                summary.stray += [(mesh, share)] if share**3 < STRAY_BELOW else []
+                summary.notes += [(mesh, note) for note in notes]
         mixed -= old - failed
     finally:  # after Ctrl-C, too
         for place in made - mixed:
             write_record(place, suffix, wanted)
-
-
-def _count(mesh: Path, outcome: Converted | UserError, summary: ConversionSummary) -> None:
-    """Add the outcome of one mesh to the summary."""
-    if isinstance(outcome, UserError):
-        summary.failed.append(outcome)
-        return
-    summary.converted += 1
-    summary.empty += [] if outcome.occupied else [mesh]
-    summary.stray += [(mesh, outcome.share)] if outcome.share**3 < STRAY_BELOW else []
-    summary.notes += [(mesh, note) for note in outcome.notes]
 
 
 def _try_mesh(pair: tuple[Path, Path], options: ConversionOptions) -> tuple[Path, Converted | UserError]:
@@ -265,8 +273,7 @@ def _try_mesh(pair: tuple[Path, Path], options: ConversionOptions) -> tuple[Path
     except UserError as error:
         return mesh, error
     except OSError as error:
-        fault = describe_os_error(error).removeprefix(f"{mesh}: ")
-        return mesh, UserError(f"{mesh}: {fault}")
+        return mesh, UserError(f"{mesh}: {describe_os_error(error).removeprefix(f'{mesh}: ')}")
     except MemoryError:
         fault = "does not fit into memory; reduce its number of faces."
         return mesh, UserError(f"{mesh}: {fault}", about="memory")
@@ -284,15 +291,13 @@ def convert_mesh(mesh: Path, options: ConversionOptions, grid: Path | None = Non
         except ValueError as error:
             raise UserError(f"{mesh}: {error}.") from error
     write_voxels(grid or mesh.with_suffix(options.suffix), occupied)
-    return Converted(np.count_nonzero(occupied), used_share(vertices, faces), notes)
+    return np.count_nonzero(occupied), used_share(vertices, faces), notes
 
 
 def used_share(vertices: np.ndarray, faces: np.ndarray) -> float:
-    """Return the share of the grid's side that faces span: 1 unless stray vertices widen the box.
+    """Return the share of the grid's side that faces with an area span: 1 without stray vertices.
 
-    It is the longest side of the box around all faces with area, over that of the box around all vertices,
-    which Binvox scales to the grid. Its cube is the share of the grid's volume that is left to the object;
-    the volumes of the boxes themselves would be 0 for every flat mesh.
+    It is a ratio of longest sides, and its cube one of volumes: those themselves are 0 for a flat mesh.
     """
     used = vertices[np.unique(faces[has_area(vertices, faces)])]
     return float(np.ptp(used, axis=0).max() / np.ptp(vertices, axis=0).max()) if len(used) else 1.0

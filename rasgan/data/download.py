@@ -105,15 +105,12 @@ def _fetch_from(
 
 
 def _ask(session: requests.Session, url: str, have: int, patience: Patience) -> requests.Response:
-    """Send one request for the bytes that are missing."""
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     timeout = (patience.connect_s, patience.stall_s)
     try:
         return session.get(url, headers=headers, stream=True, timeout=timeout)
     except requests.exceptions.SSLError as error:
         raise _RefusedError("has no certificate that this machine trusts") from error
-    except requests.TooManyRedirects as error:
-        raise _RefusedError("redirects in circles") from error
     except (requests.ConnectionError, requests.Timeout) as error:
         raise _BrokenOffError("cannot be reached, or does not answer") from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
@@ -126,10 +123,8 @@ def _receive(response: requests.Response, part: Path, size: int | None, progress
     start, total = 0, response.raw.length_remaining
     if have and code in (206, 416):
         span = response.headers.get("Content-Range", "")
-        if code == 416 and span == f"bytes */{have}" and size is None:
-            return  # the file was complete, but for its name
         continues = re.fullmatch(rf"bytes {have}-[0-9]+/([0-9]{{1,18}})", span)
-        if code == 416 or not continues:
+        if not continues:  # always so after 416: there is nothing to send
             part.unlink()
             raise _BrokenOffError("does not resume where it stopped")
         start, total = have, int(continues[1])

@@ -169,9 +169,6 @@ def draw_frame(style: Style, rng: np.random.Generator) -> Frame:
     )
 
 
-# --- seat -----------------------------------------------------------------------------------------------
-
-
 def seat(frame: Frame, rng: np.random.Generator) -> Part:
     """Make the seat: an outlined slab, its edges rounded off if it is a cushion."""
     rim = outline(frame, np.linspace(0, 2 * np.pi, 48, endpoint=False))
@@ -191,9 +188,6 @@ def outline(frame: Frame, angle: np.ndarray) -> np.ndarray:
     x = frame.width / 2 * np.sign(cos) * np.abs(cos) ** (2 / frame.power)
     y = frame.depth / 2 * np.sign(sin) * np.abs(sin) ** (2 / frame.power)
     return np.stack([x, y], axis=1)
-
-
-# --- bases ----------------------------------------------------------------------------------------------
 
 
 def legs(frame: Frame, rng: np.random.Generator) -> list[Part]:
@@ -252,7 +246,9 @@ def pedestal(frame: Frame, rng: np.random.Generator) -> list[Part]:
     if caster:
         foot.append(bar([radius - 1, 0, 0], [radius - 1, 0, caster], 2, caster, is_round=True))
     for angle in 2 * np.pi * np.arange(feet) / feet + np.pi / 2:
-        parts += [turn(part, angle) for part in foot]
+        cos, sin = np.cos(angle), np.sin(angle)
+        turn = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
+        parts += [(vertices @ turn, faces) for vertices, faces in foot]
     plate = rng.uniform(0.25, 0.5) * min(frame.width, frame.depth)
     under_seat = frame.seat_top - frame.seat_thick
     parts.append(bar([0, 0, under_seat - 2], top, 2, plate * 0.8, plate))
@@ -284,9 +280,6 @@ def sled(frame: Frame, rng: np.random.Generator) -> list[Part]:
         crossings.append(-y - tilt_front)
     parts += [bar([-x, at, floor], [x, at, floor], 0, tube, is_round=is_round) for at in crossings]
     return parts
-
-
-# --- backs ----------------------------------------------------------------------------------------------
 
 
 def upright(frame: Frame, x_share: float, size: float, z_top: float, wide: float | None = None) -> Part:
@@ -463,9 +456,6 @@ def wrap(frame: Frame, rng: np.random.Generator) -> Part:
     return loft(rings)
 
 
-# --- arms -----------------------------------------------------------------------------------------------
-
-
 def arms(frame: Frame, rng: np.random.Generator) -> list[Part]:
     """Make both arms, mirror images of each other; none if the style has none or the back wraps round."""
     kind = frame.style.arms
@@ -509,9 +499,6 @@ def arms(frame: Frame, rng: np.random.Generator) -> list[Part]:
     return parts
 
 
-# --- lofts ----------------------------------------------------------------------------------------------
-
-
 def loft(rings: list) -> Part:
     """Join a stack of rings, (m, n, 3) with n even, and close both ends; the faces are wound outwards.
 
@@ -529,25 +516,17 @@ def loft(rings: list) -> Part:
     quads = np.concatenate([sides, index[0][strip[:, ::-1]], index[-1][strip]])
     faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
     vertices = points.reshape(-1, 3)
-    if signed_volume(vertices, faces) < 0:
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    if np.einsum("ij,ij->", a, np.cross(b, c)) < 0:  # the volume inside
         faces = faces[:, ::-1]
     return vertices, faces
 
 
 def bar(start, end, axis: int, size, end_size=None, is_round: bool = False) -> Part:
-    """Make a straight bar whose ends are cut square to a coordinate axis.
+    """Make a straight bar along `axis`, more or less, whose ends are cut square to it.
 
-    Parameters
-    ----------
-    start, end : (3,) array-like
-        The middles of its two ends.
-    axis : int
-        0, 1 or 2: the axis along which it runs, more or less.
-    size, end_size : float or pair of float
-        Its section at either end along the two other axes, in their order; `end_size` is as `size` unless
-        given.
-    is_round : bool
-        An ellipse (a twelve-sided one) instead of a rectangle.
+    `start` and `end` are the middles of its ends, `size` and `end_size` its section there: one number, or one
+    for each of the other two axes in their order. A section is a rectangle or an ellipse of twelve sides.
     """
     across = [other for other in range(3) if other != axis]
     rings = []
@@ -574,19 +553,6 @@ def circle(across: float, sides: int) -> np.ndarray:
 def lift(outline_xy: np.ndarray, z: float) -> np.ndarray:
     """Put an (n, 2) outline at height `z`: (n, 3)."""
     return np.column_stack([outline_xy, np.full(len(outline_xy), z)])
-
-
-def turn(part: Part, angle: float) -> Part:
-    """Turn a part round the z axis by `angle`, in radians."""
-    vertices, faces = part
-    cos, sin = np.cos(angle), np.sin(angle)
-    return vertices @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]]), faces
-
-
-def signed_volume(vertices: np.ndarray, faces: np.ndarray) -> float:
-    """Return the volume inside a closed surface: positive where its faces are wound outwards."""
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
 
 
 def fit(parts: list[Part]) -> list[Part]:

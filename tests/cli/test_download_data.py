@@ -64,27 +64,15 @@ def test_downloads_unpacks_and_removes_the_archive(server, tmp_path, capsys):
     assert f"convert_data.py -m {place / 'ModelNet10' / 'chair'}\n" in capsys.readouterr().out
 
 
-def test_a_data_set_that_is_there_is_left_alone_and_nothing_is_asked(server, tmp_path, capsys):
-    mine = {"ModelNet10/chair/train/a.off": b"OFF", "ModelNet10.zip": GOOD}
-    (tmp_path / "ModelNet10" / "chair" / "train").mkdir(parents=True)
-    for name, content in mine.items():
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / ".ModelNet10.lock").touch()  # as a killed run leaves it
-    assert run(tmp_path, "--dataset", "modelnet10") == 0
-    assert "already exists: nothing to do" in capsys.readouterr().out
-    assert files_in(tmp_path) == mine
-    assert server.requests == []
-
-
-@pytest.mark.parametrize("name", ["readme.txt", "chair/a.off", "chair/train/._a.off"])
-def test_a_folder_of_something_else_is_told_and_left_alone(server, tmp_path, capsys, name):
-    (tmp_path / "ModelNet10" / name).parent.mkdir(parents=True)
-    (tmp_path / "ModelNet10" / name).write_bytes(b"mine")
+@pytest.mark.parametrize("name", ["ModelNet10/chair/train/._a.off", "ModelNet10"])
+def test_something_else_in_its_place_is_told_and_left_alone(server, tmp_path, capsys, name):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(b"mine")
     assert get(tmp_path) == 1
     error = capsys.readouterr().err
-    assert f"{tmp_path / 'ModelNet10'}: holds no CLASS/train/*.off" in error
-    assert "delete or rename it, then run the same command again" in error
-    assert files_in(tmp_path) == {f"ModelNet10/{name}": b"mine"}
+    assert error.startswith(f"error: {tmp_path / 'ModelNet10'}: ")
+    assert "rename it" in error
+    assert files_in(tmp_path) == {name: b"mine"}
     assert server.requests == []
 
 
@@ -92,13 +80,13 @@ def test_asks_as_the_tutorial_does(server, tmp_path, monkeypatch, capsys):
     answer(monkeypatch, "", "7", "1", "y")
     assert run(tmp_path) == 0
     out = capsys.readouterr().out
-    assert "Type 1, 2 or 3, then press Enter: Nothing was typed." in out
+    assert "Type 1, 2 or 3, then press Enter: " in out
     assert "'7' is not one of them." in out
     assert "Download it? [y/N]" in out
     assert files_in(tmp_path) == WHOLE
 
 
-@pytest.mark.parametrize("reply", ["n", "", "no", "perhaps"])
+@pytest.mark.parametrize("reply", ["n", "", "perhaps"])
 def test_only_a_yes_downloads(server, tmp_path, monkeypatch, capsys, reply):
     answer(monkeypatch, reply)
     assert run(tmp_path, "--dataset", "modelnet40") == 0
@@ -108,10 +96,9 @@ def test_only_a_yes_downloads(server, tmp_path, monkeypatch, capsys, reply):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("options", [[], ["--dataset", "modelnet10"]])
-def test_nobody_there_to_answer(server, tmp_path, monkeypatch, capsys, options):
+def test_nobody_there_to_answer(server, tmp_path, monkeypatch, capsys):
     answer(monkeypatch)
-    assert run(tmp_path, *options) == 1
+    assert run(tmp_path) == 1
     assert "--dataset modelnet10 --yes" in capsys.readouterr().err
 
 
@@ -156,13 +143,6 @@ def test_what_to_type_after_making_chairs_centers_them(small_sample, tmp_path, m
         assert np.abs(where.min(axis=0) + where.max(axis=0) - 63).max() <= 1
 
 
-@pytest.mark.parametrize("count", ["0", "-1", "9001", "1.5"])
-def test_a_count_that_cannot_be_is_refused(tmp_path, capsys, count):
-    with pytest.raises(SystemExit):
-        run(tmp_path, "--dataset", "sample", "--count", count)
-    assert "--count: must be" in capsys.readouterr().err
-
-
 def test_the_question_after_archive_offers_no_sample(server, tmp_path, monkeypatch, capsys):
     archive = tmp_path / "mine.zip"
     archive.write_bytes(GOOD)
@@ -203,14 +183,11 @@ def test_an_archive_of_some_of_the_classes_will_do(tmp_path, monkeypatch, capsys
     assert f"convert_data.py -m {tmp_path / 'data' / 'ModelNet40' / 'lamp'}" in said
 
 
-def test_a_download_that_turns_out_bad_is_not_left(server, tmp_path, capsys):
+def test_a_download_of_another_length_or_content_is_refused(server, tmp_path, capsys):
     server.body = GOOD[:5000] + bytes(100) + GOOD[5100:]
     assert get(tmp_path) == 1
     assert f"{tmp_path / 'ModelNet10.part' / 'ModelNet10.zip'}: damaged" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_download_of_another_length_than_the_pinned_one_is_refused(server, tmp_path, capsys):
     server.body = GOOD + b"x"
     assert get(tmp_path) == 1
     error = capsys.readouterr().err
@@ -223,12 +200,13 @@ def test_a_download_of_another_length_than_the_pinned_one_is_refused(server, tmp
 @pytest.mark.parametrize(
     "options",
     [
-        ["--dataset", "modelnet11"],
         ["--url", "ftp://example.org/a.zip"],
         ["--url", "http://example.org/a.zip", "--archive", "a.zip"],
         ["--dataset", "sample", "--url", "http://example.org/a.zip"],
         ["--dataset", "sample", "--archive", "a.zip"],
         ["--dataset", "modelnet10", "--count", "600"],
+        ["--dataset", "sample", "--count", "0"],
+        ["--dataset", "sample", "--count", "9001"],
     ],
 )
 def test_wrong_usage(options, capsys):
@@ -236,18 +214,6 @@ def test_wrong_usage(options, capsys):
         download_data.main(options)
     assert caught.value.code == 2
     assert "error" in capsys.readouterr().err
-
-
-def test_an_archive_that_is_not_there(tmp_path, capsys):
-    assert get(tmp_path, "--archive", tmp_path / "no.zip") == 1
-    assert "no.zip: no such file; check the path given with --archive." in capsys.readouterr().err
-
-
-def test_a_file_where_the_folder_goes(server, tmp_path, capsys):
-    (tmp_path / "ModelNet10").write_bytes(b"mine")
-    assert get(tmp_path) == 1
-    assert "rename it" in capsys.readouterr().err
-    assert files_in(tmp_path) == {"ModelNet10": b"mine"}
 
 
 def test_a_disk_without_room_is_told_before_the_download_and_what_has_come_counts(
@@ -266,17 +232,8 @@ def test_a_disk_without_room_is_told_before_the_download_and_what_has_come_count
     assert get(tmp_path) == 0
 
 
-def test_every_data_set_has_two_addresses():
-    for dataset in download_data.DATASETS.values():
-        assert len(set(dataset.urls)) == len(dataset.urls) >= 2
-        assert all(url.startswith(("http://", "https://")) for url in dataset.urls)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code"), [(["--help"], 0), (["--dataset", "modelnet10"], 1), (["--dir"], 2)]
-)
-def test_as_a_program(tmp_path, arguments, code):
-    result = running.run("download_data.py", arguments, tmp_path)
-    assert result.code == code
-    assert "Traceback" not in result.err
+def test_as_a_program(tmp_path):
+    result = running.run("download_data.py", ["--archive", "no.zip"], tmp_path)
+    assert result.code == 1
+    assert result.err == "error: no.zip: no such file; check the path given with --archive.\n"
     assert list(tmp_path.iterdir()) == []

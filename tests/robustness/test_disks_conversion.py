@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rasgan.data import grid_record
+from rasgan.data.conversion import RECORD
 from tests.robustness import running
 from tests.robustness.work import WORK
 
@@ -74,7 +74,7 @@ def unprivileged():
 
 def hidden(folder):
     files = [path for path in folder.rglob(".*") if path.is_file()]
-    return [path for path in files if path.name != grid_record.NAME]
+    return [path for path in files if path.name != RECORD]
 
 
 def assert_told(ended, words):
@@ -119,22 +119,6 @@ def test_a_folder_that_may_not_be_written_is_told(name, unprivileged, tmp_path):
         folder.chmod(0o755)
     assert_told(ended, "permission denied; choose a place")
     assert running.visible_files(tmp_path) == before
-
-
-@pytest.mark.slow
-@pytest.mark.system
-@pytest.mark.parametrize("name", ONE_EACH)
-def test_a_file_that_may_not_be_read_is_told_and_the_others_are_converted(name, unprivileged, tmp_path):
-    work = WORK[name]
-    work.prepare(tmp_path)
-    sources = sorted(path for path in tmp_path.rglob("*") if path.is_file())
-    sources[1].chmod(0)
-    ended = running.run(work.script, work.arguments, tmp_path, **unprivileged)
-    sources[1].chmod(0o644)
-    assert_told(ended, "permission denied")
-    assert len(ended.sentences) == 1
-    assert sources[1].name in ended.sentences[0]
-    assert len(running.visible_files(tmp_path)) == 2 * len(sources) - 1
 
 
 @pytest.mark.slow

@@ -14,13 +14,10 @@ from rasgan.data.meshes.text import UnsupportedError
 from rasgan.errors import UserError
 from rasgan.files import check_is_file
 
-__all__ = ["LARGEST_FILE", "SUFFIXES", "UP_AXES", "read_mesh", "upward_axis", "write_off"]
+__all__ = ["LARGEST_FILE", "SUFFIXES", "UP_AXES", "read_mesh", "write_off"]
 
 SUFFIXES = (".off", ".obj", ".stl", ".ply", ".glb", ".gltf")
 UP_AXES = ("z", "y")
-
-PARSERS = {".off": parse_off, ".obj": parse_obj, ".ply": parse_ply}
-
 LARGEST_FILE = 1 << 30  # bytes, some 10**7 faces: reading takes a few times as much memory
 
 
@@ -29,8 +26,8 @@ def read_mesh(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read a mesh and check that it can be measured; UserError, which names the file, if it cannot.
 
-    `up` is the axis of the file that points up, by default `upward_axis`. A y-up mesh is turned about x (it
-    keeps its handedness). To `notes` is added, in words, what of the file was left out.
+    `up` is the axis of the file that points up, by default y in glTF, by its definition, and else z. A y-up
+    mesh is turned about x, which keeps its handedness. What was left out of the file is added to `notes`.
 
     Returns
     -------
@@ -54,49 +51,33 @@ def read_mesh(
         raise UserError(f"{path}: {error}.") from error
     except ValueError as error:
         raise UserError(f"{path}: {error}; download or export it again.") from error
-    if (up or upward_axis(path)) == "y":
+    if (up or ("y" if suffix in (".glb", ".gltf") else "z")) == "y":
         vertices = vertices[:, [0, 2, 1]] * [1.0, -1.0, 1.0]
     return vertices, faces
 
 
-def upward_axis(path: Path) -> str:
-    """Return the axis that points up where nobody says which: y in glTF, by its definition, else z."""
-    return "y" if path.suffix.lower() in (".glb", ".gltf") else "z"
-
-
 def _parse(path: Path, suffix: str, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Read the file as what its suffix says; ValueError if it is not that."""
-    _check_start(path, suffix)
-    if suffix in PARSERS:
-        return PARSERS[suffix](path.read_bytes())
-    if suffix == ".stl":
-        return parse_stl(path.read_bytes(), notes)
-    return read_gltf(path, LARGEST_FILE, notes)
-
-
-def _check_start(path: Path, suffix: str) -> None:
-    """Raise ValueError if the file begins as something else than a mesh does."""
     with path.open("rb") as file:
         start = file.read(SNIFFED)
     if suffix == ".stl" and holds_facets(start, path.stat().st_size):
-        return  # its first 80 bytes are free
+        return parse_stl(path.read_bytes(), notes)  # whatever its first 80 bytes are, which are free
     found = foreign(start, suffix)
     if found is not None:
         raise ValueError(f"it is {found}, not a mesh of this format")
+    if suffix in (".glb", ".gltf"):
+        return read_gltf(path, LARGEST_FILE, notes)
+    if suffix == ".stl":
+        return parse_stl(path.read_bytes(), notes)
+    return {".off": parse_off, ".obj": parse_obj, ".ply": parse_ply}[suffix](path.read_bytes())
 
 
 def _check(vertices: np.ndarray, faces: np.ndarray) -> None:
     """Raise ValueError if the mesh cannot be scaled into a box or has no faces to look at."""
     if not len(faces):
         raise ValueError("the mesh has no faces")
-    if vertices.shape[1:] != (3,) or faces.shape[1:] != (3,):
-        raise ValueError("its vertices do not have three coordinates each")
     if not np.isfinite(vertices).all():
         bad = int(np.argmin(np.isfinite(vertices).all(axis=1)))
         raise ValueError(f"vertex {bad} (counted from 0) has a coordinate that is no finite number")
-    if faces.min() < 0 or faces.max() >= len(vertices):
-        bad = int(np.argmax(((faces < 0) | (faces >= len(vertices))).any(axis=1)))
-        raise ValueError(f"face {bad} (counted from 0) names a vertex that is not there")
     longest = np.ptp(vertices, axis=0).max()
     if longest == 0 or not np.isfinite(longest):
         raise ValueError("its vertices all lie in one point or too far apart to measure")

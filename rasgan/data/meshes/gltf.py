@@ -6,6 +6,7 @@ github.com/KhronosGroup/glTF/tree/main/extensions/2.0.
 
 import base64
 import binascii
+import contextlib
 import json
 import re
 import struct
@@ -17,32 +18,28 @@ import numpy as np
 from rasgan.data.meshes.polygons import has_area
 from rasgan.data.meshes.text import UnsupportedError
 
-MOST_ZEROS = 10**6  # rows of numbers that a file may announce without holding them; real meshes need none
-# Triangles that repeated parts may add to what a file holds, which is at most one for every four bytes.
-MOST_REPEATED = 10**6
-MOST_PARTS = 2 * 10**5  # nodes and parts of meshes, each of which takes about 0.1 ms
-LARGEST_JSON = 1 << 28  # bytes
+# Work besides what a file holds, in triangles: at most one for every two bytes is in the file, each of which
+# counts when it is read and when it is placed. A node, or a part of a mesh, takes about 0.1 ms.
+MOST_REPEATED, PART = 10**6, 5
 MOST_VALUES = 2 * 10**6  # of the JSON, as brackets and commas: Python's objects take about 100 bytes each
 
-INSTANCING, DRACO = "EXT_mesh_gpu_instancing", "KHR_draco_mesh_compression"
-COMPRESSED = {
-    DRACO: "it is compressed by Draco; export it without compression (an option of Blender's export)",
-    **dict.fromkeys(
-        ("EXT_meshopt_compression", "KHR_meshopt_compression"),
-        "it is compressed by meshopt; export it without compression (an option of gltfpack)",
-    ),
+_MESHOPT = "is compressed by meshopt; export it without compression (an option of gltfpack)"
+UNREAD = {
+    "KHR_draco_mesh_compression": "is compressed by Draco; export it uncompressed (an option of Blender)",
+    "EXT_meshopt_compression": _MESHOPT,
+    "KHR_meshopt_compression": _MESHOPT,
+    "EXT_mesh_gpu_instancing": "has GPU instances, which are not read; export it without them",
 }
 # Required extensions that leave the triangles as the specification without them has them, or are read here.
 HARMLESS = re.compile(
     r"\w+_(materials|texture|lights|xmp|animation|camera)_\w+|(KHR|EXT)_(xmp|texture|animation)\w*"
-    r"|KHR_mesh_quantization|EXT_mesh_gpu_instancing|KHR_techniques_webgl"
-    r"|KHR_node_\w+|EXT_(mesh|instance)_features|EXT_structural_metadata|EXT_mesh_manifold"
-    r"|CESIUM_(RTC|primitive_outline)|MSFT_lod|AGI_articulations|AGI_stk_metadata|VRMC?(_\w+)?"
+    r"|KHR_mesh_quantization|KHR_techniques_webgl|KHR_node_\w+|EXT_(mesh|instance)_features"
+    r"|EXT_structural_metadata|EXT_mesh_manifold|CESIUM_(RTC|primitive_outline)|VRMC?(_\w+)?"
 )
 
 COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
-WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}
-TRIANGLES, STRIP, FAN = 4, 5, 6
+WIDTHS = {"SCALAR": 1, "VEC3": 3}
+TRIANGLES = 4
 
 Mesh = tuple[np.ndarray, np.ndarray]
 
@@ -50,10 +47,10 @@ Mesh = tuple[np.ndarray, np.ndarray]
 def read_gltf(path: Path, largest_file: int, notes: list[str]) -> Mesh:
     """Read what the scene of a .glb or .gltf file shows: vertices (v, 3) float64 and triangles (f, 3) int64.
 
-    All nodes with their transforms, instances and the numbers beside or in the file are read; vertices that
-    no triangle uses are left out, as they are in every viewer. What else was left out is added to `notes`.
-    Files that it refers to may have `largest_file` bytes together. ValueError, with what is wrong, if it is
-    damaged; UnsupportedError if it is packed in a way that is not read here.
+    All nodes with their transforms and the numbers beside or in the file are read; vertices that no triangle
+    uses are left out, as they are in every viewer. What else was left out is added to `notes`. Files that it
+    refers to may have `largest_file` bytes together. ValueError, with what is wrong, if it is damaged;
+    UnsupportedError if it is stored in a way that is not read here.
     """
     try:
         tree, numbers = _open_container(path.read_bytes(), notes)
@@ -61,7 +58,8 @@ def read_gltf(path: Path, largest_file: int, notes: list[str]) -> Mesh:
         file.check_extensions()
         parts = file.parts()
         if not parts:
-            raise ValueError(f"its scene shows no triangles{file.and_what_else()}")
+            left_out = f" ({'; '.join(notes)})" if notes else ""
+            raise ValueError(f"its scene shows no triangles{left_out}")
         starts = np.cumsum([0, *(len(vertices) for vertices, _ in parts)])
         faces = [faces + start for (_, faces), start in zip(parts, starts[:-1], strict=True)]
         return file.without_lines(np.concatenate([vertices for vertices, _ in parts]), np.concatenate(faces))
@@ -72,41 +70,29 @@ def read_gltf(path: Path, largest_file: int, notes: list[str]) -> Mesh:
 
 def _open_container(content: bytes, notes: list[str]) -> tuple[dict, bytes | None]:
     """Return the JSON tree of a file, binary or text, and the numbers that a binary one holds."""
-    text, numbers = content, None
-    if content.startswith(b"glTF"):
-        text, numbers = _split_chunks(content, notes)
-    if len(text) > LARGEST_JSON:
-        raise ValueError(f"its description is larger than {LARGEST_JSON >> 20} MB")
+    text, numbers = _split_chunks(content, notes) if content.startswith(b"glTF") else (content, None)
     if sum(text.count(mark) for mark in (b"[", b"{", b",")) > MOST_VALUES:
-        raise ValueError(
-            f"its description has more than {MOST_VALUES} values; join its parts, or export it as .ply"
-        )
+        fault = f"its description has more than {MOST_VALUES} values"
+        raise ValueError(f"{fault}; join its parts, or export it as .ply")
     try:
         tree = json.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"its description is no whole JSON text ({str(error)[:80]})") from error
-    if not isinstance(tree, dict):
-        raise TypeError("the description is no object")
-    version = str(tree.get("asset", {}).get("version", "1.0" if isinstance(tree.get("meshes"), dict) else ""))
-    if not version:
-        raise ValueError("it does not say which version of glTF it is (asset.version)")
-    if not version.startswith("2."):
-        raise _other_version(version)
+        raise ValueError(f"its description is not valid JSON ({str(error)[:80]})") from error
+    _check_version(str(tree.get("asset", {}).get("version", "without a version")))
     return tree, numbers
 
 
-def _other_version(version: str) -> UnsupportedError:
-    words = f"it is glTF {version[:20]}, and only glTF 2.0 is read"
-    return UnsupportedError(f"{words}; export it as glTF 2.0, or convert it with the program gltf-pipeline")
+def _check_version(version: str) -> None:
+    if not version.startswith("2."):
+        fault = f"it is glTF {version[:20]}, and only glTF 2.0 is read"
+        raise UnsupportedError(f"{fault}; export it as glTF 2.0, or convert it with gltf-pipeline")
 
 
 def _split_chunks(content: bytes, notes: list[str]) -> tuple[bytes, bytes | None]:
-    """Return the JSON and the numbers of a .glb file."""
     if len(content) < 20:
         raise ValueError(f"it is cut: it holds {len(content)} bytes")
     version, length = struct.unpack_from("<2I", content, 4)
-    if version != 2:
-        raise _other_version(f"{version}.0")
+    _check_version(f"{version}.0")
     if length > len(content):
         raise ValueError(f"it is cut: it announces {length} bytes but holds {len(content)}")
     if content[length:].strip(b"\0\r\n "):
@@ -132,62 +118,49 @@ class _Gltf:
     ) -> None:
         self.path, self.tree, self.numbers, self.notes = path, tree, numbers, notes
         self.room = largest_file  # bytes that may still be read from other files
-        self.triangles, self.most_triangles = 0, MOST_REPEATED + path.stat().st_size // 4
-        self.part_count = 0
+        self.triangles, self.most_triangles = 0, MOST_REPEATED + path.stat().st_size // 2
         self.buffers: dict[int, np.ndarray] = {}
         self.meshes: dict[int, list[Mesh]] = {}
 
     def check_extensions(self) -> None:
         """Raise UnsupportedError, which names it, if an extension is required that is not read here."""
         for name in self.tree.get("extensionsRequired", []):
-            if name in COMPRESSED:
-                raise UnsupportedError(COMPRESSED[name])
             if not HARMLESS.fullmatch(name):
-                raise UnsupportedError(
-                    f"it needs the extension {name[:80]!r}, which is not read here; export it without it"
-                )
+                fault = f"needs the extension {name[:80]!r}, which is not read here; export it without it"
+                raise UnsupportedError(f"it {UNREAD.get(name, fault)}")
 
     def note(self, words: str) -> None:
         if words not in self.notes:
             self.notes.append(words)
 
-    def and_what_else(self) -> str:
-        return f" ({'; '.join(self.notes)})" if self.notes else ""
-
-    # --- the scene
-
     def parts(self) -> list[Mesh]:
         """Place every mesh that the scene shows."""
-        nodes = self.tree.get("nodes", [])
-        if not nodes:  # a library of meshes, without a scene
-            meshes = range(len(self.tree.get("meshes", [])))
-            return [part for mesh in meshes for part in self.placed(mesh, np.eye(4)[None])]
         parts, seen = [], set()
-        todo = [(root, np.eye(4)) for root in self.roots(nodes)]
+        todo = [(root, np.eye(4)) for root in self.roots()]
         while todo:
             index, above = todo.pop()
             if index in seen:
                 raise ValueError(f"node {index} (counted from 0) hangs in two places or in a circle")
             seen.add(index)
-            self.count_parts(1)
+            self.count(PART)
             node = self.item("nodes", index)
             extensions = node.get("extensions", {})
             if extensions.get("KHR_node_visibility", {}).get("visible") is False:
                 self.note("hidden parts are left out")
                 continue
+            if "EXT_mesh_gpu_instancing" in extensions:
+                raise UnsupportedError(f"it {UNREAD['EXT_mesh_gpu_instancing']}")
             here = above @ _local(node)
             todo += [(child, here) for child in reversed(node.get("children", []))]
             if "mesh" in node:
                 if "skin" in node:
                     self.note("its skeleton's pose is left out: the shape is as it was modeled")
-                instances = extensions.get(INSTANCING)
-                matrices = here[None] if instances is None else here @ self.instances(instances["attributes"])
-                parts += self.placed(node["mesh"], matrices, node.get("weights"))
+                parts += self.placed(node["mesh"], here, node.get("weights"))
         return parts
 
-    def roots(self, nodes: list) -> list[int]:
+    def roots(self) -> list[int]:
         """List the nodes that the file's own scene begins with; without scenes, those below no other."""
-        scenes = self.tree.get("scenes", [])
+        scenes, nodes = self.tree.get("scenes", []), self.tree.get("nodes", [])
         if scenes:
             if len(scenes) > 1:
                 self.note(f"one of its {len(scenes)} scenes is read, the one that it shows first")
@@ -195,55 +168,29 @@ class _Gltf:
         children = {child for node in nodes for child in node.get("children", [])}
         return [index for index in range(len(nodes)) if index not in children]
 
-    def instances(self, attributes: dict) -> np.ndarray:
-        """Return a (m, 4, 4) matrix for each instance of EXT_mesh_gpu_instancing."""
-        widths = {"TRANSLATION": 3, "ROTATION": 4, "SCALE": 3}
-        values = {
-            key: self.accessor(attributes[key], width) for key, width in widths.items() if key in attributes
-        }
-        counts = {len(value) for value in values.values()}
-        if len(counts) != 1:
-            raise ValueError("the attributes of its instances are not equally many")
-        count = counts.pop()
-        self.count(count)  # of meshes with a triangle or more
-        default = {"TRANSLATION": np.zeros(3), "ROTATION": np.array([0, 0, 0, 1.0]), "SCALE": np.ones(3)}
-        filled = [
-            values.get(key, np.broadcast_to(default[key], (count, len(default[key])))) for key in widths
-        ]
-        return _compose(*filled)
-
-    def placed(self, mesh: int, matrices: np.ndarray, weights: list | None = None) -> list[Mesh]:
-        """Return the primitives of a mesh, each at all (m, 4, 4) `matrices`."""
+    def placed(self, mesh: int, matrix: np.ndarray, weights: list | None) -> list[Mesh]:
+        """Return the primitives of a mesh, moved by a (4, 4) matrix."""
         if any(weights or self.item("meshes", mesh).get("weights") or []):
             self.note("its morph targets are left out: the shape is its basic one")
-        counted = mesh not in self.meshes  # its triangles, once, while they are read
-        if counted:
-            primitives = self.item("meshes", mesh)["primitives"]
-            self.count_parts(len(primitives))
-            found = [self.primitive(primitive) for primitive in primitives]
+        if mesh not in self.meshes:
+            found = [self.primitive(each) for each in self.item("meshes", mesh)["primitives"]]
             self.meshes[mesh] = [part for part in found if part is not None]
+        is_mirrored = np.linalg.det(matrix[:3, :3]) < 0
         placed = []
-        self.count_parts(len(self.meshes[mesh]))
         for vertices, faces in self.meshes[mesh]:
-            self.count((len(matrices) - counted) * len(faces))
-            there = vertices @ matrices[:, :3, :3].transpose(0, 2, 1) + matrices[:, None, :3, 3]
-            mirrored = np.linalg.det(matrices[:, :3, :3]) < 0
-            turned = np.where(mirrored[:, None, None], faces[None, :, ::-1], faces)
-            turned = turned + len(vertices) * np.arange(len(matrices))[:, None, None]
-            placed.append((there.reshape(-1, 3), turned.reshape(-1, 3)))
+            self.count(PART)
+            self.count(len(faces))
+            there = vertices @ matrix[:3, :3].T + matrix[:3, 3]
+            placed.append((there, faces[:, ::-1] if is_mirrored else faces))
         return placed
 
     def count(self, triangles: int) -> None:
         """Raise ValueError if these triangles are too many."""
         self.triangles += triangles
         if self.triangles > self.most_triangles:
-            raise ValueError(f"it repeats parts until they have more than {self.most_triangles} triangles")
-
-    def count_parts(self, parts: int) -> None:
-        """Raise ValueError if these nodes or parts of meshes are too many."""
-        self.part_count += parts
-        if self.part_count > MOST_PARTS:
-            raise ValueError(f"it has more than {MOST_PARTS} nodes and parts; join them")
+            raise ValueError(
+                "it has too many nodes, parts or repeated parts; join them, or export it as .ply"
+            )
 
     def without_lines(self, vertices: np.ndarray, faces: np.ndarray) -> Mesh:
         """Leave out triangles without area, as of parts that a scale of 0 hides, if they widen the box."""
@@ -256,32 +203,25 @@ class _Gltf:
         self.note("parts without area are left out")
         return mesh
 
-    # --- triangles
-
     def primitive(self, primitive: dict) -> Mesh | None:
         """Read the vertices that triangles use, and these; None where it is points or lines."""
+        self.count(PART)
         mode = primitive.get("mode", TRIANGLES)
         if mode in (0, 1, 2, 3):
             self.note("points and lines are left out")
             return None
-        if mode not in (TRIANGLES, STRIP, FAN):
-            raise ValueError(f"a part of it is of the unknown kind {str(mode)[:20]} (mode)")
-        position = primitive["attributes"].get("POSITION")
-        if position is None:
-            self.note("a part without positions is left out")
-            return None
-        if DRACO in primitive.get("extensions", {}) and "bufferView" not in self.item("accessors", position):
-            raise UnsupportedError(COMPRESSED[DRACO])
-        vertices = self.accessor(position, 3)
-        corners = (
-            self.accessor(primitive["indices"], 1)[:, 0]
-            if "indices" in primitive
-            else np.arange(len(vertices))
-        )
-        self.count(len(corners) // (3 if mode == TRIANGLES else 1) + len(vertices) // 1000)
-        return _used(vertices, _triangles(corners, mode))
-
-    # --- numbers
+        if mode != TRIANGLES:
+            fault = (
+                f"it has a strip, a fan or an unknown kind of part (mode {str(mode)[:20]}), which is not read"
+            )
+            raise UnsupportedError(f"{fault}; export it as triangles")
+        vertices = self.accessor(primitive["attributes"]["POSITION"], "VEC3")
+        if "indices" in primitive:
+            corners = self.accessor(primitive["indices"], "SCALAR")[:, 0]
+        else:
+            corners = np.arange(len(vertices))
+        self.count(len(corners) // 3 + len(vertices) // 1000)
+        return _used(vertices, _triangles(corners))
 
     def item(self, kind: str, index: int) -> dict:
         """Return one of the tree's lists' items; ValueError if it is not there."""
@@ -292,71 +232,43 @@ class _Gltf:
             )
         return items[index]
 
-    def accessor(self, index: int, width: int) -> np.ndarray:
-        """Read (n, width) numbers: integers as they are stored, or scaled to floats where they say so."""
+    def accessor(self, index: int, form: str) -> np.ndarray:
+        """Read (n, `WIDTHS[form]`) numbers, as they are stored or, where they say so, scaled to floats."""
         accessor = self.item("accessors", index)
-        if WIDTHS.get(accessor["type"]) != width:
-            raise ValueError(f"its numbers {index} are {str(accessor['type'])[:20]}, not {width} together")
-        kind, count = np.dtype(COMPONENTS[accessor["componentType"]]), _whole(accessor["count"])
-        if "bufferView" in accessor:
-            values = self.stored(accessor, kind, (count, width))
-        elif count > MOST_ZEROS:
-            raise ValueError(f"it announces {count} numbers that it does not hold")
-        else:
-            values = np.zeros((count, width), kind)
         if "sparse" in accessor:
-            values = self.replaced(values, accessor["sparse"])
+            raise UnsupportedError("it has sparse numbers, which are not read; export it without them")
+        if accessor["type"] != form:
+            raise ValueError(f"its numbers {index} are {str(accessor['type'])[:20]}, not {form}")
+        kind, count = np.dtype(COMPONENTS[accessor["componentType"]]), _whole(accessor["count"])
+        data, stride = self.view(accessor["bufferView"])
+        offset, size = _whole(accessor.get("byteOffset", 0)), kind.itemsize * WIDTHS[form]
+        stride = stride or size
+        if stride < size or offset + stride * (count - 1) + size > len(data):
+            raise ValueError(f"it announces {count} {form} numbers where {len(data)} bytes hold fewer")
+        values = np.ndarray((count, WIDTHS[form]), kind, data, offset, (stride, kind.itemsize))
         if accessor.get("normalized") and kind.kind != "f":
             values = np.maximum(values / np.iinfo(kind).max, -1)
         return values
 
-    def replaced(self, values: np.ndarray, sparse: dict) -> np.ndarray:
-        """Return a copy of (n, width) `values` in which the sparse ones are put."""
-        count = _whole(sparse["count"])
-        kind = np.dtype(COMPONENTS[sparse["indices"]["componentType"]])
-        rows = self.stored(sparse["indices"], kind, (count, 1))[:, 0]
-        if count and (rows.min() < 0 or rows.max() >= len(values)):
-            raise ValueError("it replaces numbers that are not there")
-        values = values.copy()
-        values[rows] = self.stored(sparse["values"], values.dtype, (count, values.shape[1]))
-        return values
-
-    def stored(self, where: dict, kind: np.dtype, shape: tuple[int, int]) -> np.ndarray:
-        """Return numbers as they lie in a buffer view, unchanged and without a copy."""
-        data, stride = self.view(where["bufferView"])
-        offset, (count, width) = _whole(where.get("byteOffset", 0)), shape
-        size = kind.itemsize * width
-        stride = stride or size
-        if stride < size or (count and offset + stride * (count - 1) + size > len(data)):
-            raise ValueError(f"it announces {count} x {width} numbers where {len(data)} bytes hold fewer")
-        if not count:
-            return np.zeros(shape, kind)
-        return np.ndarray(shape, kind, data, offset, (stride, kind.itemsize))
-
     def view(self, index: int) -> tuple[np.ndarray, int]:
         """Return the bytes of a buffer view and its stride, 0 where the numbers lie closely."""
         view = self.item("bufferViews", index)
-        self.item("buffers", view["buffer"])
-        compressed = [name for name in view.get("extensions", {}) if name in COMPRESSED]
-        if compressed and not self.holds(view["buffer"]):
-            raise UnsupportedError(COMPRESSED[compressed[0]])
         data = self.buffer(view["buffer"])
         start, length = _whole(view.get("byteOffset", 0)), _whole(view["byteLength"])
         if start + length > len(data):
             raise ValueError(f"a stretch of its numbers ends at byte {start + length} of {len(data)}")
         return data[start : start + length], _whole(view.get("byteStride", 0))
 
-    def holds(self, index: int) -> bool:
-        """Return whether a buffer's bytes are anywhere."""
-        return "uri" in self.item("buffers", index) or (index == 0 and self.numbers is not None)
-
     def buffer(self, index: int) -> np.ndarray:
         """Return the bytes of a buffer: within the file, in its JSON, or in a file beside it."""
         if index not in self.buffers:
             buffer = self.item("buffers", index)
-            if not self.holds(index):
-                raise ValueError(f"its buffer {index} (counted from 0) is nowhere")
-            data = self.fetch(buffer["uri"]) if "uri" in buffer else self.numbers
+            if "uri" in buffer:
+                data = self.fetch(buffer["uri"])
+            elif index == 0 and self.numbers is not None:
+                data = self.numbers
+            else:
+                raise ValueError(f"its buffer {index} (counted from 0) is missing")
             length = _whole(buffer["byteLength"])
             if length > len(data):
                 raise ValueError(f"its buffer {index} announces {length} bytes but holds {len(data)}")
@@ -366,33 +278,26 @@ class _Gltf:
     def fetch(self, uri: str) -> bytes:
         """Read a buffer from its URI: data in the text, or the name of a file in the mesh's own folder."""
         if uri[:5].lower() == "data:":
-            head, _, data = uri.partition(",")
-            if not head.lower().endswith(";base64"):
-                return urllib.parse.unquote_to_bytes(data)
             try:
-                return base64.b64decode(urllib.parse.unquote(data), validate=True)
+                return base64.b64decode(urllib.parse.unquote(uri.partition(",")[2]), validate=True)
             except binascii.Error as error:
                 raise ValueError(f"the numbers in its text are damaged ({error})") from error
         path = _beside(self.path.parent, uri)
         self.room -= path.stat().st_size
-        self.most_triangles += path.stat().st_size // 4
+        self.most_triangles += path.stat().st_size // 2
         if self.room < 0:
             raise ValueError(f"its file {uri[:80]!r} is too large")
         return path.read_bytes()
 
 
 def _beside(folder: Path, uri: str) -> Path:
-    """Return the file that a URI names, percent-encoded or not, in `folder` or below; ValueError if none."""
+    """Return the file that a URI names in `folder` or below; ValueError if none."""
     if re.match(r"\w[\w+.-]+:", uri):
         raise ValueError(f"its numbers lie elsewhere ({uri[:80]!r}), and nothing is fetched from there")
-    folder = folder.resolve()
-    for name in (urllib.parse.unquote(uri), uri):
-        try:
-            path = (folder / name).resolve()
-            if path.is_relative_to(folder) and path.is_file():
-                return path
-        except (OSError, ValueError, RuntimeError):  # a name that no file can have; links in a circle
-            continue
+    with contextlib.suppress(OSError, ValueError, RuntimeError):  # no file can have such a name; link circles
+        path = (folder / urllib.parse.unquote(uri)).resolve()
+        if path.is_relative_to(folder.resolve()) and path.is_file():
+            return path
     raise ValueError(f"there is no file {uri[:80]!r} beside it")
 
 
@@ -407,10 +312,22 @@ def _local(node: dict) -> np.ndarray:
     """Return the (4, 4) transform of a node relative to the one above it."""
     if "matrix" in node:
         return _vector(node["matrix"], 16).reshape(4, 4).T
-    translation = _vector(node.get("translation", [0, 0, 0]), 3)
     rotation = _vector(node.get("rotation", [0, 0, 0, 1]), 4)
-    scale = _vector(node.get("scale", [1, 1, 1]), 3)
-    return _compose(translation[None], rotation[None], scale[None])[0]
+    length = np.sqrt((rotation**2).sum())
+    if not 0 < length < np.inf:
+        raise ValueError("a rotation is not a quaternion")
+    x, y, z, w = rotation / length
+    turn = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    matrix = np.eye(4)
+    matrix[:3, :3] = turn * _vector(node.get("scale", [1, 1, 1]), 3)
+    matrix[:3, 3] = _vector(node.get("translation", [0, 0, 0]), 3)
+    return matrix
 
 
 def _vector(values: list, size: int) -> np.ndarray:
@@ -420,44 +337,16 @@ def _vector(values: list, size: int) -> np.ndarray:
     return vector
 
 
-def _compose(translation: np.ndarray, rotation: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Return (m, 4, 4) matrices of (m, 3) translations, (m, 4) quaternions x, y, z, w and (m, 3) scales."""
-    length = np.linalg.norm(rotation, axis=1, keepdims=True)
-    if not ((length > 0) & np.isfinite(length)).all():
-        raise ValueError("a rotation is no quaternion")
-    x, y, z, w = (rotation / length).T
-    turn = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    ).transpose(2, 0, 1)
-    matrices = np.tile(np.eye(4), (len(scale), 1, 1))
-    matrices[:, :3, :3] = turn * scale[:, None, :]
-    matrices[:, :3, 3] = translation
-    return matrices
+def _triangles(corners: np.ndarray) -> np.ndarray:
+    """Return the (f, 3) triangles of a list of corners, those that repeat a corner left out.
 
-
-def _triangles(corners: np.ndarray, mode: int) -> np.ndarray:
-    """Return the (f, 3) triangles of a list, strip or fan of corners, those that repeat a corner left out.
-
-    A repeated corner, which strips are joined by, draws nothing, but would be a line to a voxelizer.
+    They draw nothing, but would be lines to a voxelizer.
     """
     if corners.dtype.kind == "f":
         raise ValueError("it counts corners in fractions")
-    corners = corners.astype(np.int64)
-    if mode == TRIANGLES:
-        if len(corners) % 3:
-            raise ValueError(f"a part of it has {len(corners)} corners of triangles, not three for each")
-        faces = corners.reshape(-1, 3)
-    elif mode == STRIP:
-        odd = np.arange(max(len(corners) - 2, 0)) % 2
-        first = np.arange(len(odd))
-        faces = corners[np.stack([first, first + 1 + odd, first + 2 - odd], axis=1)]
-    else:
-        second = np.arange(1, max(len(corners) - 1, 1))
-        faces = corners[np.stack([np.zeros_like(second), second, second + 1], axis=1)]
+    if len(corners) % 3:
+        raise ValueError(f"a part of it has {len(corners)} corners of triangles, not three for each")
+    faces = corners.astype(np.int64).reshape(-1, 3)
     repeats = (faces[:, 0] == faces[:, 1]) | (faces[:, 1] == faces[:, 2]) | (faces[:, 2] == faces[:, 0])
     return faces[~repeats] if repeats.any() else faces
 

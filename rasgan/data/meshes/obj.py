@@ -10,12 +10,8 @@ from rasgan.data.meshes.polygons import triangulate
 from rasgan.data.meshes.text import BLANK, PADDING, odd_word, parse_numbers, substitute, word_starts
 
 JOINED = b"\v"  # stands for the end of a line that is joined to the next: a blank, counted as a line
-UNREAD = {  # statements for surfaces that are no faces and must not get lost without a word
-    **dict.fromkeys((b"surf", b"bzp", b"bsp", b"cdp"), "free-form surfaces, which are not read"),
-    b"call": "surfaces in another file, which is not read",
-}
-CURVES = {b"cstype", b"curv", b"curv2", b"cdc"}
-BEGINNINGS = np.array([256 * word[0] + word[1] for word in {*UNREAD, *CURVES}], dtype=np.uint16)
+# Surfaces that are not faces, or in another file: they must not get lost without a word.
+UNREAD = re.compile(rb"\n(surf|bzp|bsp|cdp|call|fo)\s")
 DIGITS = 18  # that an index may have
 
 
@@ -45,25 +41,23 @@ def parse_obj(text: bytes) -> tuple[np.ndarray, np.ndarray]:
     Corners v, v/vt, v//vn and v/vt/vn, negative indices (relative to what was read so far), indentation,
     tabs, any line ending, comments behind a statement, statements that go on after a backslash, and columns
     after x, y, z are fine. Points, lines, groups, materials, normals, texture and curves are left out.
-    Returns vertices (v, 3) and triangles (f, 3). ValueError, as a rule with the line, if it is no .obj file,
-    names vertices that are not there, or has surfaces that are no faces.
+    Returns vertices (v, 3) and triangles (f, 3). ValueError, as a rule with the line, if it is not an .obj
+    file, names vertices that are not there, or has surfaces that are not faces.
     """
     text = _plain(text)
     characters = np.frombuffer(text, dtype=np.uint8)
     stops = np.flatnonzero(characters == ord("\n")).astype(np.int32) + 1  # no file has 2 GB
     lines = Lines(text, np.append(np.int32(0), stops)[:-1], stops)
-    first, second, third = (characters[np.minimum(lines.starts + n, stops - 1)] for n in range(3))
+    first, second = characters[lines.starts], characters[np.minimum(lines.starts + 1, stops - 1)]
     vertex = ((first | 32) == ord("v")) & (second <= BLANK)
-    fo = (second == ord("o")) & (third <= BLANK)  # a face, in old files
-    faces = np.flatnonzero(((first | 32) == ord("f")) & ((second <= BLANK) | fo))
-    odd = np.flatnonzero(np.isin(first * np.uint16(256) + second, BEGINNINGS))
-    words = {lines.join(odd[[place]]).split()[0]: line for place, line in enumerate(odd)}
-    for word in UNREAD.keys() & words.keys():
-        raise ValueError(f"line {lines.number(words[word])}: it has {UNREAD[word]} ({word.decode()})")
+    faces = np.flatnonzero(((first | 32) == ord("f")) & (second <= BLANK))
+    unread = UNREAD.search(text)
+    if unread is not None:
+        line = lines.number(text.count(b"\n", 0, unread.start(1)))
+        raise ValueError(f"line {line}: it has surfaces that are not read ({unread[1].decode()})")
     vertices = _vertices(lines, np.flatnonzero(vertex))
     if not faces.size:
-        curves = " and free-form curves" if CURVES & words.keys() else ""
-        raise ValueError(f"it holds {len(vertices)} points{curves} without faces, which are no mesh")
+        raise ValueError(f"it holds {len(vertices)} points without faces, which are no mesh")
     corners, sizes = _corners(lines, faces, np.cumsum(vertex)[faces], len(vertices))
     return vertices, triangulate(vertices, corners, sizes)
 
@@ -81,7 +75,7 @@ def _plain(text: bytes) -> bytes:
         text = substitute(re.compile(rb"#[^\n]*"), b"", text)
     if b"\\" in text:  # of numbers alone: names may end in a backslash
         text = re.sub(
-            rb"^[ \t]*[vf]o?[ \t][^\n\\]*\\[ \t]*\n(?:[^\n\\]*\\[ \t]*\n){,1000}",
+            rb"^[ \t]*[vf][ \t][^\n\\]*\\[ \t]*\n(?:[^\n\\]*\\[ \t]*\n){,1000}",
             lambda found: substitute(re.compile(rb"\\[ \t]*\n"), b" " + JOINED, found[0]),
             text,
             flags=re.MULTILINE | re.IGNORECASE,
@@ -107,8 +101,6 @@ def _vertices(lines: Lines, chosen: np.ndarray) -> np.ndarray:
     short = np.flatnonzero(sizes < 3)
     if short.size:
         raise ValueError(f"line {lines.number(chosen[short[0]])}: a vertex has fewer than three coordinates")
-    if sizes.size and (sizes == sizes[0]).all():
-        return np.ascontiguousarray(numbers.reshape(-1, sizes[0])[:, :3])
     return numbers[(np.cumsum(sizes) - sizes)[:, None] + np.arange(3)]
 
 
@@ -137,16 +129,12 @@ def _corners(
             f"{place(np.argmin(corners != 0))} names vertex 0, but .obj counts from 1; "
             "this file seems to count from 0"
         )
-    relative = np.flatnonzero(corners < 0)
-    if relative.size:
-        told = corners.copy()
-        corners[relative] += before[np.searchsorted(ends, relative, side="right")] + 1
-    outside = (corners < 1) | (corners > count)
+    absolute = np.where(corners < 0, corners + np.repeat(before, sizes - 1) + 1, corners)
+    outside = (absolute < 1) | (absolute > count)
     if outside.any():
         bad = int(np.argmax(outside))
-        named = told[bad] if relative.size else corners[bad]
-        raise ValueError(f"{place(bad)} names vertex {named}, which is not there ({count} are)")
-    return corners - 1, sizes - 1
+        raise ValueError(f"{place(bad)} names vertex {corners[bad]}, which is not there ({count} are)")
+    return absolute - 1, sizes - 1
 
 
 def _whole_numbers(text: bytes, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,15 +6,21 @@ import re
 import numpy as np
 
 from rasgan.data.meshes.polygons import triangulate
-from rasgan.data.meshes.records import Bytes, Property, Rows, Words
-from rasgan.data.meshes.text import UnsupportedError, as_indices, parse_numbers, plain_lines
+from rasgan.data.meshes.records import Property, Rows
+from rasgan.data.meshes.text import (
+    UnsupportedError,
+    as_indices,
+    odd_word,
+    parse_numbers,
+    word_starts,
+)
 
 KINDS = {
     b"char": "i1", b"uchar": "u1", b"short": "i2", b"ushort": "u2", b"int": "i4", b"uint": "u4",
     b"float": "f4", b"double": "f8", b"int8": "i1", b"uint8": "u1", b"int16": "i2", b"uint16": "u2",
     b"int32": "i4", b"uint32": "u4", b"int64": "i8", b"uint64": "u8", b"float32": "f4", b"float64": "f8",
 }  # fmt: skip
-ORDERS = {b"ascii": "=", b"binary_little_endian": "<", b"binary_big_endian": ">"}
+ORDERS = {b"ascii": "", b"binary_little_endian": "<", b"binary_big_endian": ">"}
 MOST_LINES = 10_000  # of a header
 MANY, FEWEST_BYTES = 10**6, 7  # faces, and what each of so many takes in a file: three corners of two bytes
 CORNERS = ("vertex_indices", "vertex_index")  # both are in use for the corners of a face
@@ -37,15 +43,16 @@ def parse_ply(data: bytes) -> tuple[np.ndarray, np.ndarray]:
                 f"its {len(data)} bytes are too few for the {count} rows of {name} that it announces"
             )
     if form == b"ascii":
-        found = _rows_of_text(plain_lines(data[start:]), elements)
+        body = data[start:].replace(b"\r\n", b"\n").replace(b"\r", b"\n").lstrip()
+        found = _rows_of_text(re.sub(rb"\n\s+", b"\n", body) + b"\n", elements)
     else:
-        found = _rows(Bytes(data), start, elements)
+        found = _rows(data, start, elements)
     if "vertex" not in found:
         raise ValueError("it holds no vertices")
-    columns = [found["vertex"].scalar(axis) for axis in "xyz"]
-    if any(column is None for column in columns):
+    columns = [found["vertex"].read(axis) for axis in "xyz"]
+    if None in columns:
         raise ValueError("its vertices do not have three coordinates each, x, y and z")
-    vertices = np.stack([column.astype(np.float64) for column in columns], axis=1)
+    vertices = np.stack([column.astype(np.float64) for column, _ in columns], axis=1)
     if "tristrips" in found and found["tristrips"].count:
         raise UnsupportedError("its faces are triangle strips, which are not read; export it with faces")
     if "face" not in found or not found["face"].count:
@@ -54,7 +61,6 @@ def parse_ply(data: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _header(data: bytes) -> tuple[bytes, list[Element], int]:
-    """Read the form, the elements, and where the numbers begin."""
     first = re.match(rb"ply[ \t]*(\r\n|\n|\r)", data)
     if first is None:
         raise ValueError("it does not begin as a .ply file does (a line that says ply)")
@@ -67,86 +73,79 @@ def _header(data: bytes) -> tuple[bytes, list[Element], int]:
         line, at, number = data[at : end.start()], end.end(), number + 1
         if number > MOST_LINES:
             raise ValueError(f"its header has more than {MOST_LINES} lines")
-        order = "=" if form is None else ORDERS[form]
         match line.split():
             case [] | [b"comment" | b"obj_info", *_]:
                 pass
             case [b"end_header"]:
                 break
             case [b"format", word, *_] if word in ORDERS and not elements:
-                form = word
-            case [b"element", name, count] if re.fullmatch(rb"\d{1,18}", count):
+                form, order = word, ORDERS[word]
+                kinds = {name: order + kind if order else "=f8" for name, kind in KINDS.items()}
+            case [b"element", name, count] if form and re.fullmatch(rb"\d{1,18}", count):
                 elements.append((_told(name), int(count), []))
             case [b"property", b"list", counts, kind, name] if counts in KINDS and kind in KINDS and elements:
-                each = Property(_told(name), order + KINDS[kind], order + KINDS[counts])
-                elements[-1][2].append(each)
+                elements[-1][2].append(Property(_told(name), kinds[kind], kinds[counts]))
             case [b"property", kind, name] if kind in KINDS and elements:
-                elements[-1][2].append(Property(_told(name), order + KINDS[kind]))
+                elements[-1][2].append(Property(_told(name), kinds[kind]))
             case _:
                 raise ValueError(f"line {number} of its header is not understood ({_told(line[:60])})")
-    if form is None:
-        raise ValueError("its header names no format")
     return form, elements, at
 
 
 def _told(name: bytes) -> str:
-    """Return a name of the file so that it can be printed."""
     return name.decode("ascii", "replace")
 
 
-def _rows(source: Words | Bytes, start: int, elements: list[Element]) -> dict[str, Rows]:
-    """Find the rows of each element, one element after the other."""
+def _rows(data: bytes | np.ndarray, start: int, elements: list[Element]) -> dict[str, Rows]:
     found = {}
     for name, count, properties in elements:
         if name in found:
             raise ValueError(f"its header announces {name} twice")
-        found[name] = Rows(source, start, count, properties, name)
+        found[name] = Rows(data, start, count, properties, name)
         start = found[name].end
     return found
 
 
 def _rows_of_text(body: bytes, elements: list[Element]) -> dict[str, Rows]:
-    """Find the rows in a text, as a rule a row a line; what follows the last row is left out.
-
-    Rows may also be broken over lines, if all numbers of the text belong to them.
-    """
+    """Find the rows in a text, each of which is a line; what follows the last row is left out."""
     lines = sum(count for _, count, properties in elements if properties)
     ends = np.flatnonzero(np.frombuffer(body, dtype=np.uint8) == ord("\n"))
-    parts = [body] if lines > ends.size else [body[: ends[lines - 1] + 1 if lines else 0], body]
-    for part in parts:
-        numbers = parse_numbers(part)
-        try:
-            found = _rows(Words(numbers), 0, elements)
-            used = max([rows.end for rows in found.values()], default=0)
-            if used != numbers.size:
-                raise ValueError("its lines hold more numbers than its header announces")
-            return found
-        except ValueError as error:
-            reason = error
-    _check_widths(parts[0], elements)
-    raise reason
+    body = body[: ends[lines - 1] + 1] if 0 < lines <= ends.size else body
+    try:
+        found = _rows(parse_numbers(body).view(np.uint8), 0, elements)
+        row_ends = [np.append(rows.starts[1:], rows.end) for rows in found.values() if rows.starts.size]
+        if not np.array_equal(np.concatenate([[], *row_ends]), 8 * np.cumsum(word_starts(body)[1])):
+            raise ValueError("its lines are not the rows that its header announces")
+    except ValueError:
+        _check_lines(body, elements)
+        raise
+    return found
 
 
-def _check_widths(body: bytes, elements: list[Element]) -> None:
-    """Raise ValueError if a line has more numbers than its row takes."""
+def _check_lines(body: bytes, elements: list[Element]) -> None:
+    """Raise ValueError, with the row, if a line has a word, or other numbers than its row takes."""
     lines = re.finditer(rb"[^\n]+", body)
     for name, count, properties in elements:
-        for row, line in zip(range(count if properties else 0), lines, strict=False):
-            words, width = line[0].split(), 0
+        for row, line in zip(range(1, count + 1 if properties else 1), lines, strict=False):
+            try:
+                numbers = [float(word) for word in line[0].split()]
+            except ValueError:
+                fault = f"holds {odd_word(line[0])[1]} where a number belongs"
+                raise ValueError(f"{name} row {row} {fault}") from None
+            width = 0
             for each in properties:
-                length = float(words[width]) if each.count_kind and width < len(words) else 0
-                if length < 0 or length % 1:
+                length = numbers[width] if each.count_kind and width < len(numbers) else 0
+                if not length >= 0 or length % 1:
                     return
                 width += 1 + int(length)
-            if len(words) > width:
-                fault = f"has {len(words)} numbers, more than the {width} that its header announces"
-                raise ValueError(f"{name} row {row + 1} {fault}")
+            if len(numbers) != width:
+                fault = f"has {len(numbers)} numbers, not the {width} that its header announces"
+                raise ValueError(f"{name} row {row} {fault}")
 
 
 def _corners(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Return the corners of faces, one after the other, and how many each has."""
     for name in CORNERS:
-        found = rows.list(name)
+        found = rows.read(name)
         if found is not None:
             return as_indices(found[0]), found[1]
     raise ValueError(f"the rows of {rows.name} have no list {' or '.join(CORNERS)}")

@@ -1,8 +1,8 @@
-"""Rows of numbers and lists, as .ply and binary .off store them, found in text or in bytes."""
+"""Rows of numbers and lists, as .ply stores them."""
 
 import struct
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,44 +11,9 @@ CHARACTERS = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", 
 CHARACTERS |= {"f4": "f", "f8": "d"}  # of the module struct, for numpy's kinds
 
 
-class Words:
-    """The numbers of a text, each of which takes one place."""
-
-    def __init__(self, numbers: np.ndarray) -> None:
-        self.numbers, self.end = numbers, numbers.size
-
-    def size(self, kind: str) -> int:
-        """Return how many places a number takes."""
-        return 1
-
-    def take(self, places: np.ndarray, kind: str) -> np.ndarray:
-        """Return the numbers at some places."""
-        return self.numbers[places]
-
-    def reader(self, kind: str) -> Callable[[int], float]:
-        """Return a function that reads one number at a place."""
-        return self.numbers.item
-
-
-class Bytes:
-    """The numbers of a binary file, of kinds such as "<f4"; a place is a byte."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data, self.end = data, len(data)
-
-    def size(self, kind: str) -> int:
-        """Return how many places a number takes."""
-        return int(kind[2:])
-
-    def take(self, places: np.ndarray, kind: str) -> np.ndarray:
-        """Return the numbers at some places."""
-        room = max(self.end - self.size(kind) + 1, 0)
-        return np.ndarray(room, kind, self.data, strides=(1,))[places]  # a number from every byte on
-
-    def reader(self, kind: str) -> Callable[[int], float]:
-        """Return a function that reads one number at a place."""
-        unpack = struct.Struct(kind[0] + CHARACTERS[kind[1:]]).unpack_from
-        return lambda place: unpack(self.data, place)[0]
+def size_of(kind: str) -> int:
+    """Return how many bytes a number of a kind such as "<f4" takes."""
+    return int(kind[2:])
 
 
 class Property(NamedTuple):
@@ -62,97 +27,79 @@ class Property(NamedTuple):
 class Rows:
     """Rows that all have the same properties; lists may differ in length from row to row.
 
-    Only their places are found, so that the memory is bounded by what the file holds. ValueError, which says
-    what is missing, if the source ends before the last row.
+    Only their places, in bytes, are found, so that the memory is bounded by what the file holds. ValueError,
+    which says what is missing, if the data end before the last row.
     """
 
     def __init__(
-        self, source: Words | Bytes, start: int, count: int, properties: Sequence[Property], name: str
+        self, data: bytes | np.ndarray, start: int, count: int, properties: Sequence[Property], name: str
     ) -> None:
-        self.source, self.count, self.properties, self.name = source, count, properties, name
-        self.steps = []  # for each list: places before it, its property
-        gap = 0
-        for each in properties:
-            if each.count_kind is None:
-                gap += source.size(each.kind)
-            else:
-                self.steps.append((gap, each))
-                gap = 0
-        self.tail = gap
-        if not self.steps or count == 0:
-            if count * self.tail > source.end - start:
-                raise self._cut((source.end - start) // self.tail)
-            self.starts = start + self.tail * np.arange(count if self.tail else 0)
-            self.lists = np.zeros((0, len(self.steps)), dtype=np.int64)
-            self.end = start + self.tail * count
+        self.data, self.count, self.properties, self.name = data, count, properties, name
+        room = len(data) - start
+        if not count or not any(each.count_kind for each in properties):
+            width = sum(size_of(each.kind) for each in properties)
+            if count * width > room:
+                raise self._cut(room // width)
+            self.starts, self.end = start + width * np.arange(count if width else 0), start + width * count
             return
         # Rows as long as the first, if the counts prove it; else one by one.
-        first, self.end = self._walk(start, 1)
-        width = self.end - start
-        if width * count <= source.end - start:
-            places = first + width * np.arange(count)[:, None]
-            if all((counts == counts[0]).all() for counts in self._counts(places)):
-                self.lists, self.end = places, start + width * count
-                self.starts = start + width * np.arange(count)
+        width = self._walk(start, 1)[1] - start
+        if width * count <= room:
+            self.starts, self.end = start + width * np.arange(count), start + width * count
+            if all((counts == counts[0]).all() for _, _, counts in self._columns()):
                 return
-        self.lists, self.end = self._walk(start, count)
-        self.starts = self.lists[:, 0] - self.steps[0][0]
+        self.starts, self.end = self._walk(start, count)
 
     def _cut(self, row: int) -> ValueError:
-        return ValueError(f"of {self.count} {self.name} rows only {row} are whole")
+        return ValueError(f"of {self.count} {self.name} rows only {row} are complete")
 
     def _walk(self, start: int, count: int) -> tuple[np.ndarray, int]:
-        """Find the lists (count, lists) of each row in turn, and where the last row ends."""
-        source = self.source
-        steps = [
-            (gap, source.reader(each.count_kind), source.size(each.count_kind), source.size(each.kind))
-            for gap, each in self.steps
-        ]
-        places, at, end = array("q"), start, source.end
+        """Find where each row starts, one after the other, and where the last one ends."""
+        steps = []  # for each property: reads a count, the count's size, a number's size
+        for each in self.properties:
+            count_kind, read = each.count_kind, None
+            if count_kind:
+                read = struct.Struct(count_kind[0] + CHARACTERS[count_kind[1:]]).unpack_from
+            steps.append((read, size_of(count_kind) if count_kind else 0, size_of(each.kind)))
+        starts, at, end = array("q"), start, len(self.data)
         for row in range(count):
-            for gap, read, base, item in steps:
-                at += gap
-                if at + base > end:
-                    raise self._cut(row)
-                places.append(at)
-                length = read(at)
-                if not 0 <= length < 2**53 or length % 1:
-                    raise ValueError(f"{self.name} row {row + 1} announces {length:g} numbers in a list")
-                at += base + int(length) * item
-            at += self.tail
+            starts.append(at)
+            for read, base, size in steps:
+                length = 1
+                if read is not None:
+                    if at + base > end:
+                        raise self._cut(row)
+                    (length,) = read(self.data, at)
+                    if not 0 <= length < 2**53 or length % 1:
+                        raise ValueError(f"{self.name} row {row + 1} announces {length:g} numbers in a list")
+                at += base + int(length) * size
             if at > end:
                 raise self._cut(row)
-        return np.array(places, dtype=np.int64).reshape(count, len(steps)), at
+        return np.array(starts, dtype=np.int64), at
 
-    def _counts(self, lists: np.ndarray) -> list[np.ndarray]:
-        """Return the lengths of each list, from their places (count, lists)."""
-        return [
-            self.source.take(lists[:, number], each.count_kind) for number, (_, each) in enumerate(self.steps)
-        ]
-
-    def scalar(self, name: str) -> np.ndarray | None:
-        """Return a property's number in each row, (count,), as it is stored; None if there is none."""
-        places, number = self.starts, 0
+    def _columns(self) -> Iterator[tuple[Property, np.ndarray, np.ndarray]]:
+        """Yield each property, and for every row where its numbers start and how many there are."""
+        places = self.starts
         for each in self.properties:
-            if each.count_kind is not None:
-                counts = self.source.take(self.lists[:, number], each.count_kind).astype(np.int64)
-                base, item = self.source.size(each.count_kind), self.source.size(each.kind)
-                places = self.lists[:, number] + base + counts * item
-                number += 1
-            elif each.name == name:
-                return self.source.take(places, each.kind)
-            else:
-                places = places + self.source.size(each.kind)
-        return None
+            counts = np.ones(len(places), dtype=np.int64)
+            if each.count_kind:
+                counts = self._take(places, each.count_kind)
+                places = places + size_of(each.count_kind)
+            yield each, places, counts
+            places = places + counts.astype(np.int64) * size_of(each.kind)
 
-    def list(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return a list's numbers, row after row, and its lengths (count,); None if there is no such list."""
-        for number, (_, each) in enumerate(self.steps):
+    def _take(self, places: np.ndarray, kind: str) -> np.ndarray:
+        room = max(len(self.data) - size_of(kind) + 1, 0)
+        return np.ndarray(room, kind, self.data, strides=(1,))[places]  # a number from every byte on
+
+    def read(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return a property's numbers, row after row, and how many each row has; None if it is missing."""
+        for each, places, counts in self._columns():
+            if each.name == name and not each.count_kind:
+                return self._take(places, each.kind), counts
             if each.name == name:
-                places = self.lists[:, number]
-                counts = self.source.take(places, each.count_kind).astype(np.int64)
-                item = self.source.size(each.kind)
-                first = places + self.source.size(each.count_kind) - item * (np.cumsum(counts) - counts)
-                at = np.repeat(first, counts) + item * np.arange(counts.sum())
-                return self.source.take(at, each.kind), counts
+                counts, size = counts.astype(np.int64), size_of(each.kind)
+                first = places - size * (np.cumsum(counts) - counts)
+                at = np.repeat(first, counts) + size * np.arange(counts.sum())
+                return self._take(at, each.kind), counts
         return None

@@ -45,16 +45,13 @@ def _is_binary(content: bytes) -> bool:
 
 
 def _parse_binary(content: bytes, notes: list[str]) -> np.ndarray:
-    if len(content) < HEAD:
-        raise ValueError(
-            f"it is no .stl file, or cut: it holds {len(content)} bytes, its head alone takes {HEAD}"
-        )
-    facets = int.from_bytes(content[80:84], "little")
-    surplus = len(content) - HEAD - _FACET.itemsize * facets
+    facets = int.from_bytes(content[80:HEAD], "little")
+    needed = HEAD + _FACET.itemsize * facets
+    surplus = len(content) - needed
     if surplus < 0:
-        told = f"it announces {facets} facets, which take {len(content) - surplus} bytes"
-        raise ValueError(f"it is no .stl file, or cut: {told}, but holds {len(content)}")
-    if content[len(content) - surplus :].strip(b"\0\r\n\t "):
+        told = f"it announces {facets} facets, which take {needed} bytes"
+        raise ValueError(f"it is not an .stl file, or cut: {told}, but holds {len(content)}")
+    if content[needed:].strip(b"\0\r\n\t "):
         if surplus >= _FACET.itemsize:
             found = facets + surplus // _FACET.itemsize
             raise ValueError(f"it announces {facets} facets, but its length is that of {found}")
@@ -69,12 +66,10 @@ def _parse_text(content: bytes) -> np.ndarray:
         content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     text = substitute(_COMMENT, b"", content) if b"#" in content or b";" in content else content
     text, begun, ended = _without_solids(text)
-    if b"end " in text:
-        text = re.sub(rb"end +(?=loop|facet)", b"end", text)
-    whole = text.count(b"endloop")
-    facets = text.count(b"facet") - text.count(b"endfacet")
-    if whole < facets or ended < max(begun, 1):
-        fault = f"{whole} of {facets} facets and {ended} of {max(begun, 1)} solids are whole"
+    text = re.sub(rb"end +(?=loop|facet)", b"end", text)
+    complete, facets = text.count(b"endloop"), text.count(b"facet") - text.count(b"endfacet")
+    if complete < facets or ended < max(begun, 1):
+        fault = f"{complete} of {facets} facets and {ended} of {max(begun, 1)} solids are complete"
         raise ValueError(f"it is cut or damaged: {fault}")
     text = b"$" + text.replace(b"endloop", b"$").replace(b"vertex", b"@")
     text = _BETWEEN_CORNERS.sub(b"$", text)

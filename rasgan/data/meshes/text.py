@@ -1,6 +1,5 @@
 """Numbers and lines of mesh files that are text."""
 
-import codecs
 import re
 import warnings
 
@@ -13,16 +12,6 @@ PADDING = b"\0\x1a"  # that some programs write behind the end of a text: zeros,
 
 class UnsupportedError(ValueError):
     """A valid file of a kind that is not read; the message says what to do instead."""
-
-
-def plain_lines(text: bytes) -> bytes:
-    """Return a text without byte order mark and blank lines, every line ended by a line feed."""
-    text = text.removeprefix(codecs.BOM_UTF8)
-    if b"\r" in text:
-        text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if re.search(rb"\A\s|\n[ \t]*\n", text):
-        text = re.sub(rb"\n\s+", b"\n", text).lstrip()
-    return text if text.endswith(b"\n") or not text else text + b"\n"
 
 
 def substitute(pattern: re.Pattern, new: bytes, text: bytes) -> bytes:

@@ -1,6 +1,5 @@
 """Honest archives are unpacked completely; damaged, hostile and too large ones leave nothing behind."""
 
-import errno
 import gzip
 import stat
 import tarfile
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import download_data
 from rasgan.data import archives
 from rasgan.data.archives import BadArchiveError
 from rasgan.errors import UserError
@@ -33,9 +31,9 @@ class Place:
         assert list(self.outer.iterdir()) == [self.target]
         return files_in(self.target)
 
-    def refuse(self, content: bytes, error: type[Exception] = BadArchiveError, **options) -> str:
+    def refuse(self, content: bytes, error: type[Exception] = BadArchiveError) -> str:
         with pytest.raises(error) as caught:
-            self.unpack(content, **options)
+            self.unpack(content)
         assert sorted(self.around.rglob("*")) == [self.outer.parent, self.outer, self.archive]
         message = str(caught.value)
         assert "\n" not in message
@@ -49,7 +47,7 @@ def place(tmp_path):
 
 
 @pytest.mark.parametrize("kind", PACKERS)
-@pytest.mark.parametrize("top", ["", "ModelNet10/", "./", "a/b/"])
+@pytest.mark.parametrize("top", ["", "./", "a/b/"])
 def test_every_kind_of_archive_with_and_without_folders_around(place, kind, top):
     seen = []
     assert place.unpack(PACKERS[kind](inside(MESHES, top)), lambda *step: seen.append(step)) == MESHES
@@ -82,12 +80,15 @@ def test_a_target_that_holds_something_is_left_alone(place):
         [("chair/train/", b""), ("photos/cat.jpg", b"x")],
         [("__MACOSX/chair/train/a.off", b"x"), ("chair/train/._a.off", b"x")],
         inside(MESHES, "a/b/c/"),
-        [("ModelNet10.zip", zip_of(MESHES.items()))],
     ],
-    ids=["no meshes", "only hidden files", "too deep", "an archive inside"],
+    ids=["no meshes", "only hidden files", "too deep"],
 )
 def test_an_archive_of_something_else(place, entries):
     assert "no CLASS/train folder with .off files" in place.refuse(zip_of(entries))
+
+
+def test_a_web_page_is_not_an_archive(place):
+    assert "neither a zip nor a tar" in place.refuse(b"<!DOCTYPE html>" + b" " * 1000)
 
 
 def test_an_archive_of_more_classes_is_that_of_another_data_set(place):
@@ -95,43 +96,14 @@ def test_an_archive_of_more_classes_is_that_of_another_data_set(place):
     assert "not ModelNet10: it has 11 classes, not 10" in place.refuse(content)
 
 
-@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html>" + b" " * 1000], ids=["0 bytes", "html"])
-def test_no_archive(place, content):
-    assert "neither a zip nor a tar" in place.refuse(content)
-
-
-def test_a_zip_that_does_not_fit_is_told_before_anything_is_written(place, monkeypatch):
-    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 100}))
-    message = place.refuse(zip_of(MESHES.items()), UserError)
-    assert message.endswith("0.0 GB are free; free some space.")
-
-
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
-def test_a_disk_that_fills_up_is_not_the_archives_fault(place, kind):
-    def fill(done, total):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    place.refuse(PACKERS[kind](MESHES.items()), OSError, progress=fill)
-
-
-@pytest.mark.parametrize("kind", ["zip", "tar.gz", "tar.bz2", "tar.xz"])
-def test_a_bomb_is_refused_by_its_ratio(place, kind, monkeypatch):
-    monkeypatch.setattr(archives, "FREE_BYTES", 10_000)
-    bomb = PACKERS[kind]([("chair/train/a.off", bytes(2_000_000))])
-    assert "unpacks to more than" in place.refuse(bomb)
-
-
-@pytest.mark.parametrize("kind", ["zip", "tar"])
-@pytest.mark.parametrize(("limit", "value"), [("MAX_BYTES", 3000), ("MAX_FILES", len(MESHES))])
+@pytest.mark.parametrize(
+    ("limit", "value"), [("FREE_BYTES", 10_000), ("MAX_BYTES", 3000), ("MAX_FILES", len(MESHES))]
+)
 def test_too_much_is_refused_and_hidden_files_count(place, kind, limit, value, monkeypatch):
     monkeypatch.setattr(archives, limit, value)
-    assert "unpacks to more than" in place.refuse(PACKERS[kind]([*MESHES.items(), ("ModelNet10/._x", b"")]))
-
-
-def test_the_real_data_sets_are_within_the_limits():
-    for dataset in download_data.DATASETS.values():
-        assert 2 * dataset.unpacked_bytes < min(archives.MAX_BYTES, archives.MAX_RATIO * dataset.packed_bytes)
-    assert archives.MAX_FILES > 2 * 12_311  # the meshes of ModelNet40
+    more = ("ModelNet10/._x", bytes(2_000_000 if limit == "FREE_BYTES" else 0))
+    assert "unpacks to more than" in place.refuse(PACKERS[kind]([*MESHES.items(), more]))
 
 
 @pytest.mark.parametrize("kind", PACKERS)
@@ -143,6 +115,11 @@ def test_cut_anywhere_and_changed_in_one_byte(place, kind):
         assert "damaged" in place.refuse(content[:cut])
     at = content.index(b"sofa/test") if kind == "tar" else len(content) // 3  # a tar checks its headers only
     assert "damaged" in place.refuse(content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :])
+
+
+def test_a_zip_that_does_not_fit_is_told_before_anything_is_written(place, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 100}))
+    assert place.refuse(zip_of(MESHES.items()), UserError).endswith("0.0 GB are free; free some space.")
 
 
 def test_what_lies_behind_a_tar_is_read_to_its_checksum(place):
@@ -158,21 +135,16 @@ OUT, LINK, TWICE = "leads out of the folder", "a link or a device", "is there tw
 DAMAGED, SPARSE = "damaged or hostile", "a sparse file"
 
 BAD_NAMES = {
-    "../evil.off": OUT,
     "chair/../../../evil.off": OUT,
     "/tmp/evil.off": OUT,
-    "//server/share/evil.off": OUT,
     "chair\\../..\\evil.off": OUT,
-    "\\\\?\\C:\\evil.off": OUT,
     "C:\\evil.off": OUT,
-    "C:evil.off": OUT,
     "d/" * 4000 + "a.off": OUT,
     f"chair/train/{'n' * 300}.off": "File name too long",
     MESH: TWICE,
     MESH.replace("train/", "./train//"): TWICE,
     MESH.replace("chair_1", "CHAIR_1"): TWICE,
     f"{MESH}/a.off": DAMAGED,  # inside a file
-    "chair": DAMAGED,  # in place of a folder
 }
 
 
@@ -228,17 +200,15 @@ def sparse_without_end() -> bytes:
 
 TABLE = {
     "accents put together otherwise, zip": (lambda: zip_of([("m/é", b""), ("m/e\u0301", b"")]), TWICE),
-    "the same after folding, tar.gz": (lambda: tar_gz_of([("m/ß", b""), ("m/SS", b"")]), TWICE),
     "NUL in a pax name, tar.gz": (lambda: tar_gz_of([pax(path="m/a\0b.off")]), "null"),
-    "parent folder in a pax name, tar.gz": (lambda: tar_gz_of([pax(path="../evil.off")]), OUT),
     # Links and devices
     **{
         f"mode {mode:o}, zip": (lambda mode=mode: zip_special(mode), LINK)
-        for mode in (stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK)
+        for mode in (stat.S_IFLNK, stat.S_IFIFO)
     },
     **{
         f"type {kind}, tar.gz": (lambda kind=kind: tar_special(kind), LINK)
-        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE)
     },
     # Bombs
     "lies about its size, zip": (
@@ -272,7 +242,6 @@ TABLE = {
         lambda: patched(zip_of([(MESH, b"x")]), (b"PK\x01\x02", 8, b"\1"), (b"PK\x03\x04", 6, b"\1")),
         "encrypted",
     ),
-    "a header that is none, tar.gz": (lambda: behind_a_mesh(b"x" * 512), "header: "),
     "no end, tar.gz": (lambda: behind_a_mesh(b""), "header: "),
 }
 TABLE |= {

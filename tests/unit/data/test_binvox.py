@@ -46,27 +46,12 @@ def test_modes_are_passed_on(program, mesh, mode, center, expected):
     assert list(mesh.parent.iterdir()) == [mesh]
 
 
-def test_solid_takes_both_runs(program, mesh, monkeypatch):
-    monkeypatch.setenv("STAND_IN", "no display")  # fails in the default run alone
-    assert marks(run_binvox(program, mesh, VoxelOptions(32, "exact"))) == [0, 1]
-    with pytest.raises(BinvoxError, match="display"):
-        run_binvox(program, mesh, VoxelOptions(32, "solid"))
-
-
 def test_headers_without_a_line_break_and_other_formats_reach_it_as_good_off(program, mesh):
     mesh.write_text(TETRAHEDRON.replace("OFF\n", "OFF"), encoding="utf-8")
     assert marks(run_binvox(program, mesh)) == [0]
     obj = mesh.with_suffix(".obj")
     obj.write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n", encoding="utf-8")
     assert marks(run_binvox(program, obj, up="y")) == [0]
-
-
-def test_a_raw_beside_the_mesh_is_no_trap(program, mesh):
-    old = mesh.with_suffix(".raw")
-    old.write_bytes(b"old")
-    assert marks(run_binvox(program, mesh)) == [0]
-    assert old.read_bytes() == b"old"
-    assert len(list(mesh.parent.iterdir())) == 2
 
 
 @pytest.mark.parametrize(

