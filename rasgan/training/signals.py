@@ -33,7 +33,7 @@ class StopRequest:
 def stop_requests(request: StopRequest, on_request: Callable[[], None]) -> Iterator[None]:
     """Convert the first SIGINT or SIGTERM inside the block into a stop request and call `on_request`.
 
-    A second Ctrl-C (or Ctrl-Break) is a KeyboardInterrupt, but SIGTERM may come twice: torchrun sends its own.
+    A second Ctrl-C (or Ctrl-Break) is a KeyboardInterrupt, but SIGTERM may come twice, from torchrun too.
     A signal that is ignored, as SIGHUP is under nohup, stays so.
     """
 
