@@ -1,4 +1,4 @@
-"""Files on disk: each appears whole or not at all."""
+"""Files on disk: atomic writes, locks and checks."""
 
 import contextlib
 import errno
@@ -50,10 +50,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Rename a file onto another; where Windows holds one for a moment, try again for `HELD_S` seconds.
+    """Rename a file onto another; if a program on Windows has one open, try again for `HELD_S` seconds.
 
-    A virus scanner, OneDrive or Excel has it open then; measured by others at 4 % of such renames
-    (zarr-developers/zarr-python 4358).
+    Virus scanners, OneDrive and Excel do so, in 4 % of such renames (zarr-developers/zarr-python 4358).
     """
     until = time.monotonic() + HELD_S
     while True:
@@ -86,14 +85,14 @@ def _sync_names(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file that nobody needs any more; what is gone, or held by another program, is left alone."""
+    """Delete a file, unless it is gone or another program holds it."""
     with contextlib.suppress(FileNotFoundError, PermissionError):
         path.unlink()
 
 
 @contextlib.contextmanager
 def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Make a system error of the block name `path`, where it names no file or the `temporary` one."""
+    """Add `path` to any OSError raised in the block that names no file, or only the `temporary` one."""
     try:
         yield
     except OSError as error:
@@ -104,7 +103,7 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files that killed processes left in `folder`, where nobody may be writing now."""
+    """Delete the temporary files of killed processes in `folder`, into which no process is writing."""
     for path in folder.glob(".*"):
         if re.fullmatch(r"\..{0,40}-[0-9a-f]{8}(\.\w+)?", path.name):
             remove(path)
@@ -117,7 +116,7 @@ def check_is_file(path: Path) -> None:
 
 
 def check_is_folder(path: Path) -> None:
-    """Raise UserError for a file and for a path where there is nothing."""
+    """Raise UserError if `path` is a file or does not exist."""
     if path.is_file():
         raise UserError(f"{path}: a file, not a folder; give the folder that holds it, {path.parent}.")
     if not path.is_dir():
@@ -134,10 +133,10 @@ def check_room(place: Path, needed: int, purpose: str) -> None:
 
 @contextlib.contextmanager
 def exclusive(path: Path, refusal: str) -> Iterator[None]:
-    """Hold the lock file `path` inside the block; raise UserError, `refusal`, where another process holds it.
+    """Lock the file `path` inside the block. Raises UserError, `refusal`, if another process holds the lock.
 
-    The system lets go of it when its holder ends, however it ends. Where the file system knows no locks
-    (some network disks) the block runs without one.
+    The system releases the lock when the process ends, however it ends. On file systems without locks, such
+    as some network disks, the block runs without one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, timeout=0)

@@ -92,7 +92,7 @@ class RunFolder:
         return [folder.with_name(f".{folder.name}.lock") for folder in folders]
 
     def grid(self, epoch: int) -> Path:
-        """Path of the shape that was generated after `epoch` epochs."""
+        """Path of the shape generated after `epoch` epochs."""
         return self.savepoints / f"{epoch}.npy"
 
     def title(self, epoch: object) -> str:
@@ -108,14 +108,14 @@ class RunFolder:
         return self.savepoints / "evaluation" / f"{position}.json"
 
     def existing(self) -> "RunFolder":
-        """Return this run, whose results are needed; raise UserError, which names others, if none."""
+        """Return this run. Raises UserError, which names other runs, if it has no results."""
         if self.savepoints.is_dir():
             return self
         known = _known(filter(Path.is_dir, self.savepoints.parent.glob("*")), self.savepoints)
         raise UserError(f"{self.savepoints.absolute()}: no run of this name; {known}")
 
     def trained(self) -> "RunFolder":
-        """Return this run, whose checkpoints are needed; raise UserError, which names others, if none."""
+        """Return this run. Raises UserError, which names other runs, if it has no checkpoints."""
         if saved_positions(self.checkpoints):
             return self
         known = _known(filter(saved_positions, self.checkpoints.parent.glob("*")), self.checkpoints)
@@ -147,7 +147,7 @@ class RunFolder:
 
 
 def write_latest(folder: Path, position: Position) -> None:
-    """Write down which checkpoint in `folder` a resumed run starts from."""
+    """Record which checkpoint in `folder` a resumed run starts from."""
     with files.atomic_path(folder / LATEST) as temporary:
         temporary.write_text(f"{position}\n", encoding="ascii")
 
@@ -182,7 +182,7 @@ def pretrained_names() -> list[str]:
 
 
 def pretrained_run(name: str) -> RunFolder:
-    """Return a model that comes with the project as a run: its weights are there, its results go here."""
+    """Return a pretrained model as a run whose results go to the current folder."""
     if name not in pretrained_names():
         raise UserError(f"{name!r} is no pretrained model; there are: {', '.join(pretrained_names())}.")
     run = RunFolder(f"pretrained-{name}")

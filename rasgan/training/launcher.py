@@ -1,4 +1,4 @@
-"""What torchrun and SLURM tell this process: how many there are, and whether they were restarted."""
+"""Number of processes, rank and restarts, from the environment variables of torchrun and SLURM."""
 
 import os
 

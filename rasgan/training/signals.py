@@ -14,29 +14,27 @@ def known(*names: str) -> list[signal.Signals]:
 
 
 SIGNALS = known("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-"""Ctrl-C, an end that is asked for, a terminal that is closed, Ctrl-Break; not every system has all."""
-
 IMPATIENT = known("SIGINT", "SIGBREAK")
 
 
 class StopRequest:
-    """Whether, and when, somebody asked for the training to stop."""
+    """Whether, and when, the training was asked to stop."""
 
     def __init__(self) -> None:
         self.made_at = math.inf  # on the clock `time.monotonic`; inf until a signal arrives
 
     @property
     def is_made(self) -> bool:
-        """Whether somebody asked."""
+        """Whether a signal has arrived."""
         return self.made_at < math.inf
 
 
 @contextmanager
 def stop_requests(request: StopRequest, on_request: Callable[[], None]) -> Iterator[None]:
-    """Make the first SIGINT or SIGTERM inside the block a request to stop, and call `on_request`.
+    """Convert the first SIGINT or SIGTERM inside the block into a stop request and call `on_request`.
 
-    A second Ctrl-C (or Ctrl-Break) is a KeyboardInterrupt. SIGTERM may come twice for one stop: from
-    torchrun, and from whoever stopped torchrun. A signal that is ignored, as SIGHUP is under nohup, stays so.
+    A second Ctrl-C (or Ctrl-Break) is a KeyboardInterrupt, but SIGTERM may come twice, from torchrun too.
+    A signal that is ignored, as SIGHUP is under nohup, stays so.
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
