@@ -55,6 +55,7 @@ SETTINGS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 INTERVALS = {field.name: field for field in dataclasses.fields(Intervals)}
 STOPPING = "\nFinishing this step and saving a checkpoint. Press Ctrl-C again to quit immediately."
 LONG_S = 2 * 24 * 3600  # a training on a CPU that takes longer is advised against
+LONG_STEP_S = 5  # a step after which the bar seems to hang
 SMALL_STEPS = 3900  # about an hour at width 64, in batches of 16, on two cores
 METHOD = (
     *("loss", "penalty", "penalty_every", "connect", "generator_every", "occupied", "norm", "init", "output"),
@@ -354,9 +355,11 @@ def describe_end(run: "TrainingRun") -> str:
 
 
 def warn_of_slow(run: "TrainingRun", data: Path, step_s: float) -> None:
-    """Print how long a training on a CPU takes if that is days, and a command that takes an hour."""
+    """Print how long a step on a CPU takes if that is long, and for days of training a smaller network."""
     steps, edge = run.config.epochs * run.steps_per_epoch - run.steps_taken, run.config.resolution
     if steps * step_s < LONG_S:
+        if step_s > LONG_STEP_S:
+            cli.say(f"On this CPU a step takes about {step_s:.2g} s; the bar moves after each step.")
         return
     batch = min(16, len(run.shapes))
     epochs = math.ceil(SMALL_STEPS / (len(run.shapes) // batch))
