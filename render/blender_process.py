@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from pictures import is_picture
 from rasgan.errors import UserError
-from rasgan.training.signals import stop_requests
+from rasgan.training.signals import StopRequest, stop_requests
 from scene import SHADOW_SUFFIX, picture_path
 
 SCENE = Path(__file__).resolve().with_name("scene.py")
@@ -77,7 +77,7 @@ def render(
     """
     last_lines: deque[str] = deque(maxlen=5)
     finished, code, is_late = 0, 0, threading.Event()
-    with stop_requests(_stop), tempfile.TemporaryDirectory(prefix="render-") as folder:
+    with stop_requests(StopRequest(), _stop), tempfile.TemporaryDirectory(prefix="render-") as folder:
         files = [str(model.resolve()) for model in models]
         job = {**job, "models": files, "folder": folder, "report": REPORT}
         with _started(program, job) as process:
