@@ -1,10 +1,8 @@
 """How good a set of shapes is: distances between voxel shapes, and what they say about two sets.
 
-`score_sets` does everything: it compares a set with real shapes that were not trained on, as is usual for
-point clouds (`reference_scores`), looks for collapse and copying (`neighbor_scores`), and checks each shape
-alone (`shape_statistics`). `verdict` turns the scores into one word. Every pairwise distance is a sum over
-voxels, computed for all pairs at once as matrix products of blocks small enough to be exact in float32. So
-equal distances come out equal, and ties are ties.
+`score_sets` computes all scores and `verdict` sums them up in a sentence. Every pairwise distance is a sum
+over voxels, computed for all pairs at once as matrix products of blocks small enough to be exact in float32.
+So equal distances come out equal, and ties are ties.
 
 References
 ----------
@@ -35,24 +33,16 @@ NEARLY_ALL = 0.99
 FOOT = 3 / 64
 """Share of the grid's height, measured from the lowest voxel, in which a shape touches the ground."""
 
-SLICE = 256
-"""Training shapes that `quick_scores` compares at a time: 67 MB at 64³."""
-
 GENERATED, TRAINING, NOISE, REFERENCE = "generated", "training set", "noise", "reference"
-"""The sets that `score_sets` scores."""
-
-TILE = 64
-"""Shapes whose distance transforms are held in memory at a time, and steps of the progress bar."""
-
-BLOCK = 2**24
-"""Most float32 numbers of a block, 64 MB."""
+SLICE = 256  # training shapes that `quick_scores` compares at a time: 67 MB at 64³
+TILE = 64  # shapes whose distance transforms are in memory at a time
+BLOCK = 2**24  # most float32 numbers of a block, 64 MB
 
 
 class ShapeSet(Sequence):
     """Shapes packed to a bit a voxel, and what several scores need of them, computed once each.
 
-    Made from any iterable of at least one (n, n, n) bool array, which is read once. ``shapes[i]`` unpacks one
-    of them.
+    Made from any iterable of at least one (n, n, n) bool array, which is read once.
     """
 
     def __init__(self, shapes: Iterable[np.ndarray]) -> None:
@@ -66,11 +56,8 @@ class ShapeSet(Sequence):
         return len(self.bits)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return (
-            np.unpackbits(self.bits[index], count=np.prod(self.grid_shape))
-            .view(bool)
-            .reshape(self.grid_shape)
-        )
+        flat = np.unpackbits(self.bits[index], count=np.prod(self.grid_shape))
+        return flat.view(bool).reshape(self.grid_shape)
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -109,7 +96,6 @@ class ShapeSet(Sequence):
 
 
 def _box(shape: np.ndarray) -> list[tuple[int, int]]:
-    """Return where a shape starts and ends along each axis."""
     layers = [np.flatnonzero(shape.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
     return [(found[0], found[-1] + 1) for found in layers]
 
@@ -132,9 +118,8 @@ def distance_transforms(shapes: Sequence[np.ndarray]) -> np.ndarray:
     """Measure how far every voxel is from the nearest surface voxel of its shape: (N, n, n, n).
 
     Returns squared Euclidean distances between centers of voxels, exact, as unsigned integers; the edge of a
-    voxel is 1. They are 0 on the surface, which is that of `rasgan.voxels.surface_mask`, and there alone. An
-    empty grid has no surface; it has 3 * n**2 everywhere, the squared diagonal of the grid, which no real
-    distance reaches.
+    voxel is 1. The surface is that of `rasgan.voxels.surface_mask`. An empty grid has none, and 3 * n**2
+    everywhere, the squared diagonal of the grid, which no real distance reaches.
     """
     edge = len(shapes[0])
     far = 3 * edge**2
@@ -216,10 +201,9 @@ def _mean_squared_distances(surfaces: ShapeSet, transforms: np.ndarray) -> np.nd
 
 
 def _blocks(used: np.ndarray, rows: int, largest: int) -> Iterator[np.ndarray]:
-    """Cut the bytes that are `used` into blocks of columns whose products add up exactly.
+    """Cut the bytes that are `used` into blocks of columns whose products, each `largest` at most, are exact.
 
-    Each product is at most `largest`, and `rows` of voxels of a block have at most `BLOCK` numbers. Below
-    2**24, float32 adds whole numbers exactly.
+    Below 2**24, float32 adds whole numbers exactly. `rows` of a block have at most `BLOCK` numbers.
     """
     columns = np.flatnonzero(used)
     step = max(1, min(512, 2**24 // (8 * largest), BLOCK // (8 * rows)))
@@ -233,11 +217,10 @@ def _floats(shapes: ShapeSet, block: np.ndarray) -> np.ndarray:
 
 
 def coverage(distances: np.ndarray, within_reference: np.ndarray) -> float:
-    """Return the share of reference shapes that are the nearest one of some generated shape (COV).
+    """Return the share of reference shapes that are the nearest one of some generated shape (COV); 1 is best.
 
-    1 is best. Low coverage means that kinds of shapes are missing; the quality of the covered ones does not
-    count. Of references equally near the first is the nearest; its exact copies are covered with it. The
-    distances are those from generated to reference shapes, (G, R), and among the reference shapes, (R, R).
+    The distances are those from generated to reference shapes, (G, R), and among the references, (R, R).
+    Of references equally near the first is the nearest; its exact copies are covered with it.
     """
     nearest = np.unique(distances.argmin(axis=1))
     return float((within_reference[nearest] == 0).any(axis=0).mean())
@@ -253,11 +236,9 @@ def nearest_neighbor_accuracy(
 ) -> tuple[float, float]:
     """Measure in how many cases the nearest neighbor tells from which of two sets of equal size a shape is.
 
-    Each shape of the union is taken for one of the set that its nearest other shape is from. The mean of both
-    shares is the 1-nearest-neighbor accuracy (1-NNA). At 0.5, the best, the sets cannot be told apart.
-    Towards 1 they are different; towards 0 each shape has a copy in the other set. A shape as near to one set
-    as to the other counts half. ValueError if the sets are not of one size, which would move the best value
-    away from 0.5.
+    The mean of both shares is the 1-nearest-neighbor accuracy (1-NNA). At 0.5, the best, the sets cannot be
+    told apart; at 1 they are different; at 0 each shape has a copy in the other set. A shape as near to one
+    set as to the other counts half. ValueError if the sets are not of one size: the best would not be 0.5.
 
     Parameters
     ----------
@@ -308,8 +289,7 @@ def reference_scores(
     """Compare a set with real shapes of the same number: COV, MMD and 1-NNA by both distances, and JSD.
 
     `chamfer` has the distances within both sets and between them. Yang et al. trust 1-NNA most: unlike the
-    others it suffers from poor shapes and from missing ones. Read it with its halves, as
-    `nearest_neighbor_accuracy` says.
+    others it suffers from poor shapes and from missing ones.
     """
     pairs = (shapes, shapes), (shapes, reference), (reference, reference)
     distances = {
@@ -413,8 +393,7 @@ def stands(shape: np.ndarray) -> bool:
     lowest layers of that piece: three at 64³, as many at other resolutions as that share of the grid
     (`FOOT`), at least one. Axis 1 is up.
 
-    Of 800 chairs of ModelNet10 at 32³ and of the sample chairs at 64³, 99 % or more stand; of the pretrained
-    model's, 87 to 94 %.
+    Of 800 chairs of ModelNet10 at 32³ and of the sample chairs at 64³, 99 % or more stand.
     """
     return bool(shape.any()) and _is_balanced(largest_piece(shape))
 

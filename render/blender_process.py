@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import threading
@@ -13,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from pictures import is_picture
 from rasgan.errors import UserError
 from rasgan.training.signals import StopRequest, stop_requests
 from scene import SHADOW_SUFFIX, picture_path
@@ -30,12 +30,20 @@ Blender 3.4 traces 4 million a second on two cores, so a machine a hundred times
 """
 
 
+def is_picture(path: Path, size: int) -> bool:
+    """Return whether a file is a complete PNG of `size` x `size` pixels."""
+    if not path.is_file():
+        return False
+    data = path.read_bytes()
+    header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", size, size)
+    return data.startswith(header) and b"IEND" in data[-12:]
+
+
 def find_program(name: str) -> str:
     """Return the full path of a program named by its path or found on PATH."""
     found = shutil.which(name)
     if found is None:
-        advice = "install Blender (https://www.blender.org) and give the path of its program with -b."
-        raise UserError(f"{name}: no such program; {advice}")
+        raise UserError(f"{name}: no such program; install Blender (https://www.blender.org), or correct -b.")
     return str(Path(found).absolute())  # not resolved: a launcher may go by the name of its link
 
 
@@ -57,7 +65,6 @@ def render(
     program : str
         As `find_program` returns it.
     models : sequence of Path
-        The .obj files.
     job : dict
         What scene.py reads, the same for all models: ``azimuths``, ``size``, ``samples``, ``shadow``, ...
     step : callable
@@ -168,25 +175,23 @@ def _reports(
         is_late.set()
         _end(process)
 
-    while True:
+    def start_timer() -> threading.Timer:
         timer = threading.Timer(limit_s, end_late)
         timer.start()
-        try:
-            report = _next_report(process.stdout, last)
-        finally:
-            timer.cancel()
-        if report is None:
-            return
-        yield report["model"], report["view"], report["lost"]
+        return timer
 
-
-def _next_report(lines: Iterable[str], last: deque[str]) -> dict | None:
-    for line in lines:
-        if line.startswith(REPORT):
-            return json.loads(line.removeprefix(REPORT))
-        if line.strip():
-            last.append(line.strip())
-    return None
+    timer = start_timer()
+    try:
+        for line in process.stdout:
+            if line.startswith(REPORT):
+                timer.cancel()
+                found = json.loads(line.removeprefix(REPORT))
+                yield found["model"], found["view"], found["lost"]
+                timer = start_timer()
+            elif line.strip():
+                last.append(line.strip())
+    finally:
+        timer.cancel()
 
 
 def _quote(last: Iterable[str]) -> str:

@@ -41,20 +41,9 @@ def picture_path(folder, model, view):
 def camera_matrix(azimuth_deg, elevation_deg, tilt_deg, distance):
     """Place a camera on a sphere round the origin, looking at the origin, in a right-handed frame with z up.
 
-    Parameters
-    ----------
-    azimuth_deg, elevation_deg : float
-        Direction from the origin to the camera: degrees from x towards y, and above the horizon. Defined at
-        the poles too.
-    tilt_deg : float
-        Positive turns the picture clockwise.
-    distance : float
-        From the origin to the camera.
-
-    Returns
-    -------
-    matrix : 4 x 4 nested list of floats
-        Camera to world; the columns are the camera's right, its up, its back and its position.
+    `azimuth_deg` is counted from x towards y, `elevation_deg` from the horizon up; a positive `tilt_deg`
+    turns the picture clockwise. Returns camera to world as a 4 x 4 nested list; its columns are the camera's
+    right, its up, its back and its position.
     """
     azimuth, elevation, tilt = (math.radians(angle) for angle in (azimuth_deg, elevation_deg, tilt_deg))
     back = (
@@ -75,10 +64,7 @@ def camera_matrix(azimuth_deg, elevation_deg, tilt_deg, distance):
 
 
 def turned(point, angle_deg):
-    """Turn a point round the vertical axis, from x towards y.
-
-    The lamp goes round with the camera, so a model is never seen from its dark side alone.
-    """
+    """Turn a point round the vertical axis, from x towards y."""
     x, y, z = point
     angle = math.radians(angle_deg)
     return (math.cos(angle) * x - math.sin(angle) * y, math.sin(angle) * x + math.cos(angle) * y, z)
@@ -101,10 +87,7 @@ def fitting_distance(corners, job):
 
 
 def choose_distance(corners, job):
-    """Return the distance of the camera in the model's own units: the one asked for, or the default.
-
-    The default is the tutorial's for a model of the size of its own, and for any other the one that fits.
-    """
+    """Return the distance of the camera in model units: as asked for, the tutorial's, or what fits."""
     if job["distance"] not in (None, "fit"):
         return job["distance"]
     is_original = ORIGINAL_LENGTHS[0] < longest_side(corners) < ORIGINAL_LENGTHS[1]
@@ -136,6 +119,7 @@ def render_all(job):
             for view, azimuth in enumerate(job["azimuths"]):
                 picture = picture_path(job["folder"], number, view)
                 camera = camera_matrix(azimuth, *job["view"], distance)
+                # The lamp turns with the camera, so a model is never seen from its dark side alone.
                 render(bpy, camera, turned(KEY_POSITION, azimuth - KEY_AZIMUTH_DEG), str(picture))
                 if casts_shadow:
                     render_shadow(bpy, str(picture.with_suffix(SHADOW_SUFFIX)))
@@ -196,19 +180,14 @@ def render_shadow(bpy, picture):
     """Render what the model darkens of the ground to a file, without the model, as the scene stands."""
     scene = bpy.context.scene
     meshes = [thing for thing in scene.objects if thing.type == "MESH"]
-    (ground,) = (mesh for mesh in meshes if mesh.is_shadow_catcher)
-    models = [mesh for mesh in meshes if mesh != ground]
-    show_ground(ground, models, True)
+    for mesh in meshes:
+        mesh.hide_render = False
+        mesh.visible_camera = mesh.is_shadow_catcher  # the models' shadows fall all the same
     scene.render.filepath = picture
     bpy.ops.render.render(write_still=True)
-    show_ground(ground, models, False)
-
-
-def show_ground(ground, models, is_shown):
-    """Show the camera either the ground or the models, whose shadows fall in either case."""
-    ground.hide_render = not is_shown
-    for model in models:
-        model.visible_camera = not is_shown
+    for mesh in meshes:
+        mesh.hide_render = mesh.is_shadow_catcher
+        mesh.visible_camera = True
 
 
 def import_model(bpy, path, copy):

@@ -77,10 +77,7 @@ def _write_with_trimesh(path: Path, vertices: np.ndarray, faces: np.ndarray) -> 
 
 
 def write_obj(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
-    """Write (v, 3) float vertices and (f, 3) int faces, indices from 0, as .obj, which counts from 1.
-
-    Numbers have nine significant digits. The file appears whole or not at all; its folder is made if need be.
-    """
+    """Write (v, 3) float vertices, with nine significant digits, and (f, 3) int faces as .obj."""
     numbers, places = np.unique(vertices, return_inverse=True)  # voxels have few different coordinates
     coordinates = np.array([b" %.9g" % number for number in numbers.tolist()], dtype=bytes)
     counts = np.array([b" %d" % count for count in range(1, len(vertices) + 1)], dtype=bytes)
@@ -94,7 +91,7 @@ def _write_lines(
 ) -> None:
     """Write a line for each of the (n, 3) int `rows`: the letter, then three of the `words`.
 
-    Looking words up in an array takes half the time of formatting every line.
+    This takes half the time of formatting every line.
     """
     for start in range(0, len(rows), at_once):
         block = words[rows[start : start + at_once]]

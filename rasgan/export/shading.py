@@ -1,9 +1,8 @@
 """Shaded pictures of voxel grids: numpy and scipy only, a grid in, an RGB picture out.
 
-The view is orthographic, 34 degrees to the right of the front and 30 degrees above it. What is the front is
-settled by ModelNet, whose chairs have their backs at high axis 2. A voxel's three edges are whole numbers of
-pixels. So each of the three visible sides covers the same pattern of pixels everywhere, the patterns tile the
-picture without gaps, and a grid is drawn by copying them from far to near.
+The view is orthographic, 34 degrees to the right of the front and 30 degrees above it; ModelNet's chairs have
+their backs at high axis 2. A voxel's three edges are whole numbers of pixels. So each of the three visible
+sides covers the same pattern of pixels everywhere, and a grid is drawn by copying these from far to near.
 """
 
 from collections.abc import Sequence
@@ -119,10 +118,7 @@ def project(
 def _sides_across(
     axis: int, index: np.ndarray, light: np.ndarray, edges: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return where the side of each of m voxels begins, (m, 2) right and down, its k pixels and their light.
-
-    The pixels, (k, 2), are the same for each side; the light is (m, k) float32, times `TILT`.
-    """
+    """Return where the side of each of m voxels begins, (m, 2), its (k, 2) pixels and their (m, k) light."""
     plane = [other for other in range(3) if other != axis]
     outside = index.copy()
     outside[:, axis] += SIDES[axis]

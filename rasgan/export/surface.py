@@ -8,11 +8,8 @@ from scipy.sparse.csgraph import connected_components
 
 from rasgan.voxels import surface_points, three_axes
 
-FARTHEST = 10.0
-"""No score counts as farther from the threshold than this (scores are trained towards 0 and 1)."""
-
-NEAREST = 0.01
-"""Nor as nearer than this: at the center of a voxel, the surface would have triangles without area."""
+NEAREST, FARTHEST = 0.01, 10.0
+"""Bounds of a score's distance from the threshold: at 0, the smooth surface has triangles without area."""
 
 
 def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
@@ -67,20 +64,10 @@ def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, 
 
 
 def cubes_mesh(scores: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
-    """Return the original's mesh: a separate closed cube for every surface voxel, axes in array order.
+    """Return the original's mesh: a separate closed cube for each of m surface voxels, axes in array order.
 
-    Parameters
-    ----------
-    scores : (a, b, c) float or bool array
-    edge : float
-        As in `surface_mesh`.
-
-    Returns
-    -------
-    vertices : (8 m, 3) float array
-        x, y, z = axes 0, 1, 2 times `edge`: y up and, read as right-handed, mirrored.
-    faces : (12 m, 3) int array
-        Counter-clockwise seen from outside.
+    Vertices are (8 m, 3), x, y, z = axes 0, 1, 2 times `edge`: y up and, read as right-handed, mirrored.
+    Faces are (12 m, 3), counter-clockwise seen from outside.
     """
     points = surface_points(scores)
     corners = np.indices((2, 2, 2)).reshape(3, 8).T
