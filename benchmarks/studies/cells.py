@@ -63,8 +63,9 @@ class Cell:
     settings: dict = field(default_factory=dict)
 
     def resolved(self) -> TrainConfig:
-        """Return every setting of the run, those that come from the recipe included."""
-        return new_config(self.recipe, {**self.settings, "epochs": sys.maxsize, "seed": self.seed})
+        """Return every setting of the run, those that come from the recipe included; none grows."""
+        fixed = {"epochs": sys.maxsize, "seed": self.seed, "grow_epochs": ()}
+        return new_config(self.recipe, {**self.settings, **fixed})
 
     @property
     def key(self) -> str:
