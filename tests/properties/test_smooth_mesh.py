@@ -105,15 +105,6 @@ def test_a_ball_of_scores_is_as_large_and_as_smooth_as_a_ball():
     assert np.linalg.norm(mesh.vertices - 12, axis=1) == pytest.approx(radius, abs=0.05)
 
 
-def test_edge_is_the_unit():
-    scores = np.zeros((3, 3, 3))
-    scores[0, 1, 2] = 1.0
-    one, _ = smooth_mesh(scores, scores > THRESHOLD, THRESHOLD, 1.0)
-    small, _ = smooth_mesh(scores, scores > THRESHOLD, THRESHOLD)
-    assert small == pytest.approx(0.01 * one)
-    assert one.mean(axis=0) == pytest.approx([2.5, 1.5, 2.5], abs=0.1)
-
-
 def test_every_real_shape_has_a_closed_smooth_mesh(shared_data):
     paths = sorted((shared_data / "golden").glob("*.default.raw.gz"))
     assert len(paths) >= 13

@@ -34,11 +34,6 @@ def test_shapes_of_a_batch_are_told_apart(tmp_path):
         junk.read()
 
 
-def test_a_path_that_leads_nowhere_is_the_systems_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        shapes_of(tmp_path / "gone")
-
-
 def test_names_that_differ_in_case_only_are_refused(tmp_path):
     with pytest.raises(UserError, match="name 'A'"):
         shapes_in([tmp_path / "A.raw", tmp_path / "a.binvox"])

@@ -95,7 +95,3 @@ def test_a_whole_box_keeps_every_shape_in_its_place(chair):
     right, down = shading.EDGES[0]
     assert np.array_equal(is_clay(there), np.roll(is_clay(here), (down, right), axis=(0, 1)))
     assert is_clay(shading.picture(chair)).sum() == is_clay(here).sum()
-
-
-def test_an_empty_picture_is_no_pixel():
-    assert shading.picture(np.zeros((5, 5, 5), bool)).shape == (0, 0, 3)
