@@ -55,14 +55,12 @@ QUICK = tuple(Case(case.channels, case.batch // 8) for case in CASES[:3] + CASES
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.Parser(__doc__)
     parser.add_argument("--device", default="auto", help="as for train_rasgan.py (default: %(default)s)")
     parser.add_argument("--rounds", type=cli.positive, default=5, help="turns (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="batches of an eighth, for a look in a minute")
-    parser.add_argument("--cpu-time", action="store_true",
-        help="count this process's own time on the processor: for a machine with other work")  # fmt: skip
+    text = "count this process's own time on the processor: for a machine with other work"
+    parser.add_argument("--cpu-time", action="store_true", help=text)
     return parser
 
 
