@@ -311,14 +311,8 @@ def reference_scores(
 def neighbor_scores(distances: np.ndarray) -> dict[str, float]:
     """Look for collapse and for copying in the IoU distances from generated to training shapes, (G, T).
 
-    Returns
-    -------
-    found : dict
-        ``distinct_nearest``, how many training shapes are the nearest one of some generated shape (of equally
-        near ones the first), and ``distinct_nearest_share`` of the most that could be, G or T; few mean
-        collapse. ``nearest_mean`` and ``nearest_min`` of the distances to the nearest training shape;
-        ``copies``, the share of generated shapes at 0, and ``near_copies``, at most `NEAR_COPY`, copies
-        included.
+    Returns what `distinct_nearest` does; ``nearest_mean`` and ``nearest_min`` of the distances to the nearest
+    training shape; ``copies``, the share of generated shapes at 0, and ``near_copies``, at most `NEAR_COPY`.
     """
     nearest = distances.min(axis=1)
     return {
@@ -331,7 +325,10 @@ def neighbor_scores(distances: np.ndarray) -> dict[str, float]:
 
 
 def distinct_nearest(distances: np.ndarray) -> dict[str, float]:
-    """Count the training shapes that are nearest to some generated one, as `neighbor_scores` says."""
+    """Count the training shapes that are nearest to some generated shape, (G, T); few mean collapse.
+
+    Of equally near ones the first counts. ``distinct_nearest_share`` is of the most that could be, G or T.
+    """
     count = len(np.unique(distances.argmin(axis=1)))
     return {"distinct_nearest": count, "distinct_nearest_share": count / min(distances.shape)}
 
@@ -339,18 +336,16 @@ def distinct_nearest(distances: np.ndarray) -> dict[str, float]:
 def shape_statistics(shapes: Sequence[np.ndarray]) -> dict[str, float]:
     """Measure whether N shapes, (n, n, n) bool, hold together, stand, and match left to right.
 
-    Voxels belong to one piece where they touch face to face, as in `rasgan.voxels.largest_piece`.
+    Pieces are those of `rasgan.voxels.largest_piece`.
 
     Returns
     -------
     found : dict
-        ``one_piece``, the share of shapes that are a single piece; ``nearly_one_piece``, that have at least
-        `NEARLY_ALL` of their voxels in the largest one; ``stands``, that do not tip over (`stands`). Over the
-        shapes that are not empty (0 where all are): ``pieces_median``; the means of ``largest_piece``, the
-        share of a shape's voxels in its largest piece, and of ``grounded``, the share in pieces that reach
-        down to the lowest layer of the largest; and the mean of `mirror_iou`. ``faces_per_voxel``: faces
-        between an occupied voxel and an empty one or the grid's border, over all occupied voxels. And the
-        share of ``empty`` grids and the mean number of occupied ``voxels``.
+        Shares of all shapes: ``one_piece``; ``nearly_one_piece``, with at least `NEARLY_ALL` of their voxels
+        in the largest piece; ``stands``; ``empty``. Over the shapes that are not empty (0 where all are):
+        ``pieces_median``; the means of ``largest_piece``, the share of voxels in it, of ``grounded``, the
+        share in pieces that reach down to the lowest layer of the largest, and of `mirror_iou`.
+        ``faces_per_voxel``: `exposed_faces` over all occupied voxels. The mean number of occupied ``voxels``.
     """
     full = [_form(shape) for shape in shapes if shape.any()]
     columns = (np.array(column) for column in zip(*full or [(0,) * 7], strict=True))
@@ -370,7 +365,7 @@ def shape_statistics(shapes: Sequence[np.ndarray]) -> dict[str, float]:
 
 
 def _form(shape: np.ndarray) -> tuple[float, ...]:
-    """Measure one shape that is not empty; see `shape_statistics`."""
+    """Measure one shape that is not empty."""
     piece, sizes = label_pieces(shape)
     largest = piece == sizes.argmax()
     grounded = np.unique(piece[:, largest.any(axis=(0, 2)).argmax()])
@@ -390,8 +385,7 @@ def stands(shape: np.ndarray) -> bool:
     """Return whether an (n, n, n) bool shape stands on a table without tipping over; an empty one does not.
 
     That is, whether the center of mass of its largest piece lies above the convex hull of the voxels in the
-    lowest layers of that piece: three at 64³, as many at other resolutions as that share of the grid
-    (`FOOT`), at least one. Axis 1 is up.
+    lowest layers of that piece: three at 64³, the share `FOOT` at other resolutions. Axis 1 is up.
 
     Of 800 chairs of ModelNet10 at 32³ and of the sample chairs at 64³, 99 % or more stand.
     """
@@ -399,7 +393,6 @@ def stands(shape: np.ndarray) -> bool:
 
 
 def _is_balanced(piece: np.ndarray) -> bool:
-    """Return whether one connected piece stands; see `stands`."""
     lowest = piece.any(axis=(0, 2)).argmax()
     layers = max(1, round(FOOT * piece.shape[1]))
     foot = np.argwhere(piece[:, lowest : lowest + layers].any(axis=1))
@@ -442,12 +435,7 @@ def quick_scores(
     training : iterable of (n, n, n) bool arrays
         The training shapes, of which `SLICE` at a time are in memory.
     own : (N,) int array, optional
-        Where the grids are training shapes themselves: their places. No shape is its own neighbor.
-
-    Returns
-    -------
-    found : dict
-        ``diversity`` and what `distinct_nearest` and `shape_statistics` find.
+        The places of the grids if they are training shapes themselves: no shape is its own neighbor.
     """
     shapes, training = ShapeSet(is_occupied(grids)), iter(training)
     parts = []
@@ -491,9 +479,8 @@ def score_sets(
     Returns
     -------
     rows : dict of dict
-        Of each set, by its name: `reference_scores` (but not of the reference itself), ``diversity``,
-        `neighbor_scores` and `shape_statistics`. A shape is not its own neighbor. Of real shapes ``shift``,
-        how far they lie from the generated ones.
+        By the name of the set: `reference_scores` (not of the reference), ``diversity``, `neighbor_scores`
+        and `shape_statistics`; of real shapes `shift`. A shape is not its own neighbor.
     """
     sets = {GENERATED: generated}
     if training is not None:
@@ -531,11 +518,9 @@ def shift(shapes: ShapeSet, others: ShapeSet) -> np.ndarray:
 
     A shape lies where the middle of the box around its largest piece is. An axis counts where the medians of
     both sets are more than 1/32 of the grid apart and each is outside of the middle 90 % of the other set.
-    It says nothing about a collapsed set: a single shape may lie anywhere.
 
-    Sample chairs converted with and without ``center`` are 10.5 and 9 voxels apart along axes 0 and 2, and so
-    is the pretrained model from those without. Training and unseen shapes of one conversion, halves of
-    ModelNet10's chairs, and the pretrained model and the centered sample chairs are 0 apart.
+    Sample chairs converted with and without ``center`` are 10.5 and 9 voxels apart along axes 0 and 2;
+    training and unseen shapes of one conversion, and halves of ModelNet10's chairs, are 0 apart.
     """
     a, b = shapes.middles, others.middles
     if not len(a) or not len(b):

@@ -130,7 +130,9 @@ def find_targets(args: argparse.Namespace) -> dict[Path, Path]:
     suffix = ".gif" if args.turntable else ".png"
     models, folder = args.model_file, args.output_img or RENDERS
     if args.name is not None:
-        run = find_run(args.name)
+        above = Path("..")  # the tutorial renders from the folder render
+        is_above = not SAVEPOINTS.is_dir() and (above / SAVEPOINTS).is_dir()
+        run = RunFolder(args.name, base=above if is_above else Path()).existing()
         models = sorted(run.models.glob("[!.]*.obj"), key=by_epoch)
         folder = args.output_img or run.renders
         if not models:
@@ -149,16 +151,6 @@ def find_targets(args: argparse.Namespace) -> dict[Path, Path]:
     if len({target.name.casefold() for target in targets.values()}) < len(targets):
         raise UserError(f"{folder}: models of the same name would share a picture; render them separately.")
     return targets
-
-
-def find_run(name: str) -> RunFolder:
-    """Return a run in the current folder or, where that has no runs, in the one above.
-
-    The tutorial renders from the folder ``render``.
-    """
-    above = Path("..")
-    is_above = not SAVEPOINTS.is_dir() and (above / SAVEPOINTS).is_dir()
-    return RunFolder(name, base=above if is_above else Path()).existing()
 
 
 def render(targets: dict[Path, Path], args: argparse.Namespace) -> Iterator[str]:

@@ -1,8 +1,7 @@
 """Render .obj models inside Blender 3.3 or later; blender_process.py starts it.
 
-This script needs nothing but bpy and the standard library, and builds its scenes on an empty file. What to do
-is in a JSON file; its path, as JSON too, is the last argument. Blender turns the file's (x, y, z), y up, into
-(x, -z, y).
+This script needs only bpy and the standard library. Its last argument, in JSON, is the path of a JSON file
+with the job. Blender turns the .obj file's (x, y, z), y up, into (x, -z, y).
 """
 
 import array
@@ -16,16 +15,13 @@ from pathlib import Path
 SHADOW_SUFFIX = ".shadow.png"
 """Beside each picture: the shadow alone, black and transparent, to lay the picture on."""
 LENS_MM, SENSOR_MM = 35.0, 32.0
-ORIGINAL_DISTANCE = 2.0
-"""The tutorial's, from which its own models are seen."""
+ORIGINAL_DISTANCE = 2.0  # the tutorial's
 ORIGINAL_LENGTHS = 0.33, 0.65
-"""The longest side of those: of 33 to 64 voxels of 0.01 each, and a bit for rounding."""
+"""The longest side of the tutorial's models: of 33 to 64 voxels of 0.01 each, and a bit for rounding."""
 LENGTH = 0.64
 """The scene is built round a model of this longest side at the origin; any other is moved and scaled."""
-GROUND = 50.0
-"""Edge of the ground, on which the shadow falls."""
-FILL = 0.9
-"""How much of the picture's edge a model takes that is fitted to it."""
+GROUND = 50.0  # edge of the ground, on which the shadow falls
+FILL = 0.9  # how much of the picture's edge a fitted model takes
 WORLD_STRENGTH = 0.28
 KEY_POSITION, KEY_RADIUS, KEY_WATT = (3.76, 1.33, 5.58), 0.7, 1500.0
 KEY_AZIMUTH_DEG = 50.0
@@ -130,7 +126,7 @@ def render_all(job):
 
 
 def report(job, model, view, lost=0):
-    """Print that a view was rendered, and how many faces it lacks, or, with None, that the model failed."""
+    """Print that a view was rendered, and how many faces it lacks; None: the model failed."""
     print(f"\n{job['report']}{json.dumps({'model': model, 'view': view, 'lost': lost})}", flush=True)
 
 
@@ -191,10 +187,9 @@ def render_shadow(bpy, picture):
 
 
 def import_model(bpy, path, copy):
-    """Import an .obj file; return its mesh objects, and how many of its faces Blender left out.
+    """Import a temporary copy of an .obj file; return its mesh objects, and how many faces Blender left out.
 
-    Faces with wrong indices, or that it cannot parse, are left out without an error, by some versions all.
-    What is imported is a temporary copy without materials.
+    It leaves out faces with wrong indices, or that it cannot parse, without an error.
     """
     faces = copy_without_materials(path, copy)
     try:

@@ -1,4 +1,4 @@
-"""Many voxel grids at once: which to read, what their results are called, and what became of each."""
+"""Many voxel grids at once: which to read, the names of their results, and what was written."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -117,7 +117,7 @@ def run_grids(run: RunFolder) -> list[Path]:
 
 
 def film_grids(run: RunFolder) -> list[Path]:
-    """List the grids of one latent vector by epoch; runs that were begun long ago have `run_grids` only."""
+    """List the grids of one latent vector by epoch; the oldest runs have `run_grids` only."""
     grids = run_grids(run)
     film = [run.film / path.name for path in grids]
     return film if all(path.is_file() for path in film) else grids
@@ -152,7 +152,7 @@ def shapes_in(paths: Iterable[Path]) -> list[Shape]:
 
 
 def of_epochs(shapes: list[Shape], first: int, last: int) -> list[Shape]:
-    """Keep the shapes of the epochs `first` to `last`; UserError, naming what epochs there are, if none."""
+    """Keep the shapes of the epochs `first` to `last`; UserError if there are none."""
     kept = [shape for shape in shapes if shape.epoch is not None and first <= shape.epoch <= last]
     if not kept:
         epochs = sorted(shape.epoch for shape in shapes if shape.epoch is not None)

@@ -30,8 +30,6 @@ def write_gif(
 
     Parameters
     ----------
-    path : Path
-        Written whole or not at all.
     frames : sequence of (h, w, 3) uint8 arrays
     durations_ms : sequence of int
         One for each frame; the format counts hundredths of a second.
@@ -76,8 +74,6 @@ def draw_film(path: Path, grids: Iterable[np.ndarray], captions: Sequence[str], 
 
     Parameters
     ----------
-    path : Path
-        Written whole or not at all.
     grids : iterable of (n, n, n) bool arrays
     captions : sequence of str
         One for each frame.

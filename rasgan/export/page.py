@@ -31,10 +31,8 @@ def write_page(
 
     Parameters
     ----------
-    path : Path
-        Written whole or not at all.
     title : str
-        Stands above the shapes.
+        Above the shapes.
     grids : sequence of (n, n, n) bool arrays
         At least one; n may differ from shape to shape.
     captions : sequence of str

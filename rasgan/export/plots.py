@@ -26,11 +26,7 @@ CHARACTER_WIDTH = 9  # pixels, of a broad character of a label
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
-    """Smooth (s,) losses with the tutorial's Savitzky-Golay filter; fewer than 51 come back as they are.
-
-    At both ends the polynomial of the last full window is continued (scipy's mode "interp"); the original
-    mirrors the curve around its end points instead.
-    """
+    """Smooth (s,) losses with the tutorial's Savitzky-Golay filter; fewer than 51 are returned unchanged."""
     from scipy import signal  # here: its import takes half a second
 
     values = np.array(values, dtype=np.float64)
@@ -51,14 +47,11 @@ def draw_losses(
 
     Parameters
     ----------
-    path : Path
-        Written whole or not at all.
     epochs : (s,) array
         Fractional epoch of every step.
-    losses_d, losses_g : (s,) array
-        Loss of each network at every step. Values that are not finite leave a gap.
-    losses_validation : (s,) array, optional
-        The discriminator's loss on the validation set.
+    losses_d, losses_g, losses_validation : (s,) array
+        Of each network, and of the discriminator on the validation set. Values that are not finite leave a
+        gap.
     learning_rates : (s, 2) array, optional
         The generator's and the discriminator's at every step. The title has the last ones; a dotted line
         marks each change, and the start of a cooldown.
@@ -127,16 +120,8 @@ def draw_scatter(
 ) -> None:
     """Write a 3-D scatter plot of the surface voxels as a PNG: x, y, z = axes 0, 2, 1, colored by height.
 
-    Parameters
-    ----------
-    path : Path
-        Written whole or not at all.
-    scores : (a, b, c) float or bool array
-    title : str, optional
-    colormap : str
-        A name that matplotlib knows.
-    threshold : float
-        Occupied means strictly above this score.
+    `scores` is an (a, b, c) float or bool array, occupied strictly above `threshold`; `colormap` is a name
+    that matplotlib knows.
     """
     figure = Figure(SCATTER_INCHES, dpi=DPI)
     axes = figure.add_axes((0.02, 0.04, 0.95, 0.91), projection="3d")
@@ -166,8 +151,6 @@ def contact_sheet(
 
     Parameters
     ----------
-    path : Path
-        Written whole or not at all.
     grids : sequence of (n, n, n) float or bool arrays
         At least one; sizes may differ.
     columns : int, optional
@@ -186,10 +169,7 @@ def contact_sheet(
 
 
 def columns_of(count: int) -> int:
-    """Return the number of columns for `count` pictures: nearly a square, the last row as full as possible.
-
-    10 are 5 x 2, 16 are 4 x 4, and the last row never has one picture alone.
-    """
+    """Return the number of columns for `count` pictures: nearly a square with a full last row."""
     square = math.ceil(math.sqrt(count))
     return min(range(square, square + 3), key=lambda columns: -count % columns)
 

@@ -35,14 +35,12 @@ def picture(occupied: np.ndarray, scale: int = 1, whole_box: bool = False) -> np
     scale : int
         Multiplies `EDGES`.
     whole_box : bool
-        Keep the place of the shape in its grid, with the ground under the grid, and do not crop: for films,
-        in which the camera stands still.
+        Draw the whole grid with the ground under it, as large for every grid of the same size: for films.
 
     Returns
     -------
     rgb : (h, w, 3) float array, 0 to 1
-        Cropped to the shape and its shadow, (0, 0, 3) for an empty grid; or as large for every grid of the
-        same size.
+        Cropped to the shape and its shadow by default; (0, 0, 3) for an empty grid.
     """
     shape = occupied
     if not whole_box:
@@ -134,10 +132,9 @@ def _sides_across(
 
 
 def _pattern(sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """List the pixels of the parallelogram spanned by two whole vectors, so that its copies tile the plane.
+    """List the k pixels of the parallelogram spanned by two whole vectors; its copies tile the plane.
 
-    Returns (k, 2) int offsets from its first corner, k its area, and (4, k) weights of its four corners, for
-    linear interpolation in both directions.
+    Returns (k, 2) int offsets from its first corner, and (4, k) weights of its corners for interpolation.
     """
     reach = int(np.abs(sides).sum())
     pixels = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1).T
@@ -149,10 +146,7 @@ def _pattern(sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def light_in(grid: np.ndarray, reach: float) -> np.ndarray:
-    """Return how much light reaches each voxel, 0 to about 1: the sun from the left, and the open sky.
-
-    The sky is hidden by what is occupied within about `reach` voxels.
-    """
+    """Return the light of sun and sky at each voxel, 0 to 1; voxels within about `reach` hide the sky."""
     sun = np.ones(grid.shape, np.float32)
     for layer in range(grid.shape[1] - 2, -1, -1):
         above = sun[:, layer + 1] * ~grid[:, layer + 1]

@@ -37,13 +37,12 @@ def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, 
     Notes
     -----
     Each square begins with four corners of its own; corners are then merged across every edge that two
-    squares share. Along an edge where four squares meet (two occupied voxels, diagonally opposed) they have
-    to be paired: at first the two squares of the same voxel, which keeps such voxels apart. If the pairs
-    still end up with the same vertices at both ends of the edge, the pairing is exchanged there,
-    which joins the voxels. Round either end the squares form closed rings on a sphere; exchanging a crossing
-    of a ring with itself cuts that ring in two, and never merges any. So no exchange spoils another edge,
-    provided that exchanges made at the same time share no vertex: hence the six rounds, one for each
-    direction and parity of an edge.
+    squares share. Where four squares meet at an edge (two occupied voxels, diagonally opposed), the two
+    squares of the same voxel are paired, which keeps such voxels apart. If the pairs still have the same
+    vertices at both ends of the edge, the pairing is exchanged there, which joins the voxels. Round either
+    end the squares form closed rings on a sphere; exchanging a crossing of a ring with itself cuts that ring
+    in two, and never merges any. So no exchange spoils another edge if exchanges made at the same time share
+    no vertex: hence the six rounds, one for each direction and parity of an edge.
     """
     squares = _find_squares(three_axes(occupied).astype(bool))
     joined = np.zeros(squares.is_diagonal.shape, bool)
@@ -184,11 +183,9 @@ def smooth_mesh(
     Parameters
     ----------
     scores : (a, b, c) float or bool array
-        Axes as sketched in `rasgan.voxels`. Bools have no scores between: their surface lies halfway
-        between voxels, with beveled corners.
+        Axes as sketched in `rasgan.voxels`. The surface of bools lies halfway between voxels.
     occupied : (a, b, c) bool array
-        True only where `scores` lies above `threshold`. Whole pieces, as of `rasgan.voxels.largest_piece`,
-        may be left out.
+        True only where `scores` lies above `threshold`; pieces may be left out.
     threshold : float
         Occupied means strictly above this score (dimensionless); not used for bools.
     edge : float
@@ -197,10 +194,10 @@ def smooth_mesh(
     Returns
     -------
     vertices : (v, 3) float array
-        Axes, place and box as of `surface_mesh`, whose box it fills where the grid is full.
+        Axes and place as of `surface_mesh`.
     faces : (f, 3) int array
-        Counter-clockwise seen from outside. The surface is closed; every occupied voxel's center lies
-        inside, every other one outside.
+        Counter-clockwise seen from outside. The surface is closed and has exactly the centers of the occupied
+        voxels inside.
 
     Notes
     -----
@@ -214,8 +211,7 @@ def smooth_mesh(
         threshold = 0.499  # at 0.5, scores tie where voxels touch along an edge: the surface may pinch
     field = np.nan_to_num(scores.astype(np.float32) - np.float32(threshold), nan=-FARTHEST)
     field = np.where(occupied, np.clip(field, NEAREST, FARTHEST), np.clip(field, -FARTHEST, -NEAREST))
-    # One layer of empty voxels closes the surface; with the border's scores, negated where they are
-    # positive, it does so on the very border of the box.
+    # A layer of empty voxels, with the border's scores made negative, closes the surface at the box.
     outside = np.pad(np.zeros(field.shape, bool), 1, constant_values=True)
     field = np.pad(field, 1, mode="edge")
     field[outside] = -np.abs(field[outside])
