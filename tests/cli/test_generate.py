@@ -150,14 +150,6 @@ def test_a_sheet_of_very_many_shapes_shows_the_first_with_their_numbers(run, hal
     assert "a picture of the first 100" in capsys.readouterr().out
 
 
-def test_every_run_of_the_command_gives_the_same_files(run):
-    contents = []
-    for _ in range(2):
-        assert generate.main(["-n", "run", "--count", "2", "--seed", "9"]) == 0
-        contents.append([path.read_bytes() for path in sorted(run.generated(Position(1)).iterdir())])
-    assert contents[0] == contents[1]
-
-
 def test_truncation_scales_z_and_names_the_files(run):
     assert generate.main(["-n", "run", "--count", "2", "--seed", "5", "--truncation", "0.5", "--no-obj"]) == 0
     folder = run.generated(Position(1))

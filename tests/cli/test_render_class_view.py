@@ -260,13 +260,6 @@ for view, path in enumerate(pictures[0]):
             assert np.abs(shown[square] - (200, 10 * view, 0)).max() <= 4
 
 
-def test_a_picture_can_have_a_flat_background(draw, tmp_path):
-    assert draw("render(color=(255, 0, 0, 128))", "--background", "#0000ff") == 0
-    with Image.open(tmp_path / "a.png") as picture:
-        assert picture.mode == "RGB"
-        assert picture.getpixel((5, 5)) == (128, 0, 127)
-
-
 SQUARE = """
 for number, views in enumerate(pictures):
     for view, path in enumerate(views):
@@ -306,8 +299,10 @@ def test_a_model_that_is_small_or_cut_in_the_picture_is_told(
 def test_where_a_model_could_be_larger_the_option_is_told_once(
     draw, models, tmp_path, capsys, box, options, advised
 ):
-    body = SQUARE.format(boxes=[box])
-    assert draw(body, "-o", tmp_path / "out", *options, models=models) == 0
+    flat = ["--background", "#0000ff"]
+    assert draw(SQUARE.format(boxes=[box]), "-o", tmp_path / "out", *flat, *options, models=models) == 0
+    with Image.open(tmp_path / "out" / "990.png") as picture:
+        assert (picture.getpixel((0, 0)), picture.getpixel((5, 5))) == ((0, 0, 255), (200, 200, 200))
     assert capsys.readouterr().out.count("To fill the picture, add -d fit\n") == advised
 
 

@@ -59,16 +59,6 @@ def test_pools_are_read_and_split_the_same_way_every_time(boxes, tmp_path):
         studies.split(boxes[:100])
 
 
-@pytest.mark.parametrize(
-    ("diversity", "distinct", "stable"), [(0.4, 0.5, True), (0.39, 0.9, False), (0.8, 0.49, False)]
-)
-def test_stable_means_half_as_various_as_real_shapes(diversity, distinct, stable):
-    scores = {"diversity": diversity, "distinct_nearest_share": distinct}
-    real = {"diversity": 0.8, "distinct_nearest_share": 1.0}
-    assert studies.is_stable({"diverged": False, "scores": scores, "real": real}) == stable
-    assert not studies.is_stable({"diverged": True})
-
-
 def test_a_changed_preset_makes_another_cell(monkeypatch):
     before = a_cell().key
     monkeypatch.setitem(RECIPES, "stable", {**RECIPES["stable"], "ema": 0.9})

@@ -37,8 +37,8 @@ def windings(vertices, faces, points):
     return total / (4 * np.pi)
 
 
-def check(scores, occupied=None):
-    occupied = is_occupied(scores, THRESHOLD) if occupied is None else occupied
+def check(scores, keep=lambda occupied: occupied):
+    occupied = keep(is_occupied(scores, THRESHOLD))
     vertices, faces = smooth_mesh(scores, occupied, THRESHOLD, edge=1.0)
     sides = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
     _, count = np.unique(sides, axis=0, return_counts=True)
@@ -69,12 +69,7 @@ def check(scores, occupied=None):
 @settings(max_examples=200, deadline=None)
 def test_the_surface_is_closed_round_exactly_the_occupied_voxels(scores):
     check(scores)
-
-
-@given(arrays(np.float32, shapes, elements=usual))
-@settings(max_examples=60, deadline=None)
-def test_so_it_is_round_the_largest_piece(scores):
-    check(scores, largest_piece(is_occupied(scores, THRESHOLD)))
+    check(scores, largest_piece)
 
 
 @pytest.mark.parametrize("full", [np.ones((5, 5, 5), bool), np.full((5, 5, 5), 0.7, np.float32)])

@@ -147,14 +147,12 @@ def test_scatter_of_nothing_says_so(tmp_path, shown):
 # --- the contact sheet
 
 
-@pytest.mark.parametrize(("shapes", "columns", "rows"), [(5, 5, 1), (11, 4, 3)])
-def test_sheet_has_a_cell_for_every_shape(tmp_path, chair, shapes, columns, rows):
+def test_sheet_has_a_cell_for_every_shape(tmp_path, chair):
     contact_sheet(tmp_path / "one.png", [chair])
-    contact_sheet(tmp_path / "all.png", [chair] * shapes)
+    contact_sheet(tmp_path / "all.png", [chair] * 11)
     height, width, _ = pixels(tmp_path / "one.png").shape
-    all_height, all_width, _ = pixels(tmp_path / "all.png").shape
-    assert all_width == pytest.approx(columns * (width - 24) + 24, abs=1)
-    assert all_height == pytest.approx(rows * (height - 24) + 24, abs=1)
+    expected = 3 * (height - 24) + 24, 4 * (width - 24) + 24, 3
+    assert pixels(tmp_path / "all.png").shape == pytest.approx(expected, abs=1)
 
 
 def test_the_last_row_of_a_sheet_never_has_one_shape_alone():
