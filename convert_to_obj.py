@@ -25,7 +25,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from rasgan import cli
@@ -83,10 +82,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the options; ends with exit code 2 if they contradict one another."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    others = {"--format": args.format != "obj", "--size": args.size, "--largest": args.largest}
-    given = [option for option, is_given in {**others, "--smooth": args.smooth}.items() if is_given]
-    if args.cubes and given:
-        parser.error(f"--cubes writes exactly what the original writes; leave out {', '.join(given)}")
+    if args.cubes and (args.format != "obj" or args.size or args.largest or args.smooth):
+        parser.error("--cubes writes what the original writes; leave out the four options above it in --help")
     if args.format == PAGE[1:] and (args.size or args.smooth):
         parser.error("--format html shows the voxels as they are; leave out all but --largest")
     return args
@@ -101,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.smooth and importlib.util.find_spec("skimage") is None:
         raise UserError('--smooth needs scikit-image; type: python -m pip install -e ".[smooth]"')
     sizes_mm: list[float] = []
-    dropped: list[tuple[int, int]] = []  # of each shape: voxels dropped, and voxels before
+    counts: list[tuple[int, int]] = []  # of each shape: voxels before --largest, and after
 
     def export(shape: batch.Shape, target: Path) -> None:
         scores = shape.read()
@@ -109,9 +106,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not occupied.any():
             raise UserError(f"{shape}: no voxel is above {args.threshold:g}, no mesh written.", cli.EMPTY)
         kept = largest_piece(occupied) if args.largest else occupied
-        mesh = make_mesh(scores, kept, args)
+        if args.smooth:
+            mesh = smooth_mesh(scores, kept, args.threshold, EDGE)
+        else:
+            mesh = cubes_mesh(kept, EDGE) if args.cubes else surface_mesh(kept, EDGE)
         sizes_mm.append(write_model(target, *mesh, EDGE * len(scores), args.size))
-        dropped.append((int(occupied.sum() - kept.sum()), int(occupied.sum())))
+        counts.append((occupied.sum(), kept.sum()))
 
     if args.file is None:
         run = RunFolder(args.name).existing()
@@ -129,20 +129,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = cli.tell_exports(summary, folder)
         if size:
             print(f"Each is {size}")
-    if args.largest and dropped:
-        print(describe_dropped(dropped))
+    if args.largest and counts:
+        print(f"--largest {batch.describe_dropped(counts)}")
     return code
-
-
-def make_mesh(
-    scores: np.ndarray, occupied: np.ndarray, args: argparse.Namespace
-) -> tuple[np.ndarray, np.ndarray]:
-    """Make the kind of mesh that the options name: (v, 3) vertices and (f, 3) faces."""
-    if args.cubes:
-        return cubes_mesh(occupied, EDGE)
-    if args.smooth:
-        return smooth_mesh(scores, occupied, args.threshold, EDGE)
-    return surface_mesh(occupied, EDGE)
 
 
 def describe_size(args: argparse.Namespace, sizes_mm: list[float]) -> str:
@@ -154,15 +143,6 @@ def describe_size(args: argparse.Namespace, sizes_mm: list[float]) -> str:
     if args.format == "obj":
         return f"{size}, face down; to print, use --format 3mf"
     return size if args.size or args.format == "3mf" else f"{size}; to print, add --size 80"
-
-
-def describe_dropped(counts: list[tuple[int, int]]) -> str:
-    """Return how many voxels --largest dropped, from (dropped, voxels before) of each shape."""
-    dropped, before = np.sum(counts, axis=0)
-    sentence = f"--largest dropped {dropped} of {before} voxels ({dropped / before:.1%})"
-    if len(counts) == 1:
-        return sentence
-    return f"{sentence}, from {sum(count > 0 for count, _ in counts)} of {len(counts)} shapes"
 
 
 def make_page(args: argparse.Namespace) -> int:
@@ -184,8 +164,8 @@ def make_page(args: argparse.Namespace) -> int:
     write_page(target, title, kept, labels, is_film=args.name is not None)
     print(f"wrote {target}: {len(grids)} of {cli.counted(len(shapes), 'shape')}")
     if args.largest:
-        voxels = zip(grids, kept, strict=True)
-        print(describe_dropped([(int(grid.sum() - left.sum()), int(grid.sum())) for grid, left in voxels]))
+        counts = [(grid.sum(), left.sum()) for grid, left in zip(grids, kept, strict=True)]
+        print(f"--largest {batch.describe_dropped(counts)}")
     return 1 if failed else 0
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from rasgan import cli
 from rasgan.errors import UserError
-from rasgan.export.batch import bar, save_shape, spread
+from rasgan.export.batch import bar, describe_dropped, save_shape, spread
 from rasgan.export.gif import draw_film
 from rasgan.export.mesh_files import write_obj
 from rasgan.export.page import MOST_SHAPES as MOST_ON_PAGE
@@ -141,7 +141,7 @@ def write_shapes(args: argparse.Namespace, generator: "Generator", count: int, s
     if args.only_whole:
         tell_discarded(numbers, count)
     if args.largest:
-        tell_dropped(sizes)
+        cli.say(f"--largest {describe_dropped(sizes)}.")
     sheet, on_sheet = Path(f"{stem}.png"), numbers[:MOST_ON_SHEET]
     contact_sheet(sheet, shown[: len(on_sheet)], labels=[str(number) for number in on_sheet])
     which = "their picture" if len(on_sheet) == len(numbers) else f"a picture of the first {MOST_ON_SHEET}"
@@ -183,15 +183,6 @@ def tell_discarded(numbers: Sequence[int], count: int) -> None:
     cli.say(f"{result}; {tried - len(numbers)} discarded.{gave_up}")
 
 
-def tell_dropped(sizes: Sequence[tuple[int, int]]) -> None:
-    """Print how many voxels --largest dropped, from the number before and after of each shape."""
-    before, after = np.transpose(sizes)
-    cli.say(
-        f"--largest dropped {(before - after).sum():,} of {before.sum():,} voxels, from "
-        f"{np.count_nonzero(before > after)} of {cli.counted(len(sizes), 'shape')}."
-    )
-
-
 def keep_largest(grid: np.ndarray) -> np.ndarray:
     """Empty every occupied voxel that is not in the largest piece: (n, n, n) scores."""
     occupied = is_occupied(grid)
@@ -205,12 +196,11 @@ def write_film(args: argparse.Namespace, generator: "Generator", count: int, ste
     first, last = args.interpolate
     grids = interpolate(generator, first, last, count, args.truncation, bar)
     if args.largest:
-        before = [np.count_nonzero(is_occupied(grid)) for grid in grids]
+        sizes = []
         for grid in grids:
-            grid[...] = keep_largest(grid)
-        tell_dropped(
-            [(size, np.count_nonzero(is_occupied(g))) for size, g in zip(before, grids, strict=True)]
-        )
+            before, grid[...] = np.count_nonzero(is_occupied(grid)), keep_largest(grid)
+            sizes.append((before, np.count_nonzero(is_occupied(grid))))
+        cli.say(f"--largest {describe_dropped(sizes)}.")
     batch, film = Path(f"{stem}.npy"), Path(f"{stem}.gif")
     write_npy(batch, grids)
     captions = [f"seed {first} to {last}: {step / (count - 1):.0%}" for step in range(count)]

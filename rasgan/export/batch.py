@@ -194,6 +194,15 @@ def read_labeled(
     return labels, grids, failed
 
 
+def describe_dropped(sizes: Sequence[tuple[int, int]]) -> str:
+    """Return how many voxels were dropped, from the number before and after of each shape."""
+    before, after = np.transpose(sizes)
+    dropped, total = (before - after).sum(), before.sum()
+    share = f" ({dropped / total:.1%})" if total else ""
+    of = f"{np.count_nonzero(before > after)} of {len(sizes)} shape{'s' * (len(sizes) > 1)}"
+    return f"dropped {dropped:,} of {total:,} voxels{share}, from {of}"
+
+
 def export_all(
     shapes: Iterable[Shape],
     folder: Path,

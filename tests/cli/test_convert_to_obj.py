@@ -153,7 +153,7 @@ def test_largest_drops_specks_and_says_how_many(run, capsys):
     scores[3, 4, 4] = scores[7, 7, 7] = 1  # touches the bar along an edge only; far away
     np.save(run / "10.npy", scores)
     assert convert_to_obj.main(["-f", str(run / "10.npy"), "--largest"]) == 0
-    assert capsys.readouterr().out.endswith("--largest dropped 2 of 4 voxels (50.0%)\n")
+    assert capsys.readouterr().out.endswith("--largest dropped 2 of 4 voxels (50.0%), from 1 of 1 shape\n")
     assert load("models/10.obj").volume == pytest.approx(2e-6)
     assert convert_to_obj.main(["-n", "chair-1", "--largest"]) == 0
     out = capsys.readouterr().out

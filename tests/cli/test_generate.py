@@ -68,7 +68,7 @@ def test_largest_drops_the_loose_pieces_and_tells_how_much(run, monkeypatch, cap
     waiting = iter(grids.copy())
     made(monkeypatch, lambda z: next(waiting))
     assert generate.main(["-n", "run", "--count", "2", "--largest"]) == 0
-    assert "dropped 3 of 131 voxels, from 1 of 2 shapes" in capsys.readouterr().out
+    assert "dropped 3 of 131 voxels (2.3%), from 1 of 2 shapes" in capsys.readouterr().out
     folder = run.generated(Position(1))
     assert (folder / "seed0-largest.png").is_file()
     grids[1, 7, 7, :3] = 0
