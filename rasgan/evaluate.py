@@ -223,7 +223,7 @@ class Sets(NamedTuple):
     reference: ShapeSet
     training: ShapeSet | None
     of_training: np.ndarray | None
-    names: list[str]  # of the generated shapes
+    labels: list[str]  # of the generated shapes
 
 
 def read_sets(shapes: dict[str, list[Shape]], count: int, seed: int, generator: "Generator | None") -> Sets:
@@ -238,14 +238,14 @@ def read_sets(shapes: dict[str, list[Shape]], count: int, seed: int, generator: 
     }
     drawn = {name: [shapes[name][index] for index in indices] for name, indices in chosen.items()}
     if generator is None:
-        generated, names = read_occupied(drawn[GENERATED]), [shape.label for shape in drawn[GENERATED]]
+        generated, labels = read_occupied(drawn[GENERATED]), [shape.label for shape in drawn[GENERATED]]
     else:
         generated = ShapeSet(map(is_occupied, decode_each(generator, bar(latents(seed, count)))))
-        names = [f"generated {number}" for number in range(count)]
+        labels = [f"generated {number}" for number in range(count)]
     resolution = generated.grid_shape[-1]
     reference = read_occupied(drawn[REFERENCE], resolution)
     training = read_occupied(shapes[TRAINING], resolution) if TRAINING in shapes else None
-    return Sets(generated, reference, training, chosen.get(TRAINING), names)
+    return Sets(generated, reference, training, chosen.get(TRAINING), labels)
 
 
 def draw_neighbors(path: Path, sets: Sets, names: Sequence[str]) -> None:
@@ -253,7 +253,7 @@ def draw_neighbors(path: Path, sets: Sets, names: Sequence[str]) -> None:
     distances = metrics.iou_distances(sets.generated, sets.training)
     nearest = distances.argmin(axis=1)
     shown = np.argsort(distances.min(axis=1), kind="stable")[:SHOWN]
-    labels = [sets.names[number] for number in shown]
+    labels = [sets.labels[number] for number in shown]
     labels += [f"IoU {1 - distances[i, nearest[i]]:.2f}: {names[nearest[i]]}" for i in shown]
     grids = [sets.generated[i] for i in shown] + [sets.training[nearest[i]] for i in shown]
     contact_sheet(path, grids, len(shown), labels)

@@ -201,12 +201,6 @@ def test_the_film_is_of_one_latent_vector_where_the_run_has_its_shapes_at_every_
         assert overviews[-1][1] == expected
 
 
-def test_a_long_film_is_thinned_out_evenly_to_120_frames(overviews):
-    make_run({epoch: epoch for epoch in range(239)})
-    assert main(["-n", "chair-1", "--gif"]) == 0
-    assert overviews[0][1] == list(range(0, 239, 2))
-
-
 def test_voxels_are_drawn_beside_the_scatter_plots_as_in_a_sheet(run, capsys):
     (run / "3D_graphs").mkdir()
     (run / "3D_graphs" / "2.png").write_bytes(b"mine")

@@ -108,7 +108,7 @@ def batch(run):
     np.save("batch.npy", np.stack([bar, nothing, full, bar]).reshape(2, 2, 8, 8, 8))
 
 
-@pytest.mark.parametrize("options", [[], ["--format", "glb"], ["--cubes"]], ids="".join)
+@pytest.mark.parametrize("options", [[], ["--format", "glb"], ["--cubes"]])
 def test_every_shape_of_a_batch_is_converted_and_the_empty_ones_are_named(batch, options, capsys):
     suffix = "glb" if "glb" in options else "obj"
     for counts in ("3 written, 0 already there, 1 empty", "0 written, 0 already there, 3 replaced, 1 empty"):
