@@ -9,15 +9,9 @@ from benchmarks.speed.first_gpu import PARTS, SIZES
 CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def parts(monkeypatch):
-    """Let there be three parts, of which one fails once, in this process; return which were run."""
+def test_what_is_there_is_skipped_and_what_failed_is_tried_again(monkeypatch, tmp_path, capsys):
+    found = {"right": {"loss": 0.125, "right": True}, "fails once": {"s": 2.0}, "wrong": {"right": False}}
     run = []
-    found = {
-        "right": {"loss": 0.125, "right": True},
-        "fails once": {"time, s": 2.0},
-        "wrong": {"right": False},
-    }
 
     def here(name, kind):
         run.append(name)
@@ -26,17 +20,13 @@ def parts(monkeypatch):
 
     monkeypatch.setattr(first_gpu, "PARTS", found)
     monkeypatch.setattr(first_gpu, "in_own_process", here)
-    return run
-
-
-def test_what_is_there_is_skipped_and_what_failed_is_tried_again(parts, tmp_path, capsys):
     command = ["--device", "cpu", "-o", str(tmp_path / "found.jsonl")]
     assert first_gpu.main(command) == 1
     assert "| fails once | FAILED | 0 | failed no \\| engine found |" in capsys.readouterr().out
     assert first_gpu.main(command) == 1  # a part is wrong
-    assert parts == ["right", "fails once", "wrong", "fails once"]
+    assert run == ["right", "fails once", "wrong", "fails once"]
     shown = capsys.readouterr().out
-    assert "| right | right | 0 | loss 0.125 |\n| fails once |  | 0 | time, s 2 |\n| wrong | WRONG |" in shown
+    assert "| right | right | 0 | loss 0.125 |\n| fails once |  | 0 | s 2 |\n| wrong | WRONG |" in shown
 
 
 @pytest.mark.parametrize("name", ["resume: CPU, device, CPU", "one process among one"])

