@@ -21,22 +21,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rasgan import cli
-from rasgan.export.batch import (
-    Shape,
-    choose,
-    export_all,
-    film_grids,
-    of_epochs,
-    read_labeled,
-    results_of,
-    run_grids,
-    shapes_in,
-    shapes_of,
-    source_name,
-    spread,
-)
+from rasgan.export import batch
 from rasgan.export.gif import draw_film
-from rasgan.export.plots import ScatterPlots, contact_sheet
+from rasgan.export.plots import contact_sheet, draw_scatter
 from rasgan.runs import RunFolder
 from rasgan.voxels import is_occupied
 
@@ -109,51 +96,58 @@ def main(argv: Sequence[str] | None = None) -> int:
     return draw_overview(args, shapes) if is_overview else draw_plots(args, shapes)
 
 
-def find_shapes(args: argparse.Namespace) -> list[Shape]:
+def find_shapes(args: argparse.Namespace) -> list[batch.Shape]:
     """List the shapes to draw, in order."""
     if args.file is None:
         run = RunFolder(args.name).existing()
-        shapes = shapes_in(film_grids(run) if args.gif else run_grids(run))
+        shapes = batch.shapes_in(batch.film_grids(run) if args.gif else batch.run_grids(run))
     else:
-        shapes = shapes_of(args.file)
+        shapes = batch.shapes_of(args.file)
     with cli.advising({"epochs": "Change --epochs or leave it out."}):
-        return shapes if args.epochs is None else of_epochs(shapes, *args.epochs)
+        return shapes if args.epochs is None else batch.of_epochs(shapes, *args.epochs)
 
 
-def draw_plots(args: argparse.Namespace, shapes: list[Shape]) -> int:
+def draw_plots(args: argparse.Namespace, shapes: list[batch.Shape]) -> int:
     """Draw a picture of every shape; those of a run or folder that are there already are kept."""
     is_scatter = args.style == "scatter"
-    plots = ScatterPlots(COLORMAPS[1 if args.colormap is None else args.colormap], args.threshold)
+    colormap = COLORMAPS[1 if args.colormap is None else args.colormap]
 
-    def export(shape: Shape, target: Path) -> None:
+    def export(shape: batch.Shape, target: Path) -> None:
         scores, title = shape.read(), shape.label if args.title else None
         if is_scatter:
-            plots.draw(target, scores, title)
+            draw_scatter(target, scores, title, colormap, args.threshold)
         else:
             contact_sheet(target, [is_occupied(scores, args.threshold)], labels=title and [title])
 
     is_file = args.file is not None and not args.file.is_dir()
     kind = GRAPHS if is_scatter else VOXELS
-    folder = RunFolder(args.name).savepoints / kind if args.file is None else results_of(args.file, kind)
-    summary = export_all(tqdm(shapes, disable=None, unit="plot"), folder, ".png", export, replace=is_file)
+    folder = (
+        RunFolder(args.name).savepoints / kind if args.file is None else batch.results_of(args.file, kind)
+    )
+    bar = tqdm(shapes, disable=None, unit="plot")
+    summary = batch.export_all(bar, folder, ".png", export, replace=is_file)
     if is_file and len(shapes) == 1:
         cli.show(cli.tell_only_export(summary))
         return 0
     return cli.tell_exports(summary, folder, "drawn")
 
 
-def draw_overview(args: argparse.Namespace, shapes: list[Shape]) -> int:
+def draw_overview(args: argparse.Namespace, shapes: list[batch.Shape]) -> int:
     """Draw the sheet or the film; a shape that cannot be read is left out and named on stderr."""
     rows, columns = args.sheet or SHEET
-    shown = spread(shapes, MOST_FRAMES) if args.gif else choose(shapes, rows * columns, args.seed)
-    bar = tqdm(shown, disable=None, unit="shape", leave=False)
-    labels, grids, failed = read_labeled(bar, args.threshold)
+    shown = batch.spread(shapes, MOST_FRAMES) if args.gif else batch.choose(shapes, rows * columns, args.seed)
+    labels, grids, failed = batch.read_labeled(shown, args.threshold)
     for error in failed:
         cli.complain("failed", str(error))
-    target = overview_path(args)
+    epochs = "" if args.epochs is None else "-{}-{}".format(*args.epochs)
+    if args.file is None:
+        name = f"training{epochs}.gif" if args.gif else f"sheet{epochs}.png"
+        target = RunFolder(args.name).savepoints / name
+    else:
+        target = GRAPHS / f"{batch.source_name(args.file)}{epochs}{'.gif' if args.gif else '-sheet.png'}"
     if args.gif:
         frame_ms = min(SLOWEST_FRAME_MS, round(FILM_MS / len(grids), -1))
-        draw_film(target, tqdm(grids, disable=None, unit="frame", leave=False), labels, int(frame_ms))
+        draw_film(target, batch.bar(grids, "frames"), labels, int(frame_ms))
     else:
         is_full = len(grids) == rows * columns  # fewer shapes have a layout of their own
         contact_sheet(target, grids, columns if is_full else None, labels)
@@ -161,15 +155,6 @@ def draw_overview(args: argparse.Namespace, shapes: list[Shape]) -> int:
     if args.file is not None:
         cli.show(target)
     return 1 if failed else 0
-
-
-def overview_path(args: argparse.Namespace) -> Path:
-    """Name the sheet or the film after what is in it."""
-    epochs = "" if args.epochs is None else "-{}-{}".format(*args.epochs)
-    if args.file is None:
-        name = f"training{epochs}.gif" if args.gif else f"sheet{epochs}.png"
-        return RunFolder(args.name).savepoints / name
-    return GRAPHS / f"{source_name(args.file)}{epochs}{'.gif' if args.gif else '-sheet.png'}"
 
 
 if __name__ == "__main__":

@@ -20,27 +20,16 @@ if __name__ == "__main__":
     import rasgan.startup  # noqa: F401 - before packages that may be missing
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from rasgan import cli
 from rasgan.errors import UserError
-from rasgan.export.batch import (
-    Shape,
-    export_all,
-    film_grids,
-    read_labeled,
-    results_of,
-    run_grids,
-    shapes_in,
-    shapes_of,
-    source_name,
-    spread,
-)
+from rasgan.export import batch
 from rasgan.export.mesh_files import FORMATS, write_model
 from rasgan.export.page import MOST_SHAPES, write_page
 from rasgan.export.surface import cubes_mesh, smooth_mesh, surface_mesh
@@ -56,32 +45,36 @@ SIZES_MM = 0.001, 1_000_000  # to a kilometer: the numbers of every format can t
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
     parser = cli.Parser(__doc__)
+    add = parser.add_argument
     cli.add_grid_options(parser, MODELS.name, ".obj")
-    parser.add_argument(
-        "--format",
-        choices=[*(suffix[1:] for suffix in FORMATS), PAGE[1:]],
-        default="obj",
-        help="write this format, with its suffix (default: %(default)s); html is one page of all shapes, "
+    text = (
+        "write this format, with its suffix (default: %(default)s); html is one page of all shapes, "
         f"{MOST_SHAPES} at most, that turn and zoom in any browser: ./models/NAME.html, of a run "
-        "savepoint/RUN/training.html, with a slider over the epochs",
+        "savepoint/RUN/training.html, with a slider over the epochs"
     )
-    parser.add_argument(
-        "--size",
-        type=cli.number(float, at_least=SIZES_MM[0], at_most=SIZES_MM[1]),
-        metavar="MM",
-        help="make the object's longest side MM millimeters long, for printing, and move the lowest corner "
-        "of its box to the origin (default: 80 with --format 3mf)",
+    formats = [suffix[1:] for suffix in (*FORMATS, PAGE)]
+    add("--format", choices=formats, default="obj", help=text)
+    text = (
+        "make the object's longest side MM millimeters long, for printing, and move the lowest corner "
+        "of its box to the origin (default: 80 with --format 3mf)"
     )
-    switches = {
-        "--largest": "keep the largest piece only, and print how many voxels were dropped; voxels belong "
-        "together where they touch face to face",
-        "--smooth": "a smooth surface where the scores pass the threshold, by marching cubes; needs "
-        'scikit-image: python -m pip install -e ".[smooth]"',
-        "--cubes": "the original's .obj instead: a separate cube for every surface voxel, mirrored; not "
-        "together with the four options above",
-    }
-    for option, text in switches.items():
-        parser.add_argument(option, action="store_true", help=text)
+    millimeters = cli.number(float, at_least=SIZES_MM[0], at_most=SIZES_MM[1])
+    add("--size", type=millimeters, metavar="MM", help=text)
+    text = (
+        "keep the largest piece only, and print how many voxels were dropped; voxels belong "
+        "together where they touch face to face"
+    )
+    add("--largest", action="store_true", help=text)
+    text = (
+        "a smooth surface where the scores pass the threshold, by marching cubes; needs "
+        'scikit-image: python -m pip install -e ".[smooth]"'
+    )
+    add("--smooth", action="store_true", help=text)
+    text = (
+        "the original's .obj instead: a separate cube for every surface voxel, mirrored; not "
+        "together with the four options above"
+    )
+    add("--cubes", action="store_true", help=text)
     return parser
 
 
@@ -89,10 +82,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the options; ends with exit code 2 if they contradict one another."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    others = {"--format": args.format != "obj", "--size": args.size, "--largest": args.largest}
-    given = [option for option, is_given in {**others, "--smooth": args.smooth}.items() if is_given]
-    if args.cubes and given:
-        parser.error(f"--cubes writes exactly what the original writes; leave out {', '.join(given)}")
+    if args.cubes and (args.format != "obj" or args.size or args.largest or args.smooth):
+        parser.error("--cubes writes what the original writes; leave out the four options above it in --help")
     if args.format == PAGE[1:] and (args.size or args.smooth):
         parser.error("--format html shows the voxels as they are; leave out all but --largest")
     return args
@@ -104,28 +95,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     if args.format == PAGE[1:]:
         return make_page(args)
-    if args.smooth:
-        check_marching_cubes()
+    if args.smooth and importlib.util.find_spec("skimage") is None:
+        raise UserError('--smooth needs scikit-image; type: python -m pip install -e ".[smooth]"')
     sizes_mm: list[float] = []
-    dropped: list[tuple[int, int]] = []  # of each shape: voxels dropped, and voxels before
+    counts: list[tuple[int, int]] = []  # of each shape: voxels before --largest, and after
 
-    def export(shape: Shape, target: Path) -> None:
+    def export(shape: batch.Shape, target: Path) -> None:
         scores = shape.read()
         occupied = is_occupied(scores, args.threshold)
         if not occupied.any():
             raise UserError(f"{shape}: no voxel is above {args.threshold:g}, no mesh written.", cli.EMPTY)
         kept = largest_piece(occupied) if args.largest else occupied
-        mesh = make_mesh(scores, kept, args)
+        if args.smooth:
+            mesh = smooth_mesh(scores, kept, args.threshold, EDGE)
+        else:
+            mesh = cubes_mesh(kept, EDGE) if args.cubes else surface_mesh(kept, EDGE)
         sizes_mm.append(write_model(target, *mesh, EDGE * len(scores), args.size))
-        dropped.append((int(occupied.sum() - kept.sum()), int(occupied.sum())))
+        counts.append((occupied.sum(), kept.sum()))
 
     if args.file is None:
         run = RunFolder(args.name).existing()
-        shapes, folder = shapes_in(run_grids(run)), run.models
+        shapes, folder = batch.shapes_in(batch.run_grids(run)), run.models
     else:
-        shapes, folder = shapes_of(args.file), results_of(args.file, MODELS)
-    is_file, bar = args.file is not None and not args.file.is_dir(), tqdm(shapes, disable=None, unit="mesh")
-    summary = export_all(bar, folder, f".{args.format}", export, replace=is_file)
+        shapes, folder = batch.shapes_of(args.file), batch.results_of(args.file, MODELS)
+    is_file = args.file is not None and not args.file.is_dir()
+    bar = tqdm(shapes, disable=None, unit="mesh")
+    summary = batch.export_all(bar, folder, f".{args.format}", export, replace=is_file)
     size = describe_size(args, sizes_mm)
     code = 0
     if is_file and len(shapes) == 1:
@@ -134,8 +129,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = cli.tell_exports(summary, folder)
         if size:
             print(f"Each is {size}")
-    if args.largest and dropped:
-        print(describe_dropped(dropped))
+    if args.largest and counts:
+        print(f"--largest {batch.describe_dropped(counts)}")
     return code
 
 
@@ -154,53 +149,24 @@ def make_page(args: argparse.Namespace) -> int:
     """Write the page of a file, a folder or a run; exit code 1 if one of the shapes could not be read."""
     if args.name is not None:
         run = RunFolder(args.name).existing()
-        shapes, target, title = shapes_in(film_grids(run)), run.savepoints / f"training{PAGE}", run.name
+        shapes, title = batch.shapes_in(batch.film_grids(run)), run.name
+        target = run.savepoints / f"training{PAGE}"
     else:
-        shapes, name = shapes_of(args.file), source_name(args.file)
-        target = MODELS / f"{name}{PAGE}"
-        title = f"{args.file.resolve().parent.name}, {name}" if name.isdecimal() else name
-    bar = tqdm(spread(shapes, MOST_SHAPES), disable=None, unit="shape", leave=False)
-    labels, grids, failed = read_labeled(bar, args.threshold)
+        shapes, title = batch.shapes_of(args.file), batch.source_name(args.file)
+        target = MODELS / f"{title}{PAGE}"
+        title = f"{args.file.resolve().parent.name}, {title}" if title.isdecimal() else title
+    labels, grids, failed = batch.read_labeled(batch.spread(shapes, MOST_SHAPES), args.threshold)
     for error in failed:
         cli.complain("failed", str(error))
     if not any(grid.any() for grid in grids):
-        raise UserError(f"{args.file or run.savepoints}: no voxel is above {args.threshold:g}.", cli.EMPTY)
+        raise UserError(f"{args.file or target.parent}: no voxel is above {args.threshold:g}.", cli.EMPTY)
     kept = [largest_piece(grid) for grid in grids] if args.largest else grids
     write_page(target, title, kept, labels, is_film=args.name is not None)
     print(f"wrote {target}: {len(grids)} of {cli.counted(len(shapes), 'shape')}")
     if args.largest:
-        voxels = zip(grids, kept, strict=True)
-        print(describe_dropped([(int(grid.sum() - left.sum()), int(grid.sum())) for grid, left in voxels]))
+        counts = [(grid.sum(), left.sum()) for grid, left in zip(grids, kept, strict=True)]
+        print(f"--largest {batch.describe_dropped(counts)}")
     return 1 if failed else 0
-
-
-def check_marching_cubes() -> None:
-    """Raise `UserError`, with the command that helps, if scikit-image is missing."""
-    try:
-        import skimage.measure  # noqa: F401 - imported to see whether it can be
-    except ImportError as error:
-        command = 'python -m pip install -e ".[smooth]"'
-        raise UserError(f"--smooth needs scikit-image ({error}); type: {command}") from error
-
-
-def make_mesh(
-    scores: np.ndarray, occupied: np.ndarray, args: argparse.Namespace
-) -> tuple[np.ndarray, np.ndarray]:
-    """Make the kind of mesh that the options name: (v, 3) vertices and (f, 3) faces."""
-    if args.cubes:
-        return cubes_mesh(occupied, EDGE)
-    if args.smooth:
-        return smooth_mesh(scores, occupied, args.threshold, EDGE)
-    return surface_mesh(occupied, EDGE)
-
-
-def describe_dropped(counts: list[tuple[int, int]]) -> str:
-    """Return how many voxels --largest dropped, from (dropped, voxels before) of each shape."""
-    dropped, before = np.sum(counts, axis=0)
-    sentence = f"--largest dropped {dropped} of {before} voxels ({dropped / before:.1%})"
-    if len(counts) == 1:
-        return sentence
-    return f"{sentence}, from {sum(count > 0 for count, _ in counts)} of {len(counts)} shapes"
 
 
 if __name__ == "__main__":

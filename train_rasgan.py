@@ -230,7 +230,12 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
             if device.type == "cpu":
                 warn_of_slow(run, args.data, progress.expected_step_s(run))
         held.enter_context(signals.stop_requests(stop, functools.partial(reporter.say, STOPPING)))
-        return run, loop.fit(run, intervals, reporter, stop)
+        try:
+            return run, loop.fit(run, intervals, reporter, stop)
+        except BaseException:
+            if not run.steps_taken:  # a start that fails, for example for lack of memory, leaves no options
+                files.remove(folder.options)
+            raise
 
 
 @contextlib.contextmanager

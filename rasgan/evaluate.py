@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -77,38 +77,13 @@ SECTIONS = {
 }
 """Scores by section of the table: label, key in the rows, format."""
 
-KEY = f"""\
-IoU, CD       by 1 - intersection / union of voxels; by squared Chamfer distance
-              of surfaces, the edge of the grid being 1
-COV           share of the reference that is nearest to some shape; 1 is best
-MMD           mean distance from a reference shape to the nearest; 0 is best
-1-NNA         share of shapes whose nearest neighbor reveals which set they are
-              from; 0.5 is best, 1 is worst
-own, ref      1-NNA of these shapes alone, and of the reference alone. Where
-              they differ a lot, 1-NNA is misleading
-JSD           difference in where the grid is occupied, in bits; 0 is best
-diversity     mean IoU distance of all pairs; near 0: all shapes are the same
-distinct      how many {{neighbors}} shapes are nearest to some shape; few: collapse
-nearest       IoU distance to the nearest {{neighbors}} shape
-copies        share of shapes at distance 0; near copies: {metrics.NEAR_COPY} at most
-one piece     share of shapes that are a single piece, connected face to face;
-              nearly: with at least {metrics.NEARLY_ALL:.0%} of their voxels in the largest one
-stands        share of shapes whose center of mass is above their feet
-pieces        median number of pieces
-largest       mean share of a shape's voxels in its largest piece
-grounded      mean share of voxels in pieces that reach the lowest layer
-mirror IoU    mean intersection / union with the mirror image, left and right
-faces         exposed faces per voxel: many mean rough or thin shapes
-empty         share of empty grids; voxels: mean number of occupied voxels"""
-
 
 def found_shapes(folder: Path, split: str) -> list[Shape]:
     """List the shapes that training would find; UserError if there are not two: one has no neighbors."""
     found = find_grids(folder, split)
-    if found.left_out:
-        cli.say(f"{folder}: left out: {', '.join(found.left_out)}")
-    if found.notes:
-        cli.say(f"{folder}: {', '.join(found.notes)}")
+    for remark in (found.left_out and f"left out: {', '.join(found.left_out)}", ", ".join(found.notes)):
+        if remark:
+            cli.say(f"{folder}: {remark}")
     shapes = [Shape(path, index) for path, index in found.entries()]
     if len(shapes) < 2:
         raise UserError(f"{folder}: holds a single shape; give a folder of at least two.")
@@ -116,28 +91,20 @@ def found_shapes(folder: Path, split: str) -> list[Shape]:
 
 
 def read_occupied(shapes: Sequence[Shape], resolution: int | None = None) -> ShapeSet:
-    """Read shapes and max-pool them to `resolution`, by default that of the first.
-
-    UserError if a file holds no grid, or one that does not fit `resolution`.
-    """
+    """Read shapes and max-pool them to `resolution`, by default that of the first."""
     edge = resolution or len(shapes[0].read())
     return ShapeSet(fit(is_occupied(shape.read()), edge, shape.path) for shape in bar(shapes, "reading"))
 
 
 def table(rows: dict[str, dict[str, float]], neighbors: str) -> str:
     """Write all scores as aligned text, a line a score and a column a set."""
-    widths = [max(len(name), 9) + 2 for name in rows]
-
-    def line(label: str, cells: Iterable[str]) -> str:
-        padded = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-        return f"{label:20}{''.join(padded)}".rstrip()
-
-    lines = [line("", rows)]
+    form = "{:20}" + "".join(f"{{:>{max(len(name), 9) + 2}}}" for name in rows)
+    lines = [form.format("", *rows)]
     for title, scores in SECTIONS.items():
         lines += ["", title.format(neighbors=neighbors)]
-        for label, score, form in scores:
-            cells = (form.format(row[score]) if score in row else "" for row in rows.values())
-            lines.append(line(f"  {label}", cells))
+        for label, score, number in scores:
+            cells = (number.format(row[score]) if score in row else "" for row in rows.values())
+            lines.append(form.format(f"  {label}", *cells).rstrip())
     return "\n".join(lines)
 
 
@@ -218,9 +185,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     cli.say(f"\n{report(told)}\n\n{textwrap.fill(sentence, 80, break_on_hyphens=False)}")
     if key == "shifted":
-        cli.complain(
-            "warning", describe_shift(rows, {name: folders[name] for name in shifted}, sets.generated)
-        )
+        apart = {name: folders[name] for name in shifted}
+        cli.complain("warning", describe_shift(rows, apart, sets.generated))
     if target:
         with atomic_path(target) as temporary:
             temporary.write_text(json.dumps(told, indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -251,14 +217,13 @@ def describe_shift(rows: dict[str, dict], folders: dict[str, Path], generated: S
 
 
 class Sets(NamedTuple):
-    """The sets to score, and which shapes of the training set stand for it."""
+    """The sets to score, and which shapes of the training set are scored."""
 
     generated: ShapeSet
     reference: ShapeSet
     training: ShapeSet | None
     of_training: np.ndarray | None
-    names: list[str]
-    """Of the generated shapes."""
+    labels: list[str]  # of the generated shapes
 
 
 def read_sets(shapes: dict[str, list[Shape]], count: int, seed: int, generator: "Generator | None") -> Sets:
@@ -273,25 +238,22 @@ def read_sets(shapes: dict[str, list[Shape]], count: int, seed: int, generator: 
     }
     drawn = {name: [shapes[name][index] for index in indices] for name, indices in chosen.items()}
     if generator is None:
-        generated, names = read_occupied(drawn[GENERATED]), [shape.label for shape in drawn[GENERATED]]
+        generated, labels = read_occupied(drawn[GENERATED]), [shape.label for shape in drawn[GENERATED]]
     else:
         generated = ShapeSet(map(is_occupied, decode_each(generator, bar(latents(seed, count)))))
-        names = [f"generated {number}" for number in range(count)]
+        labels = [f"generated {number}" for number in range(count)]
     resolution = generated.grid_shape[-1]
     reference = read_occupied(drawn[REFERENCE], resolution)
     training = read_occupied(shapes[TRAINING], resolution) if TRAINING in shapes else None
-    return Sets(generated, reference, training, chosen.get(TRAINING), names)
+    return Sets(generated, reference, training, chosen.get(TRAINING), labels)
 
 
 def draw_neighbors(path: Path, sets: Sets, names: Sequence[str]) -> None:
-    """Draw generated shapes, those most like a training shape first, each above that training shape.
-
-    `names` are those of the training shapes; below each stands how much both have in common (IoU).
-    """
+    """Draw generated shapes, those most like a training shape first, each above that one of the `names`."""
     distances = metrics.iou_distances(sets.generated, sets.training)
     nearest = distances.argmin(axis=1)
     shown = np.argsort(distances.min(axis=1), kind="stable")[:SHOWN]
-    labels = [sets.names[number] for number in shown]
+    labels = [sets.labels[number] for number in shown]
     labels += [f"IoU {1 - distances[i, nearest[i]]:.2f}: {names[nearest[i]]}" for i in shown]
     grids = [sets.generated[i] for i in shown] + [sets.training[nearest[i]] for i in shown]
     contact_sheet(path, grids, len(shown), labels)
@@ -301,20 +263,17 @@ def report(told: dict) -> str:
     """Write as text for a reader what the JSON file holds."""
     available, count = told["available"], told["count"]
     larger = [f"the {name.removesuffix(' set')} set's {n}" for name, n in available.items() if n > count]
-    neighbors = TRAINING if told["train"] else REFERENCE
-    lines = [
-        f"Generated:     {told['generated']}",
-        f"Reference:     {told['reference']}",
-        f"Training set:  {told['train'] or 'none; to look for copies of it, add --train FOLDER'}",
-        "",
-        f"Every set has {count} shapes at {told['resolution']}³, seed {told['seed']}.",
-        *([f"They are drawn at random from {', '.join(larger)}."] if larger else []),
-        "",
-        table(told["rows"], neighbors),
-        "",
-        KEY.format(neighbors=neighbors.removesuffix(" set")),
-    ]
-    return "\n".join(lines)
+    drawn = f"They are drawn at random from {', '.join(larger)}.\n" if larger else ""
+    return f"""\
+Generated:     {told["generated"]}
+Reference:     {told["reference"]}
+Training set:  {told["train"] or "none; to look for copies of it, add --train FOLDER"}
+
+Every set has {count} shapes at {told["resolution"]}³, seed {told["seed"]}.
+{drawn}
+{table(told["rows"], TRAINING if told["train"] else REFERENCE)}
+
+What the scores mean: docs/evaluation.md"""
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import numpy as np
 
 from rasgan import cli
 from rasgan.errors import UserError
-from rasgan.export.batch import bar, save_shape, spread
+from rasgan.export.batch import bar, describe_dropped, save_shape, spread
 from rasgan.export.gif import draw_film
 from rasgan.export.mesh_files import write_obj
 from rasgan.export.page import MOST_SHAPES as MOST_ON_PAGE
@@ -59,51 +59,41 @@ def open_run(
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
     parser = cli.Parser(__doc__, "python -m rasgan.generate")
+    add = parser.add_argument
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("-n", "--name", metavar="RUN", help="training run")
     text = "instead of a run, a model that comes with the project"
     source.add_argument("--pretrained", choices=pretrained_names(), help=text)
     cli.add_load_epoch(parser)
     text = f"number of shapes, {MOST_SHAPES} at most (default {COUNT})"
-    parser.add_argument("--count", type=cli.number(int, at_least=1, at_most=MOST_SHAPES), help=text)
-    text = f"each seed gives different shapes (default {SEED})"
-    parser.add_argument("--seed", type=cli.whole_number, help=text)
+    add("--count", type=cli.number(int, at_least=1, at_most=MOST_SHAPES), help=text)
+    add("--seed", type=cli.whole_number, help=f"each seed gives different shapes (default {SEED})")
     text = (
         "instead, a film from the first shape of seed A to that of seed B: one .gif, and its frames as one "
         ".npy batch; its length is --steps, and --count and --seed are not used"
     )
-    parser.add_argument("--interpolate", type=cli.whole_number, nargs=2, metavar=("A", "B"), help=text)
-    parser.add_argument(
-        "--steps",
-        type=cli.number(int, at_least=2, at_most=MOST_STEPS),
-        help=f"frames of --interpolate, both ends included, {MOST_STEPS} at most (default {STEPS})",
+    add("--interpolate", type=cli.whole_number, nargs=2, metavar=("A", "B"), help=text)
+    text = f"frames of --interpolate, both ends included, {MOST_STEPS} at most (default {STEPS})"
+    add("--steps", type=cli.number(int, at_least=2, at_most=MOST_STEPS), help=text)
+    text = (
+        "scale the generator's random input by T, above 0 and at most 1: the lower, the more alike the "
+        "shapes (default 1)"
     )
-    parser.add_argument(
-        "--truncation",
-        type=cli.number(float, above=0, at_most=1),
-        default=1.0,
-        metavar="T",
-        help="scale the generator's random input by T, above 0 and at most 1: the lower, the more alike the "
-        "shapes (default 1)",
+    truncation = cli.number(float, above=0, at_most=1)
+    add("--truncation", type=truncation, default=1.0, metavar="T", help=text)
+    text = "keep only the largest connected piece of each shape, and tell how many voxels went"
+    add("--largest", action="store_true", help=text)
+    text = (
+        "keep generating until there are --count shapes that are a single connected piece and stand "
+        f"without tipping over; gives up after {TRIES} shapes for each"
     )
-    parser.add_argument(
-        "--largest",
-        action="store_true",
-        help="keep only the largest connected piece of each shape, and tell how many voxels went",
+    add("--only-whole", action="store_true", help=text)
+    text = (
+        f"write one page too, .html, in which the shapes, {MOST_ON_PAGE} at most, turn and zoom in any "
+        "browser; of --interpolate with a slider from A to B"
     )
-    parser.add_argument(
-        "--only-whole",
-        action="store_true",
-        help="keep generating until there are --count shapes that are a single connected piece and stand "
-        f"without tipping over; gives up after {TRIES} shapes for each",
-    )
-    parser.add_argument(
-        "--html",
-        action="store_true",
-        help=f"write one page too, .html, in which the shapes, {MOST_ON_PAGE} at most, turn and zoom in any "
-        "browser; of --interpolate with a slider from A to B",
-    )
-    parser.add_argument("--no-obj", dest="obj", action="store_false", help="write no meshes")
+    add("--html", action="store_true", help=text)
+    add("--no-obj", dest="obj", action="store_false", help="write no meshes")
     return parser
 
 
@@ -137,8 +127,9 @@ def write_shapes(args: argparse.Namespace, generator: "Generator", count: int, s
 
     Each is written before the next is generated, so that memory does not grow with their number.
     """
+    seed = args.seed or SEED
     numbers, shown, sizes = [], [], []
-    for number, grid in new_shapes(generator, args.seed or SEED, count, args.truncation, args.only_whole):
+    for number, grid in new_shapes(generator, seed, count, args.truncation, args.only_whole):
         kept = keep_largest(grid) if args.largest else grid
         occupied, path = is_occupied(kept), save_shape(stem, number, kept)
         if args.obj and occupied.any():
@@ -150,14 +141,15 @@ def write_shapes(args: argparse.Namespace, generator: "Generator", count: int, s
     if args.only_whole:
         tell_discarded(numbers, count)
     if args.largest:
-        tell_dropped(sizes)
+        cli.say(f"--largest {describe_dropped(sizes)}.")
     sheet, on_sheet = Path(f"{stem}.png"), numbers[:MOST_ON_SHEET]
     contact_sheet(sheet, shown[: len(on_sheet)], labels=[str(number) for number in on_sheet])
     which = "their picture" if len(on_sheet) == len(numbers) else f"a picture of the first {MOST_ON_SHEET}"
     cli.say(f"{'Grids and meshes' if args.obj else 'Grids'} in {stem.parent}, {which} in {sheet}")
     if args.html:
-        captions = [f"seed {args.seed or SEED}, {number}" for number in numbers[:MOST_ON_PAGE]]
-        save_page(Path(f"{stem}.html"), shown, captions)
+        save_page(
+            Path(f"{stem}.html"), shown, [f"seed {seed}, {number}" for number in numbers[:MOST_ON_PAGE]]
+        )
     if empty := sum(not size for _, size in sizes):
         cli.say(f"{empty} of them empty: no voxel is occupied, so there is no mesh; train longer.")
 
@@ -191,22 +183,6 @@ def tell_discarded(numbers: Sequence[int], count: int) -> None:
     cli.say(f"{result}; {tried - len(numbers)} discarded.{gave_up}")
 
 
-def save_page(path: Path, grids: np.ndarray, captions: Sequence[str], is_film: bool = False) -> None:
-    """Write the page of some shapes, each with its caption, and print where it is."""
-    title = f"{path.parents[2].name}, epoch {path.parent.name}, {path.stem}"
-    write_page(path, title, [is_occupied(grid) for grid in grids], captions, is_film)
-    cli.say(f"To turn {cli.counted(len(grids), 'shape')}, open {path} in a browser")
-
-
-def tell_dropped(sizes: Sequence[tuple[int, int]]) -> None:
-    """Print how many voxels --largest dropped, from the number before and after of each shape."""
-    before, after = np.transpose(sizes)
-    cli.say(
-        f"--largest dropped {(before - after).sum():,} of {before.sum():,} voxels, from "
-        f"{np.count_nonzero(before > after)} of {cli.counted(len(sizes), 'shape')}."
-    )
-
-
 def keep_largest(grid: np.ndarray) -> np.ndarray:
     """Empty every occupied voxel that is not in the largest piece: (n, n, n) scores."""
     occupied = is_occupied(grid)
@@ -224,17 +200,24 @@ def write_film(args: argparse.Namespace, generator: "Generator", count: int, ste
         for grid in grids:
             before, grid[...] = np.count_nonzero(is_occupied(grid)), keep_largest(grid)
             sizes.append((before, np.count_nonzero(is_occupied(grid))))
-        tell_dropped(sizes)
+        cli.say(f"--largest {describe_dropped(sizes)}.")
     batch, film = Path(f"{stem}.npy"), Path(f"{stem}.gif")
     write_npy(batch, grids)
-    there_and_back = [*range(count), *range(count - 2, 0, -1)]
     captions = [f"seed {first} to {last}: {step / (count - 1):.0%}" for step in range(count)]
-    swung = [captions[step] for step in there_and_back]
-    draw_film(film, bar([is_occupied(grids[step]) for step in there_and_back], "frames"), swung, FRAME_MS)
+    swung = [*range(count), *range(count - 2, 0, -1)]  # there and back
+    frames = bar([is_occupied(grids[step]) for step in swung], "frames")
+    draw_film(film, frames, [captions[step] for step in swung], FRAME_MS)
     cli.say(f"Film in {film}, its shapes in {batch}")
     if args.html:
         shown = spread(range(count), MOST_ON_PAGE)
         save_page(Path(f"{stem}.html"), grids[shown], [captions[step] for step in shown], is_film=True)
+
+
+def save_page(path: Path, grids: Sequence[np.ndarray], captions: list[str], is_film: bool = False) -> None:
+    """Write the page of some shapes, each with its caption, and print where it is."""
+    title = f"{path.parents[2].name}, epoch {path.parent.name}, {path.stem}"
+    write_page(path, title, [is_occupied(grid) for grid in grids], captions, is_film)
+    cli.say(f"To turn {cli.counted(len(grids), 'shape')}, open {path} in a browser")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,8 @@
 """How good a set of shapes is: distances between voxel shapes, and what they say about two sets.
 
-`score_sets` does everything: it compares a set with real shapes that were not trained on, as is usual for
-point clouds (`reference_scores`), looks for collapse and copying (`neighbor_scores`), and checks each shape
-alone (`shape_statistics`). `verdict` turns the scores into one word. Every pairwise distance is a sum over
-voxels, computed for all pairs at once as matrix products of blocks small enough to be exact in float32. So
-equal distances come out equal, and ties are ties.
+`score_sets` computes all scores and `verdict` sums them up in a sentence. Every pairwise distance is a sum
+over voxels, computed for all pairs at once as matrix products of blocks small enough to be exact in float32.
+So equal distances come out equal, and ties are ties.
 
 References
 ----------
@@ -35,24 +33,16 @@ NEARLY_ALL = 0.99
 FOOT = 3 / 64
 """Share of the grid's height, measured from the lowest voxel, in which a shape touches the ground."""
 
-SLICE = 256
-"""Training shapes that `quick_scores` compares at a time: 67 MB at 64³."""
-
 GENERATED, TRAINING, NOISE, REFERENCE = "generated", "training set", "noise", "reference"
-"""The sets that `score_sets` scores."""
-
-TILE = 64
-"""Shapes whose distance transforms are held in memory at a time, and steps of the progress bar."""
-
-BLOCK = 2**24
-"""Most float32 numbers of a block, 64 MB."""
+SLICE = 256  # training shapes that `quick_scores` compares at a time: 67 MB at 64³
+TILE = 64  # shapes whose distance transforms are in memory at a time
+BLOCK = 2**24  # most float32 numbers of a block, 64 MB
 
 
 class ShapeSet(Sequence):
     """Shapes packed to a bit a voxel, and what several scores need of them, computed once each.
 
-    Made from any iterable of at least one (n, n, n) bool array, which is read once. ``shapes[i]`` unpacks one
-    of them.
+    Made from any iterable of at least one (n, n, n) bool array, which is read once.
     """
 
     def __init__(self, shapes: Iterable[np.ndarray]) -> None:
@@ -66,11 +56,8 @@ class ShapeSet(Sequence):
         return len(self.bits)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return (
-            np.unpackbits(self.bits[index], count=np.prod(self.grid_shape))
-            .view(bool)
-            .reshape(self.grid_shape)
-        )
+        flat = np.unpackbits(self.bits[index], count=np.prod(self.grid_shape))
+        return flat.view(bool).reshape(self.grid_shape)
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -109,7 +96,6 @@ class ShapeSet(Sequence):
 
 
 def _box(shape: np.ndarray) -> list[tuple[int, int]]:
-    """Return where a shape starts and ends along each axis."""
     layers = [np.flatnonzero(shape.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
     return [(found[0], found[-1] + 1) for found in layers]
 
@@ -132,9 +118,8 @@ def distance_transforms(shapes: Sequence[np.ndarray]) -> np.ndarray:
     """Measure how far every voxel is from the nearest surface voxel of its shape: (N, n, n, n).
 
     Returns squared Euclidean distances between centers of voxels, exact, as unsigned integers; the edge of a
-    voxel is 1. They are 0 on the surface, which is that of `rasgan.voxels.surface_mask`, and there alone. An
-    empty grid has no surface; it has 3 * n**2 everywhere, the squared diagonal of the grid, which no real
-    distance reaches.
+    voxel is 1. The surface is that of `rasgan.voxels.surface_mask`. An empty grid has none, and 3 * n**2
+    everywhere, the squared diagonal of the grid, which no real distance reaches.
     """
     edge = len(shapes[0])
     far = 3 * edge**2
@@ -216,10 +201,9 @@ def _mean_squared_distances(surfaces: ShapeSet, transforms: np.ndarray) -> np.nd
 
 
 def _blocks(used: np.ndarray, rows: int, largest: int) -> Iterator[np.ndarray]:
-    """Cut the bytes that are `used` into blocks of columns whose products add up exactly.
+    """Cut the bytes that are `used` into blocks of columns whose products, each `largest` at most, are exact.
 
-    Each product is at most `largest`, and `rows` of voxels of a block have at most `BLOCK` numbers. Below
-    2**24, float32 adds whole numbers exactly.
+    Below 2**24, float32 adds whole numbers exactly. `rows` of a block have at most `BLOCK` numbers.
     """
     columns = np.flatnonzero(used)
     step = max(1, min(512, 2**24 // (8 * largest), BLOCK // (8 * rows)))
@@ -233,11 +217,10 @@ def _floats(shapes: ShapeSet, block: np.ndarray) -> np.ndarray:
 
 
 def coverage(distances: np.ndarray, within_reference: np.ndarray) -> float:
-    """Return the share of reference shapes that are the nearest one of some generated shape (COV).
+    """Return the share of reference shapes that are the nearest one of some generated shape (COV); 1 is best.
 
-    1 is best. Low coverage means that kinds of shapes are missing; the quality of the covered ones does not
-    count. Of references equally near the first is the nearest; its exact copies are covered with it. The
-    distances are those from generated to reference shapes, (G, R), and among the reference shapes, (R, R).
+    The distances are those from generated to reference shapes, (G, R), and among the references, (R, R).
+    Of references equally near the first is the nearest; its exact copies are covered with it.
     """
     nearest = np.unique(distances.argmin(axis=1))
     return float((within_reference[nearest] == 0).any(axis=0).mean())
@@ -253,11 +236,9 @@ def nearest_neighbor_accuracy(
 ) -> tuple[float, float]:
     """Measure in how many cases the nearest neighbor tells from which of two sets of equal size a shape is.
 
-    Each shape of the union is taken for one of the set that its nearest other shape is from. The mean of both
-    shares is the 1-nearest-neighbor accuracy (1-NNA). At 0.5, the best, the sets cannot be told apart.
-    Towards 1 they are different; towards 0 each shape has a copy in the other set. A shape as near to one set
-    as to the other counts half. ValueError if the sets are not of one size, which would move the best value
-    away from 0.5.
+    The mean of both shares is the 1-nearest-neighbor accuracy (1-NNA). At 0.5, the best, the sets cannot be
+    told apart; at 1 they are different; at 0 each shape has a copy in the other set. A shape as near to one
+    set as to the other counts half. ValueError if the sets are not of one size: the best would not be 0.5.
 
     Parameters
     ----------
@@ -308,8 +289,7 @@ def reference_scores(
     """Compare a set with real shapes of the same number: COV, MMD and 1-NNA by both distances, and JSD.
 
     `chamfer` has the distances within both sets and between them. Yang et al. trust 1-NNA most: unlike the
-    others it suffers from poor shapes and from missing ones. Read it with its halves, as
-    `nearest_neighbor_accuracy` says.
+    others it suffers from poor shapes and from missing ones.
     """
     pairs = (shapes, shapes), (shapes, reference), (reference, reference)
     distances = {
@@ -331,14 +311,8 @@ def reference_scores(
 def neighbor_scores(distances: np.ndarray) -> dict[str, float]:
     """Look for collapse and for copying in the IoU distances from generated to training shapes, (G, T).
 
-    Returns
-    -------
-    found : dict
-        ``distinct_nearest``, how many training shapes are the nearest one of some generated shape (of equally
-        near ones the first), and ``distinct_nearest_share`` of the most that could be, G or T; few mean
-        collapse. ``nearest_mean`` and ``nearest_min`` of the distances to the nearest training shape;
-        ``copies``, the share of generated shapes at 0, and ``near_copies``, at most `NEAR_COPY`, copies
-        included.
+    Returns what `distinct_nearest` does; ``nearest_mean`` and ``nearest_min`` of the distances to the nearest
+    training shape; ``copies``, the share of generated shapes at 0, and ``near_copies``, at most `NEAR_COPY`.
     """
     nearest = distances.min(axis=1)
     return {
@@ -351,7 +325,10 @@ def neighbor_scores(distances: np.ndarray) -> dict[str, float]:
 
 
 def distinct_nearest(distances: np.ndarray) -> dict[str, float]:
-    """Count the training shapes that are nearest to some generated one, as `neighbor_scores` says."""
+    """Count the training shapes that are nearest to some generated shape, (G, T); few mean collapse.
+
+    Of equally near ones the first counts. ``distinct_nearest_share`` is of the most that could be, G or T.
+    """
     count = len(np.unique(distances.argmin(axis=1)))
     return {"distinct_nearest": count, "distinct_nearest_share": count / min(distances.shape)}
 
@@ -359,18 +336,16 @@ def distinct_nearest(distances: np.ndarray) -> dict[str, float]:
 def shape_statistics(shapes: Sequence[np.ndarray]) -> dict[str, float]:
     """Measure whether N shapes, (n, n, n) bool, hold together, stand, and match left to right.
 
-    Voxels belong to one piece where they touch face to face, as in `rasgan.voxels.largest_piece`.
+    Pieces are those of `rasgan.voxels.largest_piece`.
 
     Returns
     -------
     found : dict
-        ``one_piece``, the share of shapes that are a single piece; ``nearly_one_piece``, that have at least
-        `NEARLY_ALL` of their voxels in the largest one; ``stands``, that do not tip over (`stands`). Over the
-        shapes that are not empty (0 where all are): ``pieces_median``; the means of ``largest_piece``, the
-        share of a shape's voxels in its largest piece, and of ``grounded``, the share in pieces that reach
-        down to the lowest layer of the largest; and the mean of `mirror_iou`. ``faces_per_voxel``: faces
-        between an occupied voxel and an empty one or the grid's border, over all occupied voxels. And the
-        share of ``empty`` grids and the mean number of occupied ``voxels``.
+        Shares of all shapes: ``one_piece``; ``nearly_one_piece``, with at least `NEARLY_ALL` of their voxels
+        in the largest piece; ``stands``; ``empty``. Over the shapes that are not empty (0 where all are):
+        ``pieces_median``; the means of ``largest_piece``, the share of voxels in it, of ``grounded``, the
+        share in pieces that reach down to the lowest layer of the largest, and of `mirror_iou`.
+        ``faces_per_voxel``: `exposed_faces` over all occupied voxels. The mean number of occupied ``voxels``.
     """
     full = [_form(shape) for shape in shapes if shape.any()]
     columns = (np.array(column) for column in zip(*full or [(0,) * 7], strict=True))
@@ -390,7 +365,7 @@ def shape_statistics(shapes: Sequence[np.ndarray]) -> dict[str, float]:
 
 
 def _form(shape: np.ndarray) -> tuple[float, ...]:
-    """Measure one shape that is not empty; see `shape_statistics`."""
+    """Measure one shape that is not empty."""
     piece, sizes = label_pieces(shape)
     largest = piece == sizes.argmax()
     grounded = np.unique(piece[:, largest.any(axis=(0, 2)).argmax()])
@@ -410,17 +385,14 @@ def stands(shape: np.ndarray) -> bool:
     """Return whether an (n, n, n) bool shape stands on a table without tipping over; an empty one does not.
 
     That is, whether the center of mass of its largest piece lies above the convex hull of the voxels in the
-    lowest layers of that piece: three at 64³, as many at other resolutions as that share of the grid
-    (`FOOT`), at least one. Axis 1 is up.
+    lowest layers of that piece: three at 64³, the share `FOOT` at other resolutions. Axis 1 is up.
 
-    Of 800 chairs of ModelNet10 at 32³ and of the sample chairs at 64³, 99 % or more stand; of the pretrained
-    model's, 87 to 94 %.
+    Of 800 chairs of ModelNet10 at 32³ and of the sample chairs at 64³, 99 % or more stand.
     """
     return bool(shape.any()) and _is_balanced(largest_piece(shape))
 
 
 def _is_balanced(piece: np.ndarray) -> bool:
-    """Return whether one connected piece stands; see `stands`."""
     lowest = piece.any(axis=(0, 2)).argmax()
     layers = max(1, round(FOOT * piece.shape[1]))
     foot = np.argwhere(piece[:, lowest : lowest + layers].any(axis=1))
@@ -463,12 +435,7 @@ def quick_scores(
     training : iterable of (n, n, n) bool arrays
         The training shapes, of which `SLICE` at a time are in memory.
     own : (N,) int array, optional
-        Where the grids are training shapes themselves: their places. No shape is its own neighbor.
-
-    Returns
-    -------
-    found : dict
-        ``diversity`` and what `distinct_nearest` and `shape_statistics` find.
+        The places of the grids if they are training shapes themselves: no shape is its own neighbor.
     """
     shapes, training = ShapeSet(is_occupied(grids)), iter(training)
     parts = []
@@ -512,9 +479,8 @@ def score_sets(
     Returns
     -------
     rows : dict of dict
-        Of each set, by its name: `reference_scores` (but not of the reference itself), ``diversity``,
-        `neighbor_scores` and `shape_statistics`. A shape is not its own neighbor. Of real shapes ``shift``,
-        how far they lie from the generated ones.
+        By the name of the set: `reference_scores` (not of the reference), ``diversity``, `neighbor_scores`
+        and `shape_statistics`; of real shapes `shift`. A shape is not its own neighbor.
     """
     sets = {GENERATED: generated}
     if training is not None:
@@ -552,11 +518,9 @@ def shift(shapes: ShapeSet, others: ShapeSet) -> np.ndarray:
 
     A shape lies where the middle of the box around its largest piece is. An axis counts where the medians of
     both sets are more than 1/32 of the grid apart and each is outside of the middle 90 % of the other set.
-    It says nothing about a collapsed set: a single shape may lie anywhere.
 
-    Sample chairs converted with and without ``center`` are 10.5 and 9 voxels apart along axes 0 and 2, and so
-    is the pretrained model from those without. Training and unseen shapes of one conversion, halves of
-    ModelNet10's chairs, and the pretrained model and the centered sample chairs are 0 apart.
+    Sample chairs converted with and without ``center`` are 10.5 and 9 voxels apart along axes 0 and 2;
+    training and unseen shapes of one conversion, and halves of ModelNet10's chairs, are 0 apart.
     """
     a, b = shapes.middles, others.middles
     if not len(a) or not len(b):

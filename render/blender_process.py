@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import threading
@@ -13,16 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from pictures import is_picture
 from rasgan.errors import UserError
 from rasgan.training.signals import StopRequest, stop_requests
 from scene import SHADOW_SUFFIX, picture_path
 
 SCENE = Path(__file__).resolve().with_name("scene.py")
-SCENE_FAILED = 9
-"""Blender's exit code when the scene raises; without asking for one that would be 0."""
-REPORT = "render_class_view: "
-"""Starts the lines in which scene.py reports a picture, among all that Blender prints."""
+SCENE_FAILED = 9  # Blender's exit code when the scene raises; by default it is 0
+REPORT = "render_class_view: "  # starts the lines in which scene.py reports a picture
 LEAST_S, PATHS_A_SECOND = 300, 40_000
 """Time limit of a view: seconds for reading the model, and light paths traced a second.
 
@@ -30,44 +28,41 @@ Blender 3.4 traces 4 million a second on two cores, so a machine a hundred times
 """
 
 
+def is_picture(path: Path, size: int) -> bool:
+    """Return whether a file is a complete PNG of `size` x `size` pixels."""
+    if not path.is_file():
+        return False
+    data = path.read_bytes()
+    header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", size, size)
+    return data.startswith(header) and b"IEND" in data[-12:]
+
+
 def find_program(name: str) -> str:
     """Return the full path of a program named by its path or found on PATH."""
     found = shutil.which(name)
     if found is None:
-        advice = "install Blender (https://www.blender.org) and give the path of its program with -b."
-        raise UserError(f"{name}: no such program; {advice}")
+        raise UserError(f"{name}: no such program; install Blender (https://www.blender.org), or correct -b.")
     return str(Path(found).absolute())  # not resolved: a launcher may go by the name of its link
 
 
 def time_limit(job: dict) -> float:
     """Return how many seconds Blender may take for one view of a model."""
-    pictures = 2 if job["shadow"] else 1
-    return LEAST_S + pictures * job["samples"] * job["size"] ** 2 / PATHS_A_SECOND
+    return LEAST_S + (1 + job["shadow"]) * job["samples"] * job["size"] ** 2 / PATHS_A_SECOND
 
 
 def render(
     program: str, models: Sequence[Path], job: dict, step: Callable[[], object]
 ) -> Iterator[tuple[Path, list[Path] | str, int]]:
-    """Render every model from every azimuth in one start of Blender.
+    """Render every model from every azimuth in one start of Blender; call `step` after every picture.
 
-    However this ends, by SIGTERM or SIGHUP too, Blender is ended and the temporary folder is removed.
-
-    Parameters
-    ----------
-    program : str
-        As `find_program` returns it.
-    models : sequence of Path
-        The .obj files.
-    job : dict
-        What scene.py reads, the same for all models: ``azimuths``, ``size``, ``samples``, ``shadow``, ...
-    step : callable
-        Called after every picture.
+    `job` is what scene.py reads, the same for all models. However this ends, by SIGTERM or SIGHUP too,
+    Blender is ended and the temporary folder is removed.
 
     Yields
     ------
     model, result, lost : Path, list of Path or str, int
         As each model is finished: its pictures in the order of the azimuths, which last until the next one
-        is asked for; or the sentence that says why there are none. And how many faces Blender left out.
+        is asked for, or why there are none; and how many faces Blender left out.
 
     Raises
     ------
@@ -147,9 +142,7 @@ def _started(program: str, job: dict) -> Iterator[subprocess.Popen]:
 
 def _end(process: subprocess.Popen) -> None:
     """End Blender, also where the program is a script that started it."""
-    if process.poll() is not None:
-        return
-    if hasattr(os, "killpg"):
+    if hasattr(os, "killpg") and process.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):  # it ended just now
             os.killpg(process.pid, signal.SIGKILL)
     else:
@@ -159,7 +152,7 @@ def _end(process: subprocess.Popen) -> None:
 def _reports(
     process: subprocess.Popen, limit_s: float, is_late: threading.Event, last: deque[str]
 ) -> Iterator[tuple[int, int | None, int]]:
-    """Yield model, view and lost faces of the scene's reports; keep in `last` what else was printed last.
+    """Yield model, view and lost faces of each report of the scene; add other lines to `last`.
 
     If a report takes longer than `limit_s` seconds, end Blender and set `is_late`.
     """
@@ -168,25 +161,23 @@ def _reports(
         is_late.set()
         _end(process)
 
-    while True:
+    def start_timer() -> threading.Timer:
         timer = threading.Timer(limit_s, end_late)
         timer.start()
-        try:
-            report = _next_report(process.stdout, last)
-        finally:
-            timer.cancel()
-        if report is None:
-            return
-        yield report["model"], report["view"], report["lost"]
+        return timer
 
-
-def _next_report(lines: Iterable[str], last: deque[str]) -> dict | None:
-    for line in lines:
-        if line.startswith(REPORT):
-            return json.loads(line.removeprefix(REPORT))
-        if line.strip():
-            last.append(line.strip())
-    return None
+    timer = start_timer()
+    try:
+        for line in process.stdout:
+            if line.startswith(REPORT):
+                timer.cancel()
+                found = json.loads(line.removeprefix(REPORT))
+                yield found["model"], found["view"], found["lost"]
+                timer = start_timer()
+            elif line.strip():
+                last.append(line.strip())
+    finally:
+        timer.cancel()
 
 
 def _quote(last: Iterable[str]) -> str:

@@ -19,92 +19,74 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # of the package, 
 if __name__ == "__main__":
     import rasgan.startup  # noqa: F401 - before packages that may be missing
 
+import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 import blender_process
-from pictures import Color, framing, write_picture, write_turntable
 from rasgan import cli
 from rasgan.data.meshes import LARGEST_FILE
 from rasgan.errors import UserError
-from rasgan.files import check_is_file
+from rasgan.export.gif import WHITE, write_gif
+from rasgan.files import atomic_path, check_is_file
 from rasgan.runs import SAVEPOINTS, RunFolder, by_epoch
 from rasgan.voxel_io import VOXEL_SUFFIXES
+from scene import SHADOW_SUFFIX
 
+Color = tuple[int, int, int]  # red, green and blue, 0 to 255
 RENDERS = Path("renders")
 LEAST_SHARE = 0.02  # of the picture: a model that covers less can hardly be seen
 SMALL = 0.7  # of the picture's edge: a model that is no longer than this could fill more of it
+SHADOW_OPACITY = 0.7  # of the rendered shadow, which is as dark as lamps make it
+TURN_MS = 4000
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
     parser = cli.Parser(__doc__)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "-m",
-        "--model_file",
-        "--model-file",
-        type=Path,
-        nargs="+",
-        action="extend",
-        metavar="OBJ",
-        help="the .obj model, or several",
-    )
-    source.add_argument(
-        "-n",
-        "--name",
-        metavar="RUN",
-        help="training run: every savepoint/RUN/models/EPOCH.obj becomes savepoint/RUN/renders/EPOCH.png; "
-        "existing pictures are skipped. The folder savepoint is looked for here, then one folder up",
-    )
     add = parser.add_argument
-    add(
-        "-b",
-        "--blender_path",
-        "--blender-path",
-        required=True,
-        metavar="BLENDER",
-        help='the Blender program: its path, for example "C:/Program Files/Blender Foundation/Blender/'
-        'blender.exe", or its name if it is on the PATH',
+    source = parser.add_mutually_exclusive_group(required=True)
+    several = {"type": Path, "nargs": "+", "action": "extend", "metavar": "OBJ"}
+    text = "the .obj model, or several"
+    source.add_argument("-m", "--model_file", "--model-file", help=text, **several)
+    text = (
+        "training run: every savepoint/RUN/models/EPOCH.obj becomes savepoint/RUN/renders/EPOCH.png; "
+        "existing pictures are skipped. The folder savepoint is looked for here, then one folder up"
     )
+    source.add_argument("-n", "--name", metavar="RUN", help=text)
+    text = (
+        'the Blender program: its path, for example "C:/Program Files/Blender Foundation/Blender/'
+        'blender.exe", or its name if it is on the PATH'
+    )
+    add("-b", "--blender_path", "--blender-path", required=True, metavar="BLENDER", help=text)
     angle = {"type": cli.real, "metavar": "DEG"}
     add("-a", "--azimuth", default=50.0, help="around the model, in degrees (default: 50)", **angle)
     add("-e", "--elevation", default=30.0, help="above the horizon, in degrees (default: 30)", **angle)
     add("-t", "--tilt", default=0.0, help="turn the picture clockwise, in degrees (default: 0)", **angle)
-    add(
-        "-d",
-        "--distance",
-        type=distance,
-        metavar="D",
-        help="from the camera to what it looks at, in the model's own units, or fit: the model fills the "
+    text = (
+        "from the camera to what it looks at, in the model's own units, or fit: the model fills the "
         "picture (default: 2.0, the tutorial's, for a model as long as its own, 0.33 to 0.65; a shape of 64 "
-        "voxels is 0.64 long; fit for any other)",
+        "voxels is 0.64 long; fit for any other)"
     )
-    add(
-        "-o",
-        "--output_img",
-        "--output-img",
-        type=Path,
-        metavar="FILE",
-        help="the picture to write (default: demo_img.png, with --turntable demo_img.gif); for several "
-        "models the folder (default: renders), in which each picture has its model's name",
+    add("-d", "--distance", type=distance, metavar="D", help=text)
+    text = (
+        "the picture to write (default: demo_img.png, with --turntable demo_img.gif); for several "
+        "models the folder (default: renders), in which each picture has its model's name"
     )
-    add(
-        "--turntable",
-        type=cli.number(int, at_least=2, at_most=120),  # of more views, each would be shown for under 1/30 s
-        metavar="N",
-        help="write a GIF that turns round the model in N views, 2 to 120, the first from --azimuth",
-    )
+    add("-o", "--output_img", "--output-img", type=Path, metavar="FILE", help=text)
+    text = "write a GIF that turns round the model in N views, 2 to 120, the first from --azimuth"
+    views = cli.number(int, at_least=2, at_most=120)  # of more, each would be shown for under 1/30 s
+    add("--turntable", type=views, metavar="N", help=text)
     count = cli.number(int, at_least=1, at_most=65_535)  # the longest edge of a GIF
     add("--samples", type=count, default=64, metavar="N", help="light paths a pixel (default: 64)")
     add("--size", type=count, default=600, metavar="PIXELS", help="edge of the picture (default: 600)")
     color = {"type": hex_color, "metavar": "#RRGGBB"}
     add("--color", default="#e7e7e7", help="of the model (default: #e7e7e7)", **color)
-    add(
-        "--shadow",
-        action=argparse.BooleanOptionalAction,
-        help="let the model cast a soft shadow on the ground; from below none is seen (default: where the "
-        "background is not transparent)",
+    text = (
+        "let the model cast a soft shadow on the ground; from below none is seen (default: where the "
+        "background is not transparent)"
     )
+    add("--shadow", action=argparse.BooleanOptionalAction, help=text)
     add("--background", help="behind the model (default: transparent, with --turntable white)", **color)
     return parser
 
@@ -144,50 +126,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def find_targets(args: argparse.Namespace) -> dict[Path, Path]:
-    """Map each model that is asked for to its picture."""
+    """Map each model to its picture: of a run by epoch, of several models in a folder, by their names."""
     suffix = ".gif" if args.turntable else ".png"
+    models, folder = args.model_file, args.output_img or RENDERS
     if args.name is not None:
-        return run_targets(args.name, args.output_img, suffix)
-    if len(args.model_file) > 1:
-        return folder_targets(args.model_file, args.output_img or RENDERS, suffix)
-    return {args.model_file[0]: one_target(args.output_img or Path("demo_img"), suffix)}
-
-
-def one_target(output: Path, suffix: str) -> Path:
-    """Return the picture of one model: `output`, with `suffix` (``.png`` or ``.gif``) where it has none."""
-    target = output if output.suffix else output.with_suffix(suffix)
-    if target.suffix.lower() != suffix:
-        kind = "a PNG" if suffix == ".png" else "a GIF with --turntable"
-        raise UserError(f"{target}: the picture is {kind}; give a name that ends in {suffix}.")
-    return target
-
-
-def folder_targets(models: Sequence[Path], folder: Path, suffix: str) -> dict[Path, Path]:
-    """Map each of several models to its picture in a folder, which has the model's name."""
+        above = Path("..")  # the tutorial renders from the folder render
+        is_above = not SAVEPOINTS.is_dir() and (above / SAVEPOINTS).is_dir()
+        run = RunFolder(args.name, base=above if is_above else Path()).existing()
+        models = sorted(run.models.glob("[!.]*.obj"), key=by_epoch)
+        folder = args.output_img or run.renders
+        if not models:
+            command = cli.command_line("python", "convert_to_obj.py", "-n", args.name)
+            raise UserError(f"{run.models}: holds no .obj file yet; type first: {command}")
+    elif len(models) == 1:
+        target = args.output_img or Path("demo_img")
+        target = target if target.suffix else target.with_suffix(suffix)
+        if target.suffix.lower() != suffix:
+            kind = "a PNG" if suffix == ".png" else "a GIF with --turntable"
+            raise UserError(f"{target}: the picture is {kind}; give a name that ends in {suffix}.")
+        return {models[0]: target}
     if folder.suffix.lower() in (".png", ".gif") or folder.is_file():
         raise UserError(f"{folder}: there are several models, so give -o a folder for their pictures.")
     targets = {model: folder / f"{model.stem}{suffix}" for model in models}
-    owners = {}
-    for model, target in targets.items():
-        other = owners.setdefault(target.name.casefold(), model)  # some systems take A and a for the same
-        if other != model:
-            raise UserError(f"{other} and {model} would share {target}; render them one after the other.")
+    if len({target.name.casefold() for target in targets.values()}) < len(targets):
+        raise UserError(f"{folder}: models of the same name would share a picture; render them separately.")
     return targets
-
-
-def run_targets(name: str, folder: Path | None, suffix: str) -> dict[Path, Path]:
-    """Map the models of a run, by epoch, to their pictures, in `folder` or else in the run's own for renders.
-
-    The run is looked for in the current folder, or, where that has no runs, in the one above: the tutorial
-    renders from the folder ``render``. UserError if there is no such run or no model in it.
-    """
-    above = Path("..")
-    is_above = not SAVEPOINTS.is_dir() and (above / SAVEPOINTS).is_dir()
-    run = RunFolder(name, base=above if is_above else Path()).existing()
-    models = [path for path in run.models.glob("*.obj") if not path.name.startswith(".")]
-    if not models:
-        raise UserError(f"{run.models}: holds no .obj file yet; run convert_to_obj.py -n {name} first.")
-    return folder_targets(sorted(models, key=by_epoch), folder or run.renders, suffix)
 
 
 def render(targets: dict[Path, Path], args: argparse.Namespace) -> Iterator[str]:
@@ -219,16 +182,75 @@ def render(targets: dict[Path, Path], args: argparse.Namespace) -> Iterator[str]
             if isinstance(result, str):
                 yield result
                 continue
-            if args.turntable:
-                write_turntable(result, targets[model], args.background)
-            else:
-                write_picture(result[0], targets[model], args.background)
+            write(result, targets[model], args.background, bool(args.turntable))
             share, extent, is_cut = framing(result)
             for odd in describe_faults(model, lost, share, is_cut, args.distance == "fit"):
                 tqdm.write(cli.printable(f"warning: {targets[model]}: {odd}"), file=sys.stderr)
             if share >= LEAST_SHARE and extent <= SMALL and not has_advised:
                 tqdm.write("To fill the picture, add -d fit", file=sys.stdout)
                 has_advised = True
+
+
+def check_faces(model: Path) -> None:
+    """Raise `UserError` if a model is not an .obj file, is huge, or has no faces."""
+    check_is_file(model)
+    suffix = model.suffix.lower()
+    if suffix in VOXEL_SUFFIXES:
+        command = cli.command_line("python", "convert_to_obj.py", "-f", model)
+        raise UserError(f"{model}: a voxel grid; .obj models are rendered. Make one of it first: {command}")
+    if suffix != ".obj":
+        raise UserError(f"{model}: only .obj models are rendered; convert it again without --format.")
+    if model.stat().st_size > LARGEST_FILE:
+        raise UserError(f"{model}: larger than {LARGEST_FILE >> 20} MB; reduce its number of faces first.")
+    with model.open("rb") as lines:
+        if not any(line.lstrip().startswith((b"f ", b"f\t")) for line in lines):
+            raise UserError(f"{model}: holds no faces; convert the shape again.")
+
+
+def write(pictures: Sequence[Path], target: Path, background: Color | None, is_turntable: bool) -> None:
+    """Write the rendered views to `target`: a PNG of the first, or a GIF of all, which has no soft edges."""
+    if is_turntable:
+        background = background or WHITE
+        frames = [np.asarray(open_picture(picture, background)) for picture in pictures]
+        write_gif(target, frames, [round(TURN_MS / len(frames), -1)] * len(frames), background)
+        return
+    with atomic_path(target) as temporary:
+        open_picture(pictures[0], background).save(temporary)
+
+
+def open_picture(picture: Path, background: Color | None) -> Image.Image:
+    """Read a rendered picture, on the model's shadow where one was rendered, and on a flat background."""
+    image = _read(picture)
+    shadow = picture.with_suffix(SHADOW_SUFFIX)
+    if shadow.exists():
+        ground = _read(shadow)
+        ground.putalpha(ground.getchannel("A").point(lambda alpha: SHADOW_OPACITY * alpha))
+        image = Image.alpha_composite(ground, image)
+    if background is None:
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), image).convert("RGB")
+
+
+def _read(picture: Path) -> Image.Image:
+    with Image.open(picture) as opened:
+        return opened.convert("RGBA")
+
+
+def framing(pictures: Sequence[Path]) -> tuple[float, float, bool]:
+    """Measure how a model lies in the rendered pictures of it.
+
+    Returns the share of the picture that it covers and the longest side of the box round it, in picture
+    edges, each where it is largest; and whether the model reaches an edge of any picture.
+    """
+    share, extent, is_cut = 0.0, 0.0, False
+    for picture in pictures:
+        alpha = _read(picture).getchannel("A")
+        share = max(share, np.asarray(alpha).mean() / 255)
+        if box := alpha.getbbox():
+            left, top, right, bottom = box
+            extent = max(extent, (right - left) / alpha.width, (bottom - top) / alpha.height)
+            is_cut |= min(left, top) == 0 or right == alpha.width or bottom == alpha.height
+    return share, extent, is_cut
 
 
 def describe_faults(model: Path, lost: int, share: float, is_cut: bool, is_fitted: bool) -> Iterator[str]:
@@ -240,27 +262,6 @@ def describe_faults(model: Path, lost: int, share: float, is_cut: bool, is_fitte
     elif share < LEAST_SHARE:
         remedy = "its parts are thin or far apart" if is_fitted else "type -d fit, or a smaller distance"
         yield f"the model covers {share:.1%} of the picture; {remedy}."
-
-
-def check_faces(model: Path) -> None:
-    """Raise `UserError` if a model is no .obj, is huge, or has no faces, of which Blender renders nothing."""
-    check_is_file(model)
-    suffix = model.suffix.lower()
-    if suffix in VOXEL_SUFFIXES:
-        command = cli.command_line("python", "convert_to_obj.py", "-f", model)
-        raise UserError(f"{model}: a voxel grid; .obj models are rendered. Make one of it first: {command}")
-    if suffix != ".obj":
-        raise UserError(
-            f"{model}: only .obj models are rendered. Convert the shape again without --format, or save "
-            "a mesh of your own as .obj in the program that made it."
-        )
-    if model.stat().st_size > LARGEST_FILE:
-        raise UserError(f"{model}: larger than {LARGEST_FILE >> 20} MB; reduce its number of faces first.")
-    with model.open("rb") as lines:
-        if not any(line.lstrip().startswith((b"f ", b"f\t")) for line in lines):
-            raise UserError(
-                f"{model}: holds no faces, so there is nothing to render; convert the shape again."
-            )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """Render .obj models inside Blender 3.3 or later; blender_process.py starts it.
 
-This script needs nothing but bpy and the standard library, and builds its scenes on an empty file. What to do
-is in a JSON file; its path, as JSON too, is the last argument. Blender turns the file's (x, y, z), y up, into
-(x, -z, y).
+This script needs only bpy and the standard library. Its last argument, in JSON, is the path of a JSON file
+with the job. Blender turns the .obj file's (x, y, z), y up, into (x, -z, y).
 """
 
 import array
@@ -16,16 +15,13 @@ from pathlib import Path
 SHADOW_SUFFIX = ".shadow.png"
 """Beside each picture: the shadow alone, black and transparent, to lay the picture on."""
 LENS_MM, SENSOR_MM = 35.0, 32.0
-ORIGINAL_DISTANCE = 2.0
-"""The tutorial's, from which its own models are seen."""
+ORIGINAL_DISTANCE = 2.0  # the tutorial's
 ORIGINAL_LENGTHS = 0.33, 0.65
-"""The longest side of those: of 33 to 64 voxels of 0.01 each, and a bit for rounding."""
+"""The longest side of the tutorial's models: of 33 to 64 voxels of 0.01 each, and a bit for rounding."""
 LENGTH = 0.64
 """The scene is built round a model of this longest side at the origin; any other is moved and scaled."""
-GROUND = 50.0
-"""Edge of the ground, on which the shadow falls."""
-FILL = 0.9
-"""How much of the picture's edge a model takes that is fitted to it."""
+GROUND = 50.0  # edge of the ground, on which the shadow falls
+FILL = 0.9  # how much of the picture's edge a fitted model takes
 WORLD_STRENGTH = 0.28
 KEY_POSITION, KEY_RADIUS, KEY_WATT = (3.76, 1.33, 5.58), 0.7, 1500.0
 KEY_AZIMUTH_DEG = 50.0
@@ -41,20 +37,9 @@ def picture_path(folder, model, view):
 def camera_matrix(azimuth_deg, elevation_deg, tilt_deg, distance):
     """Place a camera on a sphere round the origin, looking at the origin, in a right-handed frame with z up.
 
-    Parameters
-    ----------
-    azimuth_deg, elevation_deg : float
-        Direction from the origin to the camera: degrees from x towards y, and above the horizon. Defined at
-        the poles too.
-    tilt_deg : float
-        Positive turns the picture clockwise.
-    distance : float
-        From the origin to the camera.
-
-    Returns
-    -------
-    matrix : 4 x 4 nested list of floats
-        Camera to world; the columns are the camera's right, its up, its back and its position.
+    `azimuth_deg` is counted from x towards y, `elevation_deg` from the horizon up; a positive `tilt_deg`
+    turns the picture clockwise. Returns camera to world as a 4 x 4 nested list; its columns are the camera's
+    right, its up, its back and its position.
     """
     azimuth, elevation, tilt = (math.radians(angle) for angle in (azimuth_deg, elevation_deg, tilt_deg))
     back = (
@@ -75,10 +60,7 @@ def camera_matrix(azimuth_deg, elevation_deg, tilt_deg, distance):
 
 
 def turned(point, angle_deg):
-    """Turn a point round the vertical axis, from x towards y.
-
-    The lamp goes round with the camera, so a model is never seen from its dark side alone.
-    """
+    """Turn a point round the vertical axis, from x towards y."""
     x, y, z = point
     angle = math.radians(angle_deg)
     return (math.cos(angle) * x - math.sin(angle) * y, math.sin(angle) * x + math.cos(angle) * y, z)
@@ -101,10 +83,7 @@ def fitting_distance(corners, job):
 
 
 def choose_distance(corners, job):
-    """Return the distance of the camera in the model's own units: the one asked for, or the default.
-
-    The default is the tutorial's for a model of the size of its own, and for any other the one that fits.
-    """
+    """Return the distance of the camera in model units: as asked for, the tutorial's, or what fits."""
     if job["distance"] not in (None, "fit"):
         return job["distance"]
     is_original = ORIGINAL_LENGTHS[0] < longest_side(corners) < ORIGINAL_LENGTHS[1]
@@ -136,6 +115,7 @@ def render_all(job):
             for view, azimuth in enumerate(job["azimuths"]):
                 picture = picture_path(job["folder"], number, view)
                 camera = camera_matrix(azimuth, *job["view"], distance)
+                # The lamp turns with the camera, so a model is never seen from its dark side alone.
                 render(bpy, camera, turned(KEY_POSITION, azimuth - KEY_AZIMUTH_DEG), str(picture))
                 if casts_shadow:
                     render_shadow(bpy, str(picture.with_suffix(SHADOW_SUFFIX)))
@@ -146,7 +126,7 @@ def render_all(job):
 
 
 def report(job, model, view, lost=0):
-    """Print that a view was rendered, and how many faces it lacks, or, with None, that the model failed."""
+    """Print that a view was rendered, and how many faces it lacks; None: the model failed."""
     print(f"\n{job['report']}{json.dumps({'model': model, 'view': view, 'lost': lost})}", flush=True)
 
 
@@ -196,26 +176,20 @@ def render_shadow(bpy, picture):
     """Render what the model darkens of the ground to a file, without the model, as the scene stands."""
     scene = bpy.context.scene
     meshes = [thing for thing in scene.objects if thing.type == "MESH"]
-    (ground,) = (mesh for mesh in meshes if mesh.is_shadow_catcher)
-    models = [mesh for mesh in meshes if mesh != ground]
-    show_ground(ground, models, True)
+    for mesh in meshes:
+        mesh.hide_render = False
+        mesh.visible_camera = mesh.is_shadow_catcher  # the models' shadows fall all the same
     scene.render.filepath = picture
     bpy.ops.render.render(write_still=True)
-    show_ground(ground, models, False)
-
-
-def show_ground(ground, models, is_shown):
-    """Show the camera either the ground or the models, whose shadows fall in either case."""
-    ground.hide_render = not is_shown
-    for model in models:
-        model.visible_camera = not is_shown
+    for mesh in meshes:
+        mesh.hide_render = mesh.is_shadow_catcher
+        mesh.visible_camera = True
 
 
 def import_model(bpy, path, copy):
-    """Import an .obj file; return its mesh objects, and how many of its faces Blender left out.
+    """Import a temporary copy of an .obj file; return its mesh objects, and how many faces Blender left out.
 
-    Faces with wrong indices, or that it cannot parse, are left out without an error, by some versions all.
-    What is imported is a temporary copy without materials.
+    It leaves out faces with wrong indices, or that it cannot parse, without an error.
     """
     faces = copy_without_materials(path, copy)
     try:

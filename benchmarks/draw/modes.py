@@ -19,13 +19,10 @@ LABELS = {"binvox": "--mode binvox (default)", "exact": "--mode exact", "solid":
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.Parser(__doc__)
     parser.add_argument("mesh", type=Path, nargs="+", help="mesh files, one row of pictures each")
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("docs/img/modes.png"), help="picture to write"
-    )
+    output = Path("docs/img/modes.png")
+    parser.add_argument("-o", "--output", type=Path, default=output, help="picture to write")
     parser.add_argument("--resolution", type=int, choices=RESOLUTIONS, default=64, help="voxels a side")
     parser.add_argument("--up", choices=UP_AXES, default="z", help="which axis of the meshes points up")
     parser.add_argument("--modes", nargs="+", choices=LABELS, default=["binvox", "solid"])
@@ -36,11 +33,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Voxelize and draw."""
     args = build_parser().parse_args(argv)
-    grids = [
-        voxelize(*read_mesh(mesh, args.up), args.resolution, mode)
-        for mesh in args.mesh
-        for mode in args.modes
-    ]
+    meshes = [read_mesh(mesh, args.up) for mesh in args.mesh]
+    grids = [voxelize(*mesh, args.resolution, mode) for mesh in meshes for mode in args.modes]
     contact_sheet(args.output, grids, len(args.modes), [LABELS[mode] for mode in args.modes] * len(args.mesh))
     print(args.output)
     return 0

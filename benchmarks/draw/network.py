@@ -1,8 +1,6 @@
-"""Draw the figure of both networks.
+"""Draw the generator and the discriminator as a figure.
 
-Example::
-
-    python -m benchmarks.draw.network docs/img/network.png
+python -m benchmarks.draw.network docs/img/network.png
 """
 
 import argparse
@@ -85,10 +83,7 @@ def _draw_block(axes: Axes, left: float, bottom: float, size: float, color: str)
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.draw.network",
-        description="Draw the generator and the discriminator as a figure.",
-    )
+    parser = cli.Parser(__doc__)
     parser.add_argument("path", type=Path, help="the PNG to write, for example docs/img/network.png")
     return parser
 

@@ -1,8 +1,6 @@
-"""Print docs/options.md, every option of every command, from the commands' own parsers.
+"""Write docs/options.md, every option of every command, from the commands' own parsers.
 
-Example::
-
-    python -m benchmarks.draw.options docs/options.md
+python -m benchmarks.draw.options docs/options.md
 """
 
 import argparse
@@ -94,13 +92,8 @@ def name_of(action: argparse.Action) -> str:
 
 
 def default_of(program: str, parser: argparse.ArgumentParser, action: argparse.Action) -> str:
-    """Return what holds where an option is left out, as a table's cell.
-
-    The parser's own default comes first. Where it leaves an option out of the parsed arguments, the default
-    is that of `TrainConfig`; where it has none, what the option's help says.
-    """
-    needed = _needed(parser, action, COMMANDS[program].unsaid)
-    if needed:
+    """Return an option's default as a table's cell: the parser's, else `TrainConfig`'s, else the help's."""
+    if needed := _needed(parser, action, COMMANDS[program].unsaid):
         return needed
     value = CONFIG.get(action.dest) if action.default is argparse.SUPPRESS else action.default
     said = said_default(parser, action)
@@ -175,10 +168,7 @@ def page() -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.draw.options",
-        description="Print every option of every command as a page of tables.",
-    )
+    parser = cli.Parser(__doc__)
     parser.add_argument("path", type=Path, help="the page to write, for example docs/options.md")
     return parser
 

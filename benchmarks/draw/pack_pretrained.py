@@ -1,7 +1,5 @@
 """Pack a run's generator as a model that comes with the project, for `--pretrained` of generate and evaluate.
 
-Example::
-
     python -m benchmarks.draw.pack_pretrained -n chairs-64 my-chairs
     python -m rasgan.generate --pretrained my-chairs --count 16
 
@@ -21,11 +19,7 @@ from rasgan.training import checkpoints
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.draw.pack_pretrained",
-        description="Keep the generator of a training run as a model that comes with the project.",
-        allow_abbrev=False,
-    )
+    parser = cli.Parser(__doc__)
     parser.add_argument("model", type=_model_name, metavar="NAME", help="what --pretrained will call it")
     parser.add_argument("-n", "--name", required=True, metavar="RUN", help="the training run")
     cli.add_load_epoch(parser)

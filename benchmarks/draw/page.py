@@ -1,8 +1,6 @@
 """Take the picture of a page that shows shapes in 3D, as Chromium draws it.
 
-Example::
-
-    python -m benchmarks.draw.page savepoint/pretrained-chairs/generated/24/seed0.html -o docs/img/page.png
+python -m benchmarks.draw.page savepoint/pretrained-chairs/generated/24/seed0.html -o docs/img/page.png
 """
 
 import argparse
@@ -23,7 +21,7 @@ FLAGS += ["--enable-unsafe-swiftshader", "--hide-scrollbars", "--virtual-time-bu
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = cli.Parser(__doc__)
     parser.add_argument("page", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--chromium", default="chromium", help="the program (default: %(default)s)")

@@ -15,9 +15,7 @@ from rasgan.voxel_io import read_voxels
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.Parser(__doc__)
     parser.add_argument("grids", type=Path, nargs="+", help=".raw, .npy or .binvox files")
     parser.add_argument("-o", "--output", type=Path, required=True, help="picture to write")
     parser.add_argument("--columns", type=cli.positive, default=5, help="pictures in a row (default 5)")

@@ -27,10 +27,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch.nn.functional import conv3d
 
 from benchmarks.speed import training as bench
 from benchmarks.speed.common import peak_memory
+from rasgan import cli
 from rasgan.losses import LOSSES
 from rasgan.networks import LATENT_SIZE
 from rasgan.runs import RunFolder
@@ -189,20 +189,6 @@ def penalty(device: torch.device, sizes: Sizes) -> Figures:
     return found
 
 
-def tf32_convolutions(device: torch.device, sizes: Sizes) -> Figures:
-    """Time a step with TF32 and without, and see whether 3-D convolutions use it at all."""
-    found: Figures = {}
-    x, kernel = torch.randn(2, 64, 16, 16, 16), torch.randn(64, 64, 4, 4, 4)
-    expected = conv3d(x.double(), kernel.double(), stride=2, padding=1).numpy()
-    for kind, is_on in (("with", True), ("without", False)):
-        with tf32(is_on):
-            sums = conv3d(x.to(device), kernel.to(device), stride=2, padding=1).cpu().numpy()
-            found[f"{kind}: error of a convolution"] = difference(sums, expected)
-            run = full_run(device, sizes, "tutorial", "float32")
-            found[f"{kind}: a step, s"] = bench.fastest(run.step, device, sizes.seconds)
-    return found
-
-
 def synchronizations(device: torch.device, sizes: Sizes) -> Figures:
     """Count how often a step makes the CPU wait for the GPU, as torch warns of it, and its kernels."""
     found: Figures = {}
@@ -316,7 +302,6 @@ PARTS: dict[str, Part] = {
     "speed, narrow, float32": speed("small", "float32"),
     "speed, narrow, bf16": speed("small", "bf16"),
     "penalty": penalty,
-    "TF32": tf32_convolutions,
     "synchronizations and kernels of a step": synchronizations,
     "memory": memory,
     "one process among one": one_rank,
@@ -325,16 +310,11 @@ PARTS: dict[str, Part] = {
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--device", choices=SIZES, default="cuda", help="cpu rehearses (default: %(default)s)"
-    )
-    parser.add_argument(
-        "-o", "--results", type=Path, default=Path("first_gpu.jsonl"), help="where results are added"
-    )
-    parser.add_argument("--part", choices=PARTS, help="run this part alone, here, and print its JSON")
+    parser = cli.Parser(__doc__)
+    add = parser.add_argument
+    add("--device", choices=SIZES, default="cuda", help="cpu rehearses (default: %(default)s)")
+    add("-o", "--results", type=Path, default=Path("first_gpu.jsonl"), help="where results are added")
+    add("--part", choices=PARTS, help="run this part alone, here, and print its JSON")
     return parser
 
 

@@ -27,9 +27,7 @@ COUNTS, DIFFERENT = (100, 1000, 10_000), 100
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.Parser(__doc__)
     add = parser.add_argument
     add("--counts", type=cli.positive, nargs="+", default=COUNTS, help="grids (default %(default)s)")
     add("--resolution", type=cli.positive, default=64, help="edge of the grids (default %(default)s)")

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from benchmarks.speed.common import peak_memory
+from rasgan import cli
 from rasgan.networks import LATENT_SIZE, Discriminator, Generator
 from rasgan.runs import RunFolder
 from rasgan.training.config import TrainConfig
@@ -55,19 +56,15 @@ HEADINGS = (
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--device", default="auto", help="as for train_rasgan.py (default: %(default)s)")
-    parser.add_argument("--case", nargs="+", metavar="WIDTHxBATCH", help="what to train (default: two sizes)")
-    parser.add_argument("--precision", nargs="+", default=["float32"], help="of our step (default: float32)")
-    parser.add_argument("--resolution", type=int, default=64, help="edge of the grids (default: 64)")
-    parser.add_argument(
-        "--seconds", type=float, default=12, help="so long each process steps at least (default: %(default)s)"
-    )
-    parser.add_argument("--rounds", type=int, default=2, help="turns, of which the fastest counts")
-
-    parser.add_argument("--worker", help=argparse.SUPPRESS)  # one measurement, as JSON on stdout
+    parser = cli.Parser(__doc__)
+    add = parser.add_argument
+    add("--device", default="auto", help="as for train_rasgan.py (default: %(default)s)")
+    add("--case", nargs="+", metavar="WIDTHxBATCH", help="what to train (default: two sizes)")
+    add("--precision", nargs="+", default=["float32"], help="of our step (default: float32)")
+    add("--resolution", type=int, default=64, help="edge of the grids (default: 64)")
+    add("--seconds", type=float, default=12, help="least time that each process steps (default: %(default)s)")
+    add("--rounds", type=int, default=2, help="turns, of which the fastest counts")
+    add("--worker", help=argparse.SUPPRESS)  # one measurement, as JSON on stdout
     return parser
 
 
@@ -172,9 +169,7 @@ def our_step(
     """Prepare a run of ours in memory; the returned function takes one step."""
     settings = TrainConfig(width=width, batchsize=batch, resolution=resolution, gate=False, seed=1)
     shapes = Shapes(random_shapes(8 * batch, resolution), device)
-    training = begin(RunFolder("bench"), settings, shapes, precision=precision)
-
-    return training.step
+    return begin(RunFolder("bench"), settings, shapes, precision=precision).step
 
 
 def random_shapes(count: int, resolution: int) -> np.ndarray:
@@ -228,7 +223,6 @@ def in_own_process(what: str, case: str, args: argparse.Namespace) -> dict:
     """Run `measure` in a new process."""
     options = ["--device", args.device, "--resolution", str(args.resolution), "--case", case]
     options += ["--seconds", str(args.seconds)]
-
     command = [sys.executable, "-m", "benchmarks.speed.training", "--worker", what, *options]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
@@ -253,9 +247,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         runs = [{what: in_own_process(what, case, args) for what in whats} for _ in range(args.rounds)]
         best = {what: min((run[what] for run in runs), key=itemgetter("seconds")) for what in whats}
         for precision in args.precision:
-            plain, ours, floor = (
-                best[what] for what in (whats[0], f"ours-{precision}", f"floor-{precision}")
-            )
+            kinds = (whats[0], f"ours-{precision}", f"floor-{precision}")
+            plain, ours, floor = (best[what] for what in kinds)
             seconds = ours["seconds"]
             cells = [
                 case,

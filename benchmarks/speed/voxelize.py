@@ -24,6 +24,7 @@ import numpy as np
 import trimesh
 
 from benchmarks.speed.common import golden_grid, peak_memory, seconds
+from rasgan import cli
 from rasgan.data.conversion import ConversionOptions, convert_mesh
 from rasgan.data.meshes import read_mesh, write_off
 from rasgan.data.voxelize import MODES, voxelize
@@ -35,20 +36,13 @@ GOLDEN = {"default": ("binvox", False), "cb": ("binvox", True), "exact": ("exact
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("-m", "--model-dir", type=Path, required=True, help="folder of .off meshes")
-    parser.add_argument("--golden", type=Path, help="folder of Binvox's own grids for these meshes")
-    parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2], help="numbers of processes to try")
-    parser.add_argument("--copies", type=int, default=12, help="copies of each mesh for the rows on scaling")
+    parser = cli.Parser(__doc__)
+    add = parser.add_argument
+    add("-m", "--model-dir", type=Path, required=True, help="folder of .off meshes")
+    add("--golden", type=Path, help="folder of Binvox's own grids for these meshes")
+    add("--jobs", type=int, nargs="+", default=[1, 2], help="numbers of processes to try")
+    add("--copies", type=int, default=12, help="copies of each mesh for the rows on scaling")
     return parser
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the intersection over union of two bool grids; 1 if both are empty."""
-    union = np.count_nonzero(a | b)
-    return np.count_nonzero(a & b) / union if union else 1.0
 
 
 def table_of_times(meshes: list[Path]) -> None:
@@ -98,7 +92,8 @@ def table_of_agreement(meshes: list[Path], golden: Path) -> None:
         row = []
         for name, (mode, center) in GOLDEN.items():
             theirs = golden_grid(golden / f"{path.stem}.{name}.raw.gz")
-            row.append(iou(voxelize(*mesh, mode=mode, center=center), theirs))
+            ours = voxelize(*mesh, mode=mode, center=center)
+            row.append((ours & theirs).sum() / (ours | theirs).sum())
         shell = voxelize(*mesh, mode="exact")
         kept = [100 * voxelize(*mesh, mode=mode)[shell].mean() for mode in ("binvox", "solid")]
         rows.append(row)

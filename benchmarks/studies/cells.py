@@ -50,10 +50,7 @@ RELATIVE = ("diversity", "distinct_nearest_share")
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a study: what it is trained on, what it is called in the table, and all that fixes it.
-
-    `settings` are those that differ from the recipe's presets.
-    """
+    """One run of a study; `settings` are those that differ from the recipe's presets."""
 
     data: str
     method: str
@@ -63,16 +60,13 @@ class Cell:
     settings: dict = field(default_factory=dict)
 
     def resolved(self) -> TrainConfig:
-        """Return every setting of the run, those that come from the recipe included."""
-        settings = {"grow_epochs": (), **self.settings}
-        return new_config(self.recipe, {**settings, "epochs": sys.maxsize, "seed": self.seed})
+        """Return every setting of the run, those that come from the recipe included; none grows."""
+        fixed = {"epochs": sys.maxsize, "seed": self.seed, "grow_epochs": ()}
+        return new_config(self.recipe, {**self.settings, **fixed})
 
     @property
     def key(self) -> str:
-        """Write what fixes its run and so tells it from every other cell; what it is called does not matter.
-
-        A preset that changes makes another cell, and two ways to say the same settings are one.
-        """
+        """Write all that fixes the run: a preset that changes makes another cell, another name does not."""
         return _key(self.data, self.tflop, self.resolved().state_dict())
 
 
@@ -257,7 +251,8 @@ def run_study(cells: Sequence[Cell], pools: dict[str, Path], results: Path, jobs
     wanted = {(cell.data, cell.resolved().resolution) for cell in todo}
     sets = {(name, edge): split(load_pool(pools[name], edge)) for name, edge in wanted}
     for (name, edge), shapes in sets.items():
-        known = {row["shapes"] for row in rows.values() if _set_of(row) == (name, edge)}
+        same = [row for row in rows.values() if (row["data"], row["settings"]["resolution"]) == (name, edge)]
+        known = {row["shapes"] for row in same}
         if known - {fingerprint(*shapes)}:
             raise UserError(
                 f"--data {name}={pools[name]}: other shapes than those of {name} in {results}; "
@@ -283,15 +278,8 @@ def run_study(cells: Sequence[Cell], pools: dict[str, Path], results: Path, jobs
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return [{**rows[cell.key], **_labels(cell)} for cell in cells if cell.key in rows]
-
-
-def _labels(cell: Cell) -> dict[str, str]:
-    return {"method": cell.method, "recipe": cell.recipe}
-
-
-def _set_of(row: dict) -> tuple[str, int]:
-    return row["data"], row["settings"]["resolution"]
+    done = (cell for cell in cells if cell.key in rows)
+    return [{**rows[cell.key], "method": cell.method, "recipe": cell.recipe} for cell in done]
 
 
 def _start_worker() -> None:
@@ -313,6 +301,36 @@ def grouped(rows: Sequence[dict], name: str) -> dict[object, list[dict]]:
     return groups
 
 
+COLUMNS: dict[str, Callable[[list[dict]], str]] = {
+    "runs": lambda runs: f"{len(runs)}",
+    "stable": lambda runs: f"{sum(map(is_stable, runs))}",
+    "steps": lambda runs: f"{np.mean([run['steps'] for run in runs]):,.0f}",
+    "D trained": lambda runs: f"{np.mean([run['trained_d'] for run in runs]):.0%}",
+}
+
+
+def table(rows: Sequence[dict], columns: Sequence[str], scores: Sequence[tuple[str, str]]) -> str:
+    """Write a line for each method, with some `COLUMNS` and the means of its scores over the seeds.
+
+    The training shapes themselves are the last line of each set.
+    """
+    head = ["data", "method", *columns, *(name for name, _ in scores)]
+    lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
+    for data, of_set in grouped(rows, "data").items():
+        for method, runs in grouped(of_set, "method").items():
+            finite = [run["scores"] for run in runs if not run["diverged"]]
+            cells = [data, method, *(COLUMNS[name](runs) for name in columns), score_cells(finite, scores)]
+            lines.append(f"| {' | '.join(cells)} |")
+        oracles = [run["oracle"] for run in of_set if not run["diverged"]]
+        lines.append(f"| {data} | *training shapes* |{' |' * len(columns)} {score_cells(oracles, scores)} |")
+    return "\n".join(lines)
+
+
+def score_cells(runs: Sequence[dict], columns: Sequence[tuple[str, str]]) -> str:
+    """Write the cells of a table's line: `mean_and_range` of the named scores of some runs."""
+    return " | ".join(mean_and_range([run[name] for run in runs]) for _, name in columns)
+
+
 def mean_and_range(values: Sequence[float]) -> str:
     """Write the mean over the seeds, and the smallest and largest value."""
     if not values:
@@ -323,21 +341,20 @@ def mean_and_range(values: Sequence[float]) -> str:
 
 def build_parser(description: str, results: Path, figure: Path) -> argparse.ArgumentParser:
     """Describe the options, which are the same for every study."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--data",
-        nargs="+",
-        default=[],
-        metavar="NAME=PATH",
-        help="where shapes lie: a folder of .raw grids, or an .npz of packed bits",
-    )
-    parser.add_argument("--results", type=Path, default=results, help="file to go on with (%(default)s)")
-    parser.add_argument("-o", "--output", type=Path, default=figure, help="the picture (%(default)s)")
-    parser.add_argument("-j", "--jobs", type=cli.positive, default=1, help="cells at a time (%(default)s)")
-    parser.add_argument("--seeds", type=cli.positive, default=3, help="runs of each method (%(default)s)")
+    parser = cli.Parser(description)
+    add = parser.add_argument
+    text = "where shapes are: a folder of .raw grids, or an .npz of packed bits"
+    add("--data", nargs="+", default=[], metavar="NAME=PATH", help=text)
+    add("--results", type=Path, default=results, help="file to continue (%(default)s)")
+    add("-o", "--output", type=Path, default=figure, help="the picture (%(default)s)")
+    add("-j", "--jobs", type=cli.positive, default=1, help="cells at a time (%(default)s)")
+    add("--seeds", type=cli.positive, default=3, help="runs of each method (%(default)s)")
     return parser
+
+
+def trained_rows(cells: Callable[[int], list[Cell]], args: argparse.Namespace) -> list[dict]:
+    """Train what is missing of a study and return its rows."""
+    return run_study(cells(args.seeds), parse_pools(args.data), args.results, args.jobs)
 
 
 def parse_pools(texts: Sequence[str]) -> dict[str, Path]:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 import train_rasgan
-from rasgan import sampling
+from rasgan import cli, sampling
 from rasgan.export.canvas import Figure
 from rasgan.export.plots import smooth
 from rasgan.files import atomic_path
@@ -37,15 +37,14 @@ LOSSES = (("loss_d", "discriminator", "#3b6fb6"), ("loss_g", "generator", "#d977
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("-d", "--data", type=Path, required=True, help="folder of .raw grids")
-    parser.add_argument("-e", "--epochs", type=int, default=80)
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--resolution", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-o", "--output", type=Path, default=Path("occupied.png"), help="the curves")
+    parser = cli.Parser(__doc__)
+    add = parser.add_argument
+    add("-d", "--data", type=Path, required=True, help="folder of .raw grids")
+    add("-e", "--epochs", type=int, default=80)
+    add("--width", type=int, default=64)
+    add("--resolution", type=int, default=64)
+    add("--seed", type=int, default=0)
+    add("-o", "--output", type=Path, default=Path("occupied.png"), help="the curves")
     return parser
 
 

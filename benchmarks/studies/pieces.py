@@ -70,23 +70,8 @@ def cells(seeds: int) -> list[Cell]:
 
 
 def table(rows: Sequence[dict]) -> str:
-    """Write the means over the seeds of each method; the data's own shapes are the last row of each set."""
-    lines = [
-        f"| data | method | runs | steps | {' | '.join(name for name, _ in SCORES)} |",
-        "| --- " * (4 + len(SCORES)) + "|",
-    ]
-    for data, of_set in studies.grouped(rows, "data").items():
-        for method, runs in studies.grouped(of_set, "method").items():
-            steps = np.mean([run["steps"] for run in runs])
-            finite = [run["scores"] for run in runs if not run["diverged"]]
-            lines.append(f"| {data} | {method} | {len(runs)} | {steps:,.0f} | {_cells(finite)} |")
-        oracles = [run["oracle"] for run in of_set if not run["diverged"]]
-        lines.append(f"| {data} | *training shapes* | | | {_cells(oracles)} |")
-    return "\n".join(lines)
-
-
-def _cells(scores: Sequence[dict]) -> str:
-    return " | ".join(studies.mean_and_range([row[name] for row in scores]) for _, name in SCORES)
+    """Write the table of some rows."""
+    return studies.table(rows, ("runs", "steps"), SCORES)
 
 
 def draw(path: Path, rows: Sequence[dict]) -> None:
@@ -123,7 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train what is missing, print the table, draw the picture."""
     args = build_parser().parse_args(argv)
-    rows = studies.run_study(cells(args.seeds), studies.parse_pools(args.data), args.results, args.jobs)
+    rows = studies.trained_rows(cells, args)
     if rows:
         rows = sorted(rows, key=lambda row: DATA.index(row["data"]))
         print(f"\n{table(rows)}")

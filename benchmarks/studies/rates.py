@@ -89,11 +89,10 @@ def table(rows: Sequence[dict]) -> str:
         for rate_g, rate_d in sorted({pair(row) for row in of_method}):
             runs = [row for row in of_method if pair(row) == (rate_g, rate_d)]
             finite = [run["scores"] for run in runs if not run["diverged"]]
-            means = (studies.mean_and_range([scores[score] for scores in finite]) for _, score in SCORES)
             steps, trained = (np.mean([run[name] for run in runs]) for name in ("steps", "trained_d"))
             counted = f"{sum(map(studies.is_stable, runs))} of {len(runs)}"
             cells_of_pair = (method, f"{rate_g:g}", f"{rate_d:g}", counted, f"{steps:,.0f}", f"{trained:.0%}")
-            lines.append(f"| {' | '.join((*cells_of_pair, *means))} |")
+            lines.append(f"| {' | '.join(cells_of_pair)} | {studies.score_cells(finite, SCORES)} |")
     return "\n".join(lines)
 
 
@@ -131,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train what is missing, print the tables, draw the map."""
     args = build_parser().parse_args(argv)
-    rows = studies.run_study(cells(args.seeds), studies.parse_pools(args.data), args.results, args.jobs)
+    rows = studies.trained_rows(cells, args)
     if rows:
         print(f"\n{table(rows)}")
         draw(args.output, rows)

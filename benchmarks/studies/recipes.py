@@ -12,7 +12,7 @@ sample chairs converted with --resolution 128 (--data sample-128=FOLDER). Stoppe
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -99,30 +99,9 @@ def cells(seeds: int) -> list[Cell]:
     ]
 
 
-def table(rows: Iterable[dict]) -> str:
-    """Write the means over the seeds of each method; the data's own shapes are the last row of each set."""
-    lines = [
-        "| data | method | runs | stable | steps | D trained | "
-        + " | ".join(name for name, _ in SCORES)
-        + " |\n"
-        + "| --- " * (6 + len(SCORES))
-        + "|"
-    ]
-    for data, of_set in studies.grouped(rows, "data").items():
-        for method, runs in studies.grouped(of_set, "method").items():
-            finite = [run["scores"] for run in runs if not run["diverged"]]
-            lines.append(
-                f"| {data} | {method} | {len(runs)} | {sum(map(studies.is_stable, runs))} "
-                f"| {sum(run['steps'] for run in runs) / len(runs):,.0f} "
-                f"| {sum(run['trained_d'] for run in runs) / len(runs):.0%} | {_cells(finite)} |"
-            )
-        oracles = [run["oracle"] for run in of_set if not run["diverged"]]
-        lines.append(f"| {data} | *training shapes* | | | | | {_cells(oracles)} |")
-    return "\n".join(lines)
-
-
-def _cells(scores: Sequence[dict]) -> str:
-    return " | ".join(studies.mean_and_range([row[name] for row in scores]) for _, name in SCORES)
+def table(rows: Sequence[dict]) -> str:
+    """Write the table of some rows."""
+    return studies.table(rows, ("runs", "stable", "steps", "D trained"), SCORES)
 
 
 def draw(path: Path, groups: dict[str, Sequence[dict]]) -> None:
@@ -166,7 +145,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train what is missing, print the tables, draw the curves."""
     args = build_parser().parse_args(argv)
-    rows = studies.run_study(cells(args.seeds), studies.parse_pools(args.data), args.results, args.jobs)
+    rows = studies.trained_rows(cells, args)
     short = [row for row in rows if row["tflop"] == TFLOP]
     compared = [row for row in short if row["method"] in METHODS]
     parts = [row for row in short if row["data"] == "chairs" and row["recipe"] == "stable"]

@@ -1,4 +1,4 @@
-"""Many voxel grids at once: which to read, what their results are called, and what became of each."""
+"""Many voxel grids at once: which to read, the names of their results, and what was written."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -46,10 +46,7 @@ class Shape:
         return str(self.path) if self.is_alone else f"{self.path}, shape {self.index:02d}"
 
     def read(self) -> np.ndarray:
-        """Read the (n, n, n) grid, as `rasgan.voxel_io.read_voxels` does.
-
-        UserError also if the file cannot be opened: one such file does not stop the export of others.
-        """
+        """Read the (n, n, n) grid; UserError also if the file cannot be opened, so that others go on."""
         try:
             return read_voxels(self.path, self.index)
         except OSError as error:
@@ -69,9 +66,8 @@ def save_shape(stem: Path, number: int, grid: np.ndarray) -> Path:
 
 
 def distinct_name(shape: Shape) -> str:
-    """Return a name for the result of one shape beside those of other runs, without a suffix.
+    """Return a name for the result of one shape, without a suffix, that differs from run to run.
 
-    Shapes generated after training have the same names in every run, so theirs begin with the run and epoch:
     ``savepoint/chair-1/generated/120/seed0-00.npy`` becomes ``chair-1-120-seed0-00``.
     """
     origin = _run_and_epoch(shape.path.absolute().parent)
@@ -79,10 +75,7 @@ def distinct_name(shape: Shape) -> str:
 
 
 def source_name(path: Path) -> str:
-    """Return a name for the one result of a voxel file or a folder of them, without a suffix.
-
-    As of `distinct_name`; the folder ``savepoint/chair-1/generated/120`` becomes ``chair-1-120``.
-    """
+    """Return a name for the one result of a voxel file or a folder of them, as `distinct_name` does."""
     if not path.is_dir():
         return distinct_name(Shape(path))
     return _run_and_epoch(path.resolve()) or path.resolve().name
@@ -94,7 +87,7 @@ def _run_and_epoch(folder: Path) -> str | None:
 
 
 class ExportSummary(NamedTuple):
-    """Result of `export_all`: what it wrote and wrote over, how many it kept, and why others failed."""
+    """Result of `export_all`."""
 
     written: list[Path]
     replaced: list[Path]
@@ -105,10 +98,7 @@ class ExportSummary(NamedTuple):
 def folder_grids(
     folder: Path, suffixes: Sequence[str] = VOXEL_SUFFIXES, advice: str = "choose another folder"
 ) -> list[Path]:
-    """List the voxel files of a folder by name, then those named by an epoch in its order.
-
-    UserError, which ends with the `advice`, if there is none.
-    """
+    """List the voxel files of a folder by epoch, others first; UserError with the `advice` if none."""
     grids = [
         path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")
     ]
@@ -127,7 +117,7 @@ def run_grids(run: RunFolder) -> list[Path]:
 
 
 def film_grids(run: RunFolder) -> list[Path]:
-    """List the grids of one latent vector by epoch; runs that were begun long ago have `run_grids` only."""
+    """List the grids of one latent vector by epoch; the oldest runs have `run_grids` only."""
     grids = run_grids(run)
     film = [run.film / path.name for path in grids]
     return film if all(path.is_file() for path in film) else grids
@@ -140,34 +130,29 @@ def shapes_of(path: Path) -> list[Shape]:
 
 
 def results_of(path: Path, folder: Path) -> Path:
-    """Return where results go: `folder`, or, for a folder of shapes, one in it of its `source_name`."""
+    """Return the folder for results: of a folder of shapes one of its own in `folder`."""
     return folder / source_name(path) if path.is_dir() else folder
 
 
 def shapes_in(paths: Iterable[Path]) -> list[Shape]:
-    """List every shape of some voxel files; a file that cannot be read counts as one.
-
-    UserError if two of them share a name, and so their results would.
-    """
+    """List every shape of some voxel files; UserError if two share a name, and so their results would."""
     shapes = []
     for path in paths:
         try:
             count = count_shapes(path)
         except (UserError, OSError):
-            count = 1  # reading it will say what is wrong
+            count = 1  # reading it will report what is wrong
         shapes += [Shape(path, index, count == 1) for index in range(count)]
     names = Counter(shape.stem.lower() for shape in shapes)  # some systems take A and a for the same
     for shape in shapes:
         if names[shape.stem.lower()] > 1:
-            raise UserError(
-                f"{shape.path}: another file here has shapes of the name {shape.stem!r} too; "
-                "move one of the two elsewhere."
-            )
+            fault = f"another file here has the name {shape.stem!r} too; move one of the two elsewhere"
+            raise UserError(f"{shape.path}: {fault}.")
     return shapes
 
 
 def of_epochs(shapes: list[Shape], first: int, last: int) -> list[Shape]:
-    """Keep the shapes of the epochs `first` to `last`; UserError, naming what epochs there are, if none."""
+    """Keep the shapes of the epochs `first` to `last`; UserError if there are none."""
     kept = [shape for shape in shapes if shape.epoch is not None and first <= shape.epoch <= last]
     if not kept:
         epochs = sorted(shape.epoch for shape in shapes if shape.epoch is not None)
@@ -184,7 +169,7 @@ def choose(shapes: list[Shape], count: int, seed: int) -> list[Shape]:
 
 
 def spread(shapes: Sequence[Item], most: int) -> Sequence[Item]:
-    """Take at most `most` shapes, or other items, evenly spaced, the first and the last included."""
+    """Choose at most `most` items, evenly spaced, the first and the last included."""
     if len(shapes) <= most:
         return shapes
     return [shapes[index] for index in np.linspace(0, len(shapes) - 1, most).round().astype(int)]
@@ -198,7 +183,7 @@ def read_labeled(
     UserError, the first of them, if none can be read.
     """
     labels, grids, failed = [], [], []
-    for shape in shapes:
+    for shape in bar(shapes, "reading"):
         try:
             grids.append(is_occupied(shape.read(), threshold))
             labels.append(shape.label)
@@ -209,6 +194,15 @@ def read_labeled(
     return labels, grids, failed
 
 
+def describe_dropped(sizes: Sequence[tuple[int, int]]) -> str:
+    """Return how many voxels were dropped, from the number before and after of each shape."""
+    before, after = np.transpose(sizes)
+    dropped, total = (before - after).sum(), before.sum()
+    share = f" ({dropped / total:.1%})" if total else ""
+    of = f"{np.count_nonzero(before > after)} of {len(sizes)} shape{'s' * (len(sizes) > 1)}"
+    return f"dropped {dropped:,} of {total:,} voxels{share}, from {of}"
+
+
 def export_all(
     shapes: Iterable[Shape],
     folder: Path,
@@ -216,10 +210,9 @@ def export_all(
     export: Callable[[Shape, Path], None],
     replace: bool = False,
 ) -> ExportSummary:
-    """Export each shape to ``FOLDER/NAME`` + `suffix`; one that fails does not stop the others.
+    """Export each shape to ``FOLDER/NAME`` + `suffix` by a function that reads it and writes its file.
 
-    What is there already is kept, or replaced. `export` reads a shape and writes its file. Its `UserError` is
-    kept; any other exception (a full disk) ends the whole export.
+    Existing files are skipped, or replaced. A `UserError` does not stop the others; any other exception does.
     """
     written, replaced, already_there, failed = [], [], 0, []
     for shape in shapes:

@@ -1,7 +1,7 @@
-"""matplotlib as the pictures here need it: imported on any machine, its figures written as PNGs.
+"""matplotlib, imported so that no setting of the machine can stop it; its figures as PNGs.
 
-The package imports it here and nowhere else: what a machine says about windows and folders must not stop a
-picture that needs neither.
+MPLBACKEND often names a backend that this Python lacks: a notebook hands its own to all that it starts.
+Pictures need none, so such a name is ignored; a good one holds, as in any import of matplotlib.
 """
 
 import contextlib
@@ -9,7 +9,6 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,52 +16,31 @@ from PIL import Image
 
 from rasgan.files import atomic_path
 
+_backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
+logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of folders for settings that are read-only
 
-@contextlib.contextmanager
-def _any_machine() -> Iterator[None]:
-    """Let the block import matplotlib without an error or a word, and then give it the machine's backend.
+import matplotlib as mpl  # noqa: E402
+from matplotlib.axes import Axes  # noqa: E402
+from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 
-    MPLBACKEND often names a backend that this Python lacks: a notebook hands its own to all that it starts.
-    Pictures need none, so such a name is passed over; a good one holds, as in any import of matplotlib. A
-    folder for its settings that cannot be written, or no home at all, is told by it at length; it goes on.
-    """
-    backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
-    log = logging.getLogger("matplotlib")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
-        if backend is not None:
-            os.environ["MPLBACKEND"] = backend
-    if backend:
-        with contextlib.suppress(ValueError):
-            mpl.rcParams["backend"] = backend
+if _backend is not None:
+    os.environ["MPLBACKEND"] = _backend
+    with contextlib.suppress(ValueError):
+        mpl.rcParams["backend"] = _backend
 
-
-with _any_machine():
-    import matplotlib as mpl
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-__all__ = ["Artist", "Axes", "Figure", "drawable", "mpl", "pixels_of", "save_figure", "save_pixels"]
+__all__ = ["Axes", "Figure", "drawable", "mpl", "pixels_of", "save_figure", "save_pixels"]
 
 
 def drawable(text: str) -> str:
-    """Replace by ? what no font takes: bytes of a name that are no text in the machine's encoding."""
+    """Replace bytes of a name that are not text in the machine's encoding by question marks."""
     return text.encode(errors="replace").decode()
 
 
 def pixels_of(figure: Figure) -> np.ndarray:
-    """Draw a figure: (h, w, 3) uint8.
-
-    Characters that the font lacks, of a name in Chinese or an emoji, are drawn as boxes.
-    """
+    """Draw a figure: (h, w, 3) uint8."""
     canvas = FigureCanvasAgg(figure)
-    with warnings.catch_warnings():  # a page of them for one name
+    with warnings.catch_warnings():  # about characters that the font lacks: they are drawn as boxes
         warnings.filterwarnings("ignore", r"Glyph \d|Matplotlib currently does not support")
         canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]

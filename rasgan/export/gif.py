@@ -16,8 +16,7 @@ from rasgan.files import atomic_path
 MARGIN, CAPTION, FONT_SIZE = 16, 34, 15  # pixels
 LAST_FRAME_MS = 2000  # time to look at the result
 WHITE = (255, 255, 255)
-BACKGROUND = 0
-"""Place of the background among the 256 colors. It has one of its own: shared, it would change a little."""
+BACKGROUND = 0  # its place among the 256 colors
 PALETTE_SAMPLES = 200_000  # pixels that the colors are chosen from
 
 
@@ -31,8 +30,6 @@ def write_gif(
 
     Parameters
     ----------
-    path : Path
-        Written whole or not at all.
     frames : sequence of (h, w, 3) uint8 arrays
     durations_ms : sequence of int
         One for each frame; the format counts hundredths of a second.
@@ -48,7 +45,7 @@ def write_gif(
 
 
 def _palette(frames: Sequence[np.ndarray], background: tuple[int, int, int]) -> Image.Image:
-    """Choose the colors of all frames; return them as the palette of an image of one pixel."""
+    """Choose 255 colors for all frames, beside the background; return an image that has them."""
     samples = []
     for frame in frames:
         drawn = frame[(frame != background).any(axis=2)]
@@ -63,10 +60,9 @@ def _palette(frames: Sequence[np.ndarray], background: tuple[int, int, int]) -> 
 
 
 def _with_palette(frame: np.ndarray, palette: Image.Image, background: tuple[int, int, int]) -> Image.Image:
-    """Replace each color of a frame by the nearest of the palette, the background by itself."""
-    # dither would crawl from frame to frame
+    """Replace each color of a frame by the nearest of the palette; a dither would flicker."""
     image = Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
-    # Pillow looks at some bits of a color only, so it confuses what is near to the background with it.
+    # Pillow compares only some bits of a color, so it may replace the background by a color near it.
     image.paste(BACKGROUND, mask=Image.fromarray((frame == background).all(axis=2)))
     return image
 
@@ -78,24 +74,20 @@ def draw_film(path: Path, grids: Iterable[np.ndarray], captions: Sequence[str], 
 
     Parameters
     ----------
-    path : Path
-        Written whole or not at all.
     grids : iterable of (n, n, n) bool arrays
-        Two or more of the same size; one is held in memory at a time if the iterable makes them so.
     captions : sequence of str
         One for each frame.
     frame_ms : int
         How long each frame is shown, in milliseconds; the last stays for two seconds.
     """
     frames: list[np.ndarray] = []
-    sizes = set()
     for grid in grids:
-        sizes.add(grid.shape)
-        if len(sizes) > 1:
+        rgb = shading.smooth_picture(grid, shrink=2, whole_box=True)
+        frames.append((255 * rgb).round().astype(np.uint8))
+        if frames[0].shape != frames[-1].shape:
             raise UserError(f"{path}: grids of different sizes make no film; choose those of one size.")
-        frames.append((255 * shading.smooth_picture(grid, shrink=2, whole_box=True)).round().astype(np.uint8))
     if len(frames) < 2:
-        raise UserError(f"{path}: a film takes two shapes or more; there is {len(frames)}.")
+        raise UserError(f"{path}: a film needs two shapes or more; there is {len(frames)}.")
     kept = _drawn_part(frames)
     for number, caption in zip(range(len(frames)), captions, strict=True):
         frames[number] = _add_caption(frames[number][kept], caption)

@@ -4,7 +4,6 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -32,10 +31,8 @@ def write_model(
     ----------
     path : Path
         Its suffix is a key of `FORMATS`.
-    vertices : (v, 3) float array
-        y up, front towards low z, in the box [0, `box`]**3, as from `rasgan.export.surface.surface_mesh`.
-    faces : (f, 3) int array
-        Vertex indices, f > 0, counter-clockwise seen from outside.
+    vertices, faces : (v, 3) float array, (f, 3) int array
+        f > 0; y up, front towards low z, in the box [0, `box`]**3, as from `rasgan.export.surface`.
     box : float
         Edge of the whole grid, in the unit of `vertices`.
     longest_mm : float, optional
@@ -77,37 +74,16 @@ def _write_with_trimesh(path: Path, vertices: np.ndarray, faces: np.ndarray) -> 
 
 
 def write_obj(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
-    """Write (v, 3) float vertices and (f, 3) int faces, indices from 0, as .obj, which counts from 1.
-
-    Numbers have nine significant digits. The file appears whole or not at all; its folder is made if need be.
-    """
-    numbers, places = np.unique(vertices, return_inverse=True)  # voxels have few different coordinates
-    coordinates = np.array([b" %.9g" % number for number in numbers.tolist()], dtype=bytes)
-    counts = np.array([b" %d" % count for count in range(1, len(vertices) + 1)], dtype=bytes)
-    with atomic_path(path) as temporary, temporary.open("wb") as out:
-        _write_lines(out, b"v", coordinates, places.reshape(vertices.shape))
-        _write_lines(out, b"f", counts, faces)
-
-
-def _write_lines(
-    out: BinaryIO, letter: bytes, words: np.ndarray, rows: np.ndarray, at_once: int = 100_000
-) -> None:
-    """Write a line for each of the (n, 3) int `rows`: the letter, then three of the `words`.
-
-    Looking words up in an array takes half the time of formatting every line.
-    """
-    for start in range(0, len(rows), at_once):
-        block = words[rows[start : start + at_once]]
-        line = [np.full(len(block), letter), *block.T, np.full(len(block), b"\n")]
-        text = np.rec.fromarrays(line).tobytes()
-        out.write(text.replace(b"\0", b""))  # what fills words up to the length of the longest
+    """Write (v, 3) float vertices, with nine significant digits, and (f, 3) int faces as .obj."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as out:
+        out.writelines(f"v {x:.9g} {y:.9g} {z:.9g}\n" for x, y, z in vertices.tolist())
+        out.writelines(f"f {a} {b} {c}\n" for a, b, c in (faces + 1).tolist())
 
 
 def write_3mf(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
     """Write (v, 3) float vertices, in millimeters, and (f, 3) int faces as .3mf, the same bytes every time.
 
-    3MF Core Specification 1.3: a zip archive of three XML files. trimesh writes it too, but with two more
-    packages.
+    3MF Core Specification 1.3: a zip archive of three XML files. trimesh needs two more packages for it.
     """
     points = "".join(f'<vertex x="{x:.9g}" y="{y:.9g}" z="{z:.9g}"/>' for x, y, z in vertices.tolist())
     triangles = "".join(f'<triangle v1="{a}" v2="{b}" v3="{c}"/>' for a, b, c in faces.tolist())

@@ -26,15 +26,13 @@ def write_page(
 ) -> None:
     """Write a page that shows shapes side by side, or one after the other under a slider.
 
-    A button on the page changes between the two. All shapes turn together. The page holds three.js and asks
-    nothing of a network; browsers from 2023 on unpack its voxels.
+    A button on the page changes between the two. All shapes turn together. The page contains three.js and
+    needs no network; it works in browsers from 2023 on.
 
     Parameters
     ----------
-    path : Path
-        Written whole or not at all.
     title : str
-        Stands above the shapes.
+        Above the shapes.
     grids : sequence of (n, n, n) bool arrays
         At least one; n may differ from shape to shape.
     captions : sequence of str
@@ -73,14 +71,9 @@ def common_box(grids: Sequence[np.ndarray]) -> list[list[float]]:
 
     Those are x = axis 0, y = axis 1 and z = 1 - axis 2. The box is the whole grid if nothing is occupied.
     """
-    lows, highs = [], []
-    for grid in grids:
-        index = np.argwhere(grid)
-        if len(index):
-            lows.append(index.min(axis=0) / len(grid))
-            highs.append((index.max(axis=0) + 1) / len(grid))
-    low = np.min(lows, axis=0) if lows else np.zeros(3)
-    high = np.max(highs, axis=0) if lows else np.ones(3)
+    places = [(np.argwhere(grid), len(grid)) for grid in grids if grid.any()] or [(np.array([[0, 0, 0]]), 1)]
+    low = np.min([index.min(axis=0) / edge for index, edge in places], axis=0)
+    high = np.max([(index.max(axis=0) + 1) / edge for index, edge in places], axis=0)
     return [[low[0], low[1], 1 - high[2]], [high[0], high[1], 1 - low[2]]]
 
 

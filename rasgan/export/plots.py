@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rasgan.export import shading
-from rasgan.export.canvas import Artist, Axes, Figure, drawable, pixels_of, save_figure, save_pixels
+from rasgan.export.canvas import Axes, Figure, drawable, pixels_of, save_figure, save_pixels
 from rasgan.voxels import OCCUPIED_ABOVE, is_occupied, surface_points
 
 INK = "#2b2b33"
@@ -18,22 +18,15 @@ DISCRIMINATOR, GENERATOR, VALIDATION = "#3b6fb6", "#d9772b", "#4c9a6a"
 SMOOTHING_WINDOW, SMOOTHING_ORDER = 51, 3
 """Points, and the order of the polynomial, of the tutorial's Savitzky-Golay filter."""
 SCATTER_INCHES, LOSSES_INCHES, DPI = (6.4, 6.4), (9.6, 5.4), 100
-COLUMNS = round(LOSSES_INCHES[0] * DPI)
-"""Pixels; the axes are a little narrower."""
+COLUMNS = round(LOSSES_INCHES[0] * DPI)  # pixels; the axes are a little narrower
 MARKER_SIZE = 25
-SHEET_BYTES = 30_000
-"""Most that a shape may add to the file of a sheet."""
-COARSEST = 8
-"""How much a sheet's pictures are shrunk at most."""
+SHEET_BYTES = 30_000  # most that a shape may add to the file of a sheet
+COARSEST = 8  # how much a sheet's pictures are shrunk at most
 CHARACTER_WIDTH = 9  # pixels, of a broad character of a label
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
-    """Smooth (s,) losses with the tutorial's Savitzky-Golay filter; fewer than 51 come back as they are.
-
-    At both ends the polynomial of the last full window is continued (scipy's mode "interp"); the original
-    mirrors the curve around its end points instead.
-    """
+    """Smooth (s,) losses with the tutorial's Savitzky-Golay filter; fewer than 51 are returned unchanged."""
     from scipy import signal  # here: its import takes half a second
 
     values = np.array(values, dtype=np.float64)
@@ -54,22 +47,19 @@ def draw_losses(
 
     Parameters
     ----------
-    path : Path
-        Written whole or not at all.
     epochs : (s,) array
         Fractional epoch of every step.
-    losses_d, losses_g : (s,) array
-        Loss of each network at every step. Values that are not finite leave a gap.
-    losses_validation : (s,) array, optional
-        The discriminator's loss on the validation set.
+    losses_d, losses_g, losses_validation : (s,) array
+        Of each network, and of the discriminator on the validation set. Values that are not finite leave a
+        gap.
     learning_rates : (s, 2) array, optional
-        The generator's and the discriminator's at every step: the last are in the title, a dotted line marks
-        every change, of a cooldown, where they change at every step, its beginning.
+        The generator's and the discriminator's at every step. The title has the last ones; a dotted line
+        marks each change, and the start of a cooldown.
 
     Notes
     -----
     As in jpjuvo/64-3D-RaSGAN: Savitzky-Golay filter over 51 steps, order 3; the loss axis ends at 1.6 times
-    the 99th percentile. A smoothed curve has no end that is made up: it is drawn where a whole window lies.
+    the 99th percentile. A smoothed curve is drawn only where all of its window is measured.
     """
     epochs = np.asarray(epochs, dtype=float)
     figure = Figure(LOSSES_INCHES, dpi=DPI, layout="constrained")
@@ -97,7 +87,7 @@ def draw_losses(
 
 
 def _draw_curve(axes: Axes, epochs: np.ndarray, name: str, losses: np.ndarray, color: str) -> np.ndarray:
-    """Draw (s,) losses as they are and, where they are enough, smoothed; return those that are finite."""
+    """Draw (s,) losses as they are and, if there are enough, smoothed; return those that are finite."""
     losses = np.asarray(losses, dtype=float)
     measured = np.isfinite(losses)
     is_long = measured.sum() >= SMOOTHING_WINDOW
@@ -112,7 +102,7 @@ def _draw_curve(axes: Axes, epochs: np.ndarray, name: str, losses: np.ndarray, c
 
 
 def thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Keep the lowest and the highest of each half pixel's points of a long curve, which Agg cannot draw."""
+    """Keep the minimum and maximum in each half pixel of a curve that is too long for Agg."""
     points = len(x) // (2 * COLUMNS)
     if points < 2:
         return x, y
@@ -121,45 +111,35 @@ def thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x[starts].repeat(2), np.stack(extremes, axis=1).ravel()
 
 
-class ScatterPlots:
-    """3-D scatter plots of surface voxels: x, y, z = axes 0, 2, 1, colored by height.
+def draw_scatter(
+    path: Path,
+    scores: np.ndarray,
+    title: str | None = None,
+    colormap: str = "viridis",
+    threshold: float = OCCUPIED_ABOVE,
+) -> None:
+    """Write a 3-D scatter plot of the surface voxels as a PNG: x, y, z = axes 0, 2, 1, colored by height.
 
-    One figure serves them all: new axes for every plot would take a sixth of the time. `colormap` is a name
-    that matplotlib knows; occupied means strictly above `threshold`.
+    `scores` is an (a, b, c) float or bool array, occupied strictly above `threshold`; `colormap` is a name
+    that matplotlib knows.
     """
-
-    def __init__(self, colormap: str = "viridis", threshold: float = OCCUPIED_ABOVE) -> None:
-        self._colormap, self._threshold = colormap, threshold
-        self._figure = Figure(SCATTER_INCHES, dpi=DPI)
-        self._axes = self._figure.add_axes((0.02, 0.04, 0.95, 0.91), projection="3d")
-        self._axes.view_init(elev=30, azim=-60)
-        self._axes.set(xlabel="x", ylabel="y", zlabel="z")
-        self._of_last_plot: list[Artist] = []
-
-    def draw(self, path: Path, scores: np.ndarray, title: str | None = None) -> None:
-        """Write the plot of one (n, n, n) float or bool array as a PNG, whole or not at all."""
-        for artist in self._of_last_plot:
-            artist.remove()
-        axes, points = self._axes, surface_points(scores, self._threshold)
-        width, height, depth = scores.shape
-        axes.set(xlim=(0, width), ylim=(0, depth), zlim=(0, height))
-        axes.set_box_aspect((width, depth, height))
-        x, z, y = points.T + 0.5
-        size = MARKER_SIZE * (64 / max(scores.shape)) ** 2  # as large as a voxel; the tutorial's at 64³
-        look = {"marker": ".", "s": size, "cmap": self._colormap, "vmin": 0, "vmax": height}
-        self._of_last_plot = [axes.scatter(x, y, z, c=z, **look)]
-        if not len(points):
-            look = {"transform": axes.transAxes, "ha": "center", "color": FAINT}
-            self._of_last_plot.append(axes.text2D(0.5, 0.5, "no voxel is occupied", **look))
-        if title:
-            look = {"ha": "center", "fontsize": 13, "color": INK, "parse_math": False}
-            self._of_last_plot.append(self._figure.text(0.5, 0.95, drawable(title), **look))
-        save_figure(self._figure, path)
-
-
-def draw_scatter(path: Path, scores: np.ndarray, title: str | None = None) -> None:
-    """Write a single plot of the kind that `ScatterPlots` draws many of."""
-    ScatterPlots().draw(path, scores, title)
+    figure = Figure(SCATTER_INCHES, dpi=DPI)
+    axes = figure.add_axes((0.02, 0.04, 0.95, 0.91), projection="3d")
+    axes.view_init(elev=30, azim=-60)
+    width, height, depth = scores.shape
+    axes.set(xlabel="x", ylabel="y", zlabel="z", xlim=(0, width), ylim=(0, depth), zlim=(0, height))
+    axes.set_box_aspect((width, depth, height))
+    points = surface_points(scores, threshold)
+    x, z, y = points.T + 0.5
+    size = MARKER_SIZE * (64 / max(scores.shape)) ** 2  # as large as a voxel; the tutorial's at 64³
+    axes.scatter(x, y, z, c=z, marker=".", s=size, cmap=colormap, vmin=0, vmax=height)
+    if not len(points):
+        text = "no voxel is occupied"
+        axes.text2D(0.5, 0.5, text, transform=axes.transAxes, ha="center", color=FAINT)
+    if title:
+        look = {"ha": "center", "fontsize": 13, "color": INK, "parse_math": False}
+        figure.text(0.5, 0.95, drawable(title), **look)
+    save_figure(figure, path)
 
 
 def contact_sheet(
@@ -171,8 +151,6 @@ def contact_sheet(
 
     Parameters
     ----------
-    path : Path
-        Written whole or not at all.
     grids : sequence of (n, n, n) float or bool arrays
         At least one; sizes may differ.
     columns : int, optional
@@ -191,10 +169,7 @@ def contact_sheet(
 
 
 def columns_of(count: int) -> int:
-    """Return the number of columns for `count` pictures: nearly a square, the last row as full as possible.
-
-    10 are 5 x 2, 16 are 4 x 4, and the last row never has one picture alone.
-    """
+    """Return the number of columns for `count` pictures: nearly a square with a full last row."""
     square = math.ceil(math.sqrt(count))
     return min(range(square, square + 3), key=lambda columns: -count % columns)
 

@@ -1,9 +1,8 @@
 """Shaded pictures of voxel grids: numpy and scipy only, a grid in, an RGB picture out.
 
-The view is orthographic, 34 degrees to the right of the front and 30 degrees above it. What is the front is
-settled by ModelNet, whose chairs have their backs at high axis 2. A voxel's three edges are whole numbers of
-pixels. So each of the three visible sides covers the same pattern of pixels everywhere, the patterns tile the
-picture without gaps, and a grid is drawn by copying them from far to near.
+The view is orthographic, 34 degrees to the right of the front and 30 degrees above it; ModelNet's chairs have
+their backs at high axis 2. A voxel's three edges are whole numbers of pixels. So each of the three visible
+sides covers the same pattern of pixels everywhere, and a grid is drawn by copying these from far to near.
 """
 
 from collections.abc import Sequence
@@ -36,14 +35,12 @@ def picture(occupied: np.ndarray, scale: int = 1, whole_box: bool = False) -> np
     scale : int
         Multiplies `EDGES`.
     whole_box : bool
-        Keep the place of the shape in its grid, with the ground under the grid, and do not crop: for films,
-        in which the camera stands still.
+        Draw the whole grid with the ground under it, as large for every grid of the same size: for films.
 
     Returns
     -------
     rgb : (h, w, 3) float array, 0 to 1
-        Cropped to the shape and its shadow, (0, 0, 3) for an empty grid; or as large for every grid of the
-        same size.
+        Cropped to the shape and its shadow by default; (0, 0, 3) for an empty grid.
     """
     shape = occupied
     if not whole_box:
@@ -119,10 +116,7 @@ def project(
 def _sides_across(
     axis: int, index: np.ndarray, light: np.ndarray, edges: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return where the side of each of m voxels begins, (m, 2) right and down, its k pixels and their light.
-
-    The pixels, (k, 2), are the same for each side; the light is (m, k) float32, times `TILT`.
-    """
+    """Return where the side of each of m voxels begins, (m, 2), its (k, 2) pixels and their (m, k) light."""
     plane = [other for other in range(3) if other != axis]
     outside = index.copy()
     outside[:, axis] += SIDES[axis]
@@ -138,10 +132,9 @@ def _sides_across(
 
 
 def _pattern(sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """List the pixels of the parallelogram spanned by two whole vectors, so that its copies tile the plane.
+    """List the k pixels of the parallelogram spanned by two whole vectors; its copies tile the plane.
 
-    Returns (k, 2) int offsets from its first corner, k its area, and (4, k) weights of its four corners, for
-    linear interpolation in both directions.
+    Returns (k, 2) int offsets from its first corner, and (4, k) weights of its corners for interpolation.
     """
     reach = int(np.abs(sides).sum())
     pixels = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1).T
@@ -153,10 +146,7 @@ def _pattern(sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def light_in(grid: np.ndarray, reach: float) -> np.ndarray:
-    """Return how much light reaches each voxel, 0 to about 1: the sun from the left, and the open sky.
-
-    The sky is hidden by what is occupied within about `reach` voxels.
-    """
+    """Return the light of sun and sky at each voxel, 0 to 1; voxels within about `reach` hide the sky."""
     sun = np.ones(grid.shape, np.float32)
     for layer in range(grid.shape[1] - 2, -1, -1):
         above = sun[:, layer + 1] * ~grid[:, layer + 1]

@@ -8,11 +8,8 @@ from scipy.sparse.csgraph import connected_components
 
 from rasgan.voxels import surface_points, three_axes
 
-FARTHEST = 10.0
-"""No score counts as farther from the threshold than this (scores are trained towards 0 and 1)."""
-
-NEAREST = 0.01
-"""Nor as nearer than this: at the center of a voxel, the surface would have triangles without area."""
+NEAREST, FARTHEST = 0.01, 10.0
+"""Bounds of a score's distance from the threshold: at 0, the smooth surface has triangles without area."""
 
 
 def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
@@ -40,13 +37,12 @@ def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, 
     Notes
     -----
     Each square begins with four corners of its own; corners are then merged across every edge that two
-    squares share. Along an edge where four squares meet (two occupied voxels, diagonally opposed) they have
-    to be paired: at first the two squares of the same voxel, which keeps such voxels apart. If the pairs
-    still end up with the same vertices at both ends of the edge, the pairing is exchanged there,
-    which joins the voxels. Round either end the squares form closed rings on a sphere; exchanging a crossing
-    of a ring with itself cuts that ring in two, and never merges any. So no exchange spoils another edge,
-    provided that exchanges made at the same time share no vertex: hence the six rounds, one for each
-    direction and parity of an edge.
+    squares share. Where four squares meet at an edge (two occupied voxels, diagonally opposed), the two
+    squares of the same voxel are paired, which keeps such voxels apart. If the pairs still have the same
+    vertices at both ends of the edge, the pairing is exchanged there, which joins the voxels. Round either
+    end the squares form closed rings on a sphere; exchanging a crossing of a ring with itself cuts that ring
+    in two, and never merges any. So no exchange spoils another edge if exchanges made at the same time share
+    no vertex: hence the six rounds, one for each direction and parity of an edge.
     """
     squares = _find_squares(three_axes(occupied).astype(bool))
     joined = np.zeros(squares.is_diagonal.shape, bool)
@@ -67,20 +63,10 @@ def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, 
 
 
 def cubes_mesh(scores: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
-    """Return the original's mesh: a separate closed cube for every surface voxel, axes in array order.
+    """Return the original's mesh: a separate closed cube for each of m surface voxels, axes in array order.
 
-    Parameters
-    ----------
-    scores : (a, b, c) float or bool array
-    edge : float
-        As in `surface_mesh`.
-
-    Returns
-    -------
-    vertices : (8 m, 3) float array
-        x, y, z = axes 0, 1, 2 times `edge`: y up and, read as right-handed, mirrored.
-    faces : (12 m, 3) int array
-        Counter-clockwise seen from outside.
+    Vertices are (8 m, 3), x, y, z = axes 0, 1, 2 times `edge`: y up and, read as right-handed, mirrored.
+    Faces are (12 m, 3), counter-clockwise seen from outside.
     """
     points = surface_points(scores)
     corners = np.indices((2, 2, 2)).reshape(3, 8).T
@@ -197,11 +183,9 @@ def smooth_mesh(
     Parameters
     ----------
     scores : (a, b, c) float or bool array
-        Axes as sketched in `rasgan.voxels`. Bools have no scores between: their surface lies halfway
-        between voxels, with beveled corners.
+        Axes as sketched in `rasgan.voxels`. The surface of bools lies halfway between voxels.
     occupied : (a, b, c) bool array
-        True only where `scores` lies above `threshold`. Whole pieces, as of `rasgan.voxels.largest_piece`,
-        may be left out.
+        True only where `scores` lies above `threshold`; pieces may be left out.
     threshold : float
         Occupied means strictly above this score (dimensionless); not used for bools.
     edge : float
@@ -210,10 +194,10 @@ def smooth_mesh(
     Returns
     -------
     vertices : (v, 3) float array
-        Axes, place and box as of `surface_mesh`, whose box it fills where the grid is full.
+        Axes and place as of `surface_mesh`.
     faces : (f, 3) int array
-        Counter-clockwise seen from outside. The surface is closed; every occupied voxel's center lies
-        inside, every other one outside.
+        Counter-clockwise seen from outside. The surface is closed and has exactly the centers of the occupied
+        voxels inside.
 
     Notes
     -----
@@ -227,8 +211,7 @@ def smooth_mesh(
         threshold = 0.499  # at 0.5, scores tie where voxels touch along an edge: the surface may pinch
     field = np.nan_to_num(scores.astype(np.float32) - np.float32(threshold), nan=-FARTHEST)
     field = np.where(occupied, np.clip(field, NEAREST, FARTHEST), np.clip(field, -FARTHEST, -NEAREST))
-    # One layer of empty voxels closes the surface; with the border's scores, negated where they are
-    # positive, it does so on the very border of the box.
+    # A layer of empty voxels, with the border's scores made negative, closes the surface at the box.
     outside = np.pad(np.zeros(field.shape, bool), 1, constant_values=True)
     field = np.pad(field, 1, mode="edge")
     field[outside] = -np.abs(field[outside])

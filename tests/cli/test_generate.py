@@ -18,7 +18,6 @@ from rasgan.runs import RunFolder
 from rasgan.training import checkpoints
 from rasgan.training.checkpoints import Position
 from rasgan.voxel_io import write_raw
-from rasgan.voxels import largest_piece
 from tests.untrained import save_run
 
 
@@ -58,9 +57,7 @@ def test_shapes_meshes_and_their_picture_are_written(run, half_full, capsys):
     assert (grid.shape, grid.dtype) == ((32, 32, 32), np.float32)
     mesh = trimesh.load_mesh(folder / "seed5-02.obj")
     assert mesh.volume == pytest.approx((grid > 0.3).sum() * 0.01**3)
-    out = capsys.readouterr().out.splitlines()
-    assert out[0] == "Generating 3 shapes of run, epoch 1 ..."
-    assert str(folder) in out[1]
+    assert "Generating 3 shapes of run, epoch 1 ..." in capsys.readouterr().out
 
 
 def test_largest_drops_the_loose_pieces_and_tells_how_much(run, monkeypatch, capsys):
@@ -71,7 +68,7 @@ def test_largest_drops_the_loose_pieces_and_tells_how_much(run, monkeypatch, cap
     waiting = iter(grids.copy())
     made(monkeypatch, lambda z: next(waiting))
     assert generate.main(["-n", "run", "--count", "2", "--largest"]) == 0
-    assert "dropped 3 of 131 voxels, from 1 of 2 shapes" in capsys.readouterr().out
+    assert "dropped 3 of 131 voxels (2.3%), from 1 of 2 shapes" in capsys.readouterr().out
     folder = run.generated(Position(1))
     assert (folder / "seed0-largest.png").is_file()
     grids[1, 7, 7, :3] = 0
@@ -137,43 +134,20 @@ def test_shapes_are_written_before_the_next_is_generated(run, monkeypatch):
     assert seen == [0, 1, 2, 3]
 
 
-def test_a_film_of_largest_pieces_has_its_own_name(run, half_full, capsys):
-    assert generate.main(["-n", "run", "--interpolate", "1", "2", "--steps", "3", "--largest"]) == 0
-    assert "--largest dropped" in capsys.readouterr().out
-    frames = np.load(run.generated(Position(1)) / "seed1-to-2-largest.npy")
-    assert all(np.array_equal(largest_piece(frame), frame) for frame in frames > 0.3)
-
-
 def test_empty_shapes_have_no_mesh_and_are_told(run, monkeypatch, capsys):
     made(monkeypatch, lambda z: np.zeros((8, 8, 8), np.float32))
     assert generate.main(["-n", "run", "--count", "1"]) == 0
     assert names(run.generated(Position(1))) == ["seed0-00.npy", "seed0.png"]
-    out = capsys.readouterr().out
-    assert "Generating 1 shape of" in out
-    assert "1 of them empty" in out
+    assert "1 of them empty" in capsys.readouterr().out
 
 
 def test_a_sheet_of_very_many_shapes_shows_the_first_with_their_numbers(run, half_full, monkeypatch, capsys):
     shown = []
-    monkeypatch.setattr(
-        generate, "contact_sheet", lambda path, grids, labels: shown.append((len(grids), labels))
-    )
+    monkeypatch.setattr(generate, "contact_sheet", lambda path, grids, labels: shown.append(labels))
     assert generate.main(["-n", "run", "--count", "101", "--no-obj"]) == 0
-    assert shown == [(100, [str(number) for number in range(100)])]
-    assert names(run.generated(Position(1)))[:3] == [
-        "seed0-00.npy",
-        "seed0-01.npy",
-        "seed0-02.npy",
-    ]  # no mesh
+    assert shown == [[str(number) for number in range(100)]]
+    assert not list(run.generated(Position(1)).glob("*.obj"))
     assert "a picture of the first 100" in capsys.readouterr().out
-
-
-def test_every_run_of_the_command_gives_the_same_files(run):
-    contents = []
-    for _ in range(2):
-        assert generate.main(["-n", "run", "--count", "2", "--seed", "9"]) == 0
-        contents.append([path.read_bytes() for path in sorted(run.generated(Position(1)).iterdir())])
-    assert contents[0] == contents[1]
 
 
 def test_truncation_scales_z_and_names_the_files(run):
@@ -186,29 +160,22 @@ def test_truncation_scales_z_and_names_the_files(run):
 
 
 def test_an_interpolation_is_a_batch_and_a_film_that_swings(run, half_full, capsys):
-    assert generate.main(["-n", "run", "--interpolate", "3", "8", "--steps", "5", "--truncation", "0.9"]) == 0
-    folder, name = run.generated(Position(1)), "seed3-to-8-truncation0.9"
+    options = ["--steps", "5", "--truncation", "0.9", "--largest"]
+    assert generate.main(["-n", "run", "--interpolate", "3", "8", *options]) == 0
+    folder, name = run.generated(Position(1)), "seed3-to-8-truncation0.9-largest"
     assert names(folder) == [f"{name}.gif", f"{name}.npy"]
     generator, _ = sampling.load_generator(run.checkpoints)
-    frames = sampling.interpolate(generator, 3, 8, 5, 0.9)
-    assert np.array_equal(np.load(folder / f"{name}.npy"), frames)
+    frames = map(generate.keep_largest, sampling.interpolate(generator, 3, 8, 5, 0.9))
+    assert np.array_equal(np.load(folder / f"{name}.npy"), list(frames))
     with Image.open(folder / f"{name}.gif") as film:
         assert (film.n_frames, film.info["loop"]) == (8, 0)  # there and back
-    out = capsys.readouterr().out
-    assert "Generating 5 shapes" in out
-    assert f"{name}.gif" in out
+    assert "--largest dropped" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        "--interpolate 3 8 --count 2",
-        "--interpolate 3 8 --seed 0",
-        "--interpolate 3 8 --only-whole",
-        "--largest --only-whole",
-        "--steps 5",
-    ],
-)
+WRONG = [f"--interpolate 3 8 {other}" for other in ("--count 2", "--seed 0", "--only-whole")]
+
+
+@pytest.mark.parametrize("options", [*WRONG, "--largest --only-whole", "--steps 5"])
 def test_options_that_do_not_go_together_are_wrong_usage(options):
     with pytest.raises(SystemExit) as ended:
         generate.main(["-n", "run", *options.split()])
@@ -236,18 +203,9 @@ def test_of_a_trained_run_the_averaged_generator_is_preferred_where_there_is_one
     assert not generator.training
 
 
-@pytest.mark.parametrize(
-    ("argv", "said"),
-    [
-        (["-n", "nobody"], ["nobody: no checkpoints of this run; runs here: run."]),
-        (["-n", "run", "-le", "9"], ["epoch 9 was not saved; there are 1", "-le EPOCH"]),
-    ],
-)
-def test_a_missing_run_or_epoch_is_one_sentence(run, capsys, argv, said):
-    assert generate.main(argv) == 1
-    err = capsys.readouterr().err
-    assert err.count("\n") == 1
-    assert all(part in err for part in said)
+def test_a_missing_epoch_is_one_sentence(run, capsys):
+    assert generate.main(["-n", "run", "-le", "9"]) == 1
+    assert "epoch 9 was not saved; there are 1" in capsys.readouterr().err
 
 
 def test_the_page_shows_each_shape_with_its_seed(run, half_full, capsys):

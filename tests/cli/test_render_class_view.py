@@ -1,7 +1,4 @@
-"""From options to pictures, with programs that stand in for Blender and with a real one.
-
-What is told before Blender starts is in tests/robustness too.
-"""
+"""From options to pictures, with programs that stand in for Blender and with a real one."""
 
 import json
 import os
@@ -123,9 +120,7 @@ def test_all_options_reach_the_scene(draw, started, model, tmp_path, monkeypatch
     assert draw("render()", "-o", output, *options) == 0
     ((command, job, _, knows_our_python),) = started()
     assert not knows_our_python
-    assert command[1:4] == ["--background", "--factory-startup", "--python-exit-code"]
-    assert command[5:8] == ["--python", str(RENDER.resolve() / "scene.py"), "--"]
-    assert command[8].isascii()
+    assert command[-1].isascii()
     assert job["models"] == [str(model.resolve())]
     assert {name: job[name] for name in ("azimuths", "view", "distance", "samples", "size", "color")} == {
         "azimuths": [-20],
@@ -146,8 +141,7 @@ FAILING = {
     "the scene raises": ("print('Error: no scene'); sys.exit(9)", ["exit code 9", "no scene"]),
     "the model fails": ("print('Error: no faces'); report(0, None)", ["could not render", "no faces"]),
     "killed": ("os.kill(os.getpid(), 9)", ["exit code -9", "printed nothing"]),
-    "no picture": ("print('done')", [WITHOUT, "done", "is it Blender"]),
-    "another size": ("job['size'] += 1; render()", [WITHOUT]),
+    "another size": ("job['size'] += 1; render()", [WITHOUT, "is it Blender"]),
     "half a picture": (
         "size = job['size']; Image.new('RGBA', (size, size)).save(first);"
         "os.truncate(first, first.stat().st_size - 20); report(0, 0)",
@@ -165,7 +159,6 @@ def test_a_failing_blender_is_told_with_its_last_lines(draw, tmp_path, capsys, f
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert all(part in error for part in says)
-    assert "Traceback (most" not in error
     assert (tmp_path / "a.png").read_bytes() == b"what was there"
     assert not list(tmp_path.glob(".*"))
 
@@ -179,21 +172,12 @@ def test_a_program_that_cannot_be_started_is_told(model, tmp_path, capsys):
     assert "cannot be started" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("other", "output", "says"),
-    [
-        ("b.obj", ["-o", "a.png"], "give -o a folder"),
-        ("b.obj", ["-o", "file"], "give -o a folder"),
-        ("1000.OBJ", [], "would share"),
-    ],
-)
-def test_several_models_need_a_folder_and_names_of_their_own(
-    model, tmp_path, monkeypatch, capsys, other, output, says
-):
+@pytest.mark.parametrize("wrong", [["b.obj", "-o", "a.png"], ["b.obj", "-o", "file"], ["1000.OBJ"]])
+def test_several_models_need_a_folder_and_names_of_their_own(model, tmp_path, monkeypatch, capsys, wrong):
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
-    assert main(["-m", str(model), other, "-b", sys.executable, *output]) == 1
-    assert says in capsys.readouterr().err
+    assert main(["-m", str(model), *wrong, "-b", sys.executable]) == 1
+    assert ("would share" if len(wrong) == 1 else "give -o a folder") in capsys.readouterr().err
 
 
 # --- several models and runs
@@ -239,25 +223,15 @@ def test_a_run_is_rendered_where_nothing_is_yet(stand_in, started, run, monkeypa
     assert main(command) == 0
     assert len(started()) == 1  # there was nothing to do
     assert "0 written, 3 already there, 0 failed" in capsys.readouterr().out
-
-
-def test_a_run_is_rendered_to_another_folder_by_epoch(stand_in, started, run, tmp_path):
-    options = ["-o", str(tmp_path / "out"), "--size", "20", "--turntable", "2"]
-    assert main(["-n", "chair-1", "-b", stand_in(), *options]) == 0
-    ((_, job, *_),) = started()
-    assert [Path(model).stem for model in job["models"]] == ["990", "1000", "1010"]
-    assert names(tmp_path / "out") == ["1000.gif", "1010.gif", "990.gif"]
+    assert main([*command, "--turntable", "2", "-o", "out"]) == 0
+    assert [Path(model).stem for model in started()[-1][1]["models"]] == ["990", "1000", "1010"]
+    assert names(Path("out")) == ["1000.gif", "1010.gif", "990.gif"]
 
 
 # --- backgrounds and turntables
 
 
-@pytest.mark.parametrize(
-    ("background", "expected"), [([], (255, 255, 255)), (["--background", "#0080fF"], (0, 128, 255))]
-)
-def test_a_turntable_is_a_looping_gif_on_a_flat_background(
-    stand_in, started, model, tmp_path, monkeypatch, background, expected
-):
+def test_a_turntable_is_a_looping_gif_on_a_flat_background(stand_in, started, model, tmp_path, monkeypatch):
     body = """
 for view, path in enumerate(pictures[0]):
     picture = Image.new("RGBA", (30, 30), (90, 0, 0, 0))
@@ -266,7 +240,7 @@ for view, path in enumerate(pictures[0]):
     report(0, view)
 """
     monkeypatch.chdir(tmp_path)
-    options = ["-a", "-30", "--turntable", "5", "--size", "30", *background]
+    options = ["-a", "-30", "--turntable", "5", "--size", "30"]
     assert main(["-m", str(model), "-b", stand_in(body), *options]) == 0
     assert started()[0][1]["azimuths"] == [-30, 42, 114, 186, 258]
     with Image.open("demo_img.gif") as film:
@@ -277,15 +251,8 @@ for view, path in enumerate(pictures[0]):
             shown = np.asarray(frame.convert("RGB")).astype(int)
             square = np.zeros((30, 30), bool)
             square[10:20, 5 * view : 5 * view + 5] = True
-            assert (shown[~square] == expected).all()
+            assert (shown[~square] == 255).all()
             assert np.abs(shown[square] - (200, 10 * view, 0)).max() <= 4
-
-
-def test_a_picture_can_have_a_flat_background(draw, tmp_path):
-    assert draw("render(color=(255, 0, 0, 128))", "--background", "#0000ff") == 0
-    with Image.open(tmp_path / "a.png") as picture:
-        assert picture.mode == "RGB"
-        assert picture.getpixel((5, 5)) == (128, 0, 127)
 
 
 SQUARE = """
@@ -302,12 +269,9 @@ for number, views in enumerate(pictures):
     ("boxes", "options", "says"),
     [
         ([(5, 5, 8, 8)], [], ""),  # 9 of 400 pixels
-        ([(5, 5, 12, 6)], [], "covers 1.8% of the picture; type -d fit, or a smaller"),
         ([(5, 5, 5, 5)], ["-d", "9"], "covers 0.0% of the picture; type -d fit, or a smaller"),
         ([(5, 5, 12, 6)], ["-d", "fit"], "covers 1.8% of the picture; its parts are thin"),
         ([(5, 5, 12, 6), (5, 5, 8, 8)], ["--turntable", "2", "-o", "a.gif"], ""),  # edge-on in one view
-        ([(5, 5, 12, 6), (5, 5, 8, 7)], ["--turntable", "2", "-o", "a.gif"], "covers 1.8%"),
-        ([(0, 0, 20, 20)], ["-d", "2"], "beyond the edge of the picture; type -d fit, or a larger"),
         ([(5, 5, 12, 6), (0, 5, 12, 6)], ["--turntable", "2", "-o", "a.gif"], "beyond the edge"),
         ([(0, 5, 12, 9)], ["-d", "fit"], ""),
     ],
@@ -330,18 +294,17 @@ def test_a_model_that_is_small_or_cut_in_the_picture_is_told(
 def test_where_a_model_could_be_larger_the_option_is_told_once(
     draw, models, tmp_path, capsys, box, options, advised
 ):
-    body = SQUARE.format(boxes=[box])
-    assert draw(body, "-o", tmp_path / "out", *options, models=models) == 0
+    flat = ["--background", "#0000ff"]
+    assert draw(SQUARE.format(boxes=[box]), "-o", tmp_path / "out", *flat, *options, models=models) == 0
+    with Image.open(tmp_path / "out" / "990.png") as picture:
+        assert (picture.getpixel((0, 0)), picture.getpixel((5, 5))) == ((0, 0, 255), (200, 200, 200))
     assert capsys.readouterr().out.count("To fill the picture, add -d fit\n") == advised
 
 
 def test_faces_that_blender_leaves_out_are_told(draw, capsys):
     body = "Image.new('RGBA', (20, 20), (9, 9, 9, 255)).save(first); report(0, 0, {})"
-    for lost, says in [(0, []), (1, ["left out 1 face of"]), (7, ["left out 7 faces of"])]:
-        assert draw(body.format(lost), "-d", "fit") == 0
-        error = capsys.readouterr().err
-        assert ("left out" in error) == bool(says)
-        assert all(part in error for part in says)
+    assert draw(body.format(7), "-d", "fit") == 0
+    assert "left out 7 faces of" in capsys.readouterr().err
 
 
 def as_typed(*options, **environment):
@@ -352,20 +315,14 @@ def as_typed(*options, **environment):
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-@pytest.mark.parametrize("is_script", [False, True], ids=["Blender", "a script that starts Blender"])
-def test_a_signal_ends_blender_and_removes_the_temporary_folder(
-    stand_in, started, model, tmp_path, name, is_script
-):
-    program, starts, temporary = stand_in("time.sleep(60)"), tmp_path / "starts", tmp_path / "temporary"
+def test_a_signal_ends_blender_and_removes_the_temporary_folder(stand_in, started, model, tmp_path, name):
+    temporary, script = tmp_path / "temporary", tmp_path / "blender.sh"
     temporary.mkdir()
-    if is_script:
-        script = tmp_path / "blender.sh"
-        script.write_text(f'#!/bin/sh\n"{program}" "$@"\n', encoding="utf-8")
-        script.chmod(0o755)
-        program = script
-    typed = as_typed("-m", model, "-b", program, TMPDIR=str(temporary))
+    script.write_text(f'#!/bin/sh\n"{stand_in("time.sleep(60)")}" "$@"\n', encoding="utf-8")
+    script.chmod(0o755)  # a script that starts Blender
+    typed = as_typed("-m", model, "-b", script, TMPDIR=str(temporary))
     with subprocess.Popen(**typed, stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 30
+        deadline, starts = time.monotonic() + 30, tmp_path / "starts"
         while not (starts.exists() and starts.read_text("utf-8")) and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(getattr(signal, name))
@@ -457,20 +414,18 @@ def overlap(first, second):
 
 
 @pytest.mark.blender
-@pytest.mark.parametrize("view", [(50, 30, 0, 2.0), (-100, -25, 30, 1.3)])
-def test_a_real_render_has_the_voxels_silhouette(blender, model, voxels, tmp_path, view):
-    options = [f"-a={view[0]}", f"-e={view[1]}", f"-t={view[2]}", f"-d={view[3]}"]
+def test_a_real_render_has_the_voxels_silhouette(blender, model, voxels, tmp_path):
     output = tmp_path / "a {b} ü.png"
     command = ["-m", str(model), "-b", blender, "-o", str(output), "--samples", "8", "--size", "160"]
-    assert main([*command, *options]) == 0
-    assert overlap(rendered(output), silhouette(voxels, view, 160)) > 0.98
+    assert main([*command, "-a=-100", "-e=-25", "-t=30", "-d=1.3"]) == 0
+    assert overlap(rendered(output), silhouette(voxels, (-100, -25, 30, 1.3), 160)) > 0.98
 
 
 @pytest.mark.blender
 @pytest.mark.parametrize(
     "line",
-    [b"mtllib pipe\n", b"mtllib colors.mtl\n", b"\x01\xffmtllib pipe\r\n", b"mtl\\\nlib pipe\n", b""],
-    ids=["pipe", "texture", "control characters", "two lines", "of the model's name"],
+    [b"mtllib pipe\n", b"mtllib colors.mtl\n", b"mtl\\\nlib pipe\n", b""],
+    ids=["pipe", "texture", "two lines", "of the model's name"],
 )
 def test_materials_are_not_read(blender, model, tmp_path, line):
     """Blender would wait for a pipe that they name until somebody writes to it."""
@@ -520,8 +475,6 @@ def test_real_renders_of_several_models(blender, models, voxels, tmp_path, capsy
     error = capsys.readouterr().err
     assert f"failed: {models[1]}: Blender could not render it" in error
     assert f"990.png: Blender left out 1 face of {models[2]}" in error
-    assert error.count("left out") == 1
-    assert "Traceback (most" not in error
     assert names(tmp_path / "out") == ["1000.png", "990.png"]
     for name, shape in [("1000.png", voxels), ("990.png", voxels[:, :8])]:
         assert overlap(rendered(tmp_path / "out" / name), silhouette(shape, (50, 30, 0, 1.5), 120)) > 0.98
@@ -529,28 +482,19 @@ def test_real_renders_of_several_models(blender, models, voxels, tmp_path, capsy
 
 @pytest.mark.blender
 def test_a_real_turntable_shows_both_sides(blender, model, voxels, tmp_path):
-    command = ["-m", str(model), "-b", blender, "-o", str(tmp_path / "turn.gif"), "--turntable", "2"]
-    options = ["-a", "20", "-d", "1.5", "--size", "120", "--samples", "4"]
-    assert main([*command, *options, "--background", "#00ff00", "--no-shadow"]) == 0
+    """Typed from the script's own folder; Blender sees nothing of PYTHONPATH."""
+    (tmp_path / "poison").mkdir()
+    (tmp_path / "poison" / "bpy.py").write_text("raise ImportError('the wrong bpy')", encoding="utf-8")
+    options = ["-m", model, "-b", blender, "-o", tmp_path / "turn.gif", "--turntable", "2", "-a", "20"]
+    options += ["-d", "1.5", "--size", "120", "--samples", "4", "--background", "#00ff00", "--no-shadow"]
+    typed = as_typed(*options, PYTHONPATH=str(tmp_path / "poison"))
+    ended = subprocess.run(**typed, capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr
     with Image.open(tmp_path / "turn.gif") as film:
         for azimuth, frame in zip((20, 200), ImageSequence.Iterator(film), strict=True):
             pixels = np.asarray(frame.convert("RGB")).astype(int)
             drawn = pixels[..., 1] - pixels[..., 0] < 128  # the clay is never green
             assert overlap(drawn, silhouette(voxels, (azimuth, 30, 0, 1.5), 120)) > 0.98
-
-
-@pytest.mark.blender
-def test_the_script_runs_as_the_tutorial_types_it(blender, model, tmp_path):
-    """From its own folder; Blender sees nothing of PYTHONPATH."""
-    (tmp_path / "poison").mkdir()
-    (tmp_path / "poison" / "bpy.py").write_text("raise ImportError('the wrong bpy')", encoding="utf-8")
-    options = ["-m", model, "-b", blender, "-o", tmp_path / "test.png", "--size", "40", "--samples", "1"]
-    typed = as_typed(*options, PYTHONPATH=str(tmp_path / "poison"))
-    ended = subprocess.run(**typed, capture_output=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    with Image.open(tmp_path / "test.png") as picture:
-        assert picture.size == (40, 40)
-        assert np.ptp(np.asarray(picture)[..., 3]) == 255
 
 
 @pytest.mark.blender

@@ -220,6 +220,15 @@ def test_options_are_written_by_a_start_that_takes_a_step(here):
     assert {name: (here / name).read_bytes() for name in files_of(here)} == before
 
 
+def test_a_first_step_that_fails_leaves_no_options(here, capsys, monkeypatch):
+    def full(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr(training_run, "train_step", full)
+    says(capsys, train("-e", "1"), "memory is too small", "--batchsize 1")
+    assert not (here / "savepoint/run/options.json").exists()
+
+
 RESTARTS = ({"TORCHELASTIC_RESTART_COUNT": "1"}, {"SLURM_RESTART_COUNT": "2"})
 
 

@@ -100,13 +100,6 @@ def test_a_pinched_ring_is_joined_at_its_edge():
     assert len(check(PINCHED_RING).split(only_watertight=False)) == 1
 
 
-def test_a_hollow_gets_an_inner_wall():
-    hollow = np.ones((5, 5, 5), bool)
-    hollow[2, 2, 2] = False
-    assert len(check(hollow).split(only_watertight=False)) == 2
-
-
-@pytest.mark.parametrize("edge", [0.001, 0.01, 3.0])
-def test_edge_scales_the_mesh_about_the_corner_of_the_box(edge, rng):
+def test_edge_scales_the_mesh_about_the_corner_of_the_box(rng):
     grid = rng.random((4, 5, 6)) < 0.5
-    assert np.allclose(surface_mesh(grid, edge)[0], surface_mesh(grid, 1.0)[0] * edge)
+    assert np.allclose(surface_mesh(grid, 0.01)[0], surface_mesh(grid, 1.0)[0] * 0.01)

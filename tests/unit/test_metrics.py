@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
@@ -62,6 +62,7 @@ def sets(most=4, edge=5):
     )
 
 
+@settings(deadline=None)
 @given(a=sets(), b=sets())
 def test_distances_equal_a_loop_over_pairs(a, b):
     check_distances(a, b)
@@ -73,16 +74,6 @@ def test_distances_do_not_depend_on_blocks_and_tiles(rng, monkeypatch):
     check_distances(boxes(rng, 5, edge=10), boxes(rng, 4, edge=10))
 
 
-def test_each_shape_is_transformed_once_whatever_it_is_compared_with(rng, monkeypatch):
-    seen, transforms = [], metrics.distance_transforms
-    monkeypatch.setattr(
-        metrics, "distance_transforms", lambda shapes: seen.append(len(shapes)) or transforms(shapes)
-    )
-    training = boxes(rng, 9)
-    metrics.score_sets(boxes(rng, 5), boxes(rng, 5), training, np.arange(5), boxes(rng, 5))
-    assert sum(seen) == 4 * 5
-
-
 def test_diversity_leaves_out_each_shape_itself():
     shapes = np.zeros((3, 2, 2, 2), dtype=bool)
     shapes[0, 0] = shapes[1, 0] = shapes[2, 1] = True
@@ -90,6 +81,7 @@ def test_diversity_leaves_out_each_shape_itself():
     assert ShapeSet(shapes[:2]).diversity == 0
 
 
+@settings(deadline=None)
 @given(shapes=sets(edge=6))
 def test_transforms_are_squared_distances_to_the_surface_points(shapes):
     places = np.argwhere(np.ones((6, 6, 6)))
@@ -105,9 +97,8 @@ def test_transforms_reach_from_corner_to_corner_of_fine_grids():
     assert distance_transforms(shape)[0, -1, -1, -1] == 3 * 129**2
 
 
-@pytest.mark.parametrize("count", [5, 30])
-def test_a_copy_of_the_reference_covers_it_at_no_distance_and_cannot_be_told_apart(rng, count):
-    shapes = np.unique(boxes(rng, count), axis=0)
+def test_a_copy_of_the_reference_covers_it_at_no_distance_and_cannot_be_told_apart(rng):
+    shapes = np.unique(boxes(rng, 30), axis=0)
     found = scores_against(shapes, shapes.copy())
     for name in ("iou", "chamfer"):
         assert found[f"coverage_{name}"] == 1
@@ -125,23 +116,16 @@ def test_repeated_references_are_covered_together():
     assert found["nearest_neighbor_accuracy_iou"] == pytest.approx(2 * 0.5 / 3)
 
 
-def test_two_far_clusters_are_told_apart(rng):
+def test_far_clusters_are_told_apart_and_sets_of_one_distribution_hardly(rng):
     near, far = boxes(rng, 12, 0, 3, edge=24), boxes(rng, 12, 21, 24, edge=24)
     near[:, 0, 10:14, 10:14] = far[:, -1, 10:14, 10:14] = True  # so that each set has something in common
-    found = scores_against(near, far)
-    for name in ("iou", "chamfer"):
-        assert found[f"nearest_neighbor_accuracy_{name}"] == 1
-    assert found["minimum_matching_distance_iou"] == 1
-    assert found["occupancy_divergence"] == pytest.approx(1)
-
-
-def test_two_sets_of_one_distribution_are_hardly_told_apart(rng):
-    found = scores_against(boxes(rng, 400), boxes(rng, 400))
-    for name in ("iou", "chamfer"):
-        # the standard error of 800 coins is 0.018
-        assert found[f"nearest_neighbor_accuracy_{name}"] == pytest.approx(0.5, abs=0.06)
-        assert found[f"coverage_{name}"] > 0.4
-    assert found["occupancy_divergence"] < 0.03
+    apart, alike = scores_against(near, far), scores_against(boxes(rng, 400), boxes(rng, 400))
+    for name in ("nearest_neighbor_accuracy_iou", "nearest_neighbor_accuracy_chamfer"):
+        assert apart[name] == 1
+        assert alike[name] == pytest.approx(0.5, abs=0.06)  # the standard error of 800 coins is 0.018
+    assert apart["minimum_matching_distance_iou"] == 1
+    assert apart["occupancy_divergence"] == pytest.approx(1)
+    assert alike["occupancy_divergence"] < 0.03
 
 
 def test_one_repeated_shape_covers_one_reference_and_is_no_set(rng):
@@ -192,8 +176,8 @@ def test_divergence_of_two_distributions_by_hand():
     a, b = np.zeros((2, 2, 2, 2, 2), dtype=bool)
     a[:, 0, 0, 0] = True  # all in one voxel
     b[0, 0, 0, 0] = b[1, 1, 1, 1] = True  # half there, half elsewhere
-    middle = 0.5 * math.log2(1 / 0.75), 0.5 * (0.5 * math.log2(0.5 / 0.75) + 0.5 * math.log2(0.5 / 0.25))
-    assert metrics.occupancy_divergence(ShapeSet(a), ShapeSet(b)) == pytest.approx(sum(middle))
+    by_hand = 0.5 * math.log2(1 / 0.75) + 0.25 * math.log2(0.5 / 0.75) + 0.25 * math.log2(0.5 / 0.25)
+    assert metrics.occupancy_divergence(ShapeSet(a), ShapeSet(b)) == pytest.approx(by_hand)
 
 
 def test_empty_grids_break_no_score(rng):
@@ -241,8 +225,7 @@ def test_pieces_that_touch_at_an_edge_are_two():
 def test_a_shape_of_which_99_percent_are_one_piece_is_nearly_one():
     shapes = np.zeros((2, 12, 12, 12), dtype=bool)
     shapes[:, :11, :3, :3] = True  # 99 voxels
-    shapes[0, -1, -1, -1] = shapes[1, -1, -1, -1] = True
-    shapes[1, -1, -3, -1] = True
+    shapes[:, -1, -1, -1] = shapes[1, -1, -3, -1] = True
     found = metrics.shape_statistics(shapes)
     assert (found["one_piece"], found["nearly_one_piece"], found["pieces_median"]) == (0, 0.5, 2.5)
 
@@ -284,7 +267,6 @@ def table(edge, legs):
 @pytest.mark.parametrize(
     ("legs", "expected"),
     [
-        ([(0.1, 0.1), (0.1, 0.85), (0.85, 0.1), (0.85, 0.85)], 1),
         ([(0.1, 0.1), (0.1, 0.85), (0.85, 0.1)], 1),  # less than half of the top is beyond its three legs
         ([(0.1, 0.1), (0.1, 0.85)], 0),  # both on one side
         ([(15 / 32, 15 / 32)], 1),  # in the middle
@@ -295,15 +277,6 @@ def table(edge, legs):
 def test_a_table_stands_where_its_center_of_mass_is_above_its_legs(edge, legs, expected):
     assert metrics.stands(table(edge, legs)) == expected
     assert metrics.shape_statistics([table(edge, legs)])["stands"] == expected
-
-
-def test_balls_and_single_voxels_stand_and_empty_grids_do_not():
-    x, y, z = np.mgrid[:32, :32, :32] - 15.5
-    assert metrics.stands(x**2 + y**2 + z**2 < 100)
-    voxel = np.zeros((3, 3, 3), bool)
-    assert not metrics.stands(voxel)
-    voxel[2, 1, 0] = True
-    assert metrics.stands(voxel)
 
 
 @pytest.mark.parametrize(("edge", "layers"), [(16, 1), (32, 2), (64, 3), (128, 6)])
@@ -327,41 +300,25 @@ def test_whole_shapes_are_one_piece_and_stand():
     assert metrics.is_whole(whole)
     assert not metrics.is_whole(loose)
     assert not metrics.is_whole(table(32, [(0.1, 0.1), (0.1, 0.85)]))
-    assert not metrics.is_whole(np.zeros((4, 4, 4), bool))
+    empty = np.zeros((4, 4, 4), bool)
+    assert not metrics.is_whole(empty)
+    assert not metrics.stands(empty)
 
 
-REAL = Path("/work/shared/data/modelnet10_chairs_32.npz")
-
-
-@pytest.fixture(scope="module")
-def real_chairs():
-    if not REAL.is_file():
-        pytest.skip("the 800 real chairs are not on this machine")
-    with np.load(REAL) as file:
-        return np.unpackbits(file["packed"], axis=1).reshape(-1, 32, 32, 32).view(bool)
-
-
-def test_real_chairs_stand_and_lie_in_one_place(real_chairs):
-    assert np.mean([metrics.stands(shape) for shape in real_chairs[:200]]) >= 0.99
-    assert not metrics.shift(ShapeSet(real_chairs[:100]), ShapeSet(real_chairs[100:200])).any()
-
-
-def at_corner(shapes):
-    """Move each shape to the first layers of every axis, as a conversion without --center does."""
-    moved = np.zeros_like(shapes)
-    for shape, target in zip(shapes, moved, strict=True):
-        cut = shape[np.ix_(*(np.flatnonzero(shape.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))))]
-        target[tuple(map(slice, cut.shape))] = cut
-    return moved
+def test_real_chairs_stand_and_lie_in_one_place(shared_data):
+    with np.load(shared_data / "modelnet10_chairs_32.npz") as file:
+        chairs = np.unpackbits(file["packed"][:200], axis=1).reshape(-1, 32, 32, 32).view(bool)
+    assert np.mean([metrics.stands(shape) for shape in chairs]) >= 0.99
+    assert not metrics.shift(ShapeSet(chairs[:100]), ShapeSet(chairs[100:])).any()
 
 
 def test_sets_that_were_placed_otherwise_are_shifted_and_others_are_not(rng):
-    centered = np.zeros((40, 32, 32, 32), bool)
-    for shape in centered:
+    centered, corner = np.zeros((2, 40, 32, 32, 32), bool)
+    for here, there in zip(centered, corner, strict=True):
         half = rng.integers(4, 10, 3)
-        shape[tuple(slice(16 - n, 16 + n) for n in half)] = True
-        shape[0, 0, 0] = True  # a speck
-    corner = at_corner(np.where(np.indices(centered.shape[1:]).sum(axis=0) > 3, centered, False))
+        here[tuple(slice(16 - n, 16 + n) for n in half)] = True
+        there[tuple(slice(2 * n) for n in half)] = True  # as a conversion without --center does
+        here[0, 0, 0] = True  # a speck
     a, b, c, d = (ShapeSet(shapes) for shapes in (centered[:20], centered[20:], corner[:20], corner[20:]))
     assert metrics.shift(a, b).tolist() == metrics.shift(c, d).tolist() == [0, 0, 0]
     expected = np.median(c.middles, axis=0) - 16

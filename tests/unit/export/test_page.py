@@ -4,7 +4,6 @@ import json
 import os
 import re
 import sys
-import zipfile
 from importlib import resources
 
 import numpy as np
@@ -54,15 +53,7 @@ def test_the_box_holds_all_shapes_and_is_the_whole_grid_for_none():
     assert np.array(page.common_box(grids)).tolist() == [[0.25, 0, 0], [1, 0.5, 0.25]]
 
 
-@pytest.mark.parametrize("content", [None, b"no zip", "other"])
-def test_another_trimesh_is_told(tmp_path, monkeypatch, content):
-    viewer = tmp_path / "resources" / "templates" / "viewer.zip"
-    viewer.parent.mkdir(parents=True)
-    if content == "other":
-        with zipfile.ZipFile(viewer, "w") as archive:
-            archive.writestr("viewer.html.template", "<html></html>")
-    elif content:
-        viewer.write_bytes(content)
+def test_another_trimesh_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(resources, "files", lambda package: tmp_path)
     with pytest.raises(UserError, match=r"no three\.js where versions 4\.7 to 5\.2"):
         page.three_js()

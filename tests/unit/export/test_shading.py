@@ -35,25 +35,6 @@ def test_every_pixel_shows_the_side_that_is_nearest(density, rng):
     np.testing.assert_allclose(ours, slow_projection(grid), rtol=1e-6)
 
 
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_light_is_interpolated_across_a_side(axis):
-    """Where light grows evenly along an axis, so does the brightness of every pixel."""
-    plane = [other for other in range(3) if other != axis]
-    shape = np.insert([6, 7], axis, 3)
-    plate = np.zeros(shape, bool)
-    plate[(slice(1, -1),) * 3] = True
-    for along in plane:
-        places = np.indices(shape)[along] + 0.5  # the middle of each voxel
-        shown = shading.project(plate, places, axes=[axis])
-        rows, columns = np.nonzero(~np.isnan(shown))
-        sides = shading.EDGES[plane]
-        low = -np.minimum(shading.EDGES, 0).T @ shape
-        corner = shading.EDGES[axis] * (2 if shading.SIDES[axis] > 0 else 1) + low
-        s, t = np.linalg.solve(sides.T, np.stack([columns, rows]) + 0.5 - corner[:, None])
-        expected = shading.TILT[axis] * (s if along == plane[0] else t)
-        np.testing.assert_allclose(shown[rows, columns], expected, atol=1e-3)
-
-
 def test_high_axis_0_is_right_and_axis_1_is_up_and_axis_2_goes_to_the_back():
     def center(place):
         grid = np.zeros((9, 9, 9), bool)
@@ -95,7 +76,3 @@ def test_a_whole_box_keeps_every_shape_in_its_place(chair):
     right, down = shading.EDGES[0]
     assert np.array_equal(is_clay(there), np.roll(is_clay(here), (down, right), axis=(0, 1)))
     assert is_clay(shading.picture(chair)).sum() == is_clay(here).sum()
-
-
-def test_an_empty_picture_is_no_pixel():
-    assert shading.picture(np.zeros((5, 5, 5), bool)).shape == (0, 0, 3)
