@@ -49,7 +49,7 @@ class ShapeSet(Sequence):
         shapes = iter(shapes)
         first = next(shapes)
         self.grid_shape = first.shape
-        row = np.dtype((np.uint8, -(-first.size // 8)))
+        row = np.dtype((np.uint8, (-(-first.size // 8),)))  # a tuple: 1 alone is a scalar in NumPy 1
         self.bits = np.fromiter(map(np.packbits, itertools.chain([first], shapes)), row)  # (N, n**3 / 8)
 
     def __len__(self) -> int:
