@@ -52,8 +52,10 @@ def choose_schedule(name: str) -> Rows:
         raise UserError(f"{path}: not a CSV text file; write it as {','.join(HEADER)}.") from error
     lines = [[cell.strip(' "') for cell in line.split(",")] for line in text.splitlines()]
     if not lines or tuple(cell.lower() for cell in lines[0]) != HEADER:
+        hint = " (use commas, not semicolons)" if lines and ";" in lines[0][0] else ""
         raise UserError(
-            f"{path}: the first line must be {','.join(HEADER)}, and the others such as 0-300,0.002,0.00005."
+            f"{path}: the first line must be {','.join(HEADER)}{hint}, and the others such as "
+            "0-300,0.002,0.00005."
         )
     rows: list[Row] = []
     for number, line in enumerate(lines[1:], start=2):

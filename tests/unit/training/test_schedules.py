@@ -46,7 +46,7 @@ def test_a_table_in_a_file(tmp_path, text):
         (GOOD.replace("0.02", "0").encode(), "line 3: learning rates must be above 0"),
         (b"\xff\xfe\x00epochs", "not a CSV text file"),
         (b"PK\x03\x04\x00\x00", "first line"),
-        (GOOD.replace(".", ",").replace(",", ";", 2).encode(), "first line must be"),
+        (GOOD.replace(".", ",").replace(",", ";", 2).encode(), "use commas, not semicolons"),
         (GOOD.encode() + bytes(200_000), "too large for a schedule"),
     ],
 )
