@@ -145,13 +145,12 @@ def print_next(folder: Path, options: ConversionOptions) -> None:
     train = ["train_rasgan.py", "-n", name, "-d", data]
     train += ["--resolution", options.resolution] if options.resolution != 64 else []
     few = ["-b", count] if count < DEFAULT_BATCH else []
-    mirror = ["--mirror"] if options.center else []  # the mirror plane is the middle of the grid
     epochs = min(MOST_EPOCHS, max(1, round(STEPS * BATCH / count)))
-    cpu = ["--cooldown", 0.5, "--width", 64, "-b", min(BATCH, count), "-e", epochs]
+    cpu = ["--width", 64, "-b", min(BATCH, count), "-e", epochs]
     time = f", {TIME}" if options.resolution == 64 and epochs < MOST_EPOCHS else ""
     print(f"The grids are the {options.suffix} files in {folder}. Next, type one of these commands to train.")
     for title, words in (
-        (f"Without a GPU{time}", ["--recipe", "stable", *mirror, *cpu]),
+        (f"Without a GPU{time}", ["--recipe", "stable", *cpu]),
         ("With a GPU", ["--recipe", "stable", "-e", 500, "--every", 10, *few]),
         ("With a GPU, by the tutorial's settings", ["-e", 2500, "-glr", "0.0025", "-dlr", "0.00003", *few]),
     ):

@@ -4,11 +4,12 @@ Asks which one, prints its size, and asks again before anything is downloaded:
 
     python download_data.py
 
-Without questions; from your own archive; with generated chairs:
+Without questions; from your own archive; with generated chairs, or tables:
 
     python download_data.py --dataset modelnet10 --yes
     python download_data.py --dataset modelnet40 --archive aligned.tar
     python download_data.py --dataset sample
+    python download_data.py --dataset sample --class table
 """
 
 if __name__ == "__main__":
@@ -81,7 +82,7 @@ MODELNET40 = Dataset(
 )
 DATASETS = {"modelnet10": MODELNET10, "modelnet40": MODELNET40}
 SAMPLE = "sample"
-MOST_CHAIRS = 9000  # file names have four digits
+MOST_SAMPLES = 9000  # file names have four digits
 PATIENCE = download.Patience()
 ADVICE = {
     cli.STOPPED: "To continue, type the same command again.",
@@ -100,11 +101,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dir", type=Path, default=Path(), metavar="FOLDER", help=place_help)
     parser.add_argument(
         "--count",
-        type=cli.number(int, at_least=1, at_most=MOST_CHAIRS),
+        type=cli.number(int, at_least=1, at_most=MOST_SAMPLES),
         metavar="N",
-        help=f"sample chairs to train on, 1 to {MOST_CHAIRS}, beside {sample_chairs.TEST} to test on "
-        f"(default {sample_chairs.TRAIN})",
+        help=f"number of samples to train on, 1 to {MOST_SAMPLES}, in addition to {sample_chairs.TEST} test "
+        f"samples (default {sample_chairs.TRAIN})",
     )
+    kinds = sorted(sample_chairs.KINDS)
+    class_help = "what to make with --dataset sample (default chair)"
+    parser.add_argument("--class", choices=kinds, dest="kind", help=class_help)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--url", metavar="ADDRESS", help="download from this http or https address instead")
     own_help = "unpack this archive instead of downloading one; it is not deleted"
@@ -120,15 +124,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.url is not None and not args.url.startswith(("http://", "https://")):
         parser.error("--url must begin with http:// or https://")
     if args.dataset == SAMPLE and (args.url or args.archive):
-        parser.error("the sample chairs are made here: they take neither --url nor --archive")
-    if args.count is not None and args.dataset != SAMPLE:
-        parser.error("--count goes with --dataset sample: no other is made here")
+        parser.error("samples are made here: they take neither --url nor --archive")
+    for option, value in (("--count", args.count), ("--class", args.kind)):
+        if value is not None and args.dataset != SAMPLE:
+            parser.error(f"{option} needs --dataset sample: no other data set is made here")
     if args.archive is not None and not args.archive.is_file():
         raise UserError(f"{args.archive}: no such file; check the path given with --archive.")
 
-    name = args.dataset or ask_dataset(with_sample=not (args.url or args.archive))
+    name = args.dataset or ask_dataset(with_samples=not (args.url or args.archive))
     if name == SAMPLE:
-        return make_sample(args.dir, args.count or sample_chairs.TRAIN)
+        name = args.kind or "chair"
+    if name in sample_chairs.KINDS:
+        return make_sample(args.dir, name, args.count or sample_chairs.TRAIN)
     dataset = DATASETS[name]
     folder = args.dir / dataset.folder
     if is_filled(folder, dataset):
@@ -153,10 +160,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def ask_dataset(with_sample: bool) -> str:
+def ask_dataset(with_samples: bool) -> str:
     """Ask which data set until the answer is one of those offered, and return it."""
-    sample = f"Sample chairs, {sample_chairs.TRAIN} to train and {sample_chairs.TEST} to test: no download"
-    offers = DATASETS | ({SAMPLE: sample} if with_sample else {})
+    counts = f"{sample_chairs.TRAIN} to train and {sample_chairs.TEST} to test: no download"
+    samples = {kind: f"Sample {kind}s, {counts}" for kind in sample_chairs.KINDS}
+    offers = DATASETS | (samples if with_samples else {})
     choices = {str(number): name for number, name in enumerate(offers, 1)}
     print("Which data set?")
     for number, name in choices.items():
@@ -217,19 +225,19 @@ def get(dataset: Dataset, folder: Path, own_archive: Path | None, url: str | Non
     shutil.rmtree(workplace(folder), ignore_errors=True)
 
 
-def make_sample(place: Path, train: int) -> int:
-    """Write the sample chairs that do not exist yet."""
-    folder = place / "SampleChairs"
+def make_sample(place: Path, kind: str, train: int) -> int:
+    """Write the samples that do not exist yet."""
+    folder = place / f"Sample{kind.capitalize()}s"
     count = train + sample_chairs.TEST
-    with alone_at(folder), tqdm(total=count, unit="chair", disable=not cli.shows_bars()) as bar:
-        written = sample_chairs.write_sample_set(folder, train=train, progress=bar.update)
-    print(f"{folder}: {written} chairs made, {count - written} already existed.")
-    there = len(list((folder / "chair" / "train").glob("*.off")))
+    with alone_at(folder), tqdm(total=count, unit=kind, disable=not cli.shows_bars()) as bar:
+        written = sample_chairs.write_sample_set(folder, train=train, progress=bar.update, kind=kind)
+    print(f"{folder}: {written} {kind}s made, {count - written} already existed.")
+    there = len(list((folder / kind / "train").glob("*.off")))
     if there > train:
-        print(f"{folder / 'chair' / 'train'} has {there} chairs already, which were kept.")
+        print(f"{folder / kind / 'train'} has {there} {kind}s already, which were kept.")
     print("Next:")
-    # Centered, left is like right: training can use that, and the pretrained chairs are centered, too.
-    cli.say(f"  {cli.command_line('python', 'convert_data.py', '-m', folder / 'chair', '--center')}")
+    # Centered shapes are mirror-symmetric, which training can use. The pretrained chairs are centered, too.
+    cli.say(f"  {cli.command_line('python', 'convert_data.py', '-m', folder / kind, '--center')}")
     return 0
 
 

@@ -32,8 +32,6 @@ from rasgan.runs import START, RunFolder, saved_positions
 from rasgan.training import launcher
 from rasgan.training.config import (
     DEVICES,
-    NEEDS,
-    NEEDS_SIGMOID,
     PRECISIONS,
     RECIPES,
     Intervals,
@@ -57,11 +55,7 @@ STOPPING = "\nFinishing this step and saving a checkpoint. Press Ctrl-C again to
 LONG_S = 2 * 24 * 3600  # a training on a CPU that takes longer is advised against
 LONG_STEP_S = 5  # a step after which the bar seems to hang
 SMALL_STEPS = 3900  # about an hour at width 64, in batches of 16, on two cores
-METHOD = (
-    *("loss", "penalty", "penalty_every", "connect", "generator_every", "occupied", "norm", "init", "output"),
-    *("gate", "ema", "beta1", "beta2", "mirror", "min_width", "output_bias", "blur"),
-    *("mapping_layers", "mapping_rate", "cooldown"),
-)
+METHOD = ("loss", "penalty", "connect", "occupied", "gate")
 ADVICE = {
     "batch larger than data": "Type --batchsize {}, or add shapes.",
     "batch too large": "Try --batchsize {}.",
@@ -75,8 +69,6 @@ ADVICE = {
     "memory": "Make {} writable, or free space on its disk: then grids are cached there and need little "
     "memory. Or train on fewer shapes, or at a lower --resolution.",
     "no data": "Give -d a folder of voxel grids; convert_data.py creates them from meshes.",
-    "not mirrored": "Leave --mirror out, or center the shapes in the grid: "
-    "python convert_data.py -m FOLDER --center --overwrite",
     "no grids": "Convert its meshes: python convert_data.py -m {}",
     "odd resolution": "Grids of 32³, 64³ and 128³ fit, and those up to 1/8 smaller; convert the meshes again "
     "with --resolution.",
@@ -92,7 +84,7 @@ ADVICE = {
     "resolution": "Train with --resolution {}, or convert the meshes again with another --resolution.",
     "stop_ratio": "Leave --stop-ratio out, or add --gate.",
     "tensorboard": "For --tensorboard, type: python -m pip install tensorboard",
-    **{name: f"Leave --{name.replace('_', '-')} out." for name in (*NEEDS, *NEEDS_SIGMOID)},
+    "connect": "Leave --connect out, or add --recipe stable.",
 }
 
 
@@ -127,8 +119,10 @@ def build_parser() -> argparse.ArgumentParser:
     add("--new-data", action="store_true", help="with --load: resume on data other than before")
     cli.add_setting(group, INTERVALS["score"], default=INTERVALS["score"].default)
     add("--tensorboard", action="store_true", help="log to savepoint/NAME/tensorboard")
-    presets = " ".join(describe_option(*preset) for preset in recipe_presets("stable", 64).items())
-    text = f"presets for the options below; stable, at 64³: {presets} (default tutorial)"
+    presets = recipe_presets("stable", 64)
+    rates = ("generator_learning_rate", "discriminator_learning_rate")
+    options = (describe_option(name, presets[name]) for name in (*METHOD, *rates) if name in presets)
+    text = f"all settings of the method; stable at 64³, {' '.join(options)} and others (default tutorial)"
     add("--recipe", choices=sorted(RECIPES), help=text)
 
     group = parser.add_argument_group("the method (defaults: the tutorial's)")
@@ -187,7 +181,7 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
         if launcher.rank() == 0:  # at once: the imports take seconds
             cli.say(f"{folder.name}: starting PyTorch, reading {args.data} ...")
         from rasgan.training import checkpoints, devices, distributed, loop, progress, signals
-        from rasgan.training.dataset import check_mirror
+        from rasgan.training.dataset import measured_mirror
         from rasgan.training.run import begin, check_same_data
 
         stop = signals.StopRequest()
@@ -208,13 +202,16 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
         config = choose_config(args.recipe, given, checkpoint)
 
         shapes, validation = read_data(args.name, args.data, args.validation_data, config, device)
+        if config.mirror and not checkpoint:
+            config, found = measured_mirror(config, shapes)
+            if launcher.rank() == 0:
+                cli.say(found)
         own = {"checkpoint": str(checkpoint and checkpoint.position), "shapes": len(shapes)}
         own |= {"digest of the data": shapes.mark.digest, "validation shapes": len(validation or ())}
         distributed.check_agreement({**own, "precision": args.precision, **config.state_dict()})
         if checkpoint and not args.new_data:
             check_same_data(folder, checkpoint, shapes)
         held.enter_context(devices.memory_guarded(config.batchsize))
-        check_mirror(config, shapes)
         run = begin(folder, config, shapes, validation, checkpoint, args.precision)
 
         intervals = Intervals(**{name: getattr(args, name) for name in INTERVALS})

@@ -32,14 +32,6 @@ PRESETS = {
     "recipe": "stable",  # the tutorial's own recipe collapses in the minutes that a demo may take
     "resolution": 32,
     "width": 64,
-    "mirror": True,
-    "mapping_layers": 2,
-    "mapping_rate": 0.3,
-    "generator_learning_rate": 0.002,
-    "ema": 0.999,
-    "output_bias": True,
-    "connect": 0.005,
-    "cooldown": 0.3,
     "batchsize": 16,
     "epochs": 20,
     "seed": 0,
@@ -92,7 +84,7 @@ def finish(run: RunFolder, say: Say) -> None:
     model = run.models / f"{paths[fullest].stem}.obj"
     write_obj(model, *surface_mesh(is_occupied(grids[fullest])))
     chairs = SAMPLE_SET / "chair" / "train"
-    larger = ["-n", "chair-cpu", "-d", chairs, "--recipe", "stable", "--mirror", "--cooldown", 0.5]
+    larger = ["-n", "chair-cpu", "-d", chairs, "--recipe", "stable"]
     larger += ["--width", 64, "-b", 16, "-e", 31, "--seed", 0]
     commands = (
         ("-m", "rasgan.generate", "-n", run.name, "--count", 16, "--seed", 1),

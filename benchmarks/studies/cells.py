@@ -34,7 +34,7 @@ from rasgan.sampling import generate
 from rasgan.seeding import choose
 from rasgan.training import run as training_run
 from rasgan.training.config import TrainConfig, new_config, without_removed
-from rasgan.training.dataset import Shapes
+from rasgan.training.dataset import Shapes, measured_mirror
 from rasgan.voxel_folders import read_grids
 from rasgan.voxel_io import fit
 from rasgan.voxels import is_occupied
@@ -44,6 +44,12 @@ POINTS = 16  # of a cell's curve
 STABLE_SHARE = 0.5
 """A run is stable if its losses stay finite and both its diversity and its share of distinct nearest training
 shapes reach this share of what the shapes kept back have themselves."""
+
+PLAIN = {
+    **{"ema": 0.995, "mirror": False, "output_bias": False, "mapping_layers": 0, "mapping_rate": 1.0},
+    **{"connect": 0.0, "cooldown": 0.0, "generator_learning_rate": 0.001},
+}
+"""The stable recipe at 32³ without this project's additions: close to Huang et al. 2024."""
 
 RELATIVE = ("diversity", "distinct_nearest_share")
 
@@ -134,6 +140,8 @@ def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
     """
     started = time.process_time()
     settings, budget, shapes = cell.resolved(), cell.tflop * 1e12, Shapes(train)
+    if settings.mirror:
+        settings, _ = measured_mirror(settings, shapes)
     if settings.cooldown:  # is a share of the run, so its length must be known
         settings = replace(settings, epochs=_epochs_within(budget, settings, shapes))
     training = training_run.begin(RunFolder("study"), settings, shapes, None)

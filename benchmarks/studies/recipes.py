@@ -1,13 +1,13 @@
-"""Compare recipes and losses at equal compute, and take the stable recipe apart.
+"""Compare recipes and losses at equal compute, and take the plain stable recipe apart.
 
     python -m benchmarks.studies.recipes --data chairs=ModelNet10/chair/train sample=SampleChairs/chair/train
 
 Small networks (width 32) at 32³, batches of 16; 80 shapes of each set are kept back and scored against.
-Every run may spend the same number of floating-point operations. The second table changes one part of the
-stable recipe at a time to what the tutorial has; the third gives some of them eleven times as long; the
-fourth takes the stable recipe to finer grids, with the presets of their resolution and with those of 32³, on
-sample chairs converted with --resolution 128 (--data sample-128=FOLDER). Stopped, the same command goes on;
--j 2 trains two at a time; more seeds add runs. Writes the tables to standard output and the curves to a PNG.
+Every run may spend the same number of floating-point operations. *Plain* is the stable recipe without what
+this project adds to it, which `pieces` compares. The second table changes one part of it at a time to what
+the tutorial has; the third gives some of the runs eleven times as long. If the command is stopped, type it
+again to continue; -j 2 trains two at a time; more seeds add runs. Writes the tables to standard output and
+the curves to a PNG.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.studies import cells as studies
-from benchmarks.studies.cells import Cell
+from benchmarks.studies.cells import PLAIN, Cell
 from rasgan import cli
 from rasgan.export.canvas import Figure
 from rasgan.files import atomic_path
@@ -34,9 +34,9 @@ METHODS: dict[str, tuple[str, dict]] = {
     "tutorial, RSGAN": ("tutorial", {"loss": "rsgan"}),
     "tutorial, RaSGAN": ("tutorial", {}),
     "WGAN-GP": ("tutorial", {"loss": "wgan-gp"}),
-    "stable, SGAN": ("stable", {"loss": "sgan"}),
-    "stable, RSGAN": ("stable", {}),
-    "stable, RaSGAN": ("stable", {"loss": "rasgan"}),
+    "plain, SGAN": ("stable", {**PLAIN, "loss": "sgan"}),
+    "plain, RSGAN": ("stable", PLAIN),
+    "plain, RaSGAN": ("stable", {**PLAIN, "loss": "rasgan"}),
 }
 PARTS: dict[str, dict] = {
     "no penalty": {"penalty": 0.0},
@@ -50,24 +50,13 @@ PARTS: dict[str, dict] = {
         "discriminator_learning_rate": TUTORIAL.discriminator_learning_rate,
     },
 }
-STABLE = "stable, RSGAN"
+STABLE = "plain, RSGAN"
 LINEAR = "linear output"
 LONGER: dict[str, tuple[str, dict]] = {
     "tutorial, RaSGAN": METHODS["tutorial, RaSGAN"],
     STABLE: METHODS[STABLE],
-    LINEAR: ("stable", PARTS[LINEAR]),
+    LINEAR: ("stable", {**PLAIN, **PARTS[LINEAR]}),
 }
-FINEST = {"resolution": 128, "batchsize": 8}
-FINE: dict[str, dict] = {  # of one seed: dear
-    "64³": {"resolution": 64},
-    "64³, presets of 32³": {"resolution": 64, "penalty": 2.0, "generator_learning_rate": 0.001},
-    "64³, N(0, 0.02) in D": {"resolution": 64, "init": "normal"},
-    "64³, linear output": {"resolution": 64, "output": "linear"},
-    "128³": FINEST,
-    "128³, G's rate 0.004": {**FINEST, "generator_learning_rate": 0.004},
-    "128³, G's rate 0.004, sigmoid": {**FINEST, "generator_learning_rate": 0.004, "output": "sigmoid"},
-}
-FINE_TFLOP = 4.0
 SCORES = (
     ("COV", "coverage_iou"),
     ("1-NNA", "nearest_neighbor_accuracy_iou"),
@@ -90,12 +79,11 @@ def cells(seeds: int) -> list[Cell]:
     def small(data: str, name: str, seed: int, tflop: float, recipe: str, settings: dict) -> Cell:
         return Cell(data, name, recipe, seed, tflop, {**SMALL, **settings})
 
-    numbers = range(seeds)
+    numbers, parts = range(seeds), {name: {**PLAIN, **changed} for name, changed in PARTS.items()}
     return [
         *(small(data, name, k, TFLOP, *METHODS[name]) for k in numbers for data in DATA for name in METHODS),
         *(small("chairs", name, k, LONG, *chosen) for name, chosen in LONGER.items() for k in numbers),
-        *(small("chairs", name, k, TFLOP, "stable", PARTS[name]) for k in numbers for name in PARTS),
-        *(small("sample-128", name, 0, FINE_TFLOP, "stable", FINE[name]) for name in FINE),
+        *(small("chairs", name, k, TFLOP, "stable", parts[name]) for k in numbers for name in PARTS),
     ]
 
 
@@ -151,12 +139,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parts = [row for row in short if row["data"] == "chairs" and row["recipe"] == "stable"]
     parts = [row for row in parts if row["method"] == STABLE or row["method"] not in METHODS]
     longer = [row for row in rows if row["tflop"] == LONG]
-    fine = [row for row in rows if row["method"] in FINE]
     for title, chosen in (
         (f"Recipes and losses, {TFLOP:g} TFLOP each", compared),
-        (f"The stable recipe with one part changed, {TFLOP:g} TFLOP each", parts),
+        (f"The plain recipe with one part changed, {TFLOP:g} TFLOP each", parts),
         (f"Longer runs, {LONG:g} TFLOP each", longer),
-        (f"The stable recipe on finer grids, {FINE_TFLOP:g} TFLOP", fine),
     ):
         if chosen:
             print(f"\n## {title}\n\n{table(chosen)}")

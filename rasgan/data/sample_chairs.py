@@ -1,4 +1,4 @@
-"""Parametric chairs, made by code: a data set for whoever has none at hand.
+"""Parametric chairs and tables: data sets that need no download.
 
 A chair is a list of parts and every part is one *loft*: a stack of rings, joined ring to ring and closed at
 both ends. So each part is a closed surface, and parts may overlap as the wood of a real chair does.
@@ -99,27 +99,48 @@ def make_chair(rng: np.random.Generator) -> Part:
     return join(fit(make_parts(draw_style(rng), rng)))
 
 
+def make_table(rng: np.random.Generator) -> Part:
+    """Make one table of random proportions, as large as a chair."""
+    return join(fit(make_table_parts(rng)))
+
+
+def make_table_parts(rng: np.random.Generator) -> list[Part]:
+    """Make the parts of one table: the seat of a chair, as wide as a table top, on the base of a chair."""
+    base = str(rng.choice(list(BASES), p=list(BASES.values())))
+    top = str(rng.choice(["square", "round"], p=[0.65, 0.35]))
+    height, width = rng.uniform(24, 50), rng.uniform(44, GRID)
+    depth = rng.uniform(0.5, 1) * width
+    power = {"square": 14.0, "round": rng.uniform(2, 3.5)}[top]
+    sizes = {"height": height, "seat_top": height, "seat_thick": rng.uniform(2.2, 5)}
+    sizes |= {"width": width, "depth": depth, "power": power}
+    back = {"back_half": width / 2, "flare": 0, "lean": 0, "curl": 1, "bow": 0, "post": 0}  # has none
+    frame = Frame(Style(base, "none", "none", top), **sizes, **back)
+    return [seat(frame, rng), *MAKE_BASE[base](frame, rng)]
+
+
 def write_sample_set(
     folder: Path,
     seed: int = 0,
     train: int = TRAIN,
     test: int = TEST,
     progress: Callable[[int], object] = lambda step: None,
+    kind: str = "chair",
 ) -> int:
-    """Write chairs as FOLDER/chair/{train,test}/chair_0001.off and so on; existing files are skipped.
+    """Write shapes as FOLDER/chair/{train,test}/chair_0001.off and so on; existing files are skipped.
 
-    Each chair depends only on `seed` and its own number. The first test chair has the number `TRAIN` + 1,
-    however many chairs there are to train on: sets of all sizes have the same ones. Returns how many were
-    written; calls `progress` with 1 after every chair, written or not (``tqdm.update``).
+    Each shape depends only on `kind` (a key of `KINDS`), `seed` and its own number. The first test shape has
+    the number `TRAIN` + 1, however many shapes there are to train on: sets of all sizes have the same ones.
+    Returns how many were written; calls `progress` with 1 after every shape, written or not
+    (``tqdm.update``).
     """
     written = 0
     tested = range(TRAIN + 1, TRAIN + test + 1)
     trained = [number for number in range(1, train + test + 1) if number not in tested][:train]
     for number in (*trained, *tested):
         part = "test" if number in tested else "train"
-        path = Path(folder) / "chair" / part / f"chair_{number:04d}.off"
+        path = Path(folder) / kind / part / f"{kind}_{number:04d}.off"
         if not path.exists():
-            meshes.write_off(path, *make_chair(np.random.default_rng([seed, number])))
+            meshes.write_off(path, *KINDS[kind](np.random.default_rng([seed, number])))
             written += 1
         progress(1)
     return written
@@ -142,10 +163,14 @@ def draw_style(rng: np.random.Generator) -> Style:
 def make_parts(style: Style, rng: np.random.Generator) -> list[Part]:
     """Make the parts of one chair of a given style, in voxels, before the final fit into the grid."""
     frame = draw_frame(style, rng)
-    make_base = {"legs": legs, "pedestal": pedestal, "sled": sled}[style.base]
     backs = {"solid": solid_back, "slatted": slatted_back, "ladder": ladder_back}
     backs |= {"open": open_back, "rounded": rounded_back}
-    return [seat(frame, rng), *make_base(frame, rng), *backs[style.back](frame, rng), *arms(frame, rng)]
+    return [
+        seat(frame, rng),
+        *MAKE_BASE[style.base](frame, rng),
+        *backs[style.back](frame, rng),
+        *arms(frame, rng),
+    ]
 
 
 def draw_frame(style: Style, rng: np.random.Generator) -> Frame:
@@ -570,3 +595,7 @@ def join(parts: list[Part]) -> Part:
     vertices = np.concatenate([vertices for vertices, _ in parts])
     faces = np.concatenate([faces + start for (_, faces), start in zip(parts, first, strict=True)])
     return vertices, faces
+
+
+MAKE_BASE = {"legs": legs, "pedestal": pedestal, "sled": sled}
+KINDS = {"chair": make_chair, "table": make_table}

@@ -40,7 +40,7 @@ class TrainConfig:
     resolution: int = setting(64, "edge of the grids in voxels", choices=RESOLUTIONS, at_least=1)
     width: int = setting(512, "channels of the generator's first grid", at_least=1)
     min_width: int = setting(1, "minimum number of channels in any layer", at_least=1)
-    mirror: bool = setting(False, "make every generated shape mirror-symmetric, if the training shapes are")
+    mirror: bool = setting(False, "make every generated shape mirror-symmetric")
     mirror_axis: int = setting(0, "axis of the grid along which shapes are mirrored", at_least=0, at_most=2)
     output_bias: bool = setting(False, "start with shapes as full as the training shapes, by the last bias")
     blur: bool = setting(False, "average the generator's logits with those of neighboring voxels")
@@ -172,11 +172,18 @@ RECIPES: dict[str, dict] = {
         "init": "scaled",
         "output": "sigmoid",
         "gate": False,
-        "ema": 0.995,
         "beta1": 0.0,
         "beta2": 0.99,
-        "generator_learning_rate": 0.001,
+        "generator_learning_rate": 0.002,
         "discriminator_learning_rate": 0.001,
+        # What this project adds, each tried at equal compute: benchmarks/studies/pieces.md
+        "ema": 0.999,
+        "mirror": True,
+        "output_bias": True,
+        "mapping_layers": 2,
+        "mapping_rate": 0.3,
+        "connect": 0.005,
+        "cooldown": 0.3,
     },
 }
 LOSS_PRESETS: dict[str, dict] = {
@@ -195,9 +202,8 @@ LOSS_PRESETS: dict[str, dict] = {
     },
 }
 RATES = frozenset({"generator_learning_rate", "discriminator_learning_rate"})
-NEEDS = {"mapping_rate": "mapping_layers", "penalty_every": "penalty"}
-"""Settings that change nothing while another one is 0."""
-NEEDS_SIGMOID = ("connect", "output_bias")
+MEASURED = {"mirror"}
+"""Presets that depend on the training shapes (`rasgan.training.dataset.measured_mirror`)."""
 CHANGEABLE = RATES | {"epochs", "schedule", "stop_ratio", "batchsize", "connect"}
 """What a resumed run may set anew; everything else belongs to the run."""
 
@@ -205,20 +211,13 @@ CHANGEABLE = RATES | {"epochs", "schedule", "stop_ratio", "batchsize", "connect"
 def recipe_presets(recipe: str, resolution: int) -> dict:
     """Return the presets of a recipe for grids of this edge.
 
-    The penalty grows with the number of voxels. A shape drawn on a grid twice as fine has eight times as
-    many, and a discriminator that tells it apart as well needs an eighth of the gradient by each, an eighth
-    of the squared norm in all. Eight times the weight leaves its penalty what it was. The generator's
-    learning rate doubles from 32³ to 64³ and stays there; the discriminator's stays throughout. Beyond 64³
-    the output is linear: behind a sigmoid every voxel starts at 0.5, which is occupied, and the finer the
-    grid, the longer it takes to empty. Tried at 32³, 64³ and 128³, benchmarks/studies/recipes.md.
+    The weight of the penalty is proportional to the number of voxels. A grid twice as fine has eight times as
+    many. A discriminator that separates the same shapes equally well needs an eighth of the gradient at each
+    voxel, which is an eighth of the squared norm in total; eight times the weight makes up for that.
     """
     presets = dict(RECIPES[recipe])
-    finer = resolution / PRESET_RESOLUTION
-    for name, factor in (("penalty", finer**3), ("generator_learning_rate", min(finer, 2))):
-        if name in presets:
-            presets[name] *= factor
-    if finer > 2 and "output" in presets:
-        presets["output"] = "linear"
+    if "penalty" in presets:
+        presets["penalty"] *= (resolution / PRESET_RESOLUTION) ** 3
     return presets
 
 
@@ -259,7 +258,7 @@ def resumed_config(old: TrainConfig, recipe: str | None, given: Mapping[str, obj
     if recipe is not None:
         preset = {name: getattr(TrainConfig(), name) for presets in RECIPES.values() for name in presets}
         preset |= _presets(recipe, {"resolution": old.resolution, **given})
-        if clashes({**preset, **given}):
+        if clashes({name: value for name, value in {**preset, **given}.items() if name not in MEASURED}):
             raise UserError(f"this run was not started with the recipe {recipe}.", about="other recipe")
     return _with_given(old, given)
 
@@ -272,10 +271,6 @@ def _with_given(config: TrainConfig, given: Mapping[str, object]) -> TrainConfig
         raise UserError("the schedule sets both learning rates.", about="rates")
     if config.stop_ratio and not config.gate:
         raise UserError("the stopping rule watches the gate, which is off here.", about="stop_ratio")
-    for name in NEEDS_SIGMOID:
-        if getattr(config, name) and config.output != "sigmoid":
-            raise UserError(f"{name} is for a sigmoid output, which is off here.", about=name)
-    for name, needed in NEEDS.items():
-        if name in given and not getattr(config, needed):
-            raise UserError(f"{name} changes nothing while {needed} is 0.", about=name)
+    if config.connect and config.output != "sigmoid":
+        raise UserError("connect needs a sigmoid output, which this recipe does not have.", about="connect")
     return config

@@ -19,6 +19,7 @@ from rasgan.networks import LATENT_SIZE, count_parameters, inference
 from rasgan.training import distributed
 from rasgan.training.checkpoints import KEPT, Checkpoint
 from rasgan.training.config import Intervals
+from rasgan.training.dataset import occupied_share
 from rasgan.training.run import SCORED, TrainingRun
 from rasgan.voxels import is_occupied
 
@@ -52,6 +53,9 @@ def describe(run: TrainingRun, intervals: Intervals, checkpoint: Checkpoint | No
         f"all of them take about {megabytes(disk)}. The grids and the history in {folder.savepoints} take "
         f"about {megabytes(grids + history)}.",
     ]
+    if config.output_bias and checkpoint is None:
+        share = f"{occupied_share(run.shapes):.1%} of the voxels occupied"
+        lines.append(f"Generated shapes start with {share}, like the training shapes.")
     if config.grow_epochs:
         ends = config.grow_epochs
         stages = ", ".join(f"{config.stage(end - 1).resolution}³ until epoch {end}" for end in ends)

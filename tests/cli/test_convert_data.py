@@ -268,7 +268,6 @@ def test_what_to_type_next_can_be_typed(tmp_path, monkeypatch, capsys, options, 
         assert (args.name, args.data) == ("my-chair-2", Path("my chair/train"))
         assert getattr(args, "batchsize", 24) <= count
         assert getattr(args, "resolution", 64) == (32 if options else 64)
-    assert getattr(parsed[0], "mirror", False) == bool(options)  # only what is centered can be mirrored
     assert Path(shlex.split(lines[0])[1]).resolve() == running.ROOT / "train_rasgan.py"
 
 

@@ -1,5 +1,6 @@
 """download_data.py as a user types it; a local server stands for the internet."""
 
+import functools
 import io
 import shlex
 import sys
@@ -35,10 +36,7 @@ def server(monkeypatch):
 def small_sample(monkeypatch):
     """Make a sample set of three chairs."""
 
-    def write(folder, train, progress):
-        return write_sample_set(folder, train=train, test=1, progress=progress)
-
-    write_sample_set = sample_chairs.write_sample_set
+    write = functools.partial(sample_chairs.write_sample_set, test=1)
     monkeypatch.setattr(sample_chairs, "write_sample_set", write)
     monkeypatch.setattr(sample_chairs, "TRAIN", 2)
     monkeypatch.setattr(sample_chairs, "TEST", 1)
@@ -80,7 +78,7 @@ def test_asks_as_the_tutorial_does(server, tmp_path, monkeypatch, capsys):
     answer(monkeypatch, "", "7", "1", "y")
     assert run(tmp_path) == 0
     out = capsys.readouterr().out
-    assert "Type 1, 2 or 3, then press Enter: " in out
+    assert "Type 1, 2, 3 or 4, then press Enter: " in out
     assert "'7' is not one of them." in out
     assert "Download it? [y/N]" in out
     assert files_in(tmp_path) == WHOLE
@@ -102,19 +100,21 @@ def test_nobody_there_to_answer(server, tmp_path, monkeypatch, capsys):
     assert "--dataset modelnet10 --yes" in capsys.readouterr().err
 
 
-def test_the_third_choice_makes_chairs_and_downloads_nothing(
-    server, small_sample, tmp_path, monkeypatch, capsys
+@pytest.mark.parametrize(
+    ("choice", "kind", "options"), [("3", "chair", ()), ("4", "table", ("--class", "table"))]
+)
+def test_samples_are_made_and_nothing_is_downloaded(
+    server, small_sample, tmp_path, monkeypatch, capsys, choice, kind, options
 ):
-    answer(monkeypatch, "3")
+    answer(monkeypatch, choice)
     assert run(tmp_path) == 0
     assert sorted(files_in(tmp_path)) == [
-        "SampleChairs/chair/test/chair_0003.off",
-        "SampleChairs/chair/train/chair_0001.off",
-        "SampleChairs/chair/train/chair_0002.off",
+        f"Sample{kind.title()}s/{kind}/{part}/{kind}_000{number}.off"
+        for part, number in (("test", 3), ("train", 1), ("train", 2))
     ]
-    assert "3 chairs made, 0 already existed" in capsys.readouterr().out
-    assert run(tmp_path, "--dataset", "sample") == 0
-    assert "0 chairs made, 3 already existed" in capsys.readouterr().out
+    assert f"3 {kind}s made, 0 already existed" in capsys.readouterr().out
+    assert run(tmp_path, "--dataset", "sample", *options) == 0
+    assert f"0 {kind}s made, 3 already existed" in capsys.readouterr().out
     assert server.requests == []
 
 
@@ -133,7 +133,7 @@ def test_the_test_chairs_are_the_same_for_every_number_of_training_chairs(small_
 
 
 def test_what_to_type_after_making_chairs_centers_them(small_sample, tmp_path, monkeypatch, capsys):
-    """As training with --mirror needs them, and as the pretrained model was trained."""
+    """Only centered shapes can be mirror-symmetric; the pretrained model was trained on such chairs."""
     monkeypatch.chdir(tmp_path)
     assert download_data.main(["--dataset", "sample", "--count", "2"]) == 0
     command = capsys.readouterr().out.splitlines()[-1]

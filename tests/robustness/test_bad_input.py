@@ -404,8 +404,7 @@ TRAIN_ROWS = [
     train("no grids", folder_named("data"), [], "contains no .raw", "convert_data.py"),
     train("batch larger than the data", grids, ["-b", "1000000000"], "4 shapes", "--batchsize 4"),
     train("width that has no half", grids, ["--width", "6"], "--width 6", "multiple of 4"),
-    train("a bias for a sigmoid that is not there", grids, ["--output-bias"],
-          "output_bias is for a sigmoid", "--output-bias out"),
+    train("connecting without a sigmoid", grids, ["--connect", "1"], "needs a sigmoid", "--connect out"),
     train("width of 10^9", grids, ["--width", "1000000000"], "memory is too small"),
     train("nothing to resume", grids, ["-l"], "no checkpoints"),
     train("a file for the run's folder", both(grids, file("checkpoint", "x")), [], "checkpoint", "a file"),
@@ -416,9 +415,8 @@ TRAIN_ROWS = [
            "-glr 1e400", "-dlr nan", "-dlr -0.1", "-le -1", "--width 0", "--width -4", "--resolution 48",
            "--device tpu",
            "--seed -1", "--seed nan", "--recipe best", "--loss none", "--penalty -1",
-           "--penalty nan", "--penalty-every 0", "--norm layer", "--output tanh", "--ema 1", "--ema -0.1",
-           "--beta1 1", "--beta2 nan", "--init zero", "--stop-ratio -1", "--stop-ratio 1.5", "--occupied 0",
-           "--occupied nan", "--generator-every 0", "--precision fp8", "--schedule", "--nonsense",
+           "--penalty nan", "--connect -1", "--stop-ratio -1", "--stop-ratio 1.5", "--occupied 0",
+           "--occupied nan", "--precision fp8", "--schedule", "--nonsense",
            make=grids),
 ]  # fmt: skip
 

@@ -22,8 +22,8 @@ pytestmark = [
 
 EPOCHS = 40
 OPTIONS = [
-    "-n", "run", "-d", "data", "-e", str(EPOCHS), "--schedule", "mine.csv", "--ema", "0.9", "--seed", "1",
-    "-save", "1", "-sample", "7", "-graph", "20", "-graph3d", "1000",
+    "-n", "run", "-d", "data", "-e", str(EPOCHS), "--schedule", "mine.csv", "--recipe", "stable",
+    "--seed", "1", "-save", "1", "-sample", "7", "-graph", "20", "-graph3d", "1000",
     "--width", "8", "--resolution", "32", "-b", "2", "--device", "cpu",
 ]  # fmt: skip
 KILLED_AT_FSYNC = """
@@ -153,24 +153,11 @@ def test_a_run_killed_at_random_moments_ends_as_if_never_killed(folder, never_ki
     check(folder, never_killed)
 
 
-@pytest.mark.parametrize("options", [[], ["--demo", "--no-mirror"]], ids=["run", "demo"])
+@pytest.mark.parametrize("options", [[], ["--demo"]], ids=["run", "demo"])
 @pytest.mark.parametrize("written", [".1.optim-*.pt", ".1-*.pt"])
 def test_what_is_killed_in_its_first_save_starts_again(folder, options, written):
-    options = [
-        "-n",
-        "run",
-        "-d",
-        "data",
-        "-e",
-        "1",
-        "--width",
-        "8",
-        "-b",
-        "2",
-        "--resolution",
-        "32",
-        *options,
-    ]
+    options = ["-n", "run", "-d", "data", "-e", "1", *options]
+    options += ["--width", "8", "-b", "2", "--resolution", "32"]
     script = [sys.executable, "-c", KILLED_AT_FSYNC]
     for pattern, code in ((written, -signal.SIGKILL), ("none", 0)):
         command = [*script, pattern, train_rasgan.__file__, *options, "--device", "cpu"]

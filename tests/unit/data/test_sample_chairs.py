@@ -14,9 +14,8 @@ from rasgan.data.voxelize import count_crossings
 NUMBERS = range(1, 31)
 
 
-def parts_of(number: int, seed: int = 0) -> list[sample_chairs.Part]:
-    rng = np.random.default_rng([seed, number])
-    return sample_chairs.fit(sample_chairs.make_parts(sample_chairs.draw_style(rng), rng))
+def chair_parts(rng: np.random.Generator) -> list[sample_chairs.Part]:
+    return sample_chairs.make_parts(sample_chairs.draw_style(rng), rng)
 
 
 def thickness(part: sample_chairs.Part) -> float:
@@ -56,10 +55,11 @@ def pieces(parts: list[sample_chairs.Part]) -> int:
     return ndimage.label(np.logical_or.reduce(grids))[1]
 
 
+@pytest.mark.parametrize("make_parts", [chair_parts, sample_chairs.make_table_parts])
 @pytest.mark.parametrize("numbers", [NUMBERS, pytest.param(range(31, 601), marks=pytest.mark.slow)])
-def test_parts_are_closed_face_outwards_are_thick_enough_and_make_one_piece_on_the_grid(numbers):
+def test_parts_are_closed_face_outwards_are_thick_enough_and_make_one_piece_on_the_grid(numbers, make_parts):
     for number in numbers:
-        parts = parts_of(number)
+        parts = sample_chairs.fit(make_parts(np.random.default_rng([0, number])))
         assert all(trimesh.Trimesh(*part).is_volume for part in parts), number
         assert min(map(thickness, parts)) >= MIN_THICKNESS, number
         assert pieces(parts) == 1, number
