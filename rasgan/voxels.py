@@ -27,9 +27,9 @@ RESOLUTIONS = (32, 64, 128)
 OCCUPIED_ABOVE = 0.3
 """A generated score counts as occupied strictly above this, as in jpjuvo/64-3D-RaSGAN (`voxel2points`)."""
 
-SPECK = 0.01
-"""Share of a shape's voxels below which `repairs` removes a component instead of joining it. It is chosen: a
-hundredth of a chair is about one foot."""
+JOINED = 4
+"""Number of voxels of a component for which `repairs` adds one voxel to join it. Tried with 1 and 4:
+docs/study.md."""
 
 
 def is_occupied(scores: np.ndarray, threshold: float = OCCUPIED_ABOVE) -> np.ndarray:
@@ -89,27 +89,29 @@ def largest_piece(occupied: np.ndarray) -> np.ndarray:
 def repairs(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the voxels that keep a shape from being a single component connected by faces.
 
-    Returns two (n, n, n) float32 arrays: missing is 1 at the empty voxels of a straight line, face by face,
-    from each large component to the largest; loose is positive at the voxels of small components (`SPECK`),
-    each of which sums to 1. Adding the missing voxels and removing the loose ones leaves one component.
+    Every component but the largest is joined to it by a straight line of voxels, or removed if it has fewer
+    than `JOINED` voxels for each voxel of that line.
+
+    Returns two (n, n, n) float32 arrays: missing is 1 at the empty voxels of the lines; loose is positive at
+    the voxels of components to remove, each of which sums to 1. Adding the missing voxels and removing the
+    loose ones leaves one component.
     """
     piece, sizes = label_pieces(shape)
     missing = np.zeros(shape.shape, np.float32)
     if len(sizes) < 3:  # empty space and one component
         return missing, missing
-    largest = sizes.argmax()
-    is_speck = sizes < SPECK * sizes.sum()
-    is_speck[[0, largest]] = False
-    apart = set(np.flatnonzero(~is_speck)) - {0, largest}
-    if apart:
-        main = np.argwhere(piece == largest)
-        to_main = KDTree(main)
-    for number in apart:
-        voxels = np.argwhere(piece == number)
-        distances, nearest = to_main.query(voxels)
-        at = distances.argmin()
-        missing[tuple(straight_line(voxels[at], main[nearest[at]]).T)] = 1
-    weights = np.divide(1, sizes, out=np.zeros(len(sizes), np.float32), where=is_speck)
+    largest = np.argwhere(piece == sizes.argmax())
+    others = np.argwhere(shape & (piece != sizes.argmax()))
+    number = piece[tuple(others.T)]
+    distances, nearest = KDTree(largest, compact_nodes=False, balanced_tree=False).query(others, p=1)
+    order = np.lexsort((distances, number))
+    closest = order[np.unique(number[order], return_index=True)[1]]  # voxel of each component
+    weights = np.zeros(len(sizes), np.float32)
+    for voxel in closest:
+        if (distances[voxel] - 1) * JOINED > sizes[number[voxel]]:
+            weights[number[voxel]] = 1 / sizes[number[voxel]]
+        else:
+            missing[tuple(straight_line(others[voxel], largest[nearest[voxel]]).T)] = 1
     return np.where(shape, 0, missing), np.where(missing, 0, weights[piece])
 
 

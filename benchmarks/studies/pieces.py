@@ -1,12 +1,13 @@
-"""What makes chairs hold together: the stable recipe, and one thing after another added to it.
+"""What each part of the stable recipe does: the recipe, the recipe without each part, and the plain one.
 
-    python download_data.py --dataset sample --count 5000
+    python download_data.py --dataset sample --count 2000
     python convert_data.py -m SampleChairs/chair --center
     python -m benchmarks.studies.pieces --data sample=SampleChairs/chair/train chairs=ModelNet10/chair/train
 
 Small networks (width 32) at 32³, batches of 16, the same number of floating-point operations for each; 80
-shapes of each set are kept back and scored against. Stopped, the same command goes on; -j 2 trains two at a
-time; more seeds add runs. Writes the table to standard output and a picture of two of its columns to a PNG.
+shapes of each set are kept back and scored against. If the command is stopped, type it again to continue; -j
+2 trains two at a time; more seeds add runs. Writes the table to standard output and a picture of two of its
+columns to a PNG.
 """
 
 import argparse

@@ -48,6 +48,7 @@ class TrainConfig:
         0, "fully connected layers before the generator: a mapping network", at_least=0
     )
     mapping_rate: float = setting(1.0, "learning rate of the mapping layers, relative to the others", above=0)
+    conditional: bool = setting(False, "the latent vector scales and shifts the features of every level")
     output: str = setting("linear", "the generator's last function", choices=("linear", "sigmoid"))
     norm: str = setting("batch", "the discriminator's normalization", choices=("batch", "none"))
     init: str = setting(
@@ -61,6 +62,9 @@ class TrainConfig:
     penalty: float = setting(0.0, "weight of the gradient penalty", at_least=0)
     penalty_every: int = setting(1, "steps between penalties", at_least=1)
     connect: float = setting(0.0, "weight of the penalty on loose and missing voxels", at_least=0)
+    connect_rise: float = setting(
+        1.0, "factor by which `connect` grows over the second half of the run", above=0
+    )
     generator_every: int = setting(1, "the generator trains on every so many steps", at_least=1)
     gate: bool = setting(True, "train the discriminator only while it is not too far ahead")
     ema: float = setting(
@@ -183,6 +187,7 @@ RECIPES: dict[str, dict] = {
         "mapping_layers": 2,
         "mapping_rate": 0.3,
         "connect": 0.005,
+        "connect_rise": 4.0,
         "cooldown": 0.3,
     },
 }

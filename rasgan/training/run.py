@@ -80,6 +80,7 @@ class TrainingRun:
             self.gan = grown(self.gan, stage)
         rates = self.rates(number)
         self.gan.set_learning_rates(*rates)
+        self.gan.connect = self.connect(number)
         result = train_step(self.gan, self.batch(number), number, is_last)
         if not (math.isfinite(result.loss_d) and math.isfinite(result.loss_g)):
             there = checkpoints.saved_positions(self.folder.checkpoints)
@@ -107,6 +108,11 @@ class TrainingRun:
         cooling = self.config.cooldown * total
         factor = min(1.0, (total - number) / cooling) if cooling else 1.0
         return tuple(rate * factor for rate in self.schedule_state.rates)
+
+    def connect(self, number: int) -> float:
+        """Return the weight of the connection penalty at step `number`."""
+        done = number / (self.config.epochs * self.steps_per_epoch)
+        return self.config.connect * (1 + (self.config.connect_rise - 1) * max(0.0, 2 * done - 1))
 
     def batch(self, number: int) -> Batch:
         """Draw this process's share of what step `number` sees; all of it follows from the seed."""

@@ -31,6 +31,7 @@ class GanState:
     optimizer_d: Optimizer
     gate: Gate  # decides before each step whether the discriminator trains
     ema_generator: nn.Module | None = None  # follows the trained one as an exponential moving average
+    connect: float = 0.0  # current weight of the connection penalty
 
     @property
     def loss(self) -> GanLoss:
@@ -77,7 +78,13 @@ def new_generator(config: TrainConfig) -> Generator:
     if config.mirror:  # after the blur, so that both sides are equal
         filters.append(functools.partial(mirror_mean, axis=config.mirror_axis))
     return Generator(
-        config.width, config.resolution, config.output, config.min_width, filters, config.mapping_layers
+        config.width,
+        config.resolution,
+        config.output,
+        config.min_width,
+        filters,
+        config.mapping_layers,
+        config.conditional,
     )
 
 
@@ -139,4 +146,5 @@ def build_gan(config: TrainConfig, device: torch.device | str, precision: str = 
         Adam(discriminator.parameters(), config.discriminator_learning_rate, **options),
         Gate(enabled=config.gate),
         copy.deepcopy(generator).requires_grad_(False).eval() if config.ema else None,
+        config.connect,
     )

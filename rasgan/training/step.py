@@ -113,14 +113,14 @@ def connection_loss(gan: GanState, fakes: Tensor, logits: Tensor) -> Tensor | fl
 
     Like the discriminator's gradient penalty, it is not part of the reported loss.
     """
-    if not gan.config.connect:
+    if not gan.connect:
         return 0.0
     occupied = is_occupied(voxels_of(fakes.detach()).squeeze(1).float().cpu().numpy())
     wrong = (np.stack(voxels) for voxels in zip(*map(repairs, occupied), strict=True))
     missing, loose = (torch.from_numpy(voxels).to(logits.device) for voxels in wrong)
     batchsize = len(fakes) * distributed.world_size()
     penalty = connection_penalty(voxels_of(logits).squeeze(1).float(), missing, loose)
-    return gan.config.connect / batchsize * penalty
+    return gan.connect / batchsize * penalty
 
 
 def discriminator_step(
