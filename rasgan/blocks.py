@@ -56,7 +56,9 @@ def mirrored(blocks: Tensor, axis: int) -> Tensor:
     Voxel 2j + b of the padded grid moves to 2m - 1 - (2j + b) = 2(m - 1 - j) + (1 - b): the order of the
     blocks is reversed, and so are the two halves of each block.
     """
-    return blocks.unflatten(1, (2, 2, 2)).flip(1 + axis, 4 + axis).flatten(1, 3)
+    reversed_ = blocks.permute(0, 2, 3, 4, 1).flip(1 + axis)  # channels last, as they lie in memory
+    halves = reversed_.unflatten(4, (1 << axis, 2, 4 >> axis)).roll(1, dims=5)
+    return halves.flatten(4).permute(0, 4, 1, 2, 3)
 
 
 def mirror_mean(blocks: Tensor, axis: int) -> Tensor:

@@ -100,18 +100,22 @@ def repairs(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     missing = np.zeros(shape.shape, np.float32)
     if len(sizes) < 3:  # empty space and one component
         return missing, missing
-    largest = np.argwhere(piece == sizes.argmax())
-    others = np.argwhere(shape & (piece != sizes.argmax()))
-    number = piece[tuple(others.T)]
-    distances, nearest = KDTree(largest, compact_nodes=False, balanced_tree=False).query(others, p=1)
-    order = np.lexsort((distances, number))
-    closest = order[np.unique(number[order], return_index=True)[1]]  # voxel of each component
-    weights = np.zeros(len(sizes), np.float32)
-    for voxel in closest:
-        if (distances[voxel] - 1) * JOINED > sizes[number[voxel]]:
-            weights[number[voxel]] = 1 / sizes[number[voxel]]
-        else:
-            missing[tuple(straight_line(others[voxel], largest[nearest[voxel]]).T)] = 1
+    largest = sizes.argmax()
+    weights = np.divide(1, sizes, out=np.zeros(len(sizes), np.float32), where=sizes > 0)
+    weights[largest] = 0
+    may_be_joined = sizes >= JOINED
+    may_be_joined[largest] = False
+    others = np.argwhere(may_be_joined[piece])
+    if len(others):
+        main = np.argwhere(piece == largest)
+        tree = KDTree(main, compact_nodes=False, balanced_tree=False)
+        distances, nearest = tree.query(others, p=1)  # in steps through faces
+        number = piece[tuple(others.T)]
+        order = np.lexsort((distances, number))
+        closest = order[np.unique(number[order], return_index=True)[1]]  # a voxel of each component
+        for voxel in closest[sizes[number[closest]] >= JOINED * (distances[closest] - 1)]:
+            weights[number[voxel]] = 0
+            missing[tuple(straight_line(others[voxel], main[nearest[voxel]]).T)] = 1
     return np.where(shape, 0, missing), np.where(missing, 0, weights[piece])
 
 

@@ -46,8 +46,8 @@ STABLE_SHARE = 0.5
 shapes reach this share of what the shapes kept back have themselves."""
 
 PLAIN = {
-    **{"mirror": False, "conditional": False, "output_bias": False, "connect": 0.0, "connect_rise": 1.0},
-    **{"cooldown": 0.0, "ema": 0.995, "generator_learning_rate": 0.001},
+    **{"mirror": False, "output_bias": False, "mapping_layers": 0, "mapping_rate": 1.0},
+    **{"connect": 0.0, "connect_rise": 1.0, "cooldown": 0.0, "ema": 0.995, "generator_learning_rate": 0.001},
 }
 """The stable recipe at 32³ without this project's additions: close to Huang et al. 2024."""
 

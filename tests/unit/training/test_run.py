@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,13 @@ from rasgan.seeding import noise
 from rasgan.training.config import new_config
 from rasgan.training.dataset import Shapes
 from rasgan.training.run import begin
+
+
+def test_the_connection_penalty_grows_over_the_second_half_of_a_run():
+    config = new_config("stable", {"resolution": 32, "width": 8, "batchsize": 8, "epochs": 4})
+    config = replace(config, connect=0.5, connect_rise=3.0)
+    run = begin(RunFolder("x"), config, Shapes(np.ones((8, 32, 32, 32), bool)))
+    assert [run.connect(number) for number in range(5)] == [0.5, 0.5, 0.5, 1.0, 1.5]
 
 
 @pytest.mark.parametrize("share", [0.5, 0.02])
