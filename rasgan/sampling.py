@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,11 +9,7 @@ from scipy.spatial import geometric_slerp
 from torch import Tensor, nn
 
 from rasgan import seeding
-from rasgan.networks import LATENT_SIZE, Generator, inference
-from rasgan.runs import pretrained_run
-from rasgan.training import checkpoints
-from rasgan.training.checkpoints import Position
-from rasgan.training.state import check_fit, new_generator
+from rasgan.networks import LATENT_SIZE, inference
 
 Progress = Callable[[Sequence[Tensor]], Iterable[Tensor]]
 """Wraps the latents that are to be decoded one by one, to show how far the work has come."""
@@ -104,24 +99,3 @@ def interpolate(
     a, b = (truncation * latents(seed, 1)[0] for seed in (first, last))
     z = slerp(a.numpy(), b.numpy(), np.linspace(0, 1, steps))
     return decode(generator, torch.from_numpy(z), progress)
-
-
-def load_generator(folder: Path, epoch: int | None = None) -> tuple[Generator, Position]:
-    """Load the generator of a checkpoint, the averaged one if there is one, and its position.
-
-    Raises UserError if there is no such checkpoint, or it is damaged.
-    """
-    position = checkpoints.choose_position(folder, epoch)
-    checkpoint = checkpoints.load_checkpoint(folder, position)
-    config = checkpoint.config.stage(position.last_epoch)
-    with checkpoints.understood(checkpoints.weights_path(folder, position)):
-        weights = checkpoint.ema_generator or checkpoint.generator
-        check_fit(config, weights)
-        generator = new_generator(config)
-        generator.load_state_dict(weights)
-    return generator.eval(), position
-
-
-def load_pretrained(name: str = "chairs") -> Generator:
-    """Load the generator of a pretrained model. Raises UserError if there is none of this name."""
-    return load_generator(pretrained_run(name).checkpoints)[0]

@@ -34,7 +34,7 @@ from rasgan import cli
 from rasgan.losses import LOSSES
 from rasgan.networks import LATENT_SIZE
 from rasgan.runs import RunFolder
-from rasgan.sampling import generate, load_pretrained
+from rasgan.sampling import generate
 from rasgan.training import checkpoints
 from rasgan.training.config import PRECISIONS, RECIPES, new_config
 from rasgan.training.dataset import Shapes
@@ -170,7 +170,7 @@ def every_method(device: torch.device, sizes: Sizes) -> Figures:
 
 def sampling(device: torch.device, sizes: Sizes) -> Figures:
     """Generate chairs of the model in the box here and on the CPU; count the voxels that differ."""
-    generator = load_pretrained()
+    generator = checkpoints.load_pretrained()
     expected = is_occupied(generate(generator, seed=0, count=4))
     found = is_occupied(generate(generator.to(device), seed=0, count=4))
     differ = int((found != expected).sum())

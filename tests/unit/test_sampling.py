@@ -12,6 +12,7 @@ from rasgan import sampling
 from rasgan.errors import UserError
 from rasgan.networks import Generator
 from rasgan.sampling import slerp
+from rasgan.training.checkpoints import load_pretrained
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_an_interpolation_goes_from_one_seeds_shape_to_the_others(generator):
 
 def test_an_unknown_pretrained_model_names_those_that_there_are():
     with pytest.raises(UserError, match="'tables' is no pretrained model; there are: chairs"):
-        sampling.load_pretrained("tables")
+        load_pretrained("tables")
 
 
 def test_the_lines_in_the_packages_docstring_write_a_chair(tmp_path, monkeypatch):
