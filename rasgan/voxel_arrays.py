@@ -58,10 +58,10 @@ class Array(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """The arrays of one file: voxel grids, and others, such as labels."""
+    """The arrays of one file."""
 
     grids: list[Array]
-    others: list[Array]
+    others: list[Array]  # labels, for example
 
 
 def read_grid(path: Path, index: int) -> np.ndarray:
@@ -144,15 +144,13 @@ def _contents(path: Path, _version: tuple) -> Contents:
     names = [array.name for array in grids]
     training = [name for name in names if "train" in name.lower()]
     if training and len(training) < len(names):
-        advice = f"save the arrays to use in a separate file, {training[0]}.npy"
+        advice = f"save the ones to use in a separate file, {training[0]}.npy"
         raise UserError(f"{path}: contains {', '.join(names)}; {advice}.")
     if sum(array.count for array in grids) > LARGEST_BATCH or len(arrays) == LARGEST_BATCH:
-        fault = f"contains more than {LARGEST_BATCH} arrays or grids"
-        raise UserError(f"{path}: {fault}; save them in several files.")
+        raise UserError(f"{path}: contains more than {LARGEST_BATCH} arrays or grids; save several files.")
     for array in grids:
         if array.is_fortran and array.count > 1:
-            fault = f"{array} is in Fortran order; save numpy.ascontiguousarray of it"
-            raise UserError(f"{path}: {fault}.")
+            raise UserError(f"{path}: {array} is in Fortran order; save numpy.ascontiguousarray of it.")
         if math.prod(array.grids[-3:]) * array.dtype.itemsize > LARGEST_GRID:
             raise UserError(f"{path}: {array} needs more than 268 MB per grid; save it as bool.")
     chosen = set(map(id, grids))

@@ -59,9 +59,9 @@ def find_grids(folder: Path, split: str = "train") -> FoundGrids:
         files[path.suffix.lower()].append(path)
     found = sorted(path for suffix in VOXEL_SUFFIXES for path in files[suffix])
     meshes = [path for suffix in MESH_SUFFIXES for path in files[suffix]]
-    if not found and not meshes and files[".mat"]:
-        raise matlab_error(files[".mat"][0])
     if not found:
+        if files[".mat"] and not meshes:
+            raise matlab_error(files[".mat"][0])
         there = _listed(sorted(_inside(folder, path) for paths in files.values() for path in paths)) or "none"
         reason = f"{folder}: contains no {', '.join(VOXEL_SUFFIXES)} file; its files: {there}."
         raise UserError(reason, about="no grids" if meshes else "no data", value=folder)
