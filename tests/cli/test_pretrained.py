@@ -65,7 +65,7 @@ def test_a_model_takes_the_place_of_another_only_where_that_is_typed(box, capsys
 def test_what_cannot_be_a_model_is_refused(box, capsys):
     with pytest.raises(SystemExit):
         pack_pretrained.main(["-n", "run", "../boxes"])
-    assert "use small letters" in capsys.readouterr().err
+    assert "use lower-case letters" in capsys.readouterr().err
     (box.parents[1] / "pyproject.toml").unlink()  # an installed package is left unchanged
     save_run("run")
     assert pack_pretrained.main(["-n", "run", "boxes", "--replace"]) == 1
