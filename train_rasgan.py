@@ -95,7 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = group.add_argument
     add("-n", "--name", help="name of the run; its files go to checkpoint/NAME and savepoint/NAME")
     add("-d", "--data", type=Path, metavar="FOLDER",
-        help="folder of voxel grids to train on (.raw .binvox .npy .npz .mat)")  # fmt: skip
+        help="folder of voxel grids to train on (.raw .binvox .npy .npz)")  # fmt: skip
     add("-v", "--validation_data", "--validation-data", type=Path, metavar="FOLDER",
         help="folder of voxel grids to measure the discriminator's loss on")  # fmt: skip
     cli.add_setting(group, SETTINGS["epochs"])

@@ -4,7 +4,8 @@ A chair in three lines, after the imports::
 
     from rasgan.export.mesh_files import write_obj
     from rasgan.export.surface import surface_mesh
-    from rasgan.sampling import generate, load_pretrained
+    from rasgan.sampling import generate
+    from rasgan.training.checkpoints import load_pretrained
 
     generator = load_pretrained("chairs")
     grid = generate(generator, seed=0, count=1)[0]  # (64, 64, 64) scores; above 0.3 a voxel is occupied

@@ -1,4 +1,4 @@
-"""What all commands share: their options, their messages and their exit codes."""
+"""Command-line helpers: argument types, messages and exit codes."""
 
 import argparse
 import contextlib
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 from rasgan.errors import UserError, describe_os_error
 from rasgan.limits import broken_limit
 
-if TYPE_CHECKING:  # other scripts do without scipy, which it needs
+if TYPE_CHECKING:  # it imports scipy, which other scripts do not need
     from rasgan.export.batch import ExportSummary
 
 EMPTY = "empty"
@@ -47,8 +47,7 @@ Main = Callable[[Sequence[str] | None], int]
 def ends_cleanly(main: Main) -> Main:
     """Wrap a script's ``main(argv=None) -> int`` so that errors a user can fix are one sentence on stderr.
 
-    Exit codes: what `main` returns; 1 after a `UserError`, a failed read or write, or Ctrl-C; 2 after wrong
-    options.
+    Exit codes: that of `main`; 1 after a UserError, a failed read or write, or Ctrl-C; 2 after wrong options.
     """
 
     @functools.wraps(main)
@@ -73,23 +72,23 @@ def ends_cleanly(main: Main) -> Main:
 
 
 def explain(error: Exception) -> str:
-    """Return why a script cannot continue, and how to fix it."""
+    """Return why a script cannot continue, and how to fix that."""
     if isinstance(error, UserError):
         return advised(error, ADVICE)
     if isinstance(error, OSError):
         _leave_broken_stdout()
         return describe_os_error(error)
-    return "This machine is out of memory: close other programs, or process less at a time."
+    return "Out of memory: close other programs, or process less at a time."
 
 
 @contextlib.contextmanager
 def advising(advice: Mapping[str, str]) -> Iterator[None]:
-    """Add to each `UserError` of the block how to fix it, and to Ctrl-C how to continue.
+    """Add how to fix it to each UserError raised in the block, and how to continue to Ctrl-C.
 
     Parameters
     ----------
     advice : dict
-        A sentence for each key of an error (`UserError.about`) and for `STOPPED`; ``{}`` stands for
+        A sentence for each key of an error (`UserError.about`) and for `STOPPED`, in which ``{}`` stands for
         `UserError.value`.
     """
     try:
@@ -105,7 +104,7 @@ def advising(advice: Mapping[str, str]) -> Iterator[None]:
 
 
 def advised(error: UserError, advice: Mapping[str, str]) -> str:
-    """Return an error's sentence and, if there is one, the advice for it."""
+    """Return the message of an error and, if there is any, the advice for it."""
     if error.about not in advice:
         return str(error)
     return f"{error} {advice[error.about].format(command_line(error.value))}"
@@ -122,15 +121,15 @@ def say(sentence: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Escape control characters, because a hostile file name could clear or fake the terminal.
+    """Escape control characters, because those of a hostile file name could manipulate the terminal.
 
-    A line break before an indented line stays: the output of another program is quoted in this way.
+    A line break before an indented line stays: commands, and the output of other programs, are indented.
     """
     return re.sub(r"(?!\n  )[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
 
 
 def _leave_broken_stdout() -> None:
-    """Discard output that cannot be written: Python would try again, and fail, when it exits."""
+    """Discard output that cannot be written, because Python would try again, and fail, when it exits."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -140,7 +139,7 @@ def _leave_broken_stdout() -> None:
 
 
 def tell_only_export(summary: "ExportSummary", size: str = "") -> Path:
-    """Print which file a single shape became, with its size, and return it; raise its error if none."""
+    """Print the file written for a single shape, and its `size`; return it, or raise the shape's error."""
     if summary.failed:
         raise summary.failed[0]
     (target,) = summary.written or summary.replaced
@@ -149,7 +148,7 @@ def tell_only_export(summary: "ExportSummary", size: str = "") -> Path:
 
 
 def tell_exports(summary: "ExportSummary", folder: Path, done: str = "written") -> int:
-    """Print what became of many shapes; return the exit code. `UserError` if all of them are empty."""
+    """Print the results for many shapes; return the exit code. Raises UserError if all of them are empty."""
     for error in summary.failed:
         complain(EMPTY if error.about == EMPTY else "failed", str(error))
     empty = sum(error.about == EMPTY for error in summary.failed)
@@ -172,13 +171,13 @@ def counted(number: int, thing: str) -> str:
 
 
 def command_line(*words: object) -> str:
-    """Return a command to copy, quoted where a path or a name has spaces."""
+    """Join words into a command that can be copied, with quotes where needed."""
     texts = [str(word) for word in words]
     return subprocess.list2cmdline(texts) if sys.platform == "win32" else shlex.join(texts)
 
 
 def as_typed_here(text: str) -> str:
-    """Make each ``python SCRIPT.py`` and ``python -m`` in a text work in the user's shell and folder."""
+    """Rewrite each ``python SCRIPT.py`` and ``python -m`` to work in the user's shell and current folder."""
 
     def located(found: re.Match) -> str:
         is_script = (ROOT / found[1]).is_file()
@@ -188,7 +187,7 @@ def as_typed_here(text: str) -> str:
 
 
 def interpreter() -> str:
-    """Return what starts this Python in the user's shell: a bare name if that finds it, else its path."""
+    """Return the command that starts this Python in the user's shell: its name if that works, or its path."""
     for name in ("python", "python3"):
         found = Path(shutil.which(name) or "")
         if found.parent == Path(sys.executable).parent and found.samefile(sys.executable):
@@ -197,7 +196,7 @@ def interpreter() -> str:
 
 
 def script(name: str) -> str:
-    """Return the path of one of the scripts from the current folder, or the full path if that is shorter."""
+    """Return the path of a script, relative to the current folder unless the full path is shorter."""
     full = str(ROOT / name)
     try:
         return min(os.path.relpath(full), full, key=len)
@@ -208,7 +207,7 @@ def script(name: str) -> str:
 def show(result: Path) -> None:
     """Open a picture or a page in the system's viewer if there is a display and a viewer; else do nothing."""
     if sys.platform == "win32":
-        os.startfile(result)  # noqa: S606 - the file we have just written
+        os.startfile(result)  # noqa: S606 - this process has just written it
         return
     if sys.platform == "darwin":
         viewer = None if "SSH_CONNECTION" in os.environ else shutil.which("open")
@@ -217,12 +216,12 @@ def show(result: Path) -> None:
         viewer = shutil.which("xdg-open") if has_display else None
     if viewer:
         silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-        command = [viewer, str(result.resolve())]  # a session of its own: it goes on after we end
+        command = [viewer, str(result.resolve())]  # in a new session, so that it outlives this process
         subprocess.Popen(command, **silent, start_new_session=True)  # noqa: S603 - an argument list
 
 
 class Formatter(argparse.HelpFormatter):
-    """Fill the paragraphs of a description, but keep its indented lines; call each number N."""
+    """Fill the paragraphs of a description, but not its indented lines; use N as the name of numbers."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         lines = re.sub(r"(?<=\S)\n(?=\S)", " ", text.strip()).split("\n")
@@ -268,7 +267,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def did_you_mean(typed: str, known: Iterable[object]) -> str:
-    """Ask whether a word that contains `typed`, or else the closest one, was meant; "" if there is none."""
+    """Suggest a known word that contains `typed`, or else the most similar one; "" if there is none."""
     words = [str(word) for word in known]
     longer = sorted((word for word in words if typed.strip("-–—") in word), key=len)
     close = longer or difflib.get_close_matches(typed, words, 1, cutoff=0.75)
@@ -280,7 +279,7 @@ def add_setting(
 ) -> None:
     """Add the option that a field of `rasgan.training.config` describes.
 
-    By default, the parsed arguments contain it only if it was typed.
+    By default, the parsed arguments contain it only if the user typed it.
     """
     about, kind = setting.metadata, type(setting.default)
     name = about.get("option", setting.name)
@@ -299,7 +298,7 @@ def add_setting(
 
 
 def plain(value: object) -> str:
-    """Write a value of an option as a user types it: 0.00005, not 5e-05."""
+    """Format the value of an option as a user types it: 0.00005, not 5e-05."""
     if isinstance(value, bool):
         return "on" if value else "off"
     return f"{Decimal(str(value)).normalize():f}" if isinstance(value, float) else str(value)
@@ -309,13 +308,13 @@ def add_load_epoch(
     parser: argparse._ActionsContainer,
     text: str = "epoch of the checkpoint to use with -n (default: the newest)",
 ) -> None:
-    """Add the option that chooses a checkpoint of a run other than the newest."""
+    """Add the option that chooses a checkpoint other than the newest."""
     flags = ("-le", "--load_epoch", "--load-epoch")
     parser.add_argument(*flags, type=whole_number, metavar="EPOCH", help=text)
 
 
 def number(kind: type, **limits: float) -> Callable[[str], float]:
-    """Return an argparse type for finite numbers of a kind within `rasgan.limits.LIMITS`."""
+    """Return an argparse type for finite numbers within limits (`rasgan.limits.LIMITS`)."""
 
     def parse(text: str) -> float:
         try:
@@ -339,12 +338,12 @@ positive_real = number(float, above=0)
 
 
 def add_grid_options(parser: argparse.ArgumentParser, folder: str, result: str) -> None:
-    """Add the options of a script that turns each voxel grid into a file.
+    """Add the options of a script that converts each voxel grid to a file.
 
     They are ``-n RUN`` and ``-f FILE``, exactly one of which is required, and ``--threshold``. `folder` is
     the name of the folder for the results, and `result` their suffix.
     """
-    from rasgan.voxel_io import VOXEL_SUFFIXES  # here: other scripts do without scipy
+    from rasgan.voxel_io import VOXEL_SUFFIXES  # here because other scripts do not need scipy
     from rasgan.voxels import OCCUPIED_ABOVE
 
     source = parser.add_mutually_exclusive_group(required=True)

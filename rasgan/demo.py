@@ -70,7 +70,8 @@ def finish(run: RunFolder, say: Say) -> None:
     """Generate chairs from the trained network, draw and export them, and report where everything lies."""
     from rasgan.export.batch import save_shape  # these import what --help does without
     from rasgan.export.plots import contact_sheet
-    from rasgan.sampling import generate, load_generator
+    from rasgan.sampling import generate
+    from rasgan.training.checkpoints import load_generator
 
     generator, position = load_generator(run.checkpoints)
     grids = generate(generator, seed=0, count=SHOWN)

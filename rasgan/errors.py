@@ -1,4 +1,4 @@
-"""Errors that a user can fix, and messages for errors of the operating system."""
+"""UserError, for problems that the user can fix, and readable text for OS errors."""
 
 import errno
 
@@ -9,8 +9,8 @@ class UserError(Exception):
     Scripts print the message on stderr and exit with code 1 (`rasgan.cli.ends_cleanly`). Other exceptions
     are bugs and keep their traceback.
 
-    The message names no options, because the library does not know what was typed. Commands add how to fix
-    the error, for its key `about` (`rasgan.cli.advising`); `value` is a value that would work.
+    The message names no options, because the library does not know what was typed. Commands add advice for
+    the key `about` (`rasgan.cli.advising`); `value` is a value that would work.
     """
 
     def __init__(self, reason: str, about: str | None = None, value: object = None) -> None:
@@ -26,7 +26,7 @@ IN_WORDS = {
     errno.EEXIST: "a file is in the way of a folder; rename it or choose another place",
     errno.ENOTDIR: "a file is in the way of a folder; rename it or choose another place",
     errno.EISDIR: "a folder is in the way of a file; rename it or choose another place",
-    errno.ENOMEM: "does not fit into this machine's memory; close other programs or use a smaller file",
+    errno.ENOMEM: "does not fit into memory; close other programs or use a smaller file",
     errno.ELOOP: "a link that leads back to itself; replace it with the file or folder itself",
     errno.EROFS: "the disk is read-only; choose a place that you may read and write",
 }

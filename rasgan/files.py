@@ -16,21 +16,21 @@ from filelock import FileLock, Timeout
 from rasgan.errors import UserError
 
 HELD = (5, 32, 33)
-"""Windows' errors for a file that another program holds: access denied, sharing and lock violations."""
+"""Errors of Windows for a file that another program has open: access denied, sharing and lock violations."""
 
-HELD_S = 2.5
+HELD_S = 2.5  # how long to try again
 
 UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
-"""Errors of file systems, mostly network disks, that have no locks or cannot sync a folder."""
+"""Errors of file systems, mostly of network disks, without locks or without syncing of folders."""
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it becomes `path` when the block ends without an exception.
+    """Yield a temporary path beside `path`, which is renamed to `path` if the block succeeds.
 
     The temporary file has the suffix of `path`, for writers that choose the format by it. Missing folders are
-    created. After an exception, Ctrl-C included, the temporary file is gone and an existing file at `path` is
-    unchanged. After the block the file survives a power cut. System errors name `path`.
+    created. After an exception or Ctrl-C, the temporary file is deleted and an existing file at `path` is
+    unchanged. After the block, the file survives a power failure. OS errors name `path`.
     """
     path = Path(path)
     missing = [folder for folder in path.parents if not folder.exists()]
@@ -50,9 +50,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Rename a file onto another; if a program on Windows has one open, try again for `HELD_S` seconds.
+    """Replace a file by another; if a program on Windows has one of them open, try again for `HELD_S` s.
 
-    Virus scanners, OneDrive and Excel do so, in 4 % of such renames (zarr-developers/zarr-python 4358).
+    Virus scanners, OneDrive and Excel affect 4 % of such renames (zarr-developers/zarr-python 4358).
     """
     until = time.monotonic() + HELD_S
     while True:
@@ -67,13 +67,10 @@ def replace(source: Path, target: Path) -> None:
 
 
 def _sync_names(folder: Path) -> None:
-    """Write the names in a folder to the disk, on systems and file systems that have such a call.
-
-    Windows has none: os.open refuses folders there.
-    """
+    """Flush the names in a folder to the disk, if the file system can. Windows cannot open folders for it."""
     if sys.platform == "win32":
         return
-    with contextlib.suppress(PermissionError):  # a folder may be writable and not readable
+    with contextlib.suppress(PermissionError):  # a folder may be writable but not readable
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -85,7 +82,7 @@ def _sync_names(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file, unless it is gone or another program holds it."""
+    """Delete a file, unless it does not exist or another program has it open."""
     with contextlib.suppress(FileNotFoundError, PermissionError):
         path.unlink()
 
@@ -96,21 +93,21 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # A failed write to an open file does not say which. An error without a number is not the system's.
+        # A failed write to an open file does not name it. Only errors of the system have a number.
         if error.errno is not None and error.filename in (None, str(temporary)):
             error.filename = str(path)
         raise
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files of killed processes in `folder`, into which no process is writing."""
+    """Delete the temporary files of killed processes in `folder`; no process may be writing to it."""
     for path in folder.glob(".*"):
         if re.fullmatch(r"\..{0,40}-[0-9a-f]{8}(\.\w+)?", path.name):
             remove(path)
 
 
 def check_is_file(path: Path) -> None:
-    """Raise `UserError` for a folder, which cannot be read, and for a pipe or device, which may never end."""
+    """Raise UserError for a folder, and for a pipe or device, reading which may never end."""
     if path.exists() and not path.is_file():
         raise UserError(f"{path}: not an ordinary file; give the path of one.")
 
@@ -118,7 +115,7 @@ def check_is_file(path: Path) -> None:
 def check_is_folder(path: Path) -> None:
     """Raise UserError if `path` is a file or does not exist."""
     if path.is_file():
-        raise UserError(f"{path}: a file, not a folder; give the folder that holds it, {path.parent}.")
+        raise UserError(f"{path}: a file, not a folder; give the folder that contains it, {path.parent}.")
     if not path.is_dir():
         raise UserError(f"{path}: no such folder; check the path.")
 
@@ -133,9 +130,9 @@ def check_room(place: Path, needed: int, purpose: str) -> None:
 
 @contextlib.contextmanager
 def exclusive(path: Path, refusal: str) -> Iterator[None]:
-    """Lock the file `path` inside the block. Raises UserError, `refusal`, if another process holds the lock.
+    """Lock the file `path` in the block. Raises UserError with the text `refusal` if it is already locked.
 
-    The system releases the lock when the process ends, however it ends. On file systems without locks, such
+    The system releases the lock when the process ends, in whatever way. On file systems without locks, such
     as some network disks, the block runs without one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,5 +150,5 @@ def exclusive(path: Path, refusal: str) -> Iterator[None]:
         if sys.platform == "win32":  # an open file cannot be removed there
             lock.release()
         with contextlib.suppress(OSError):
-            path.unlink()  # elsewhere while it is held: it may be another's later
+            path.unlink()  # elsewhere before the release: later it could be another process's
         lock.release()

@@ -50,7 +50,7 @@ def open_run(
     name: str | None, pretrained: str | None, epoch: int | None = None
 ) -> tuple[RunFolder, "Generator", "Position"]:
     """Return the run that -n names, or the model that --pretrained names, its generator and its position."""
-    from rasgan.sampling import load_generator
+    from rasgan.training.checkpoints import load_generator
 
     run = RunFolder(name).trained() if pretrained is None else pretrained_run(pretrained)
     return run, *load_generator(run.checkpoints, epoch)

@@ -1,4 +1,4 @@
-"""Limits on numbers, shared by options and by the settings of a run."""
+"""Limits on numbers, shared by command-line options and the settings of a run."""
 
 import math
 import operator
@@ -8,7 +8,7 @@ LIMITS = {"at_least": operator.ge, "above": operator.gt, "at_most": operator.le,
 
 
 def broken_limit(value: float, limits: Mapping[str, float]) -> str:
-    """Return what a number must be, such as "must be at least 1", or "" if it is.
+    """Return "" if a number is within limits, else a text such as "must be at least 1".
 
     Keys of `limits` that are not in `LIMITS` are ignored.
     """

@@ -1,4 +1,4 @@
-"""Voxel grids at a bit a voxel."""
+"""Voxel grids packed to one bit per voxel."""
 
 import functools
 import hashlib
@@ -8,10 +8,10 @@ import numpy as np
 
 
 class PackedGrids:
-    """N grids of n x n x n voxels, in 36 kB each at 64³; indexed, they are bools.
+    """N grids of n x n x n voxels, 36 kB each at 64³; indexing returns bools.
 
-    `content` is what `pack` makes of each grid, (N, n/2 + 1, n/2 + 1, n/2 + 1) uint8; `file` is the file that
-    it is mapped from, if any.
+    `content` is the result of `pack` for each grid, (N, n/2 + 1, n/2 + 1, n/2 + 1) uint8. `file` is the file
+    from which it is memory-mapped, if any.
     """
 
     def __init__(self, content: np.ndarray, file: Path | None = None) -> None:
@@ -36,9 +36,9 @@ class PackedGrids:
 
 
 def pack(grid: np.ndarray) -> np.ndarray:
-    """Pad an (n, n, n) bool grid by 1 and make each 2x2x2 block a byte: (n/2 + 1, ...) uint8.
+    """Pad an (n, n, n) bool grid by 1 and pack each 2x2x2 block into a byte: (n/2 + 1, ...) uint8.
 
-    The first voxel of a block is the highest bit, as in `numpy.packbits`; n is even.
+    The first voxel of a block is the highest bit, as in `numpy.packbits`. n must be even.
     """
     bits = np.zeros((len(grid) + 2,) * 3, dtype=np.uint8)
     bits[1:-1, 1:-1, 1:-1] = grid
@@ -48,7 +48,7 @@ def pack(grid: np.ndarray) -> np.ndarray:
 
 
 def unpack(packed: np.ndarray) -> np.ndarray:
-    """Undo `pack` for one grid or any number of them: (..., m, m, m) uint8 to (..., n, n, n) bools."""
+    """Invert `pack` for any number of grids: (..., m, m, m) uint8 to (..., n, n, n) bools."""
     *counts, m = packed.shape[:-2]
     pairs = np.unpackbits(packed.reshape(-1)).view(np.uint16)  # neighbors along the last axis stay together
     blocks = pairs.reshape(*counts, m, m, m, 2, 2)

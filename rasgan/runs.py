@@ -1,8 +1,8 @@
-"""The files of a training run, with the names of the tutorial."""
+"""The folders and files of a training run, named as in the tutorial."""
 
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,19 +12,18 @@ from rasgan.errors import UserError
 CHECKPOINTS = Path("checkpoint")
 SAVEPOINTS = Path("savepoint")
 PRETRAINED = Path(__file__).parent / "pretrained"
-"""A folder for each model that comes with the project, in it one checkpoint with the generator only."""
-LONGEST_NAME = 100
+"""A folder for each pretrained model, which contains one checkpoint with the generator only."""
 DEVICE_NAME = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³]|conin\$|conout\$)\s*(\..*)?", re.IGNORECASE)
-"""What Windows takes for a device, with any suffix; a run's folders are to be copied to any system."""
+"""Names of devices on Windows, with any suffix. It must be possible to copy a run's folders to any system."""
 
 LATEST = "latest"
-"""File in the folder of checkpoints that names the one saved last."""
+"""Name of the file in the folder of checkpoints that names the checkpoint saved last."""
 REPLACED = "replaced-"
-"""Start of the names of folders that `RunFolder.move_aside` makes."""
+"""Prefix of the folders that `RunFolder.move_aside` creates."""
 
 
 class Position(NamedTuple):
-    """How far a run has come: finished epochs, and steps of the next one."""
+    """The progress of a run: completed epochs, and steps of the next one."""
 
     epoch: int
     step: int = 0
@@ -42,7 +41,7 @@ START = Position(0)
 
 
 def parse_position(text: str) -> Position | None:
-    """Read what `str` of a `Position` wrote; None for anything else."""
+    """Parse the text of a `Position`. Returns None for anything else."""
     match = re.fullmatch(r"(\d{1,9})(?:\+(\d{1,9}))?", text, re.ASCII)
     position = match and Position(int(match[1]), int(match[2] or 0))
     return position if str(position) == text else None
@@ -59,17 +58,15 @@ def saved_positions(folder: Path) -> list[Position]:
 
 
 class RunFolder:
-    """The two folders of one run, below the folder that the script is started in, or another `base`.
+    """The two folders of one run, below the current folder or another `base`.
 
-    UserError if `name` cannot name folders on every system.
+    Raises UserError if `name` is not a valid folder name on every system.
     """
 
     def __init__(self, name: str, base: Path = Path()) -> None:
-        if len(name) > LONGEST_NAME:
-            fault = f"cannot be a folder's name: it has {len(name)} characters; use at most {LONGEST_NAME}"
-            raise UserError(f"run name {name[:20]!r}... {fault}.")
-        if not re.fullmatch(r"[^<>:\"/\\|?*\x00-\x1f]+", name) or name.strip(" .") != name:
-            raise UserError(f"run name {name!r} cannot be a folder's name; use letters, digits, '-' and '_'.")
+        if not re.fullmatch(r"[^<>:\"/\\|?*\x00-\x1f]{1,100}", name) or name.strip(" .") != name:
+            advice = "use at most 100 letters, digits, '-' and '_'"
+            raise UserError(f"run name {name!r} cannot be a folder's name; {advice}.")
         if DEVICE_NAME.fullmatch(name):
             raise UserError(f"run name {name!r} cannot be a folder's name on Windows; choose another.")
         self.name = name
@@ -87,48 +84,44 @@ class RunFolder:
 
     @property
     def locks(self) -> list[Path]:
-        """Lock files of both folders, beside what they are links to: two names may share a folder."""
+        """Lock files of both folders, beside the folders that these may be links to."""
         folders = (self.checkpoints.resolve(), self.savepoints.resolve())
         return [folder.with_name(f".{folder.name}.lock") for folder in folders]
 
     def grid(self, epoch: int) -> Path:
-        """Path of the shape generated after `epoch` epochs."""
+        """Return the path of the shape generated after `epoch` epochs."""
         return self.savepoints / f"{epoch}.npy"
 
     def title(self, epoch: object) -> str:
-        """Title of what comes from one epoch."""
+        """Return the title of the results of one epoch."""
         return f"{self.name}, epoch {epoch}"
 
     def generated(self, position: object) -> Path:
-        """Folder of the shapes generated after training from the checkpoint at `position`."""
+        """Return the folder of shapes generated after training from the checkpoint at `position`."""
         return self.savepoints / "generated" / str(position)
 
     def evaluation(self, position: object) -> Path:
-        """Path of the scores of the checkpoint at `position`."""
+        """Return the path of the scores of the checkpoint at `position`."""
         return self.savepoints / "evaluation" / f"{position}.json"
 
     def existing(self) -> "RunFolder":
         """Return this run. Raises UserError, which names other runs, if it has no results."""
-        if self.savepoints.is_dir():
-            return self
-        known = _known(filter(Path.is_dir, self.savepoints.parent.glob("*")), self.savepoints)
-        raise UserError(f"{self.savepoints.absolute()}: no run of this name; {known}")
+        _check(self.savepoints, Path.is_dir, "no run of this name")
+        return self
 
     def trained(self) -> "RunFolder":
         """Return this run. Raises UserError, which names other runs, if it has no checkpoints."""
-        if saved_positions(self.checkpoints):
-            return self
-        known = _known(filter(saved_positions, self.checkpoints.parent.glob("*")), self.checkpoints)
-        raise UserError(f"{self.checkpoints.absolute()}: no checkpoints of this run; {known}")
+        _check(self.checkpoints, saved_positions, "no checkpoints of this run")
+        return self
 
     def move_aside(
         self, position: Position, records: Iterable[Path], damaged: Iterable[Path] = ()
     ) -> list[Path]:
         """Move checkpoints and results later than `position` into new folders, and return these folders.
 
-        The folders, ``replaced-1`` and so on, are arranged like those they lie in. Copies of the `records`,
-        files that contain all positions, are added; `damaged` files are moved like results. If the process
-        is killed, the next call with the same position moves the rest.
+        The folders, ``replaced-1`` and so on, have the same layout as those they are in. The `records`, files
+        about all positions, are copied; `damaged` files are moved like results. If the process is killed, the
+        next call with the same position moves the rest.
         """
         later = [saved for saved in saved_positions(self.checkpoints) if saved > position]
         saved = [self.checkpoints / f"{name}{suffix}" for name in later for suffix in (".optim.pt", ".pt")]
@@ -147,13 +140,13 @@ class RunFolder:
 
 
 def write_latest(folder: Path, position: Position) -> None:
-    """Record which checkpoint in `folder` a resumed run starts from."""
+    """Record the checkpoint in `folder` from which to resume."""
     with files.atomic_path(folder / LATEST) as temporary:
         temporary.write_text(f"{position}\n", encoding="ascii")
 
 
 def _put_aside(folder: Path, copied: Iterable[Path], moved: Iterable[Path]) -> Path:
-    """Copy and move paths inside `folder` to the next ``replaced-N`` in it, and return that."""
+    """Copy and move paths inside `folder` to its next ``replaced-N``, and return that."""
     names = [path.name.removeprefix(REPLACED) for path in folder.glob(f"{REPLACED}*")]
     number = 1 + max((int(name) for name in names if name.isdecimal()), default=0)
     aside = folder / f"{REPLACED}{number}"
@@ -165,26 +158,30 @@ def _put_aside(folder: Path, copied: Iterable[Path], moved: Iterable[Path]) -> P
     return aside
 
 
-def _known(folders: Iterable[Path], wanted: Path) -> str:
-    """Write which runs there are; hidden folders and results of the pretrained models are not runs."""
-    if (Path("..") / wanted).is_dir():
-        return f"you are in {Path.cwd().name}, and the run is one folder up. Type: cd .."
+def _check(wanted: Path, is_run: Callable[[Path], object], fault: str) -> None:
+    """Raise UserError, which names other runs, if a folder is not that of a run.
+
+    Hidden folders and results of the pretrained models are not runs.
+    """
+    if is_run(wanted):
+        return
     others = {f"pretrained-{name}" for name in pretrained_names()}
-    names = {folder.name for folder in folders if not folder.name.startswith(".")} - others
-    return (
-        f"runs here: {', '.join(sorted(names))}." if names else "there are no runs here yet; train one first."
-    )
+    names = {path.name for path in filter(is_run, wanted.parent.glob("[!.]*"))} - others
+    advice = f"runs here: {', '.join(sorted(names))}." if names else "no runs here yet; train one first."
+    if (Path("..") / wanted).is_dir():
+        advice = f"you are in {Path.cwd().name}, and the run is one folder up. Type: cd .."
+    raise UserError(f"{wanted.absolute()}: {fault}; {advice}")
 
 
 def pretrained_names() -> list[str]:
-    """List the models that come with the project."""
+    """List the names of the pretrained models."""
     return sorted(path.name for path in PRETRAINED.glob("*") if saved_positions(path))
 
 
 def pretrained_run(name: str) -> RunFolder:
     """Return a pretrained model as a run whose results go to the current folder."""
     if name not in pretrained_names():
-        raise UserError(f"{name!r} is no pretrained model; there are: {', '.join(pretrained_names())}.")
+        raise UserError(f"{name!r} is not a pretrained model; choose from: {', '.join(pretrained_names())}.")
     run = RunFolder(f"pretrained-{name}")
     run.checkpoints = PRETRAINED / name
     return run

@@ -1,8 +1,7 @@
-"""Latent vectors, and shapes from a generator."""
+"""Sample latent vectors, and generate shapes from them."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,18 +9,14 @@ from scipy.spatial import geometric_slerp
 from torch import Tensor, nn
 
 from rasgan import seeding
-from rasgan.networks import LATENT_SIZE, Generator, inference
-from rasgan.runs import pretrained_run
-from rasgan.training import checkpoints
-from rasgan.training.checkpoints import Position
-from rasgan.training.state import check_fit, new_generator
+from rasgan.networks import LATENT_SIZE, inference
 
 Progress = Callable[[Sequence[Tensor]], Iterable[Tensor]]
-"""Wraps the latents that are to be decoded one by one, to show how far the work has come."""
+"""Wraps the latent vectors, which are decoded one by one, in a progress bar."""
 
 
 def latent(seed: int, index: int) -> Tensor:
-    """Draw z for shape `index` of a seed: (LATENT_SIZE,)."""
+    """Draw z for shape number `index` of a seed: (LATENT_SIZE,)."""
     return seeding.noise(seeding.rng_for(seed, seeding.GENERATED, index), LATENT_SIZE)
 
 
@@ -33,16 +28,20 @@ def latents(seed: int, count: int) -> Tensor:
 def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Interpolate between two vectors along an arc: spherical interpolation (K. Shoemake, SIGGRAPH 1985).
 
-    The direction turns evenly from that of `a` to that of `b`, and the length changes evenly. Normal noise
-    of many dimensions lies close to a sphere, so all points of the arc are as likely as its ends; those of a
-    straight line are too short.
+    Direction and length change evenly from those of `a` to those of `b`. Normal noise in many dimensions lies
+    close to a sphere, so all points of the arc are as likely as its ends; those of a straight line are too
+    short.
 
     Parameters
     ----------
     a, b : (d,) array
-        Not zero. Between opposite vectors there are many arcs; one is chosen, always the same.
+        Nonzero. Between opposite vectors there are many arcs, of which always the same one is chosen.
     t : (k,) array
-        0 gives `a` and 1 gives `b`, exactly; the points are (k, d), of the dtype of `a`.
+        Positions along the arc: 0 gives exactly `a`, and 1 exactly `b`.
+
+    Returns
+    -------
+    points : (k, d) array of the dtype of `a`
     """
     start, end = a.astype(np.float64), b.astype(np.float64)
     lengths = np.linalg.norm(start), np.linalg.norm(end)
@@ -58,7 +57,7 @@ def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
 def decode_each(generator: nn.Module, z: Iterable[Tensor]) -> Iterator[np.ndarray]:
     """Map each latent vector, (LATENT_SIZE,), to an (n, n, n) float32 array of scores.
 
-    They are decoded one at a time, because in a batch a shape's last bits would depend on the others.
+    They are decoded one at a time, because in a batch the last bits of a shape depend on the other shapes.
     """
     device = next(generator.parameters()).device
     for row in z:
@@ -71,11 +70,11 @@ def decode(generator: nn.Module, z: Tensor, progress: Progress = iter) -> np.nda
     """Map (k, LATENT_SIZE) latent vectors to (k, n, n, n) float32 scores, as `decode_each` does."""
     grids = decode_each(generator, progress(z))
     first = next(grids)
-    found = np.empty((len(z), *first.shape), np.float32)  # no list of grids beside it
-    found[0] = first
-    for slot, grid in zip(found[1:], grids, strict=True):
+    scores = np.empty((len(z), *first.shape), np.float32)  # a list of all grids would double the memory
+    scores[0] = first
+    for slot, grid in zip(scores[1:], grids, strict=True):
         slot[...] = grid
-    return found
+    return scores
 
 
 def generate(
@@ -83,8 +82,8 @@ def generate(
 ) -> np.ndarray:
     """Generate `count` shapes, (count, n, n, n) float32 scores.
 
-    Shape i depends on `seed`, i and `truncation` alone: a larger count adds shapes and changes none.
-    `truncation`, above 0 and at most 1, scales z: towards 0 all shapes become one.
+    Shape i depends only on `seed`, i and `truncation`: a larger count adds shapes and changes none.
+    `truncation`, above 0 and at most 1, scales z: the closer to 0, the more alike the shapes.
     """
     return decode(generator, truncation * latents(seed, count), progress)
 
@@ -97,31 +96,10 @@ def interpolate(
     truncation: float = 1.0,
     progress: Progress = iter,
 ) -> np.ndarray:
-    """Generate `steps` shapes (two or more) from the first shape of one seed to that of another.
+    """Generate `steps` shapes (at least two) from the first shape of one seed to that of another.
 
-    The ends equal, bit for bit, what `generate` gives for these seeds.
+    The ends are bit for bit what `generate` returns for these seeds.
     """
     a, b = (truncation * latents(seed, 1)[0] for seed in (first, last))
     z = slerp(a.numpy(), b.numpy(), np.linspace(0, 1, steps))
     return decode(generator, torch.from_numpy(z), progress)
-
-
-def load_generator(folder: Path, epoch: int | None = None) -> tuple[Generator, Position]:
-    """Load the generator of a checkpoint, the averaged one if there is one, and its position.
-
-    Raises UserError if there is no such checkpoint, or it is damaged.
-    """
-    position = checkpoints.choose_position(folder, epoch)
-    checkpoint = checkpoints.load_checkpoint(folder, position)
-    config = checkpoint.config.stage(position.last_epoch)
-    with checkpoints.understood(checkpoints.weights_path(folder, position)):
-        weights = checkpoint.ema_generator or checkpoint.generator
-        check_fit(config, weights)
-        generator = new_generator(config)
-        generator.load_state_dict(weights)
-    return generator.eval(), position
-
-
-def load_pretrained(name: str = "chairs") -> Generator:
-    """Load the generator of a pretrained model. Raises UserError if there is none of this name."""
-    return load_generator(pretrained_run(name).checkpoints)[0]

@@ -1,7 +1,7 @@
-"""Every random number of a run, derived from its seed and the place where it is used.
+"""Random numbers of a run, each derived from the run's seed and the place where it is used.
 
-Nothing is drawn from a running stream, so there is no random state to save: a resumed run, and one with an
-added validation folder, draw exactly the numbers of the run that was never stopped.
+Nothing is drawn from one continuing stream, so there is no random state to save: a resumed run, or one with
+an additional validation folder, draws exactly the same numbers as an uninterrupted one.
 """
 
 import functools
@@ -15,7 +15,7 @@ WEIGHTS, ORDER_D, ORDER_G, NOISE, VALIDATION, GENERATED, CHOSEN, STATIC, GROWTH 
 
 
 def fresh_seed() -> int:
-    """Draw a seed for a run whose user gave none."""
+    """Draw a seed for a run without a given one."""
     return secrets.randbelow(2**31)
 
 
@@ -25,20 +25,20 @@ def rng_for(seed: int, purpose: int, index: int = 0) -> np.random.Generator:
 
 
 def seed_weights(seed: int) -> None:
-    """Seed torch, so that the networks built next start the same for the same seed."""
+    """Seed torch, so that the networks built next have the same weights for the same seed."""
     torch.manual_seed(int(rng_for(seed, WEIGHTS).integers(2**63)))
 
 
-@functools.lru_cache(maxsize=2)  # asked for on every step, and new for each network once an epoch
+@functools.lru_cache(maxsize=2)  # called on every step; each network has a new order in each epoch
 def batch_order(seed: int, purpose: int, epoch: int, shapes: int, batch_size: int) -> np.ndarray:
-    """Shuffle one epoch's shapes: (steps, batch_size) int indices; an incomplete last batch is dropped."""
+    """Shuffle the shapes of an epoch: (steps, batch_size) int indices, without an incomplete last batch."""
     order = rng_for(seed, purpose, epoch).permutation(shapes)
     steps = shapes // batch_size
     return order[: steps * batch_size].reshape(steps, batch_size)
 
 
 def choose(seed: int, which: int, available: int, count: int) -> np.ndarray:
-    """Draw `count` of `available` indices for the set number `which`: (count,) int, ascending, none twice."""
+    """Draw `count` of `available` indices for set number `which`: (count,) int, ascending, no repeats."""
     return np.sort(rng_for(seed, CHOSEN, which).choice(available, count, replace=False))
 
 

@@ -1,7 +1,7 @@
-"""Imported first by each command: report a missing package, or Ctrl-C during the imports, in one sentence.
+"""Imported first by each command: report a missing package, or Ctrl-C during imports, in one sentence.
 
-It imports only the standard library, and runs on older versions of Python too, as the system's may be. Once
-`main` runs, `rasgan.cli.ends_cleanly` handles Ctrl-C.
+It imports only the standard library, and also runs on older versions of Python. Once `main` runs,
+`rasgan.cli.ends_cleanly` handles Ctrl-C.
 """
 
 import sys
@@ -11,11 +11,11 @@ REQUIRED = (
     *("PIL", "filelock", "mapbox_earcut", "matplotlib", "numpy"),
     *("requests", "scipy", "torch", "tqdm", "trimesh"),
 )
-"""What pyproject.toml requires, by import name. Any other failed import is a bug and keeps its traceback."""
+"""Import names of the requirements in pyproject.toml. Any other failed import is a bug, with a traceback."""
 
 
 def report(kind: type, error: BaseException, traceback: object) -> None:
-    """Print an exception that ends Python; a replacement of `sys.excepthook`."""
+    """Print an uncaught exception; replaces `sys.excepthook`."""
     if isinstance(error, KeyboardInterrupt):
         sys.stderr.write("Stopped by Ctrl-C.\n")
     elif isinstance(error, ModuleNotFoundError) and error.name in REQUIRED:

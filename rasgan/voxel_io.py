@@ -1,4 +1,4 @@
-"""Voxel grids in files: Binvox's .raw and .binvox, and arrays (`rasgan.voxel_arrays`)."""
+"""Read and write voxel files: Binvox's .raw and .binvox, and arrays (`rasgan.voxel_arrays`)."""
 
 import itertools
 from pathlib import Path
@@ -16,26 +16,34 @@ VOXEL_SUFFIXES = (".raw", ".binvox", *ARRAY_SUFFIXES)
 
 
 def read_voxels(path: Path, index: int = 0) -> np.ndarray:
-    """Read a voxel grid from a file with one of the `VOXEL_SUFFIXES`. UserError if it contains none.
+    """Read voxel grid number `index`, below `count_shapes`, of a file with one of the `VOXEL_SUFFIXES`.
 
-    `index`, less than `count_shapes`, is for files of several grids.
-
-    Returns (n, n, n) bools, or the unchanged scores of an array of floats; integers are occupied above 0.
-    Axes are as sketched in `rasgan.voxels`.
+    Returns (n, n, n) bools, or the unchanged scores of an array of floats; integers are occupied above 0. The
+    axes are sketched in `rasgan.voxels`. Raises UserError if the file contains no grid.
     """
     path = Path(path)
     check_is_file(path)
     suffix = path.suffix.lower()
     if suffix in ARRAY_SUFFIXES:
         return read_grid(path, index)
-    readers = {".raw": read_raw, ".binvox": _read_binvox}
-    if suffix not in readers:
-        raise UserError(f"{path}: not a voxel file; give one that ends in {', '.join(VOXEL_SUFFIXES)}.")
-    return readers[suffix](path)
+    if suffix == ".raw":
+        return read_raw(path)
+    if suffix == ".binvox":
+        return _read_binvox(path)
+    if suffix == ".mat":
+        raise matlab_error(path)
+    raise UserError(f"{path}: not a voxel file; choose one that ends in {', '.join(VOXEL_SUFFIXES)}.")
+
+
+def matlab_error(path: Path) -> UserError:
+    """Return the error for a .mat file, which is not read, with the lines of Python that convert it."""
+    saved = f"numpy.savez({str(path.with_suffix('.npz'))!r}, **scipy.io.loadmat({str(path)!r}))"
+    advice = f"Convert them to .npz files in Python:\n  import numpy, scipy.io\n  {saved}"
+    return UserError(f"{path}: .mat files are not read. {advice}")
 
 
 def count_shapes(path: Path) -> int:
-    """Count the grids that `read_voxels` finds in a file: those of arrays and batches, 1 in others."""
+    """Count the grids in a voxel file: 1 unless it contains arrays."""
     check_is_file(path)
     if path.suffix.lower() not in ARRAY_SUFFIXES:
         return 1
@@ -43,9 +51,9 @@ def count_shapes(path: Path) -> int:
 
 
 def read_raw(path: Path) -> np.ndarray:
-    """Read Binvox's raw format: n**3 bytes without a header, 0 for empty, 255 (or 1) for occupied.
+    """Read Binvox's raw format: n³ bytes without a header, 0 for empty, 255 (or 1) for occupied.
 
-    Returns (n, n, n) bools. UserError if the size is not a cube or other bytes occur.
+    Returns (n, n, n) bools. Raises UserError if the size is not a cube or other bytes occur.
     """
     path = Path(path)
     size = path.stat().st_size
@@ -56,12 +64,12 @@ def read_raw(path: Path) -> np.ndarray:
     values = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     highest, occupied = values.max(), values > 0
     if highest not in (0, 1, 255) or (occupied & (values != highest)).any():
-        raise damaged(path, "contains other bytes than 0 and 255 (or 0 and 1); convert the mesh again")
+        raise damaged(path, "contains bytes other than 0 and 255 (or 0 and 1); convert the mesh again")
     return occupied.reshape(side, side, side)
 
 
 def write_raw(path: Path, occupied: np.ndarray) -> None:
-    """Write (n, n, n) bools as Binvox does: one byte a voxel, 0 or 255."""
+    """Write (n, n, n) bools as Binvox does: one byte per voxel, 0 or 255."""
     with atomic_path(path) as temporary:
         temporary.write_bytes((occupied.astype(np.uint8) * 255).tobytes())
 
@@ -69,18 +77,18 @@ def write_raw(path: Path, occupied: np.ndarray) -> None:
 def write_npy(path: Path, array: np.ndarray) -> None:
     """Write an .npy file."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.save(SimpleNamespace(write=file.write), array)  # to a file itself it hides that the disk is full
+        np.save(SimpleNamespace(write=file.write), array)  # to a real file, numpy hides a full disk
 
 
 def write_binvox(path: Path, occupied: np.ndarray) -> None:
     """Write (n, n, n) bools in Binvox's own format, as patrickmin.com/binvox/binvox.html describes it.
 
-    Its axes are those of our grids. The object's place and size are not kept: it fills a box of edge 1.
+    Its axes are those of our grids. The header says that the grid fills a cube of edge 1.
     """
     voxels = np.asarray(occupied, dtype=bool).ravel()
     starts = np.flatnonzero(np.diff(voxels, prepend=~voxels[:1]))
     lengths = np.diff(starts, append=voxels.size)
-    pieces = -(-lengths // 255)  # a byte holds no longer run
+    pieces = -(-lengths // 255)  # the length of a run is one byte
     counts = np.full(pieces.sum(), 255, dtype=np.uint8)
     counts[np.cumsum(pieces) - 1] = lengths - 255 * (pieces - 1)
     pairs = np.stack([np.repeat(voxels[starts], pieces).astype(np.uint8), counts], axis=1)
@@ -101,8 +109,8 @@ def write_voxels(path: Path, occupied: np.ndarray) -> None:
 def fit(occupied: np.ndarray, resolution: int, path: Path) -> np.ndarray:
     """Bring the (m, m, m) bools of `path` to `resolution`: pad evenly, by at most m / 8, then max-pool.
 
-    30³ becomes 32³ by a voxel all around; an odd number has one more at the ends of the axes. UserError for
-    sizes that do not fit, such as those of coarser grids.
+    30³ becomes 32³ by one voxel on each side; of an odd number, one more is added at the ends of the axes.
+    Raises UserError for sizes that do not fit, such as those of coarser grids.
     """
     padded = padded_edge(len(occupied), resolution)
     if padded is None:
@@ -117,13 +125,13 @@ def fit(occupied: np.ndarray, resolution: int, path: Path) -> np.ndarray:
 
 
 def padded_edge(edge: int, resolution: int) -> int | None:
-    """Return the first multiple of `resolution` from `edge` on; None if it is more than 1/8 larger."""
+    """Return the smallest multiple of `resolution` that is at least `edge`; None if it is over 1/8 larger."""
     padded = -(-edge // resolution) * resolution
     return padded if 8 * (padded - edge) <= edge else None
 
 
 def _read_binvox(path: Path) -> np.ndarray:
-    """Read Binvox's own format: a text header, then pairs of bytes (value, how many times)."""
+    """Read Binvox's own format: a text header, then pairs of bytes (value, number of voxels)."""
     with path.open("rb") as file:
         side = _read_binvox_header(path, file)
         missing, unread = side**3, 2 * side**3  # voxels, and the bytes of as many runs
@@ -135,15 +143,14 @@ def _read_binvox(path: Path) -> np.ndarray:
             pieces.append(np.repeat(pairs[:used, 0] > 0, pairs[:used, 1]))
             missing -= len(pieces[-1])
             rest = data[2 * used :]
-        # Programs that open it as text add a line break at its end.
+        # Programs that open the file as text add a line break at its end.
         if missing or (rest + file.read(PIECE)).strip(b"\r\n"):
-            fault = f"its data do not fill {side} x {side} x {side} voxels; the file is cut or damaged"
-            raise damaged(path, fault)
+            raise damaged(path, f"does not contain exactly {side} x {side} x {side} voxels; cut or damaged")
     return np.concatenate(pieces).reshape(side, side, side)
 
 
 def _read_binvox_header(path: Path, file: BinaryIO) -> int:
-    """Read up to and including the line `data`; return the number of voxels a side."""
+    """Read up to and including the line `data`; return the number of voxels per side."""
     lines = itertools.islice(iter(lambda: file.readline(200).split(), [b"data"]), 20)
     header = {words[0]: words[1:] for words in lines if words}
     sides = set(header.get(b"dim", ()))

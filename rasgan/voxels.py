@@ -1,4 +1,4 @@
-"""Array geometry of voxel grids: numpy and scipy only, arrays in, arrays out.
+"""Geometry of voxel grids, as functions of arrays.
 
 Axes, here and everywhere in this project (those of a Binvox file)::
 
@@ -11,8 +11,8 @@ Axes, here and everywhere in this project (those of a Binvox file)::
         /
       axis 2 (mesh y)
 
-A scatter plot of a grid therefore shows x = axis 0, y = axis 2, z = axis 1. Note that (axis 0, axis 1,
-axis 2) taken as right-handed x, y, z is the mirror image of the mesh.
+A scatter plot of a grid therefore shows x = axis 0, y = axis 2, z = axis 1. If (axis 0, axis 1, axis 2) are
+used as right-handed x, y, z instead, the result is the mirror image of the mesh.
 """
 
 import functools
@@ -22,7 +22,7 @@ from scipy.ndimage import label
 from scipy.spatial import KDTree
 
 RESOLUTIONS = (32, 64, 128)
-"""Edges of the grids, in voxels, that meshes are converted to and networks are made for."""
+"""Edges, in voxels, of the grids to which meshes are converted and for which networks are built."""
 
 OCCUPIED_ABOVE = 0.3
 """A generated score counts as occupied strictly above this, as in jpjuvo/64-3D-RaSGAN (`voxel2points`)."""
@@ -33,7 +33,7 @@ docs/study.md."""
 
 
 def is_occupied(scores: np.ndarray, threshold: float = OCCUPIED_ABOVE) -> np.ndarray:
-    """Turn scores of any shape and dtype into bools: True strictly above `threshold`; NaN is empty."""
+    """Convert scores of any shape and dtype to bools: True strictly above `threshold`; NaN is empty."""
     if scores.dtype == bool:
         return scores
     return scores > threshold
@@ -42,8 +42,8 @@ def is_occupied(scores: np.ndarray, threshold: float = OCCUPIED_ABOVE) -> np.nda
 def surface_mask(scores: np.ndarray, threshold: float = OCCUPIED_ABOVE) -> np.ndarray:
     """Mark occupied voxels that touch empty space or the border of the grid: (a, b, c) to (a, b, c) bools.
 
-    A voxel is marked if its score is above `threshold` and any of its 26 neighbors is empty or outside: the
-    same voxels as of `voxel2points` in jpjuvo/64-3D-RaSGAN.
+    A voxel is marked if its score is above `threshold` and any of its 26 neighbors is empty or outside, as in
+    `voxel2points` of jpjuvo/64-3D-RaSGAN.
     """
     occupied = is_occupied(three_axes(scores), threshold)
     inside = np.pad(occupied, 1)
@@ -59,16 +59,16 @@ def surface_points(scores: np.ndarray, threshold: float = OCCUPIED_ABOVE) -> np.
 
 
 def three_axes(grid: np.ndarray) -> np.ndarray:
-    """Return the grid itself; raise `ValueError` if it does not have three axes."""
+    """Return the grid itself. Raises ValueError if it does not have three axes."""
     if grid.ndim != 3:
-        raise ValueError(f"a voxel grid has three axes, this array has the shape {grid.shape}")
+        raise ValueError(f"a voxel grid has three axes, but this array has the shape {grid.shape}")
     return grid
 
 
 def label_pieces(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give each piece of (a, b, c) bools, connected by faces, a number from 1 on; 0 is empty space.
+    """Label the connected components (by faces) of (a, b, c) bools with 1, 2, ...; 0 is empty space.
 
-    Returns each voxel's number, (a, b, c) ints, and each number's count of voxels; that of 0 is 0.
+    Returns the label of each voxel, (a, b, c) ints, and the number of voxels of each label, 0 for label 0.
     """
     piece, _ = label(three_axes(occupied))  # scipy's default neighborhood: the six faces
     sizes = np.bincount(piece.ravel())
@@ -77,10 +77,9 @@ def label_pieces(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def largest_piece(occupied: np.ndarray) -> np.ndarray:
-    """Keep the largest piece of (a, b, c) bools, the first in array order if several are as large.
+    """Keep the largest connected component of (a, b, c) bools; of equal ones, the first in array order.
 
-    Voxels that touch only along an edge or at a corner belong to different pieces: printed, they would come
-    apart.
+    Voxels that touch only along an edge or at a corner are not connected: a 3D print would come apart there.
     """
     piece, sizes = label_pieces(occupied)
     return occupied & (piece == sizes.argmax())
@@ -133,13 +132,13 @@ def straight_line(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 
 def max_pool(occupied: np.ndarray, factor: int) -> np.ndarray:
-    """Shrink (n, n, n) bools to (n / factor,) * 3: True where any voxel of the `factor`³ block is.
+    """Reduce (n, n, n) bools to (n / factor,) * 3: True where any voxel of the `factor`³ block is.
 
-    ValueError if `factor` does not divide every side.
+    Raises ValueError if `factor` does not divide every side.
     """
     if any(side % factor for side in occupied.shape):
         raise ValueError(f"{factor} does not divide a grid of shape {occupied.shape}")
-    for axis in range(3):  # one after another: 40 times as fast as all at once
+    for axis in range(3):  # one after another is 40 times as fast as all at once
         every = [(slice(None),) * axis + (slice(first, None, factor),) for first in range(factor)]
         occupied = functools.reduce(np.logical_or, (occupied[chosen] for chosen in every))
     return occupied

@@ -1,4 +1,4 @@
-"""Draw what each mode of convert_data.py makes of one mesh, side by side.
+"""Draw the results of the modes of convert_data.py for a mesh, side by side.
 
 python -m benchmarks.draw.modes ModelNet10/chair/test/chair_0890.off -o docs/img/modes.png
 """
@@ -20,10 +20,10 @@ LABELS = {"binvox": "--mode binvox (default)", "exact": "--mode exact", "solid":
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
     parser = cli.Parser(__doc__)
-    parser.add_argument("mesh", type=Path, nargs="+", help="mesh files, one row of pictures each")
+    parser.add_argument("mesh", type=Path, nargs="+", help="mesh files, one row of pictures for each")
     output = Path("docs/img/modes.png")
     parser.add_argument("-o", "--output", type=Path, default=output, help="picture to write")
-    parser.add_argument("--resolution", type=int, choices=RESOLUTIONS, default=64, help="voxels a side")
+    parser.add_argument("--resolution", type=int, choices=RESOLUTIONS, default=64, help="voxels per side")
     parser.add_argument("--up", choices=UP_AXES, default="z", help="which axis of the meshes points up")
     parser.add_argument("--modes", nargs="+", choices=LABELS, default=["binvox", "solid"])
     return parser

@@ -1,4 +1,4 @@
-"""Draw the generator and the discriminator as a figure.
+"""Draw a figure of the generator and the discriminator.
 
 python -m benchmarks.draw.network docs/img/network.png
 """
@@ -13,11 +13,11 @@ from rasgan.export.canvas import Axes, Figure, mpl, save_figure
 from rasgan.export.plots import DISCRIMINATOR, DPI, FAINT, GENERATOR, INK
 
 LAYERS = ((512, 4), (256, 8), (128, 16), (64, 32), (1, 64))
-"""The generator's blocks: channels and edge. The discriminator has them the other way round."""
+"""Channels and edge of the generator's blocks. The discriminator has them in reverse order."""
 
 
 def draw_network(path: Path) -> None:
-    """Write the figure of both networks as a PNG: a block for every layer's output, left to right."""
+    """Draw both networks as a PNG, with a block for the output of each layer, from left to right."""
     figure = Figure((12.8, 6.8), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 128), ylim=(0, 68))
     axes.axis("off")
@@ -39,7 +39,7 @@ def _draw_row(
     stages: Sequence[str | tuple[int, int]],
     steps: Sequence[str],
 ) -> None:
-    """Draw one network: a cube for a (channels, edge) stage, a disc for a vector, an arrow for each step."""
+    """Draw one network: cubes for (channels, edge) stages, discs for vectors, and arrows for steps."""
     axes.text(4, middle + 15, name, fontsize=15, weight="bold", color=color)
     is_vector = [isinstance(stage, str) for stage in stages]
     largest = max(stage[1] for stage, flat in zip(stages, is_vector, strict=True) if not flat)

@@ -1,4 +1,4 @@
-"""Write docs/options.md, every option of every command, from the commands' own parsers.
+"""Write docs/options.md, the options of all commands, from the parsers of the commands.
 
 python -m benchmarks.draw.options docs/options.md
 """
@@ -18,15 +18,15 @@ from rasgan.training.config import TrainConfig
 
 
 class Command(NamedTuple):
-    """The module that holds a command's parser, what the command does, and what the parser cannot say."""
+    """The module of a command, what the command does, and what its parser does not describe."""
 
     module: str
     what: str
     unsaid: Mapping[str, str] = {}
-    """Of options that the command checks after parsing, by long name: what stands for their default."""
+    """Text in place of the default, by long name, for options that the command checks after parsing."""
 
 
-sys.path.append(str(Path(__file__).resolve().parents[2] / "render"))  # the script's folder is no package
+sys.path.append(str(Path(__file__).resolve().parents[2] / "render"))  # its folder is not a package
 ONE_OF_THREE = "one of `--name`, `--pretrained` and a folder"
 COMMANDS = {
     "download_data.py": Command("download_data", "Get 3D models to train on."),
@@ -44,30 +44,27 @@ COMMANDS = {
     "convert_to_obj.py": Command("convert_to_obj", "Write meshes."),
     "render_class_view.py": Command("render_class_view", "Render meshes with Blender."),
 }
-CONFIG = {
-    name: value for name, value in asdict(TrainConfig()).items() if name != "seed"
-}  # that is drawn anew
+CONFIG = {name: value for name, value in asdict(TrainConfig()).items() if name != "seed"}
 SAID = re.compile(r"\s*\(default:? (?P<text>(?:[^()]|\([^()]*\))+)\)")
 INTRODUCTION = """\
 # Options
 
-Every option of every command. This page is printed from the commands' own parsers by
-`python -m benchmarks.draw.options docs/options.md`; do not change it by hand. `--help` behind a command
-prints the same in the terminal. Scripts are typed with `python` before their name, the two modules of
-`rasgan` with `python` and `-m`.
+All options of all commands. This page is generated from their parsers by
+`python -m benchmarks.draw.options docs/options.md`; do not edit it by hand. `--help` prints the same in the
+terminal. Run scripts with `python`, and the two modules of `rasgan` with `python -m`.
 
-An option with several spellings does the same under each. *off* means: the option takes no value, and writing
-it turns it on. *none* means: without it, nothing of this happens.
+All spellings of an option are equivalent. The default *off* means that the option has no value and turns
+something on. The default *none* means that nothing happens without the option.
 """
 
 
 def parser_of(program: str) -> argparse.ArgumentParser:
-    """Return the parser of a key of `COMMANDS`."""
+    """Return the parser of a command in `COMMANDS`."""
     return importlib.import_module(COMMANDS[program].module).build_parser()
 
 
 def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """List the options and positional arguments of a parser that its help shows, but for the help itself."""
+    """List the options and positional arguments in the help of a parser, except --help."""
     return [
         action
         for action in parser._actions
@@ -76,7 +73,7 @@ def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 
 def groups_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, list[argparse.Action]]]:
-    """Yield the titled groups of a parser, after all that is in none under the title ""."""
+    """Yield the titled groups of a parser, after all ungrouped options under the title ""."""
     shown = actions_of(parser)
     untitled = [parser._positionals, parser._optionals]
     yield "", [action for group in untitled for action in group._group_actions if action in shown]
@@ -92,7 +89,7 @@ def name_of(action: argparse.Action) -> str:
 
 
 def default_of(program: str, parser: argparse.ArgumentParser, action: argparse.Action) -> str:
-    """Return an option's default as a table's cell: the parser's, else `TrainConfig`'s, else the help's."""
+    """Return the default of an option, from the parser, `TrainConfig` or the help, as a cell of the table."""
     if needed := _needed(parser, action, COMMANDS[program].unsaid):
         return needed
     value = CONFIG.get(action.dest) if action.default is argparse.SUPPRESS else action.default
@@ -106,18 +103,18 @@ def default_of(program: str, parser: argparse.ArgumentParser, action: argparse.A
 
 
 def said_default(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
-    """Return the default that an option's help names, or nothing."""
+    """Return the default that the help of an option names, or ""."""
     found = SAID.search(_help(parser, action))
-    return found["text"] if found and action.nargs != "?" else ""  # there it is that of the value
+    return found["text"] if found and action.nargs != "?" else ""  # there, it is the default of the value
 
 
 def plain(value: object) -> str:
-    """Write a value as `rasgan.cli.plain` does, and the folder "." as "here"."""
+    """Format a value as `rasgan.cli.plain` does, but the folder "." as "here"."""
     return "here" if value == Path() else cli.plain(value)
 
 
 def _needed(parser: argparse.ArgumentParser, action: argparse.Action, unsaid: Mapping[str, str]) -> str:
-    """Return how an option is required, or nothing."""
+    """Return how an option is required, or ""."""
     for group in parser._mutually_exclusive_groups:
         if group.required and action in group._group_actions:
             return "one of " + " and ".join(f"`{name_of(other)}`" for other in group._group_actions)
@@ -131,7 +128,7 @@ def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
 
 
 def row(program: str, parser: argparse.ArgumentParser, action: argparse.Action) -> str:
-    """Write an option's line of the table: how it is typed, what it does, its default."""
+    """Format an option as a row of the table: spellings, meaning, default."""
     names = [f"`{text}`" for text in action.option_strings] or [f"`{action.dest}`"]
     value = _value(action)
     if value and action.option_strings:
@@ -144,7 +141,7 @@ def row(program: str, parser: argparse.ArgumentParser, action: argparse.Action) 
 
 
 def _value(action: argparse.Action) -> str:
-    """Write what stands behind an option, where the parser names it."""
+    """Return the name of the value of an option, if the parser has one."""
     if isinstance(action.metavar, tuple):
         return " ".join(action.metavar)
     if action.metavar is None and action.choices:
@@ -153,7 +150,7 @@ def _value(action: argparse.Action) -> str:
 
 
 def page() -> str:
-    """Write the whole page."""
+    """Return the complete page."""
     parts = [INTRODUCTION]
     for program, command in COMMANDS.items():
         parser = parser_of(program)

@@ -1,4 +1,4 @@
-"""Take the picture of a page that shows shapes in 3D, as Chromium draws it.
+"""Take a screenshot of a page that shows shapes in 3D, with Chromium.
 
 python -m benchmarks.draw.page savepoint/pretrained-chairs/generated/24/seed0.html -o docs/img/page.png
 """
@@ -24,14 +24,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser = cli.Parser(__doc__)
     parser.add_argument("page", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--chromium", default="chromium", help="the program (default: %(default)s)")
-    parser.add_argument("--size", default="1200,700", help="of the window (default: %(default)s)")
+    parser.add_argument("--chromium", default="chromium", help="Chromium's program (default: %(default)s)")
+    parser.add_argument("--size", default="1200,700", help="size of the window (default: %(default)s)")
     return parser
 
 
 @cli.ends_cleanly
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the picture."""
+    """Write the screenshot."""
     args = build_parser().parse_args(argv)
     with tempfile.TemporaryDirectory() as folder, atomic_path(args.output) as temporary:
         shot = Path(folder) / "shot.png"

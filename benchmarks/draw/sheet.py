@@ -18,13 +18,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = cli.Parser(__doc__)
     parser.add_argument("grids", type=Path, nargs="+", help=".raw, .npy or .binvox files")
     parser.add_argument("-o", "--output", type=Path, required=True, help="picture to write")
-    parser.add_argument("--columns", type=cli.positive, default=5, help="pictures in a row (default 5)")
+    parser.add_argument("--columns", type=cli.positive, default=5, help="pictures per row (default 5)")
     return parser
 
 
 @cli.ends_cleanly
 def main(argv: Sequence[str] | None = None) -> int:
-    """Read and draw."""
+    """Read and draw the grids."""
     args = build_parser().parse_args(argv)
     contact_sheet(args.output, [read_voxels(path) for path in args.grids], args.columns)
     return 0

@@ -1,4 +1,4 @@
-"""What the measurements share: sample chairs, Binvox's own grids, the clock, the memory."""
+"""Helpers of the benchmarks: sample chairs, grids of Binvox, timing, memory."""
 
 import gzip
 import math
@@ -14,22 +14,22 @@ from rasgan.data.voxelize import voxelize
 
 
 def sample_grids(count: int, resolution: int = 64, first_seed: int = 0) -> np.ndarray:
-    """Voxelize sample chairs of the seeds from `first_seed` on: (count, n, n, n) bool."""
-    made = np.empty((count, *(resolution,) * 3), dtype=bool)
-    for number, grid in enumerate(made):
+    """Voxelize sample chairs with seeds from `first_seed` on: (count, n, n, n) bool."""
+    grids = np.empty((count, *(resolution,) * 3), dtype=bool)
+    for number, grid in enumerate(grids):
         grid[...] = voxelize(*make_chair(np.random.default_rng(first_seed + number)), resolution, "solid")
-    return made
+    return grids
 
 
 def golden_grid(path: Path) -> np.ndarray:
-    """Read a packed grid of Binvox's, NAME.raw.gz: (64, 64, 64) bool."""
+    """Read a grid written by Binvox, NAME.raw.gz: (64, 64, 64) bool."""
     return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8).reshape(64, 64, 64) > 0
 
 
 def seconds(
     works: Sequence[Callable[[], object]], repeats: int = 5, clock: Callable[[], float] = time.perf_counter
 ) -> list[float]:
-    """Return the fastest of a few runs of each, in seconds of a clock; they take turns."""
+    """Return the fastest of a few runs of each function, in seconds; they are run in turns."""
     fastest = [math.inf] * len(works)
     for _ in range(repeats):
         for number, work in enumerate(works):
@@ -40,7 +40,7 @@ def seconds(
 
 
 def peak_memory() -> float:
-    """Return the most memory that this process has held, in bytes; NaN where the system does not tell."""
+    """Return the peak memory of this process in bytes, or NaN if the system does not report it."""
     if sys.platform == "win32":
         return math.nan
     import resource

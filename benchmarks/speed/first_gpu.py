@@ -1,14 +1,14 @@
-"""Try on a GPU all that has only been tried on a CPU: the first thing to type where there is one.
+"""Check on a GPU everything that has only been tried on a CPU: the first command to run on a GPU.
 
     python -m benchmarks.speed.first_gpu
     python -m benchmarks.speed.first_gpu --device cpu
 
-It takes about half an hour, in parts. Each part runs in a process of its own and adds a line of JSON to a
-file; typed again, the command goes on with the parts that the file lacks on this card, and repeats those that
-failed. It ends with a table in Markdown. Exit code 1 if a part failed.
+It takes about half an hour, in parts. Each part runs in its own process and appends a line of JSON to a file.
+If you run the command again, it continues with the parts that are missing for this GPU and repeats those that
+failed. It ends with a table in Markdown. The exit code is 1 if a part failed.
 
-With ``--device cpu`` it rehearses itself in some minutes, on small networks. **It has never run on a GPU**:
-times and tolerances are estimates, and a part that fails there may be wrong itself.
+With ``--device cpu``, it rehearses everything in a few minutes on small networks. **It has never run on a
+GPU**: times and tolerances are estimates, and a part that fails there may itself be wrong.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from rasgan import cli
 from rasgan.losses import LOSSES
 from rasgan.networks import LATENT_SIZE
 from rasgan.runs import RunFolder
-from rasgan.sampling import generate, load_pretrained
+from rasgan.sampling import generate
 from rasgan.training import checkpoints
 from rasgan.training.config import PRECISIONS, RECIPES, new_config
 from rasgan.training.dataset import Shapes
@@ -43,20 +43,20 @@ from rasgan.training.distributed import Summed
 from rasgan.training.run import TrainingRun, begin
 from rasgan.voxels import is_occupied
 
-PART_S = 600  # after so long a part counts as failed
+PART_S = 600  # a part that takes longer counts as failed
 TOLERANCES = {"float32, exact": 1e-3, "float32": 1e-2, "bf16": 0.1}
-"""Of losses over a few steps, against the CPU's in float32, as shares of the largest; estimates."""
+"""Largest relative differences of losses over a few steps from those of the CPU in float32; estimates."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is tried: networks that the CPU can follow, and those whose steps are timed."""
+    """Sizes of the networks: small ones that the CPU can also train, and those that are timed."""
 
     small: int  # width
     width: int
     batch: int
     resolution: int
-    seconds: float  # so long each step is timed
+    seconds: float  # time for measuring each kind of step
 
 
 SIZES = {"cuda": Sizes(64, 512, 24, 64, 8.0), "cpu": Sizes(8, 16, 2, 32, 0.02)}
@@ -68,7 +68,7 @@ PROFILED = {
 
 Figures = dict[str, float | str]
 Part = Callable[[torch.device, Sizes], Figures]
-"""Returns what was found by name; an entry "right" tells whether it is as it must be."""
+"""Returns the results by name; an entry "right" is whether they are correct."""
 
 
 def new_run(
@@ -78,7 +78,7 @@ def new_run(
     precision: str = "float32",
     **settings: object,
 ) -> TrainingRun:
-    """Start a run in memory on random boxes, of the small networks where `settings` have no width."""
+    """Start a run in memory on random boxes, with small networks unless `settings` have a width."""
     size = {"width": sizes.small, "batchsize": 4, "resolution": sizes.resolution, "seed": 1}
     config = new_config(recipe, {**size, **settings})
     shapes = Shapes(bench.random_shapes(2 * config.batchsize, config.resolution), device)
@@ -88,24 +88,24 @@ def new_run(
 def full_run(
     device: torch.device, sizes: Sizes, recipe: str, precision: str, **settings: object
 ) -> TrainingRun:
-    """Start such a run at the size whose steps are timed; both networks train on every step."""
+    """Start a run of the size that is timed, in which both networks train on every step."""
     size = {"width": sizes.width, "batchsize": sizes.batch, "gate": False}
     return new_run(device, sizes, recipe, precision, **{**size, **settings})
 
 
 def losses_of(run: TrainingRun, steps: int = 4) -> np.ndarray:
-    """Take steps and return both losses of each: (steps, 2)."""
+    """Train for a few steps and return both losses of each: (steps, 2)."""
     return np.array([(result.loss_d, result.loss_g) for result in (run.step() for _ in range(steps))])
 
 
 def difference(found: np.ndarray, expected: np.ndarray) -> float:
-    """Return the largest difference as a share of the largest value."""
+    """Return the largest difference, relative to the largest value."""
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
 @contextlib.contextmanager
 def tf32(is_on: bool) -> Iterator[None]:
-    """Let float32 products and convolutions on a GPU be rounded to TF32, or not; afterwards they may be."""
+    """Allow or forbid TF32 for float32 products and convolutions in the block; afterwards it is allowed."""
     allow_tf32(is_on)
     try:
         yield
@@ -114,13 +114,13 @@ def tf32(is_on: bool) -> Iterator[None]:
 
 
 def allow_tf32(is_on: bool) -> None:
-    """Set it for both, in the way that all versions of torch know."""
+    """Set it for both, in a way that all versions of torch support."""
     torch.set_float32_matmul_precision("high" if is_on else "highest")
     torch.backends.cudnn.allow_tf32 = is_on
 
 
 def machine(device: torch.device, sizes: Sizes) -> Figures:
-    """Say what is measured."""
+    """Describe the machine."""
     found: Figures = {"python": platform.python_version(), "threads": float(torch.get_num_threads())}
     if device.type == "cuda":
         card = torch.cuda.get_device_properties(device)
@@ -132,7 +132,7 @@ def machine(device: torch.device, sizes: Sizes) -> Figures:
 
 
 def same_as_the_cpu(device: torch.device, sizes: Sizes) -> Figures:
-    """Compare the losses of a few steps with the CPU's."""
+    """Compare the losses of a few steps with those of the CPU."""
     found: Figures = {"right": True}
     for recipe in RECIPES:
         expected = losses_of(new_run(torch.device("cpu"), sizes, recipe))
@@ -145,7 +145,7 @@ def same_as_the_cpu(device: torch.device, sizes: Sizes) -> Figures:
 
 
 def repeats_itself(device: torch.device, sizes: Sizes) -> Figures:
-    """Take the same steps twice, by every recipe in either precision; the bits must be the same."""
+    """Train twice for the same steps, by each recipe and precision; the losses must be bit for bit equal."""
     found: Figures = {"right": True}
     for recipe in RECIPES:
         for precision in PRECISIONS:
@@ -156,7 +156,7 @@ def repeats_itself(device: torch.device, sizes: Sizes) -> Figures:
 
 
 def every_method(device: torch.device, sizes: Sizes) -> Figures:
-    """Take a few steps by every recipe and loss in either precision; all losses must be finite."""
+    """Train for a few steps by each recipe, loss and precision; all losses must be finite."""
     found: Figures = {"methods": 0, "right": True}
     for recipe in RECIPES:
         for loss in LOSSES:
@@ -169,8 +169,8 @@ def every_method(device: torch.device, sizes: Sizes) -> Figures:
 
 
 def sampling(device: torch.device, sizes: Sizes) -> Figures:
-    """Generate chairs of the model in the box here and on the CPU; count the voxels that differ."""
-    generator = load_pretrained()
+    """Generate chairs with the pretrained model here and on the CPU; count the voxels that differ."""
+    generator = checkpoints.load_pretrained()
     expected = is_occupied(generate(generator, seed=0, count=4))
     found = is_occupied(generate(generator.to(device), seed=0, count=4))
     differ = int((found != expected).sum())
@@ -178,7 +178,7 @@ def sampling(device: torch.device, sizes: Sizes) -> Figures:
 
 
 def penalty(device: torch.device, sizes: Sizes) -> Figures:
-    """Time steps with a penalty, which differentiates convolutions twice, and without."""
+    """Time steps with a penalty, which differentiates convolutions twice, and without one."""
     found: Figures = {}
     for precision in PRECISIONS:
         for kind, settings in (("with", {"penalty_every": 1}), ("without", {"penalty": 0.0})):
@@ -190,7 +190,7 @@ def penalty(device: torch.device, sizes: Sizes) -> Figures:
 
 
 def synchronizations(device: torch.device, sizes: Sizes) -> Figures:
-    """Count how often a step makes the CPU wait for the GPU, as torch warns of it, and its kernels."""
+    """Count the kernels of a step, and how often torch warns that it makes the CPU wait for the GPU."""
     found: Figures = {}
     for recipe in RECIPES:
         run = full_run(device, sizes, recipe, "bf16")
@@ -217,7 +217,7 @@ def synchronizations(device: torch.device, sizes: Sizes) -> Figures:
 
 
 def memory(device: torch.device, sizes: Sizes) -> Figures:
-    """Measure the most memory that steps hold, in GB."""
+    """Measure the peak memory of steps in GB."""
     found: Figures = {}
     for recipe in RECIPES:
         for precision in PRECISIONS:
@@ -231,7 +231,7 @@ def memory(device: torch.device, sizes: Sizes) -> Figures:
 
 
 def resume_across_devices(device: torch.device, sizes: Sizes) -> Figures:
-    """Train on the CPU, on the device, on the CPU again, by checkpoints; compare with the CPU alone."""
+    """Train on the CPU, the device and the CPU again, through checkpoints; compare with only the CPU."""
     found: Figures = {"right": True}
     cpu = torch.device("cpu")
     for recipe in RECIPES:
@@ -248,7 +248,7 @@ def resume_across_devices(device: torch.device, sizes: Sizes) -> Figures:
 
 
 def moved(run: TrainingRun, device: torch.device, folder: Path) -> TrainingRun:
-    """Save a run and go on with it on another device."""
+    """Save a run and resume it on another device."""
     place = RunFolder("bench", folder)
     checkpoints.save_checkpoint(place.checkpoints, run.checkpoint())
     loaded = checkpoints.load_checkpoint(place.checkpoints, run.position, with_optimizers=True)
@@ -257,7 +257,7 @@ def moved(run: TrainingRun, device: torch.device, folder: Path) -> TrainingRun:
 
 
 def speed(width: str, precision: str) -> Part:
-    """Return the part that times our step against plain PyTorch and against the matrix rate."""
+    """Return the part that compares our step with plain PyTorch and with the rate of matrix products."""
 
     def part(device: torch.device, sizes: Sizes) -> Figures:
         case = f"{getattr(sizes, width)}x{sizes.batch}"
@@ -272,7 +272,7 @@ def speed(width: str, precision: str) -> Part:
 
 
 def one_rank(device: torch.device, sizes: Sizes) -> Figures:
-    """Exchange tensors with nobody else by NCCL (on a CPU by gloo): what comes back, and how fast."""
+    """Exchange tensors in a group of one process by NCCL (on a CPU by gloo); check and time the results."""
     backend = "nccl" if device.type == "cuda" else "gloo"
     with tempfile.TemporaryDirectory() as folder:
         place = (Path(folder) / "meeting").as_uri()
@@ -295,7 +295,7 @@ PARTS: dict[str, Part] = {
     "same losses as the CPU": same_as_the_cpu,
     "repeats itself": repeats_itself,
     "every method takes finite steps": every_method,
-    "chairs of the model in the box": sampling,
+    "chairs of the pretrained model": sampling,
     "resume: CPU, device, CPU": resume_across_devices,
     "speed, full width, float32": speed("width", "float32"),
     "speed, full width, bf16": speed("width", "bf16"),
@@ -313,8 +313,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser = cli.Parser(__doc__)
     add = parser.add_argument
     add("--device", choices=SIZES, default="cuda", help="cpu rehearses (default: %(default)s)")
-    add("-o", "--results", type=Path, default=Path("first_gpu.jsonl"), help="where results are added")
-    add("--part", choices=PARTS, help="run this part alone, here, and print its JSON")
+    add(
+        "-o",
+        "--results",
+        type=Path,
+        default=Path("first_gpu.jsonl"),
+        help="file to which results are appended",
+    )
+    add("--part", choices=PARTS, help="run only this part, in this process, and print its JSON")
     return parser
 
 
@@ -326,7 +332,7 @@ def run_part(name: str, kind: str) -> Figures:
 
 
 def in_own_process(name: str, kind: str) -> Figures:
-    """Run one part in a new process; an entry "failed" has the end of what went wrong."""
+    """Run one part in a new process; an entry "failed" contains the end of the error output."""
     command = [sys.executable, "-m", "benchmarks.speed.first_gpu", "--device", kind, "--part", name]
     try:
         done = subprocess.run(
@@ -340,7 +346,7 @@ def in_own_process(name: str, kind: str) -> Figures:
 
 
 def finished(results: Path, place: dict[str, str]) -> dict[str, dict]:
-    """Read the newest line of each part that was run at this place."""
+    """Read the newest result of each part on this device and version of torch."""
     lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
     rows = [json.loads(line) for line in lines]
     return {row["part"]: row for row in rows if {key: row[key] for key in place} == place}
@@ -368,7 +374,7 @@ def table(place: dict[str, str], rows: dict[str, dict]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the parts that are not there, then print the table."""
+    """Run the missing parts, then print the table."""
     args = build_parser().parse_args(argv)
     if args.part:
         print(json.dumps(run_part(args.part, args.device)))

@@ -1,10 +1,10 @@
-"""Measure the start of a training, up to its first step, against the number of grids.
+"""Measure how the time to the first step of a training depends on the number of grids.
 
     OMP_NUM_THREADS=1 python -m benchmarks.speed.start
     OMP_NUM_THREADS=1 python -m benchmarks.speed.start --counts 1000 --format .npy --folder SLOW_DISK
 
-Each start is a process of its own, of `train_rasgan.py` with a narrow network. The first one reads all grids,
-the second one maps what the first one cached. The files are links to a few different sample chairs.
+Each start is a new process that runs `train_rasgan.py` with a narrow network. The first one reads all grids,
+the second one maps the cache that the first one wrote. The files are links to a few different sample chairs.
 """
 
 import argparse
@@ -31,13 +31,13 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--counts", type=cli.positive, nargs="+", default=COUNTS, help="grids (default %(default)s)")
     add("--resolution", type=cli.positive, default=64, help="edge of the grids (default %(default)s)")
-    add("--format", choices=WRITERS, default=".raw", help="of the grids (default %(default)s)")
+    add("--format", choices=WRITERS, default=".raw", help="format of the grids (default %(default)s)")
     add("--folder", type=Path, help="where to write the grids (default: the system's temporary folder)")
     return parser
 
 
 def write_grids(folder: Path, count: int, args: argparse.Namespace) -> None:
-    """Write sample chairs, then link them until there are `count` files."""
+    """Write sample chairs, then link to them until there are `count` files."""
     folder.mkdir()
     made = [folder / f"{number}{args.format}" for number in range(min(count, DIFFERENT))]
     for path, grid in zip(made, sample_grids(len(made), args.resolution), strict=True):
@@ -47,14 +47,14 @@ def write_grids(folder: Path, count: int, args: argparse.Namespace) -> None:
 
 
 def measure_start(folder: Path, resolution: int) -> dict[str, float]:
-    """Start a training in a process of its own; return its seconds and bytes."""
+    """Start a training in a new process; return its CPU time in seconds and peak memory in bytes."""
     code = f"from benchmarks.speed import start; start.start({str(folder)!r}, {resolution})"
     lines = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True).stdout
     return json.loads(lines.splitlines()[-1])
 
 
 def start(folder: str, resolution: int) -> None:
-    """Start a training and print, in place of its first step, what has been used so far."""
+    """Start a training and print, instead of its first step, the time and memory used so far."""
     import train_rasgan
     from rasgan.training import loop
 
@@ -67,7 +67,7 @@ def start(folder: str, resolution: int) -> None:
         os.chdir(place)
         with mock.patch.object(train_rasgan.cli, "say"):
             train_rasgan.main([*options, "-d", folder])
-        os.chdir("/")  # Windows removes no folder that a process is in
+        os.chdir("/")  # Windows cannot remove the current folder of a process
 
 
 def main(argv: Sequence[str] | None = None) -> int:

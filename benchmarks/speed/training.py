@@ -1,15 +1,15 @@
-"""Measure a training step against a plain PyTorch loop and against the machine's own matrix-product rate.
+"""Compare a training step with a plain PyTorch loop and with the machine's rate of matrix products.
 
     python -m benchmarks.speed.training
     python -m benchmarks.speed.training --device cuda --case 512x24 --precision float32 bf16
 
-The plain loop trains the same networks on the same losses as public 3D-GAN repositories write it: torch's own
-layers in the default layout, float32, every gradient computed whether it is needed or not. The floor is the
-time that the step's multiply-adds would take at the fastest rate that a large matrix product reaches here, in
-the same precision. Each measurement runs in a process of its own, all in turns, so that other work on the
-machine hits all alike; the fastest step of each counts. Both networks train on every step.
+The plain loop trains the same networks on the same losses, written as in public 3D-GAN repositories: torch's
+layers in the default layout, float32, and every gradient computed whether it is needed or not. The floor is
+the time that the multiply-adds of the step would take at the fastest rate of a large matrix product on this
+machine, in the same precision. Each measurement runs in its own process, in turns, so that other load on the
+machine affects all alike; the fastest step of each counts. Both networks train on every step.
 
-Ends with an error if the plain networks do not give the outputs of ours.
+It fails if the outputs of the plain networks differ from those of ours.
 """
 
 import argparse
@@ -59,17 +59,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser = cli.Parser(__doc__)
     add = parser.add_argument
     add("--device", default="auto", help="as for train_rasgan.py (default: %(default)s)")
-    add("--case", nargs="+", metavar="WIDTHxBATCH", help="what to train (default: two sizes)")
-    add("--precision", nargs="+", default=["float32"], help="of our step (default: float32)")
+    add("--case", nargs="+", metavar="WIDTHxBATCH", help="sizes to train (default: two sizes)")
+    add("--precision", nargs="+", default=["float32"], help="precision of our step (default: float32)")
     add("--resolution", type=int, default=64, help="edge of the grids (default: 64)")
-    add("--seconds", type=float, default=12, help="least time that each process steps (default: %(default)s)")
-    add("--rounds", type=int, default=2, help="turns, of which the fastest counts")
+    add("--seconds", type=float, default=12, help="minimum time for measuring steps (default: %(default)s)")
+    add("--rounds", type=int, default=2, help="number of turns, of which the fastest counts")
     add("--worker", help=argparse.SUPPRESS)  # one measurement, as JSON on stdout
     return parser
 
 
 def plain_networks(width: int, resolution: int) -> tuple[nn.Module, nn.Module]:
-    """Make both networks out of torch's layers alone, in the order of ours, weights N(0, 0.02)."""
+    """Build both networks from torch's layers, in the order of ours, with weights from N(0, 0.02)."""
     levels = int(math.log2(resolution // 4))
     channels = [width >> level for level in range(levels)]
     up: list[nn.Module] = [nn.Linear(LATENT_SIZE, width * 64), nn.Unflatten(1, (width, 4, 4, 4))]
@@ -87,7 +87,7 @@ def plain_networks(width: int, resolution: int) -> tuple[nn.Module, nn.Module]:
 
 
 def check_equal(width: int, resolution: int) -> None:
-    """Copy our weights into the plain networks and compare what both put out."""
+    """Copy our weights into the plain networks and compare the outputs of both."""
     ours = Generator(width, resolution), Discriminator(width, resolution)
     z = torch.randn(2, LATENT_SIZE)
     for mine, plain, x in zip(ours, plain_networks(width, resolution), (z, ours[0](z).detach()), strict=True):
@@ -101,16 +101,16 @@ def check_equal(width: int, resolution: int) -> None:
 
 
 def multiply_adds(width: int, resolution: int) -> int:
-    """Count one shape's multiply-adds in a step that trains both networks; only what the method needs.
+    """Count the necessary multiply-adds per shape in a step that trains both networks.
 
-    The generator runs twice forward and once backward, the discriminator four times forward, twice backward
-    for its own weights and inputs, and once for its inputs alone. A backward pass costs a forward one for
-    the weights and one for the inputs; inputs that nothing is trained through need none.
+    The generator runs twice forward and once backward; the discriminator four times forward, twice backward
+    for its weights and inputs, and once for its inputs only. A backward pass costs as much as a forward pass
+    for the weights, and again for the inputs if gradients flow through them.
     """
     pairs = [(width >> level, width >> (level + 1)) for level in range(int(math.log2(resolution // 4)) - 1)]
     grids = [8 << level for level in range(len(pairs))]
     middle = sum(64 * a * b * (edge // 2) ** 3 for (a, b), edge in zip(pairs, grids, strict=True))
-    voxels = 64 * pairs[-1][1] * (resolution // 2) ** 3  # the one-channel layer of either
+    voxels = 64 * pairs[-1][1] * (resolution // 2) ** 3  # the one-channel layer of both networks
     dense_g, dense_d = LATENT_SIZE * width * 64, width * 64
     generator = (2 + 1 + 1) * (middle + voxels) + (2 + 1) * dense_g
     discriminator = (4 + 2 * 2 + 1) * (middle + dense_d) + (4 + 2 + 1) * voxels
@@ -118,7 +118,7 @@ def multiply_adds(width: int, resolution: int) -> int:
 
 
 def matrix_rate(device: torch.device, precision: str) -> float:
-    """Measure the fastest matrix product: multiply-adds a second."""
+    """Measure the fastest matrix product, in multiply-adds per second."""
     dtype = {"float32": torch.float32, "bf16": torch.bfloat16}[precision]
     best = 0.0
     for n in (1024, 2048, 4096, 8192) if device.type == "cuda" else (1024, 2048, 3072):
@@ -133,7 +133,7 @@ def matrix_rate(device: torch.device, precision: str) -> float:
 
 
 def plain_step(width: int, batch: int, resolution: int, device: torch.device) -> Callable[[], None]:
-    """Prepare the plain loop; the returned function takes one step."""
+    """Prepare the plain loop; return a function that trains for one step."""
     generator, discriminator = (network.to(device) for network in plain_networks(width, resolution))
     optimizer_g = torch.optim.Adam(generator.parameters(), 0.002, (0.5, 0.999))
     optimizer_d = torch.optim.Adam(discriminator.parameters(), 0.00005, (0.5, 0.999))
@@ -166,14 +166,14 @@ def plain_step(width: int, batch: int, resolution: int, device: torch.device) ->
 def our_step(
     width: int, batch: int, resolution: int, device: torch.device, precision: str
 ) -> Callable[[], None]:
-    """Prepare a run of ours in memory; the returned function takes one step."""
+    """Prepare our training in memory; return a function that trains for one step."""
     settings = TrainConfig(width=width, batchsize=batch, resolution=resolution, gate=False, seed=1)
     shapes = Shapes(random_shapes(8 * batch, resolution), device)
     return begin(RunFolder("bench"), settings, shapes, precision=precision).step
 
 
 def random_shapes(count: int, resolution: int) -> np.ndarray:
-    """Make (count, n, n, n) boxes of all sizes."""
+    """Make boxes of all sizes: (count, n, n, n)."""
     rng = np.random.default_rng(0)
     occupied = np.zeros((count, *(resolution,) * 3), dtype=bool)
     for slot in occupied:
@@ -183,14 +183,14 @@ def random_shapes(count: int, resolution: int) -> np.ndarray:
 
 
 def now(device: torch.device) -> float:
-    """Return the time once the device has done its work."""
+    """Return the time after the device has finished its work."""
     if device.type != "cpu":
         getattr(torch, device.type).synchronize()
     return time.perf_counter()
 
 
 def fastest(step: Callable[[], object], device: torch.device, at_least: float) -> float:
-    """Return the seconds of the fastest of the steps that `at_least` so many seconds hold, after one more."""
+    """Return the time of the fastest step, measured for `at_least` so many seconds after a warm-up step."""
     step()
     best, since = math.inf, now(device)
     while now(device) - since < at_least:
@@ -201,7 +201,7 @@ def fastest(step: Callable[[], object], device: torch.device, at_least: float) -
 
 
 def measure(what: str, case: str, args: argparse.Namespace) -> dict:
-    """Do one measurement in this process."""
+    """Make one measurement in this process."""
     device = choose_device(args.device)
     configure(device)
     width, batch = (int(part) for part in case.split("x"))
@@ -229,7 +229,7 @@ def in_own_process(what: str, case: str, args: argparse.Namespace) -> dict:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure every case in turns and print one table."""
+    """Measure all cases in turns and print a table."""
     started = time.perf_counter()
     args = build_parser().parse_args(argv)
     args.started = started

@@ -1,9 +1,9 @@
-"""Measure the voxelizer: time a mesh, parsing against trimesh, scaling with processes, memory.
+"""Benchmark the voxelizer: time per mesh, parsing compared with trimesh, scaling with processes, memory.
 
     python -m benchmarks.speed.voxelize -m FOLDER_OF_OFF_MESHES [--golden FOLDER]
 
-`--golden` holds what Binvox wrote for the meshes (NAME.default.raw.gz, NAME.cb.raw.gz, NAME.exact.raw.gz) and
-adds how far the grids agree. Everything runs on one core except the rows on scaling.
+`--golden` is a folder of the grids that Binvox wrote for the meshes (NAME.default.raw.gz, NAME.cb.raw.gz,
+NAME.exact.raw.gz); it adds a table of how well the grids agree. Everything except scaling runs on one core.
 """
 
 import argparse
@@ -39,14 +39,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser = cli.Parser(__doc__)
     add = parser.add_argument
     add("-m", "--model-dir", type=Path, required=True, help="folder of .off meshes")
-    add("--golden", type=Path, help="folder of Binvox's own grids for these meshes")
+    add("--golden", type=Path, help="folder of grids that Binvox wrote for these meshes")
     add("--jobs", type=int, nargs="+", default=[1, 2], help="numbers of processes to try")
-    add("--copies", type=int, default=12, help="copies of each mesh for the rows on scaling")
+    add("--copies", type=int, default=12, help="copies of each mesh for measuring the scaling")
     return parser
 
 
 def table_of_times(meshes: list[Path]) -> None:
-    """Print milliseconds a mesh: reading it both ways, and each mode at 64³."""
+    """Print milliseconds per mesh: reading it with both parsers, and each mode at 64³."""
     print("| mesh | faces | read | trimesh reads | ratio | " + " | ".join(MODES) + " |")
     print("|---|---|---|---|---|" + "---|" * len(MODES))
     rows = []
@@ -84,7 +84,7 @@ def table_of_resolutions(meshes: list[Path]) -> None:
 
 
 def table_of_agreement(meshes: list[Path], golden: Path) -> None:
-    """Print the IoU with Binvox's grids, and how much of each surface the default and solid modes keep."""
+    """Print the IoU with the grids of Binvox, and how much of each surface two modes keep."""
     print("\n| mesh | " + " | ".join(GOLDEN) + " | surface kept: binvox | solid |\n|---|---|---|---|---|---|")
     rows = []
     for path in meshes:
@@ -104,7 +104,7 @@ def table_of_agreement(meshes: list[Path], golden: Path) -> None:
 
 
 def rows_on_scaling(meshes: list[Path], copies: int, jobs: list[int], rounds: int = 5) -> None:
-    """Print the seconds that convert_data.py takes for a whole folder, its start included."""
+    """Print how long convert_data.py takes for a folder, including its start."""
     with tempfile.TemporaryDirectory() as folder:
         for path in meshes:
             for copy in range(copies):
@@ -112,7 +112,9 @@ def rows_on_scaling(meshes: list[Path], copies: int, jobs: list[int], rounds: in
         print(f"\n| processes | seconds for {copies * len(meshes)} meshes parsed and written | speed-up |")
         print("|---|---|---|")
         took = dict.fromkeys(jobs, math.inf)
-        for _ in range(rounds):  # in turns, the best of each: other work on the machine hits all alike
+        for _ in range(
+            rounds
+        ):  # in turns, so that other load on the machine affects all alike; the fastest of each counts
             for count in jobs:
                 # The command itself: workers spawned from here would import this module, trimesh included.
                 command = [sys.executable, "convert_data.py", "-m", folder, "-j", str(count), "--overwrite"]

@@ -69,7 +69,7 @@ def measure(value: int, args: argparse.Namespace) -> tuple[np.ndarray, dict[str,
     run = RunFolder(run_name(value, args))
     rows = []
     for epoch in range(INTERVAL, args.epochs + 1, INTERVAL):
-        generator, position = sampling.load_generator(run.checkpoints, epoch)
+        generator, position = checkpoints.load_generator(run.checkpoints, epoch)
         shapes = is_occupied(sampling.generate(generator, seed=1, count=SAMPLES))
         saved = checkpoints.load_checkpoint(run.checkpoints, position)
         history = History.read(run.history, saved.history).columns()

@@ -19,10 +19,12 @@ from torch import Tensor
 
 from rasgan.errors import UserError
 from rasgan.files import atomic_path, remove
-from rasgan.runs import LATEST, Position, parse_position, saved_positions, write_latest
+from rasgan.networks import Generator
+from rasgan.runs import LATEST, Position, parse_position, pretrained_run, saved_positions, write_latest
 from rasgan.training.config import TrainConfig, without_removed
 from rasgan.training.dataset import DataMark
 from rasgan.training.devices import is_out_of_memory
+from rasgan.training.state import check_fit, new_generator
 
 FORMAT = 2
 KEPT = 2  # checkpoints with the optimizers' state; one is not enough if the newest is damaged
@@ -133,6 +135,27 @@ def load_checkpoint(folder: Path, position: Position, with_optimizers: bool = Fa
             loaded = _load(path)
             checkpoint.optimizers = tuple(loaded[key] for key in OPTIMIZER_KEYS)
     return checkpoint
+
+
+def load_generator(folder: Path, epoch: int | None = None) -> tuple[Generator, Position]:
+    """Load the generator of a checkpoint, the averaged one if there is one, and its position.
+
+    Raises UserError if there is no such checkpoint, or it is damaged.
+    """
+    position = choose_position(folder, epoch)
+    checkpoint = load_checkpoint(folder, position)
+    config = checkpoint.config.stage(position.last_epoch)
+    with understood(weights_path(folder, position)):
+        weights = checkpoint.ema_generator or checkpoint.generator
+        check_fit(config, weights)
+        generator = new_generator(config)
+        generator.load_state_dict(weights)
+    return generator.eval(), position
+
+
+def load_pretrained(name: str = "chairs") -> Generator:
+    """Load the generator of a pretrained model. Raises UserError if there is none of this name."""
+    return load_generator(pretrained_run(name).checkpoints)[0]
 
 
 @contextmanager

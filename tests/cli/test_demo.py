@@ -52,7 +52,7 @@ def test_the_demo_ends_with_chairs_pictures_and_a_mesh_and_typed_again_goes_on(
 )
 def test_the_page_is_opened_where_somebody_sits(monkeypatch, is_terminal, ssh, display, opened):
     run = RunFolder("demo")
-    monkeypatch.setattr("rasgan.sampling.load_generator", lambda folder: (None, 3))
+    monkeypatch.setattr("rasgan.training.checkpoints.load_generator", lambda folder: (None, 3))
     monkeypatch.setattr("rasgan.sampling.generate", lambda generator, seed, count: np.ones((count, 8, 8, 8)))
     monkeypatch.setattr("rasgan.export.plots.contact_sheet", lambda path, grids, labels: None)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)

@@ -115,7 +115,7 @@ def test_a_whole_shape_is_that_of_the_same_number_without_the_option(tmp_path, m
     whole = sorted(Path("savepoint/pretrained-chairs/generated").glob("*/seed0-whole-*.npy"))
     assert len(whole) == 2
     numbers = [int(path.stem.rpartition("-")[2]) for path in whole]
-    shapes = sampling.generate(sampling.load_pretrained(), 0, numbers[-1] + 1)
+    shapes = sampling.generate(checkpoints.load_pretrained(), 0, numbers[-1] + 1)
     for number, shape in enumerate(shapes):
         assert is_whole(shape > 0.3) == (number in numbers)
     for number, path in zip(numbers, whole, strict=True):
@@ -154,7 +154,7 @@ def test_truncation_scales_z_and_names_the_files(run):
     assert generate.main(["-n", "run", "--count", "2", "--seed", "5", "--truncation", "0.5", "--no-obj"]) == 0
     folder = run.generated(Position(1))
     assert names(folder) == [f"seed5-truncation0.5{end}" for end in ("-00.npy", "-01.npy", ".png")]
-    generator, _ = sampling.load_generator(run.checkpoints)
+    generator, _ = checkpoints.load_generator(run.checkpoints)
     shape = sampling.decode(generator, 0.5 * sampling.latents(5, 2)[1:])[0]
     assert np.array_equal(np.load(folder / "seed5-truncation0.5-01.npy"), shape)
 
@@ -164,7 +164,7 @@ def test_an_interpolation_is_a_batch_and_a_film_that_swings(run, half_full, caps
     assert generate.main(["-n", "run", "--interpolate", "3", "8", *options]) == 0
     folder, name = run.generated(Position(1)), "seed3-to-8-truncation0.9-largest"
     assert names(folder) == [f"{name}.gif", f"{name}.npy"]
-    generator, _ = sampling.load_generator(run.checkpoints)
+    generator, _ = checkpoints.load_generator(run.checkpoints)
     frames = map(generate.keep_largest, sampling.interpolate(generator, 3, 8, 5, 0.9))
     assert np.array_equal(np.load(folder / f"{name}.npy"), list(frames))
     with Image.open(folder / f"{name}.gif") as film:
@@ -196,7 +196,7 @@ def test_of_a_trained_run_the_averaged_generator_is_preferred_where_there_is_one
     assert generate.main(["-n", "run", "--count", "1"]) == 0
     saved = checkpoints.load_checkpoint(folder, Position(1))
     assert (saved.ema_generator is not None) == (recipe == "stable")
-    generator, position = sampling.load_generator(folder, epoch=1)
+    generator, position = checkpoints.load_generator(folder, epoch=1)
     expected = saved.ema_generator or saved.generator
     assert torch.equal(generator.dense.weight, expected["dense.weight"])
     assert position == (1, 0)

@@ -1,4 +1,4 @@
-"""The package as pip installs it, away from the clone: what ``python -m rasgan`` offers works."""
+"""The commands of the package as pip installs it, outside the clone."""
 
 import os
 import shutil
@@ -12,13 +12,13 @@ import pytest
 import rasgan
 from rasgan.voxel_io import write_raw
 
-pytestmark = [pytest.mark.slow, pytest.mark.network]  # pip builds it, and fetches setuptools for that
+pytestmark = [pytest.mark.slow, pytest.mark.network]  # pip downloads setuptools to build it
 
 ROOT = Path(rasgan.__file__).parents[1]
 OURS = ("rasgan", "pyproject.toml", "README.md", "LICENSE")
 
 
-def test_everything_works_from_an_empty_folder(tmp_path_factory, tmp_path, rng):
+def test_the_installed_commands_work_in_an_empty_folder(tmp_path_factory, tmp_path, rng):
     copy, installed = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("installed")
     for name in OURS:
         put = shutil.copytree if (ROOT / name).is_dir() else shutil.copy

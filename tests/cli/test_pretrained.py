@@ -32,7 +32,7 @@ def box(tmp_path, monkeypatch):
 
 def test_a_model_makes_the_shapes_of_its_run_without_its_files_and_is_scored_like_it(box, rng, capsys):
     run = save_run("run", 2)
-    of_run, _ = sampling.load_generator(run.checkpoints)
+    of_run, _ = checkpoints.load_generator(run.checkpoints)
     expected = sampling.generate(of_run, seed=4, count=2)
     assert pack_pretrained.main(["-n", "run", "boxes"]) == 0
     assert "--pretrained boxes" in capsys.readouterr().out
@@ -65,7 +65,7 @@ def test_a_model_takes_the_place_of_another_only_where_that_is_typed(box, capsys
 def test_what_cannot_be_a_model_is_refused(box, capsys):
     with pytest.raises(SystemExit):
         pack_pretrained.main(["-n", "run", "../boxes"])
-    assert "use small letters" in capsys.readouterr().err
+    assert "use lower-case letters" in capsys.readouterr().err
     (box.parents[1] / "pyproject.toml").unlink()  # an installed package is left unchanged
     save_run("run")
     assert pack_pretrained.main(["-n", "run", "boxes", "--replace"]) == 1
@@ -76,7 +76,7 @@ def test_what_cannot_be_a_model_is_refused(box, capsys):
 def test_the_chairs_in_the_box_are_chairs_small_and_various():
     (path,) = (runs.PRETRAINED / "chairs").glob("*.pt")
     assert path.stat().st_size < 10e6
-    shapes = is_occupied(sampling.generate(sampling.load_pretrained(), seed=0, count=16))
+    shapes = is_occupied(sampling.generate(checkpoints.load_pretrained(), seed=0, count=16))
     assert shapes.shape == (16, 64, 64, 64)
     assert metrics.ShapeSet(shapes).diversity > 0.6
     assert min(largest_piece(shape).sum() / shape.sum() for shape in shapes) > 0.5

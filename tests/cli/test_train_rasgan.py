@@ -376,7 +376,7 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing_behind(here, capsys):
     before = files_of(here)
     for argv, words in (
         (["-d", "empty"], ["empty: contains no", "-d"]),
-        (["-d", "data/0.raw"], ["data/0.raw: a file", "the folder that holds it, data."]),
+        (["-d", "data/0.raw"], ["data/0.raw: a file", "the folder that contains it, data."]),
         (["-d", "void"], ["void: no voxel is occupied", "--mode solid --overwrite"]),
         (["--resolution", "64"], ["0.raw", "32³", "Train with --resolution 32"]),
     ):

@@ -1,4 +1,4 @@
-"""Runs the scripts on bad input: one in a process of its own, or many in one interpreter, with limits."""
+"""Run scripts on bad input, one per process or many in one process, with limits on time and memory."""
 
 import concurrent.futures
 import contextlib
@@ -16,43 +16,43 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TIME_LIMIT_S = 600  # against hanging only: a busy machine may be slow
+TIME_LIMIT_S = 600  # only against hanging: a busy machine may be slow
 MEMORY_LIMIT = {True: 12 << 30, False: 3 << 30}
-"""Bytes of address space with torch and without; most of it is reserved by libraries and never touched."""
+"""Bytes of address space with torch and without; libraries reserve most of it and never use it."""
 
 QUIET = {"DISPLAY": "", "WAYLAND_DISPLAY": "", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-"""No window is opened, and no thread reserves memory."""
+"""No windows, and no memory reserved by threads."""
 
 
 @dataclass(frozen=True)
 class Ended:
     """How a script ended."""
 
-    code: int | None  # None: by an exception that is no SystemExit
+    code: int | None  # None after an exception other than SystemExit
     out: str
     err: str
     seconds: float
 
     @property
     def sentences(self) -> list[str]:
-        """What was wrong, as told on stderr; progress bars and argparse's usage left out."""
+        """The error messages on stderr, without progress bars and the usage of argparse."""
         lines = self.err.replace("\r", "\n").split("\n")
         return [line for line in lines if line.startswith(("error: ", "failed: ")) or ": error: " in line]
 
 
 def command_of(script: str, arguments: list[str]) -> list[str]:
-    """Return the command line of a script, or of a module that is named with dots."""
+    """Return the command line of a script, or of a module whose name has dots."""
     place = [str(ROOT / script)] if script.endswith(".py") else ["-m", script]
     return [sys.executable, *place, *arguments]
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a script: without a display, and with this project's modules at hand."""
+    """Return the environment of a script, without a display and with this project on the path."""
     return {**os.environ, **QUIET, "PYTHONPATH": str(ROOT)}
 
 
 def run(script: str, arguments: list[str], cwd: Path, **options: object) -> Ended:
-    """Run a script as a user types it; `options` go to `subprocess.run`."""
+    """Run a script as a user would; `options` are passed to `subprocess.run`."""
     started = time.monotonic()
     done = subprocess.run(
         command_of(script, arguments),
@@ -73,7 +73,7 @@ def run(script: str, arguments: list[str], cwd: Path, **options: object) -> Ende
 
 
 def start(script: str, arguments: list[str], cwd: Path, **options: object) -> subprocess.Popen:
-    """Start a script in a session of its own; its output is thrown away unless `options` keep it."""
+    """Start a script in a new session; its output is discarded unless `options` redirect it."""
     return subprocess.Popen(
         command_of(script, arguments),
         cwd=cwd,
@@ -84,9 +84,9 @@ def start(script: str, arguments: list[str], cwd: Path, **options: object) -> su
 
 
 def wait_for_the_end_of(leader: int, folder: Path) -> None:
-    """Wait until nothing runs any more in a session, nor with a path in `folder` on its command line.
+    """Wait until no process is left in a session, or with a path in `folder` on its command line.
 
-    Where the system does not tell (no /proc), return at once.
+    Return at once on systems without /proc.
     """
     for _ in range(1500):  # 30 s
         alive = [process for process in Path("/proc").glob("[0-9]*") if _is_part(process, leader, folder)]
@@ -106,18 +106,18 @@ def _is_part(process: Path, leader: int, folder: Path) -> bool:
 
 
 def visible_files(folder: Path) -> dict[str, bytes]:
-    """Read all files of a folder but those whose name begins with a dot: these are no results."""
+    """Read all files of a folder except hidden ones, which are not results."""
     paths = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def needs_torch(script: str) -> bool:
-    """Return whether a script imports torch, which takes seconds and much address space."""
+    """Return whether a script imports torch, which reserves much address space."""
     return script in ("train_rasgan.py", "rasgan.generate")
 
 
 def limit(script: str):
-    """Return a function that bounds the memory of the process that calls it."""
+    """Return a function that limits the memory of the process that calls it."""
 
     def bound() -> None:
         import resource
@@ -128,7 +128,7 @@ def limit(script: str):
 
 
 def give_up_rights() -> None:
-    """Make the program that this process becomes, though root's, heed the permissions of files (Linux)."""
+    """Make the program that this process executes, even as root, respect file permissions (Linux)."""
     drop_from_bounding_set, dac_override, dac_read_search = 24, 1, 2
     for right in (dac_override, dac_read_search):
         if ctypes.CDLL(None).prctl(drop_from_bounding_set, right, 0, 0, 0):
@@ -136,7 +136,7 @@ def give_up_rights() -> None:
 
 
 def interpreter(script: str) -> concurrent.futures.ProcessPoolExecutor:
-    """Return a process with the limits of a script, in which `run_here` may run many."""
+    """Return a process with the limits of a script, in which `run_here` can run many scripts."""
     spawn = multiprocessing.get_context("spawn")
     return concurrent.futures.ProcessPoolExecutor(1, spawn, _prepare, (script,))
 
@@ -149,7 +149,7 @@ def _prepare(script: str) -> None:
 
 
 def run_here(script: str, arguments: list[str], cwd: Path) -> Ended:
-    """Run a script in this process, which ends if that takes too long."""
+    """Run a script in this process, which is killed if that takes too long."""
     faulthandler.dump_traceback_later(TIME_LIMIT_S, exit=True)
     os.chdir(cwd)
     sys.argv = [script, *arguments]

@@ -1,7 +1,7 @@
-"""One table: what is done to each script, the exit code, and the words of its one sentence.
+"""A table of bad inputs: for each, the script, the exit code, and words of its one-line error.
 
-To add a row, write down a name, the script, a function that puts the bad input into an empty folder, the
-arguments that are typed there, and the words. Rows that must work have the code 0 and name what they write.
+A row has a name, the script, a function that writes the bad input to an empty folder, the arguments, and the
+expected words. Rows that must succeed have the code 0 and name the files that are written.
 """
 
 import os
@@ -29,7 +29,7 @@ Make = Callable[[Path], object]
 
 @dataclass(frozen=True)
 class Row:
-    """One bad input and what becomes of it."""
+    """A bad input and its result."""
 
     name: str
     script: str
@@ -38,12 +38,12 @@ class Row:
     says: Sequence[str]
     code: int = 1
     writes: Sequence[str] = ()
-    is_alone: bool = False  # in a process of its own, as a user types it; else in one with many others
-    unless: str = ""  # why it cannot be tried on this system; empty: it can
+    is_alone: bool = False  # in its own process, as a user runs it, not in a shared one
+    unless: str = ""  # why it is skipped on this system, if it is
 
 
 def maker(put: Callable[..., object]) -> Callable[..., Make]:
-    """Make a function that puts something into a folder wait until there is one."""
+    """Split a function of a folder and arguments: the arguments come first, the folder later."""
     return lambda *args: lambda folder: put(folder, *args)
 
 
@@ -72,7 +72,7 @@ def link(folder: Path, name: str, target: str) -> None:
 
 @maker
 def holes(folder: Path, name: str, header: bytes, size: int) -> None:
-    """Make a large file that takes no room on the disk."""
+    """Make a large sparse file."""
     file(name, header)(folder)
     os.truncate(folder / name, size)
 
@@ -85,28 +85,28 @@ def cut(folder: Path, name: str) -> None:
 
 nothing = both()
 folder_named = maker(lambda folder, name: (folder / name).mkdir(parents=True))
-pipe = maker(lambda folder, name: os.mkfifo(folder / name))  # whose reader waits for ever
+pipe = maker(lambda folder, name: os.mkfifo(folder / name))  # reading it would wait forever
 
 no_posix = "" if os.name == "posix" else "needs links, pipes and names of POSIX"
 no_holes = "" if os.name == "posix" else "this system would fill the disk"
-no_strange_names = "" if sys.platform == "linux" else "this system takes only names in Unicode"
+no_strange_names = "" if sys.platform == "linux" else "this system accepts only names in Unicode"
 A_FOLDER = "a folder is in the way of a file" if os.name == "posix" else "permission denied"
 not_linux = "" if sys.platform == "linux" else "needs the devices of Linux"
 
-# --- convert_data.py. What can be wrong inside a mesh file is tested in tests/unit/data/test_meshes.py
+# --- convert_data.py. Faults inside mesh files are tested in tests/unit/data
 
 AGAIN = "download or export it again"
 
 
 def mesh(name: str, make: Make | str | bytes, *says: str, **options: object) -> Row:
-    """Make a row of one bad mesh, whose name begins with its suffix."""
+    """Make a row of a bad mesh; its name starts with the suffix."""
     file_name = f"x.{name.split(',')[0]}"
     make = make if callable(make) else file(file_name, make)
     return Row(name, DATA, make, ["-m", "."], (f"{file_name}: ", *says), **options)
 
 
 def named(name: str, file_name: str, told: str = "", content: str = OFF, **options: object) -> Row:
-    """Make a row of an .off file with a strange name: a bad one is `told` by it, a good one is converted."""
+    """Make a row of an .off file with a strange name: with an error that contains `told`, or converted."""
     made = [file_name.replace(".off", ".raw"), ".conversion.json"]
     says, code, writes = ((told, AGAIN), 1, ()) if told else ((), 0, made)
     return Row(f"off, {name}", DATA, file(file_name, content), ["-m", "."], says, code, writes, **options)
@@ -139,7 +139,7 @@ MESH_ROWS = [
         ("x.off: Binvox failed", "leave out -b")),
 ]  # fmt: skip
 
-# --- convert_to_obj.py and convert_to_graph.py. What can be wrong inside a voxel file is tested in
+# --- convert_to_obj.py and convert_to_graph.py. Faults inside voxel files are tested in
 # tests/unit/test_voxel_io.py
 
 ONES, SMALLER = np.ones((4, 4, 4), np.float32), np.ones((2, 2, 2), np.float32)
@@ -147,13 +147,13 @@ PICTURE = "3D_graphs/x.png"
 
 
 def npy_header(shape: str) -> bytes:
-    """Build the beginning of an .npy file of bools that may lie."""
+    """Build the header of an .npy file of bools."""
     text = f"{{'descr': '|b1', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
     return b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text
 
 
 def grid(name: str, make: Make | bytes, *says: str, script: str = OBJ, **options: object) -> Row:
-    """Make a row of one bad voxel file, whose name begins with its suffix."""
+    """Make a row of a bad voxel file; its name starts with the suffix."""
     file_name = f"x.{name.split(',')[0]}"
     make = file(file_name, make) if isinstance(make, bytes) else make
     says = () if options.get("code") == 0 else (file_name, *says)
@@ -168,13 +168,14 @@ GRID_ROWS = [
     grid("raw, a pipe", pipe("x.raw"), "not an ordinary file", unless=no_posix),
     grid("raw, an endless device", link("x.raw", "/dev/zero"), "not an ordinary file", unless=not_linux),
     grid("raw, nothing occupied", bytes(27), "no voxel is above 0.3", "--threshold"),
-    grid("npy, 10^10 numbers that are there", holes("x.npy", npy_header("(2155, 2155, 2155)"), 2155**3 + 128),
+    grid("npy, 10^10 numbers", holes("x.npy", npy_header("(2155, 2155, 2155)"), 2155**3 + 128),
          script=GRAPH, unless=no_holes),
     grid("npy, NaN", array("x.npy", ONES * np.nan), "no voxel is above 0.3", "--threshold"),
     grid("npy, a batch", array("x.npy", ONES[None, None]), code=0, writes=["models/x.obj"], is_alone=True),
     grid("npy, missing", nothing, "no such file", "check the path"),
     grid("npy, a link in a circle", link("x.npy", "x.npy"), "link", unless=no_posix),
     grid("txt, not a voxel file", b"1 2 3", "not a voxel file", ".raw, .binvox, .npy"),
+    grid("mat", b"MATLAB 5.0", ".mat files are not read"),
 ]  # fmt: skip
 
 X_NPY = array("x.npy", ONES)
@@ -182,7 +183,7 @@ RUN = both(array("savepoint/run/1.npy", ONES), file("savepoint/run/2.npy", b"jun
 
 
 def usage(script: str, required: Sequence[str], *wrong: str, make: Make = nothing) -> list[Row]:
-    """Make a row for each wrong use of a script's options; argparse names the option."""
+    """Make a row for each wrong use of a script's options, which argparse reports by name."""
     says = {options: re.split("[ =]", options)[0] or "required" for options in wrong}
     return [
         Row(f"{script} {options}", script, make, [*required, *options.split()], [says[options]], 2)
@@ -191,7 +192,7 @@ def usage(script: str, required: Sequence[str], *wrong: str, make: Make = nothin
 
 
 def made(name: str, script: str, make: Make, *says: str, **options: object) -> Row:
-    """Make a row of something that is in the way of what is made of x.npy."""
+    """Make a row of something in the way of the result for x.npy."""
     return Row(f"output, {name}", script, both(X_NPY, make), ["-f", "x.npy"], says, **options)
 
 
@@ -224,23 +225,20 @@ PLACE_ROWS = [
         (), 0, ["3D_graphs/$\\x{$.png"], unless=no_posix),
     Row("output, a size no format can hold", OBJ, X_NPY, ["-f", "x.npy", "--format", "stl", "--size", "1e39"],
         ("--size", "at most"), 2),
-    *usage(DATA, ["-m", "."], "--resolution 48", "--resolution=-64", "--mode hull", "-j 0", "-j -1", "-j 1.5",
-           "-j 1e400", "--up x"),
-    *usage(GRAPH, ["-f", "x.npy"], "-c 8", "-c -1", "-c nan", "--threshold nan", "--threshold inf",
-           "--threshold 1e400", "--epochs 9-3", "--epochs 1-" + "9" * 5000, "--sheet 0x5", "--sheet 999x999",
-           "--seed -1", "--seed x", make=X_NPY),
-    *usage(OBJ, ["-f", "x.npy"], "--threshold nan", "--threshold=-inf", "--size 0", "--size -5", "--size nan",
-           "--size inf", "--size 1e400", "--size 1e-300", "--format off", make=X_NPY),
+    *usage(DATA, ["-m", "."], "--resolution 48", "--mode hull", "-j 0", "-j 1e400", "--up x"),
+    *usage(GRAPH, ["-f", "x.npy"], "-c 8", "--threshold nan", "--epochs 9-3", "--epochs 1-" + "9" * 5000,
+           "--sheet 0x5", "--sheet 999x999", "--seed -1", make=X_NPY),
+    *usage(OBJ, ["-f", "x.npy"], "--threshold=-inf", "--size 0", "--size 1e400", "--format off", make=X_NPY),
     *(row for script in (DATA, GRAPH, OBJ, TRAIN) for row in usage(script, [], "")),
 ]  # fmt: skip
 
-# --- the renderer: what is checked before Blender starts. Indices and coordinates are left to Blender.
+# --- the renderer: what is checked before Blender starts
 
 PYTHON = ["-b", sys.executable]
 
 
 def model(name: str, make: Make, *says: str, arguments: Sequence[str] = (), **options: object) -> Row:
-    """Make a row of one bad model."""
+    """Make a row of a bad model."""
     return Row(f"render, {name}", RENDER, make, ["-m", "x.obj", *PYTHON, *arguments], says, **options)
 
 
@@ -261,9 +259,8 @@ RENDER_ROWS = [
     model("a program that is not Blender", X_OBJ, "exit code 2; is it Blender 3.3 or later?"),
     model("no such Blender", X_OBJ, "gone: no such program", "-b", arguments=["-b", "gone"]),
     model("another picture format", X_OBJ, "a.jpg", "ends in .png", arguments=["-o", "a.jpg"]),
-    *usage(RENDER, ["-m", "x.obj", *PYTHON], "-a nan", "-e inf", "-t 1e400", "-d 0", "-d -1", "-d nan",
-           "--samples 0", "--size 0", "--size 65536", "--size 1e9", "--turntable 1", "--turntable 121",
-           "--color #12345", "--background #gggggg", make=X_OBJ),
+    *usage(RENDER, ["-m", "x.obj", *PYTHON], "-a nan", "-e inf", "-t 1e400", "-d 0", "--samples 0",
+           "--size 65536", "--turntable 1", "--turntable 121", "--color #12345", make=X_OBJ),
     *usage(RENDER, ["-m", "x.obj"], ""),
 ]  # fmt: skip
 
@@ -271,7 +268,7 @@ RENDER_ROWS = [
 
 
 def grids(folder: Path) -> None:
-    """Put four small grids into data/."""
+    """Write four small grids to data/."""
     for number in range(4):
         file(f"data/{number}.raw", bytes([0, 255] * (32**3 // 2)))(folder)
 
@@ -281,15 +278,15 @@ TINY += ["-e", "1", "--seed", "0"]
 
 
 def train(name: str, make: Make, arguments: Sequence[str], *says: str, **options: object) -> Row:
-    """Make a row of one training that cannot begin."""
+    """Make a row of a training that cannot start."""
     return Row(f"train, {name}", TRAIN, make, [*TINY, *arguments], says, **options)
 
 
 @maker
 def checkpoint(folder: Path, change: Callable[[dict], object] = lambda state: None, name: str = "1") -> None:
-    """Put grids and a checkpoint of epoch 1 into the folder, with a change in what ``1.NAME.pt`` holds.
+    """Write grids and a checkpoint of epoch 1, with a change to the content of ``1.NAME.pt``.
 
-    `change` changes the dictionary, or gives what is saved in its place: an object, or bytes.
+    `change` modifies the dictionary, or returns what is saved instead: an object, or bytes.
     """
     import torch
 
@@ -315,7 +312,7 @@ def checkpoint(folder: Path, change: Callable[[dict], object] = lambda state: No
 
 
 class RunsCode:
-    """Something that writes a file when it is unpickled."""
+    """An object that writes a file when it is unpickled."""
 
     def __reduce__(self) -> tuple:
         return open, ("was-run", "w")
@@ -327,73 +324,67 @@ def setting(**values: object) -> Callable[[dict], None]:
 
 
 def reshape_moments(state: dict) -> None:
-    """Put moments of another shape into Adam's state of the first parameter."""
+    """Give Adam's moments of the first parameter another shape."""
     import torch
 
     state["g"]["state"][0] = dict.fromkeys(("step", "exp_avg", "exp_avg_sq"), torch.zeros(1))
 
 
 def dropped(*names: str) -> Callable[[dict], dict]:
-    """Drop entries of a checkpoint."""
+    """Remove entries of a checkpoint."""
     return lambda state: {name: value for name, value in state.items() if name not in names}
 
 
 def resumed(name: str, make: Make, *says: str) -> Row:
-    """Make a row of one training that cannot go on."""
+    """Make a row of a training that cannot resume."""
     return Row(f"train, {name}", TRAIN, make, [*RESUMED, "-e", "2", "-l"], ["1.", *says])
 
 
 def shown(name: str, make: Make, *says: str) -> Row:
-    """Make a row of one run that cannot generate."""
+    """Make a row of a run that cannot generate shapes."""
     return Row(f"generate, {name}", GENERATE, make, ["-n", "run"], ["1.pt", *says])
 
 
 RESUMED = ["-n", "run", "-d", "data", "--device", "cpu"]
-NOT_WHOLE = ("not a complete checkpoint", "-le")
-ANOTHER = ("not a checkpoint of this version",)
-ODD = ("not what this version saves", "-le")
-DAMAGED = {  # what is wrong: the change, and what is said
-    "of 0 bytes": (lambda state: b"", NOT_WHOLE),
-    "of text": (lambda state: b"hello", NOT_WHOLE),
-    "a plain pickle": (lambda state: pickle.dumps({"format": 2}), NOT_WHOLE),
-    "a pickle that runs code": (lambda state: pickle.dumps(RunsCode()), NOT_WHOLE),
-    "that runs code inside": (lambda state: {**state, "extra": RunsCode()}, NOT_WHOLE),
-    "an empty zip archive": (lambda state: b"PK\x05\x06" + bytes(18), NOT_WHOLE),
-    "that is a list": (lambda state: [1, 2], ANOTHER),
-    "without a format": (dropped("format"), ANOTHER),
-    "of an older version": (lambda state: state.update(format=1), ANOTHER),
-    "of a newer version": (lambda state: state.update(format=99), ANOTHER),
-    "without its settings": (dropped("settings"), ODD),
-    "without its generator": (dropped("generator"), ODD),
-    "with settings that are a list": (lambda state: state.update(settings=[1]), ODD),
-    "of another width": (setting(width=16), ODD),
-    "of a width that is text": (setting(width="8"), ODD),
-    "of width 0": (setting(width=0), ODD),
-    "of networks that fit no memory": (setting(width=2**20), ODD),
-    "of a million mapping layers": (setting(mapping_layers=10**6), ODD),
-    "of an unknown end": (setting(output="tanh"), ODD),
-    "of numbers for weights": (lambda state: state["generator"].update({"dense.bias": 1}), ODD),
+INCOMPLETE = ("not a complete checkpoint", "-le")
+OTHER_VERSION = ("not a checkpoint of this version",)
+INVALID = ("not what this version saves", "-le")
+DAMAGED = {  # by fault: the change and the expected words
+    "of 0 bytes": (lambda state: b"", INCOMPLETE),
+    "a pickle that runs code": (lambda state: pickle.dumps(RunsCode()), INCOMPLETE),
+    "that runs code inside": (lambda state: {**state, "extra": RunsCode()}, INCOMPLETE),
+    "an empty zip archive": (lambda state: b"PK\x05\x06" + bytes(18), INCOMPLETE),
+    "that is a list": (lambda state: [1, 2], OTHER_VERSION),
+    "of a newer version": (lambda state: state.update(format=99), OTHER_VERSION),
+    "without its settings": (dropped("settings"), INVALID),
+    "without its generator": (dropped("generator"), INVALID),
+    "with settings that are a list": (lambda state: state.update(settings=[1]), INVALID),
+    "of another width": (setting(width=16), INVALID),
+    "of a width that is text": (setting(width="8"), INVALID),
+    "of networks that fit no memory": (setting(width=2**20), INVALID),
+    "of a million mapping layers": (setting(mapping_layers=10**6), INVALID),
+    "of an unknown end": (setting(output="tanh"), INVALID),
+    "of numbers for weights": (lambda state: state["generator"].update({"dense.bias": 1}), INVALID),
 }
 UNFIT = {
-    "without its gate": (dropped("gate"), ODD),
-    "without its place in the schedule": (dropped("pace"), ODD),
-    "without its history": (dropped("history"), ODD),
+    "without its gate": (dropped("gate"), INVALID),
+    "without its place in the schedule": (dropped("pace"), INVALID),
+    "without its history": (dropped("history"), INVALID),
     "with a history of another shape": (
         lambda state: state.update(history=state["generator"]["dense.bias"]),
-        ODD,
+        INVALID,
     ),
-    "of an unknown loss": (setting(loss="best"), ODD),
-    "of batches of 0": (setting(batchsize=0), ODD),
-    "with a setting from elsewhere": (setting(color=1), ODD),
+    "of an unknown loss": (setting(loss="best"), INVALID),
+    "with a setting from elsewhere": (setting(color=1), INVALID),
 }
 
 TRAIN_ROWS = [
     *(resumed(f"a checkpoint {name}", checkpoint(change), *says)
       for name, (change, says) in {**DAMAGED, **UNFIT}.items()),
-    resumed("a checkpoint cut off", both(checkpoint(), cut("checkpoint/run/1.pt")), *NOT_WHOLE),
-    resumed("Adam's state cut off", both(checkpoint(), cut("checkpoint/run/1.optim.pt")), *NOT_WHOLE),
-    resumed("Adam's state of one network", checkpoint(dropped("d"), "1.optim"), *ODD),
-    resumed("Adam's state of other shapes", checkpoint(reshape_moments, "1.optim"), *ODD),
+    resumed("a checkpoint cut off", both(checkpoint(), cut("checkpoint/run/1.pt")), *INCOMPLETE),
+    resumed("Adam's state cut off", both(checkpoint(), cut("checkpoint/run/1.optim.pt")), *INCOMPLETE),
+    resumed("Adam's state of one network", checkpoint(dropped("d"), "1.optim"), *INVALID),
+    resumed("Adam's state of other shapes", checkpoint(reshape_moments, "1.optim"), *INVALID),
     Row("train, options against the checkpoint", TRAIN, checkpoint(), [*TINY, "-l", "--width", "16", "--loss",
         "sgan"], ["width 16 (the run has 8)", "loss sgan", "Leave these options out"]),
     Row("train, a name that is taken", TRAIN, checkpoint(), TINY, ["checkpoint", "--load", "--name"]),
@@ -410,26 +401,21 @@ TRAIN_ROWS = [
     train("a file for the run's folder", both(grids, file("checkpoint", "x")), [], "checkpoint", "a file"),
     *(Row(f"train, a run named {name!r}", TRAIN, nothing, [*TINY, "-n", name],
           ["cannot be a folder's name", "use "]) for name in ("../out", "a\\b", "..", "x" * 101, "a\nb")),
-    *usage(TRAIN, TINY, "-e 0", "-e -1", "-e x", "-e 1e3", "-b 0", "-b -1", "-b " + "9" * 5000, "-sample -1",
-           "-save 0", "-graph -1", "-graph3d -1", "--every -1", "-glr 0", "-glr -1", "-glr nan", "-glr inf",
-           "-glr 1e400", "-dlr nan", "-dlr -0.1", "-le -1", "--width 0", "--width -4", "--resolution 48",
-           "--device tpu",
-           "--seed -1", "--seed nan", "--recipe best", "--loss none", "--penalty -1",
-           "--penalty nan", "--connect -1", "--stop-ratio -1", "--stop-ratio 1.5", "--occupied 0",
-           "--occupied nan", "--precision fp8", "--schedule", "--nonsense",
-           make=grids),
+    *usage(TRAIN, TINY, "-e 0", "-e 1e3", "-b 0", "-b " + "9" * 5000, "-sample -1", "-save 0", "-graph -1",
+           "-graph3d -1", "--every -1", "-glr 1e400", "-dlr -0.1", "-le -1", "--width 0", "--resolution 48",
+           "--device tpu", "--seed -1", "--recipe best", "--loss none", "--penalty nan", "--connect -1",
+           "--stop-ratio 1.5", "--occupied 0", "--precision fp8", "--schedule", "--nonsense", make=grids),
 ]  # fmt: skip
 
 GENERATE_ROWS = [
     *(shown(f"a checkpoint {name}", checkpoint(change), *says) for name, (change, says) in DAMAGED.items()),
-    shown("a checkpoint of another resolution", checkpoint(setting(resolution=64)), *ODD),
-    shown("a checkpoint cut off", both(checkpoint(), cut("checkpoint/run/1.pt")), *NOT_WHOLE),
+    shown("a checkpoint of another resolution", checkpoint(setting(resolution=64)), *INVALID),
+    shown("a checkpoint cut off", both(checkpoint(), cut("checkpoint/run/1.pt")), *INCOMPLETE),
     Row("generate, unknown run", GENERATE, nothing, ["-n", "run"], ("no checkpoints", "train one first"),
         is_alone=True),
-    *usage(GENERATE, ["-n", "run"], "--count 0", "--count -1", "--count 1000000000", "--seed -1",
-           "--interpolate -1 2", "--truncation 0", "--truncation nan", "--truncation 1.1", "-le -1"),
-    *usage(GENERATE, ["-n", "run", "--interpolate", "1", "2"], "--steps 1", "--steps 1000000000",
-           "--steps x"),
+    *usage(GENERATE, ["-n", "run"], "--count 0", "--count 1000000000", "--seed -1", "--interpolate -1 2",
+           "--truncation nan", "--truncation 1.1", "-le -1"),
+    *usage(GENERATE, ["-n", "run", "--interpolate", "1", "2"], "--steps 1", "--steps 1000000000"),
     *usage(GENERATE, [], "", "--pretrained tables", "--pretrained ../chairs", "--pretrained chairs -n run",
            "--pretrained chairs -le 1"),
 ]  # fmt: skip
@@ -441,7 +427,7 @@ TABLE = [*MESH_ROWS, *GRID_ROWS, *PLACE_ROWS, *RENDER_ROWS, *TRAIN_ROWS, *GENERA
 
 
 def files_of(folder: Path) -> dict[str, bytes | None]:
-    """List the files of a folder with their content, of large ones and of links, pipes and folders none."""
+    """Return the content of each file of a folder, but None for large files, links, pipes and folders."""
     found = {}
     for path in folder.rglob("*"):
         is_small = path.is_file() and not path.is_symlink() and path.stat().st_size < 10**7
@@ -451,7 +437,7 @@ def files_of(folder: Path) -> dict[str, bytes | None]:
 
 @pytest.fixture(scope="module")
 def run_shared() -> Iterator[Callable[..., running.Ended]]:
-    """Yield a function that runs a script in a process with others, in a new one after one that died."""
+    """Yield a function that runs a script in a shared process, which is replaced if it dies."""
     processes = {}
 
     def run(script: str, arguments: list[str], folder: Path) -> running.Ended:
@@ -470,12 +456,12 @@ def run_shared() -> Iterator[Callable[..., running.Ended]]:
 
 
 def name_of(row: Row) -> str:
-    """Return a row's name in a form that any terminal shows."""
+    """Return the name of a row in ASCII."""
     return re.sub(r"[^ -~]", "?", row.name)[:60]
 
 
 @pytest.mark.parametrize("row", TABLE, ids=name_of)
-def test_bad_input_ends_with_one_sentence_and_leaves_only_what_is_whole(row, run_shared, tmp_path):
+def test_bad_input_gives_a_one_line_error_and_no_incomplete_files(row, run_shared, tmp_path):
     if row.unless:
         pytest.skip(row.unless)
     folder = tmp_path / "here"
@@ -495,6 +481,6 @@ def test_bad_input_ends_with_one_sentence_and_leaves_only_what_is_whole(row, run
     assert {name: after.get(name, "gone") for name in before} == before
 
 
-def test_rows_have_names_of_their_own_and_every_script_is_started_as_a_user_does():
+def test_names_are_unique_and_every_script_is_also_run_in_its_own_process():
     assert len({row.name for row in TABLE}) == len(TABLE)
     assert {row.script for row in TABLE} == {row.script for row in TABLE if row.is_alone}

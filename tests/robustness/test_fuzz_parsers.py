@@ -10,7 +10,6 @@ import struct
 import sys
 import tempfile
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ import pytest
 import trimesh
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scipy.io import savemat
 
 import render_class_view
 from rasgan.data import archives
@@ -240,29 +238,9 @@ def npz(method, contents):
     return file.getvalue()
 
 
-def mat(**options):
-    file = io.BytesIO()
-    savemat(file, {"x": np.eye(9).reshape(3, 3, 9)[..., :3], "label": 3, "struct": {"a": "b"}}, **options)
-    return file.getvalue()
-
-
-def lying_mat(flags, dims, tags, content, is_packed):
-    """Write a variable whose numbers may be anything."""
-    dims = b"".join(struct.pack("<I", number % 2**32) for number in dims)
-    body = struct.pack("<IIIIII", 6, 8, *flags, 5, len(dims)) + dims + bytes(-len(dims) % 8)
-    body += struct.pack("<II", 1, 1) + b"x".ljust(8, b"\0") + struct.pack("<II", *tags) + content
-    element = struct.pack("<II", 14, len(body)) + body
-    if is_packed:
-        element = zlib.compress(element)
-        element = struct.pack("<II", 15, len(element)) + element
-    return b"MATLAB 5.0".ljust(124) + b"\x00\x01IM" + element
-
-
 GRIDS = {
     "npz": npz(zipfile.ZIP_STORED, [npy(np.eye(9).reshape(3, 3, 9)[..., :3]), npy(np.arange(3))]),
     "packed.npz": npz(zipfile.ZIP_DEFLATED, [npy(np.ones((2, 3, 3, 3), bool))]),
-    "mat": mat(),
-    "packed.mat": mat(do_compression=True),
     "raw": bytes([0, 255, 255] * 9),
     "npy": npy(np.eye(9).reshape(1, 3, 3, 9)[..., :3]),
     "binvox": b"#binvox 1\ndim 4 4 4\ntranslate 0 0 0\nscale 1\ndata\n" + bytes([0, 30, 1, 34]),
@@ -275,24 +253,12 @@ LYING_NPY = st.builds(
     version=st.sampled_from([b"\1\0", b"\2\0", b"\3\0", b"\4\0", b"\0\0", b"\xff\xff"]),
     size=st.integers(0, 600),
 )
-LYING_MAT = st.builds(
-    lying_mat,
-    flags=st.tuples(st.integers(0, 2**12), st.sampled_from([0, 1, 10**6, 2**32 - 1])),
-    dims=st.lists(SIDES, max_size=5) | st.integers(0, 5).map(lambda side: [side] * 3),
-    tags=st.tuples(
-        st.integers(0, 20) | st.integers(0, 2**32 - 1),
-        st.integers(0, 600) | st.sampled_from([2**31 - 8, 2**31, 2**32 - 1]),
-    ),
-    content=st.binary(max_size=600),
-    is_packed=st.booleans(),
-)
 LIES = {
     "npz": st.builds(
         npz,
         st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]),
         st.lists(LYING_NPY, max_size=3),
     ),
-    "mat": LYING_MAT,
     "raw": st.binary(max_size=600)
     | st.integers(0, 8).flatmap(lambda n: st.binary(min_size=n**3, max_size=n**3)),
     "npy": LYING_NPY,

@@ -1,4 +1,4 @@
-"""Small pieces of work for the converting scripts, that take about a second each."""
+"""Small tasks for the conversion scripts, about a second each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from rasgan.data.meshes import write_off
 
 @dataclass(frozen=True)
 class Work:
-    """A script, what is typed, and a function that fills a new folder to work in."""
+    """A script, its arguments, and a function that fills a new folder to work in."""
 
     script: str
     arguments: list[str]
@@ -20,7 +20,7 @@ class Work:
 
 
 def meshes(folder: Path, count: int = 8) -> None:
-    """Make a folder of balls, each stretched in its own way."""
+    """Make a folder of balls, each stretched differently."""
     ball = trimesh.creation.icosphere(subdivisions=4)
     for number in range(count):
         write_off(folder / f"ball{number}.off", ball.vertices * [1, 1 + number / 4, 1], ball.faces)

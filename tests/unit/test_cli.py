@@ -35,7 +35,7 @@ def script(error):
         (KeyboardInterrupt(), "Ctrl-C"),
     ],
 )
-def test_what_the_user_can_mend_is_one_sentence_and_exit_code_1(error, words, capsys):
+def test_errors_are_one_sentence_with_exit_code_1(error, words, capsys):
     assert script(error)() == 1
     out, err = capsys.readouterr()
     assert out == ""
@@ -43,7 +43,7 @@ def test_what_the_user_can_mend_is_one_sentence_and_exit_code_1(error, words, ca
     assert words in err
 
 
-def test_what_another_program_said_keeps_its_lines(capsys):
+def test_indented_lines_of_a_message_are_kept(capsys):
     cli.complain("error", "it failed. Its last lines:\n  one\n  two\rthree")
     assert capsys.readouterr().err == "error: it failed. Its last lines:\n  one\n  two\\rthree\n"
 
@@ -66,28 +66,28 @@ def test_numbers_out_of_range_are_usage_errors(kind, good, bad):
             kind(text)
 
 
-def test_a_command_to_copy_has_quotes_where_a_path_has_spaces():
+def test_paths_with_spaces_are_quoted_in_commands():
     quoted = cli.command_line("python", "convert_data.py", "-m", "My chairs/chair")
     assert shlex.split(quoted.replace('"', "'")) == ["python", "convert_data.py", "-m", "My chairs/chair"]
     error = UserError("no grids here.", about="no grids", value="My chairs")
-    told = cli.advised(error, {"no grids": "Type: python convert_data.py -m {}"})
-    assert told.replace('"', "'") == "no grids here. Type: python convert_data.py -m 'My chairs'"
+    advised = cli.advised(error, {"no grids": "Type: python convert_data.py -m {}"})
+    assert advised.replace('"', "'") == "no grids here. Type: python convert_data.py -m 'My chairs'"
 
 
 @pytest.mark.parametrize(
-    ("advice", "told"), [({}, ""), ({cli.STOPPED: "Type it again."}, " Type it again."), ({"x": "y"}, "")]
+    ("advice", "added"), [({}, ""), ({cli.STOPPED: "Type it again."}, " Type it again."), ({"x": "y"}, "")]
 )
-def test_ctrl_c_is_no_error_and_says_how_to_continue_where_the_command_knows(advice, told, capsys):
+def test_ctrl_c_is_reported_with_the_advice_of_the_command(advice, added, capsys):
     @cli.ends_cleanly
     def main(argv=None):
         with cli.advising(advice):
             raise KeyboardInterrupt
 
     assert main() == 1
-    assert capsys.readouterr().err == f"Stopped by Ctrl-C. Files written so far are complete.{told}\n"
+    assert capsys.readouterr().err == f"Stopped by Ctrl-C. Files written so far are complete.{added}\n"
 
 
-def test_every_key_of_an_error_has_its_advice_and_every_advice_its_error():
+def test_keys_of_errors_and_of_advice_are_the_same():
     raised, advised = {cli.EMPTY}, {*cli.ADVICE} - {cli.STOPPED}
     for path in [*ROOT.glob("*.py"), *ROOT.glob("rasgan/**/*.py"), *ROOT.glob("render/*.py")]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -140,13 +140,13 @@ def test_a_mistyped_option_or_choice_is_one_line_with_a_suggestion(parser, typed
     with pytest.raises(SystemExit) as stopped:
         parser.parse_args(typed.split())
     assert stopped.value.code == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert told.count("\n") == 1
-    assert re.findall(r"did you mean (\S+)\?", told) == ([meant] if meant else [])
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+    assert re.findall(r"did you mean (\S+)\?", message) == ([meant] if meant else [])
 
 
-def test_every_usual_spelling_is_understood(parser):
+def test_all_usual_spellings_are_parsed(parser):
     for typed in ("-n -5 -e 3 -a -3.5 -l x", "-n=-5 -e3 -a=-3.5 --load x", "-n-5 --epochs=3 -a-3.5 -l -- x"):
         args = parser.parse_args(typed.split())
         assert (args.name, args.epochs, args.azimuth, args.load, args.files) == ("-5", 3, -3.5, True, ["x"])
@@ -158,7 +158,7 @@ def test_every_usual_spelling_is_understood(parser):
     ("is_terminal", "in_notebook", "shown"), [(True, False, True), (False, False, False), (True, True, False)]
 )
 def test_bars_are_shown_on_terminals_but_not_in_notebooks(monkeypatch, is_terminal, in_notebook, shown):
-    """What a notebook starts has a terminal, of which every state of a bar is kept."""
+    """Processes of a notebook have a terminal, but the notebook keeps every state of a bar."""
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     monkeypatch.delenv("JPY_PARENT_PID", raising=False)

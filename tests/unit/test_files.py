@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes, locks and checks of files."""
 
 import contextlib
 import errno
@@ -16,19 +16,19 @@ from rasgan.errors import UserError
 from rasgan.files import atomic_path, check_is_file, exclusive, remove_leftovers
 
 
-def test_atomic_path_writes_whole_files(tmp_path):
+def test_atomic_path_writes_complete_files(tmp_path):
     target = tmp_path / "new" / "folder" / "file.txt"
     with atomic_path(target) as temporary:
-        temporary.write_text("whole", encoding="utf-8")
+        temporary.write_text("new", encoding="utf-8")
         assert temporary.suffix == ".txt"
         assert temporary.parent == target.parent
         assert not target.exists()
-    assert target.read_text(encoding="utf-8") == "whole"
+    assert target.read_text(encoding="utf-8") == "new"
     assert list(target.parent.iterdir()) == [target]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be synced there")
-def test_after_atomic_path_the_names_too_are_on_the_disk(tmp_path, monkeypatch):
+def test_atomic_path_syncs_the_names_of_file_and_folders(tmp_path, monkeypatch):
     real, synced = os.fsync, []
 
     def fsync(descriptor):
@@ -48,7 +48,7 @@ def test_after_atomic_path_the_names_too_are_on_the_disk(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("number", "fails"), [(errno.EINVAL, False), (errno.ENOTSUP, False), (errno.EIO, True)]
 )
-def test_a_file_system_that_cannot_sync_folders_will_do(tmp_path, monkeypatch, number, fails):
+def test_atomic_path_works_on_file_systems_that_cannot_sync_folders(tmp_path, monkeypatch, number, fails):
     def fsync(descriptor):
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
             raise OSError(number, os.strerror(number))
@@ -60,7 +60,7 @@ def test_a_file_system_that_cannot_sync_folders_will_do(tmp_path, monkeypatch, n
     assert (tmp_path / "a").read_text(encoding="ascii") == "x"
 
 
-def test_atomic_path_leaves_the_old_file_after_a_problem(tmp_path):
+def test_atomic_path_keeps_the_old_file_after_an_exception(tmp_path):
     target = tmp_path / "file.txt"
     target.write_text("old", encoding="utf-8")
     with contextlib.suppress(KeyboardInterrupt), atomic_path(target) as temporary:
@@ -74,20 +74,20 @@ def test_atomic_path_leaves_the_old_file_after_a_problem(tmp_path):
     "name",
     ["a" * 200 + ".raw", "é" * 120 + ".raw", "椅" * 80 + ".raw", ".raw", "no suffix"],
 )
-def test_atomic_path_takes_any_name_that_the_disk_takes(tmp_path, name):
+def test_atomic_path_accepts_any_valid_name(tmp_path, name):
     with atomic_path(tmp_path / name) as temporary:
         temporary.write_bytes(b"1")
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_atomic_path_names_the_file_that_could_not_be_written(tmp_path):
+def test_atomic_path_adds_the_name_to_errors(tmp_path):
     with pytest.raises(OSError, match="full") as failure, atomic_path(tmp_path / "a.pt"):
         raise OSError(errno.ENOSPC, "full")
     assert failure.value.filename == str(tmp_path / "a.pt")
 
 
 def held(monkeypatch, winerror, times):
-    """Let `Path.replace` fail as it does on Windows, where another program holds the file."""
+    """Let `Path.replace` fail as on Windows while another program has the file open."""
     original, left = Path.replace, [times]
 
     def replace(self, target):
@@ -102,25 +102,25 @@ def held(monkeypatch, winerror, times):
     return left
 
 
-def test_a_file_that_is_held_for_a_moment_is_written_then(tmp_path, monkeypatch):
-    left = held(monkeypatch, winerror=32, times=2)
-    with atomic_path(tmp_path / "a.txt") as temporary:
-        temporary.write_text("whole", encoding="ascii")
-    assert left == [0]
-    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
-
-
-@pytest.mark.parametrize(("winerror", "patience"), [(32, 0.1), (1314, 60)])
-def test_a_file_that_stays_held_or_is_forbidden_is_an_error(tmp_path, monkeypatch, winerror, patience):
+@pytest.mark.parametrize(
+    ("winerror", "times", "patience", "is_written"),
+    [(32, 2, 60, True), (32, 1000, 0.1, False), (1314, 1000, 60, False)],
+    ids=["for a moment", "too long", "forbidden"],
+)
+def test_a_file_that_another_program_has_open_is_tried_again(
+    tmp_path, monkeypatch, winerror, times, patience, is_written
+):
     monkeypatch.setattr(files, "HELD_S", patience)
-    left = held(monkeypatch, winerror, times=1000)
-    with pytest.raises(PermissionError), atomic_path(tmp_path / "a.txt"):
-        pass
-    assert 0 < left[0] < 1000
-    assert list(tmp_path.iterdir()) == []
+    left = held(monkeypatch, winerror, times)
+    refused = contextlib.nullcontext() if is_written else pytest.raises(PermissionError)
+    with refused, atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new", encoding="ascii")
+    assert (left[0] == 0) == is_written
+    assert left[0] < times
+    assert [path.name for path in tmp_path.iterdir()] == (["a.txt"] if is_written else [])
 
 
-def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):
+def test_only_leftovers_of_killed_processes_are_removed(tmp_path):
     with atomic_path(tmp_path / "10.pt") as temporary:
         left = temporary.name
     kept = ["10.pt", ".lock", ".run.lock", "latest", ".10-abc.pt", "10-0123abcd.pt"]
@@ -131,7 +131,7 @@ def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):
 
 
 @pytest.mark.parametrize("make", [os.mkdir, getattr(os, "mkfifo", None)], ids=["folder", "pipe"])
-def test_what_is_no_ordinary_file_is_named(tmp_path, make):
+def test_folders_and_pipes_are_not_ordinary_files(tmp_path, make):
     if make is None:
         pytest.skip("needs named pipes")
     make(tmp_path / "x")
@@ -149,14 +149,14 @@ with exclusive(Path(sys.argv[1]), "busy"):
 """
 
 
-def test_only_one_process_holds_a_lock_and_a_killed_one_lets_go(tmp_path):
+def test_a_lock_is_exclusive_and_released_when_its_process_is_killed(tmp_path):
     path = tmp_path / "folder" / ".lock"
     command = [sys.executable, "-c", HOLD, str(path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, cwd=Path(__file__).parents[2], text=True, **pipes) as holder:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(UserError, match="busy"), exclusive(path, "busy"):
-            pytest.fail("two hold the lock")
+            pytest.fail("locked twice")
         assert path.exists()
         holder.kill()
     with exclusive(path, "busy"):
@@ -164,7 +164,7 @@ def test_only_one_process_holds_a_lock_and_a_killed_one_lets_go(tmp_path):
     assert not path.exists()
 
 
-def test_without_locks_in_the_file_system_the_work_goes_on(tmp_path, monkeypatch):
+def test_exclusive_works_on_file_systems_without_locks(tmp_path, monkeypatch):
     def refuse(lock):
         raise OSError(errno.ENOLCK, "no locks")
 

@@ -1,4 +1,4 @@
-"""Shapes from a generator: what they depend on, and the way from one to another."""
+"""Sampling and interpolation of shapes."""
 
 import inspect
 import textwrap
@@ -12,6 +12,7 @@ from rasgan import sampling
 from rasgan.errors import UserError
 from rasgan.networks import Generator
 from rasgan.sampling import slerp
+from rasgan.training.checkpoints import load_pretrained
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def generator():
 
 def test_directions_and_lengths_change_evenly_between_exact_ends(rng):
     ends = rng.standard_normal((2, 200)).astype(np.float32)
-    ends[0, 0], ends[1, 1] = 1e-30, -1e-30  # which sums would round away
+    ends[0, 0], ends[1, 1] = 1e-30, -1e-30  # would be lost by rounding in a sum
     points = slerp(*ends, np.array([0, 0.5, 1]))
     assert points.dtype == np.float32
     assert np.array_equal(points[[0, 2]], ends)
@@ -48,31 +49,31 @@ def test_parallel_and_opposite_vectors(a, sign, turned):
     assert np.array_equal(points, slerp(a, b, np.linspace(0, 1, 5)))
 
 
-def test_the_same_seed_gives_the_same_shapes_whatever_the_count(generator):
+def test_shapes_of_a_seed_do_not_depend_on_the_count(generator):
     three, twenty, other = (sampling.generate(generator, seed, n) for seed, n in ((5, 3), (5, 20), (6, 3)))
     assert (three.shape, three.dtype) == ((3, 32, 32, 32), np.float32)
     assert np.array_equal(three, twenty[:3])
     assert not np.allclose(three, other, atol=1e-6)
 
 
-def test_an_interpolation_goes_from_one_seeds_shape_to_the_others(generator):
+def test_an_interpolation_ends_at_the_shapes_of_both_seeds(generator):
     seen = []
     frames = sampling.interpolate(
         generator, 3, 8, 4, 0.9, lambda rows: (seen.append(row) or row for row in rows)
     )
-    assert len(seen) == 4  # each is reported
+    assert len(seen) == 4  # one call for each
     for frame, seed in ((0, 3), (3, 8)):
         assert np.array_equal(frames[frame], sampling.generate(generator, seed, 1, 0.9)[0])
     steps = [np.abs(frames[i + 1] - frames[i]).sum() for i in range(3)]
     assert max(steps) < np.abs(frames[3] - frames[0]).sum()
 
 
-def test_an_unknown_pretrained_model_names_those_that_there_are():
-    with pytest.raises(UserError, match="'tables' is no pretrained model; there are: chairs"):
-        sampling.load_pretrained("tables")
+def test_an_unknown_pretrained_model_is_refused_with_the_known_ones():
+    with pytest.raises(UserError, match="'tables' is not a pretrained model; choose from: chairs"):
+        load_pretrained("tables")
 
 
-def test_the_lines_in_the_packages_docstring_write_a_chair(tmp_path, monkeypatch):
+def test_the_example_in_the_package_docstring_writes_a_chair(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = textwrap.dedent(inspect.getdoc(rasgan).split("::\n", 1)[1])
     names: dict = {}

@@ -1,11 +1,11 @@
-"""Random numbers by seed and place."""
+"""Random numbers derived from seed and place."""
 
 import numpy as np
 
 from rasgan.seeding import NOISE, ORDER_D, ORDER_G, batch_order, choose, noise, rng_for
 
 
-def test_each_epoch_shows_every_shape_at_most_once_in_an_order_of_its_own():
+def test_each_epoch_has_its_own_order_without_repeats():
     places = [(purpose, epoch) for purpose in (ORDER_D, ORDER_G) for epoch in (0, 1)]
     orders = [batch_order(3, *place, shapes=50, batch_size=8) for place in places]
     for order in orders:
@@ -24,7 +24,7 @@ def test_noise_is_standard_normal_float32():
     assert not z.equal(noise(rng_for(0, NOISE, 8), 100, 200))
 
 
-def test_the_chosen_are_the_same_for_the_same_seed_and_others_for_another_set():
+def test_chosen_indices_depend_on_seed_and_set():
     chosen = choose(3, 1, available=50, count=20)
     assert (np.diff(chosen) > 0).all()
     assert 0 <= chosen.min() <= chosen.max() < 50

@@ -1,4 +1,4 @@
-"""Folders of voxel grids: every layout that people have, and what is said about it."""
+"""Folders of voxel grids: which files are read in every layout, and what is reported."""
 
 import sys
 from pathlib import Path
@@ -9,18 +9,18 @@ from scipy.io import savemat
 
 from rasgan.errors import UserError
 from rasgan.voxel_folders import find_grids, read_grids
-from rasgan.voxel_io import WRITERS, write_raw, write_voxels
+from rasgan.voxel_io import WRITERS, read_voxels, write_raw, write_voxels
 
 
 def grid(number=0, edge=8):
-    """Make a grid that is told by the number of its voxels."""
+    """Make a grid that can be recognized by its number of voxels."""
     occupied = np.zeros((edge,) * 3, bool)
     occupied.ravel()[: number + 1] = True
     return occupied
 
 
 def put(path, number=0, edge=8):
-    """Write the grid of that number as the suffix says."""
+    """Write the grid of that number in the format of the suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     occupied = grid(number, edge)
     if path.suffix in WRITERS:
@@ -29,8 +29,6 @@ def put(path, number=0, edge=8):
         np.save(path, occupied.astype(np.float32))
     elif path.suffix == ".npz":
         np.savez_compressed(path, occupied)
-    elif path.suffix == ".mat":
-        savemat(path, {"instance": occupied.astype(np.uint8)})
     else:
         path.write_text("OFF", encoding="ascii")
 
@@ -43,7 +41,7 @@ def here(tmp_path, monkeypatch):
 
 
 def found(*names, folder="data", **options):
-    """Put files below a folder and return the names of those that are read."""
+    """Write files below a folder and return the names of those that are read."""
     for number, name in enumerate(names):
         put(Path(folder, name), number)
     paths = [*find_grids(Path(folder), **options).counts]
@@ -55,9 +53,9 @@ def found(*names, folder="data", **options):
     ("there", "read"),
     {
         "flat": (["b.raw", "a.raw", "10.raw", "9.raw"], [2, 3, 1, 0]),
-        "every format": (["a.raw", "b.binvox", "c.npy", "d.npz", "e.mat"], None),
+        "every format": (["a.raw", "b.binvox", "c.npy", "d.npz"], None),
         "ModelNet": (["chair/test/c.raw", "chair/train/c.raw", "sofa/train/s.raw"], [1, 2]),
-        "3D ShapeNets": (["30/test/a_1.mat", "30/train/b_1.mat", "30/train/b_2.mat"], [1, 2]),
+        "3D ShapeNets": (["30/test/a_1.npz", "30/train/b_1.npz", "30/train/b_2.npz"], [1, 2]),
         "3D-R2N2": (["0a1/model.binvox", "0b2/model.binvox"], None),
         "ShapeNet": (["0a/models/a.obj", "0a/models/a.solid.binvox", "0a/models/a.surface.binvox"], [1]),
         "ShapeNet, surfaces only": (["0a/models/a.surface.binvox"], None),
@@ -73,51 +71,51 @@ def found(*names, folder="data", **options):
         "training shapes alone": (["train_1.raw", "train_2.raw"], None),
         "Pix3D, converted": (["a/model.raw", "a/voxel.mat", "b/model.raw", "b/voxel.mat"], [0, 2]),
         "classes of numbered shapes": (["a/0.raw", "a/1.raw", "b/0.raw", "b/1.raw"], None),
-        "two shapes in two formats": (["a.raw", "b.mat"], None),
     }.values(),
 )
-def test_every_layout(here, there, read):
+def test_layouts(here, there, read):
     assert found(*there) == (there if read is None else [there[number] for number in read])
 
 
-def test_shapes_kept_back_are_found_by_their_split(here):
+def test_the_test_split_is_found(here):
     assert found("train/a.raw", "test/b.raw", "val/c.raw", split="test") == ["test/b.raw"]
     assert found("training/a.raw", "val/c.raw", folder="without", split="test") == ["val/c.raw"]
     assert found("a.raw", folder="flat", split="test") == ["a.raw"]
 
 
-def told(folder="data", resolution=8, **options):
+def described(folder="data", resolution=8, **options):
     return read_grids(Path(folder), resolution, **options)[1].replace("\\", "/")
 
 
-def test_what_is_read_is_said_in_one_line(here):
+def test_one_line_describes_what_was_read(here):
     train = Path("data/chair/train")
     put(train / "a.raw", edge=16)
-    assert told(resolution=16) == "1 shape from data/chair/train (.raw)"
+    assert described(resolution=16) == "1 shape from data/chair/train (.raw)"
     for number in range(4):
-        put(train / f"{number}.mat", number, edge=15 if number else 16)
+        put(train / f"{number}.npz", number, edge=15 if number else 16)
         write_raw(train / f"e{number}.raw", np.zeros((32,) * 3, bool))
     put(train / "0.npy", edge=16)
     put(Path("data/chair/test/t.raw"), edge=16)
+    put(Path("data/chair/train/t.mat"))
     np.savez(train / "batch.npz", x=np.stack([grid(0, 16), grid(1, 16)]), labels=np.arange(2))
     np.save(train / "scales.npy", np.ones((2, 3)))
-    assert told(resolution=16) == (
-        "11 shapes from data/chair/train (.raw, .npy, .npz, .mat, 15³ padded to 16³, 32³ pooled to 16³, "
-        "floats are occupied above 0.3), 4 of them empty: e0.raw, e1.raw, e2.raw, ...; left out: 1 file in "
-        "other folders or splits (chair/test/t.raw), 1 file without a voxel grid (scales.npy), 1 file of "
-        "shapes that another file has (0.mat), 1 array beside grids (labels of batch.npz)"
+    assert described(resolution=16) == (
+        "11 shapes from data/chair/train (.raw, .npy, .npz, 15³ padded to 16³, 32³ pooled to 16³, floats are "
+        "occupied above 0.3); 4 empty: e0.raw, e1.raw, e2.raw and 1 more; left out: scales.npy, labels of "
+        "batch.npz (not voxel grids), chair/test/t.raw, chair/train/0.npz, chair/train/t.mat (other splits, "
+        "folders or formats)"
     )
-    kept_back = told("data/chair", resolution=16, split="test")
-    assert kept_back.startswith("1 shape from data/chair/test (.raw); left out: 12 files in other folders")
+    held_out = described("data/chair", resolution=16, split="test")
+    assert held_out.startswith("1 shape from data/chair/test (.raw); left out: train/0.npy")
 
 
-def test_two_grids_of_one_file_and_two_files_of_one_name_are_named(here):
+def test_arrays_and_files_that_may_belong_to_one_shape_are_named(here):
     Path("data").mkdir()
     np.savez("data/a.npz", partial=grid(), complete=grid(1))
-    assert "arrays partial, complete as separate shapes in a.npz" in told()
+    assert "arrays partial, complete as separate shapes in a.npz" in described()
     for name in ("x/partial.npy", "x/complete.npy", "y/partial.npy", "y/complete.npy"):
         put(Path("pairs", name))
-    assert "complete.npy, partial.npy as separate shapes in 2 folders" in told("pairs")
+    assert "complete.npy, partial.npy as separate shapes in 2 folders" in described("pairs")
 
 
 INSIDE = np.linalg.norm(np.indices((32,) * 3) - 15.5, axis=0) < 12
@@ -129,7 +127,7 @@ for axis in range(3):  # a table whose width is its height
 
 
 @pytest.mark.parametrize(
-    ("scores", "is_told"),
+    ("scores", "is_reported"),
     [
         (~INSIDE, True),
         (INSIDE * 200 + 3, True),
@@ -142,17 +140,17 @@ for axis in range(3):  # a table whose width is its height
         (-DISTANCE, False),  # high inside, as scores are
     ],
 )
-def test_grids_that_are_full_to_their_corners_are_reported(here, scores, is_told):
+def test_grids_that_are_full_to_their_corners_are_reported(here, scores, is_reported):
     Path("data").mkdir()
     np.save("data/a.npy", scores)
     np.save("data/b.npy", INSIDE)
-    sentence = told(resolution=32)
-    assert ("1 of 2 grids are full to the corners" in sentence) == is_told
-    assert ("(a.npy)" in sentence) == is_told
+    sentence = described(resolution=32)
+    assert ("1 of 2 grids are full to the corners" in sentence) == is_reported
+    assert ("(a.npy)" in sentence) == is_reported
 
 
-def test_the_shapes_come_in_the_order_of_their_paths_and_numbers(here):
-    for number, name in enumerate(("a/x.raw", "b/m.mat", "c/y.npy", "d/z.binvox")):
+def test_shapes_are_in_the_order_of_their_paths_and_numbers(here):
+    for number, name in enumerate(("a/x.raw", "b/m.npz", "c/y.npy", "d/z.binvox")):
         put(Path("data", name), number)
     np.save("data/b/batch.npy", np.stack([grid(8), grid(9)]).astype(np.uint8))
     seen = []
@@ -161,14 +159,14 @@ def test_the_shapes_come_in_the_order_of_their_paths_and_numbers(here):
     assert len(seen[0]) == 6
 
 
-def test_floats_count_above_the_threshold_of_all_scores(here):
+def test_floats_are_occupied_above_the_threshold(here):
     Path("data").mkdir()
     np.save("data/a.npy", np.array([0.2, 0.31, np.nan, -1, 0, 1, 0.3, 2]).reshape(2, 2, 2))
     assert np.flatnonzero(read_grids(Path("data"), 2)[0][0]).tolist() == [1, 5, 7]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
-def test_linked_folders_are_read_once_and_circles_end(here):
+def test_linked_folders_are_read_once(here):
     put(Path("elsewhere/chair/a.raw"))
     put(Path("data/own/b.raw"))
     for link, target in (("linked", "../elsewhere/chair"), ("linked-too", "linked"), ("own/circle", "..")):
@@ -187,35 +185,43 @@ def refused(folder, about, *words):
     return error.value.value
 
 
-def test_where_there_is_nothing_the_error_says_what_there_is(here):
+def test_a_folder_without_grids_is_refused_with_its_contents(here):
     Path("void").mkdir()
-    refused("void", "no data", "contains no .raw, .binvox, .npy, .npz, .mat file; its files: none.")
+    refused("void", "no data", "contains no .raw, .binvox, .npy, .npz file; its files: none.")
     put(Path("other/sub/b.h5"))
     refused("other", "no data", "its files: sub/b.h5.")
     put(Path("meshes/test/b.off"))
-    assert refused("meshes", "no grids", "its files: test/b.off.") == Path("meshes")
+    put(Path("meshes/test/b.mat"))
+    assert refused("meshes", "no grids", "its files: test/b.mat, test/b.off.") == Path("meshes")
     put(Path("chair/train/a.raw"))
-    refused("chair/train/a.raw", None, "a file, not a folder; give the folder that holds it, chair/train.")
+    refused("chair/train/a.raw", None, "a file, not a folder; give the folder that contains it, chair/train.")
 
 
-def test_the_test_set_is_not_trained_on_where_the_training_set_is_not_converted(here):
+@pytest.mark.parametrize("use", [read_voxels, lambda path: find_grids(path.parent)])
+def test_a_mat_file_is_refused_with_the_lines_that_convert_it(here, use):
+    put(Path("data/a.mat"))
+    with pytest.raises(UserError, match=r"a\.mat: \.mat files are not read") as error:
+        use(Path("data/a.mat"))
+    savemat("data/a.mat", {"instance": grid(4).astype(np.uint8), "label": "chair"})
+    exec("\n".join(line.strip() for line in str(error.value).splitlines()[1:]))
+    np.testing.assert_array_equal(read_grids(Path("data"), 8)[0][0], grid(4))
+
+
+def test_the_test_set_is_not_trained_on_if_the_training_set_is_not_converted(here):
     put(Path("chair/test/a.raw"))
     put(Path("chair/train/b.off"))
     refused("chair", "no grids", "all grids are in chair/test; the meshes of train are not converted")
 
 
-def test_files_without_a_grid_are_skipped_where_others_have_one(here):
+def test_files_without_a_grid_are_skipped_unless_there_are_no_others(here):
     put(Path("data/a.npz"))
-    labels = [np.arange(9), np.array([{}], dtype=object), np.ones((3, 3, 3)), np.ones((20, 3))]
-    for number, array in enumerate(labels):
+    for number, array in enumerate([np.arange(9), np.array([{}], dtype=object), np.ones((20, 3))]):
         np.save(f"data/{number}.npy", array, allow_pickle=True)
-    savemat("data/label.mat", {"label": "chair"})
-    assert "1 shape from data (.npz); left out: 5 files without a voxel grid (0.npy, 1.npy, 2.npy" in told()
+    assert "1 shape from data (.npz); left out: 0.npy, 1.npy, 2.npy (not voxel grids)" in described()
     Path("data/a.npz").unlink()
-    Path("data/2.npy").unlink()
     refused("data", None, "data/0.npy: contains no voxel grid but (9,) int64")
-    put(Path("twins/a.mat"))
-    np.savez("twins/a.npz", points=np.ones((20, 3)))  # the first format, without a grid
-    assert found(folder="twins") == ["a.mat"]
+    put(Path("twins/a.npz"))
+    np.save("twins/a.npy", np.ones((20, 3)))  # the first format, without a grid
+    assert found(folder="twins") == ["a.npz"]
     Path("data/b.npy").write_bytes(b"junk")
     refused("data", None, "data/b.npy: not a complete .npy file")

@@ -1,4 +1,4 @@
-"""Voxel files in and out."""
+"""Reading and writing voxel files."""
 
 import errno
 import gzip
@@ -32,7 +32,7 @@ def occupied(rng):
 
 @pytest.fixture
 def refused(tmp_path):
-    """Return a function that expects one sentence about a file, which names it and says what is wrong."""
+    """Return a function that expects a one-line error about a file."""
 
     def check(name, fault):
         with pytest.raises(UserError, match=fault) as error:
@@ -63,7 +63,7 @@ def test_written_voxels_are_read_back(tmp_path, rng, fill, suffix):
         np.testing.assert_array_equal(theirs.encoding.dense, grid.transpose(0, 2, 1))  # mesh x, y, z
 
 
-def test_raw_is_what_binvox_writes(tmp_path, occupied):
+def test_raw_files_are_those_of_binvox(tmp_path, occupied):
     write_raw(tmp_path / "a.raw", occupied)
     assert (tmp_path / "a.raw").read_bytes() == bytes(255 if voxel else 0 for voxel in occupied.ravel())
 
@@ -78,11 +78,11 @@ def test_raw_of_zeros_and_ones(tmp_path):
     [
         (b"", "0 bytes are not a grid"),
         (bytes(4 * 4 * 5), "80 bytes"),
-        (bytes([0, 1, 255, 0, 0, 0, 0, 0]), "other bytes than 0 and 255"),
-        (bytes([7] * 27), "other bytes"),
+        (bytes([0, 1, 255, 0, 0, 0, 0, 0]), "bytes other than 0 and 255"),
+        (bytes([7] * 27), "bytes other"),
     ],
 )
-def test_raw_faults(tmp_path, refused, content, fault):
+def test_damaged_raw_files_are_refused(tmp_path, refused, content, fault):
     (tmp_path / "a.raw").write_bytes(content)
     refused("a.raw", f"{fault}.*convert the mesh again")
 
@@ -99,7 +99,7 @@ def test_raw_faults(tmp_path, refused, content, fault):
         np.zeros((4, 4, 4), dtype=[("a", "f4")]),
     ],
 )
-def test_an_npy_without_a_grid_says_what_it_contains(tmp_path, refused, array):
+def test_an_npy_without_a_grid_is_refused_with_its_contents(tmp_path, refused, array):
     np.save(tmp_path / "a.npy", array)
     refused("a.npy", re.escape(f"contains no voxel grid but {array.shape} {array.dtype}; a voxel grid is"))
 
@@ -137,7 +137,7 @@ def npy_header(shape):
     }.items(),
     ids=lambda item: item[0],
 )
-def test_npy_that_is_cut_or_lies(tmp_path, refused, monkeypatch, content):
+def test_damaged_npy_files_are_refused(tmp_path, refused, monkeypatch, content):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.npy").write_bytes(content[1])
     refused("a.npy", "not a complete .npy file.*; save or download it again")
@@ -145,14 +145,14 @@ def test_npy_that_is_cut_or_lies(tmp_path, refused, monkeypatch, content):
 
 
 def binvox(occupied):
-    """Encode without run lengths beyond one: the format allows it."""
+    """Encode with run lengths of one, which the format allows."""
     n = len(occupied)
     header = f"#binvox 1\ndim {n} {n} {n}\ntranslate 0 0 0\nscale 1\ndata\n".encode()
     return header + b"".join(bytes([int(voxel), 1]) for voxel in occupied.ravel())
 
 
 @pytest.mark.parametrize("end", [b"", b"\r\n", b"\n\n\n"])
-def test_binvox_of_runs_of_one_and_with_line_breaks_at_its_end(tmp_path, occupied, end):
+def test_binvox_files_may_end_with_line_breaks(tmp_path, occupied, end):
     (tmp_path / "a.binvox").write_bytes(binvox(occupied) + end)
     np.testing.assert_array_equal(read_voxels(tmp_path / "a.binvox"), occupied)
 
@@ -163,17 +163,17 @@ NO_HEADER, DAMAGED = "no .binvox header", "cut or damaged"
 @pytest.mark.parametrize(
     ("damage", "fault"),
     {
-        "empty": (lambda whole: b"", NO_HEADER),
-        "a line break within": (lambda whole: whole[:-2] + b"\n\n" + whole[-2:], DAMAGED),
-        "cut data": (lambda whole: whole[:-2], DAMAGED),
-        "half a run": (lambda whole: whole[:-1], DAMAGED),
-        "too much data": (lambda whole: whole + b"\x00\x05", DAMAGED),
-        "no data line": (lambda whole: whole.replace(b"data\n", b""), DAMAGED),
-        "not cubic": (lambda whole: whole.replace(b"dim 6 6 6", b"dim 6 6 5"), NO_HEADER),
-        "enormous": (lambda whole: whole.replace(b"dim 6 6 6", b"dim " + b"9" * 5000), NO_HEADER),
+        "empty": (lambda content: b"", NO_HEADER),
+        "a line break within": (lambda content: content[:-2] + b"\n\n" + content[-2:], DAMAGED),
+        "cut data": (lambda content: content[:-2], DAMAGED),
+        "half a run": (lambda content: content[:-1], DAMAGED),
+        "too much data": (lambda content: content + b"\x00\x05", DAMAGED),
+        "no data line": (lambda content: content.replace(b"data\n", b""), DAMAGED),
+        "not cubic": (lambda content: content.replace(b"dim 6 6 6", b"dim 6 6 5"), NO_HEADER),
+        "enormous": (lambda content: content.replace(b"dim 6 6 6", b"dim " + b"9" * 5000), NO_HEADER),
     }.values(),
 )
-def test_binvox_faults(tmp_path, refused, occupied, damage, fault):
+def test_damaged_binvox_files_are_refused(tmp_path, refused, occupied, damage, fault):
     (tmp_path / "a.binvox").write_bytes(damage(binvox(occupied)))
     refused("a.binvox", fault)
 
@@ -183,12 +183,12 @@ def test_binvox_faults(tmp_path, refused, occupied, damage, fault):
     ("content", "kind"),
     [(gzip.compress(b"#binvox 1\ndim 4 4 4\n"), "a gzip archive"), (b"<!DOCTYPE html><html>", "a web page")],
 )
-def test_what_a_file_is_instead_is_named(tmp_path, refused, suffix, content, kind):
+def test_files_of_other_formats_are_refused_by_name(tmp_path, refused, suffix, content, kind):
     (tmp_path / f"a{suffix}").write_bytes(content)
     refused(f"a{suffix}", f"not a {suffix} file but {kind}")
 
 
-def test_a_grid_takes_memory_for_its_voxels_not_for_its_file(tmp_path, refused):
+def test_memory_is_bounded_by_the_grid_not_the_file(tmp_path, refused):
     (tmp_path / "a.binvox").write_bytes(b"#binvox 1\ndim 32 32 32\ndata\n" + b"\1\0" * 10**7)
     tracemalloc.start()
     refused("a.binvox", DAMAGED)
@@ -197,7 +197,7 @@ def test_a_grid_takes_memory_for_its_voxels_not_for_its_file(tmp_path, refused):
 
 
 @pytest.mark.parametrize("suffix", VOXEL_SUFFIXES)
-def test_what_is_no_ordinary_file(tmp_path, refused, suffix):
+def test_missing_files_and_folders_are_named(tmp_path, refused, suffix):
     with pytest.raises(FileNotFoundError) as error:
         read_voxels(tmp_path / f"a{suffix}")
     assert str(error.value.filename) == str(tmp_path / f"a{suffix}")
@@ -205,7 +205,7 @@ def test_what_is_no_ordinary_file(tmp_path, refused, suffix):
     refused(f"a{suffix}", "not an ordinary file")
 
 
-def test_an_npy_that_finds_no_room_names_the_file_and_the_systems_reason(tmp_path):
+def test_a_failed_write_of_an_npy_names_the_file_and_the_reason(tmp_path):
     resource = pytest.importorskip("resource", reason="needs POSIX")
     before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
@@ -226,14 +226,14 @@ def test_grids_up_to_an_eighth_smaller_are_padded_evenly_then_pooled(rng, edge, 
     occupied = rng.random((edge,) * 3) > 0.9
     padded = np.pad(occupied, (first, -(edge + first) % resolution))
     blocks = padded.reshape((resolution, len(padded) // resolution) * 3)
-    np.testing.assert_array_equal(fit(occupied, resolution, "a.mat"), blocks.any(axis=(1, 3, 5)))
+    np.testing.assert_array_equal(fit(occupied, resolution, "a.npy"), blocks.any(axis=(1, 3, 5)))
 
 
 @pytest.mark.parametrize(
     ("edge", "resolution", "about", "value"),
     [(30, 64, "resolution", 32), (64, 128, "resolution", 64), (28, 32, "odd resolution", None)],
 )
-def test_other_sizes_are_refused_with_the_resolution_that_fits(edge, resolution, about, value):
+def test_other_sizes_are_refused_with_a_resolution_that_fits(edge, resolution, about, value):
     with pytest.raises(UserError, match=rf"^a\.npy: this grid is {edge}³.* {resolution}\.") as error:
         fit(np.zeros((edge,) * 3, bool), resolution, "a.npy")
     assert (error.value.about, error.value.value) == (about, value)

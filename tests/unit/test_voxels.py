@@ -39,12 +39,12 @@ def test_surface_mask_equals_a_triple_loop(shape, threshold, rng):
 
 
 @pytest.mark.parametrize("function", [surface_mask, surface_points, largest_piece])
-def test_other_than_three_axes_are_refused_with_the_shape(function):
+def test_arrays_without_three_axes_are_refused(function):
     with pytest.raises(ValueError, match=r"\(1, 4, 4, 4\)"):
         function(np.zeros((1, 4, 4, 4)))
 
 
-def test_nan_is_empty_and_bools_pass():
+def test_nan_is_empty_and_bools_are_unchanged():
     assert is_occupied(np.array([np.nan, 0.3, 0.31, np.inf])).tolist() == [False, False, True, True]
     bools = np.array([True, False])
     assert is_occupied(bools, 5.0) is bools
@@ -60,14 +60,14 @@ def test_the_largest_piece_is_connected_by_faces():
     assert np.array_equal(largest_piece(occupied), kept)
 
 
-def test_one_piece_or_none_is_kept_complete_and_of_equal_ones_the_first():
+def test_a_single_piece_is_unchanged_and_of_equal_ones_the_first_is_kept():
     for whole in (np.zeros((3, 3, 3), bool), np.ones((3, 3, 3), bool)):
         assert np.array_equal(largest_piece(whole), whole)
     assert np.argwhere(largest_piece(np.eye(3)[None] > 0)).tolist() == [[0, 0, 0]]
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4])
-def test_max_pool_marks_the_blocks_in_which_any_voxel_is(factor, rng):
+def test_max_pool_marks_blocks_with_any_occupied_voxel(factor, rng):
     grid = rng.random((4, 8, 12)) < 0.1
     pooled = max_pool(grid, factor)
     assert pooled.shape == (4 // factor, 8 // factor, 12 // factor)
@@ -82,27 +82,27 @@ def test_max_pool_refuses_a_factor_that_does_not_divide_every_side():
 
 
 def chair(gap=0):
-    """A seat of 11 x 11 voxels with a back that begins `gap` voxels above it."""
+    """Make a seat of 11 x 11 voxels with a back that starts `gap` voxels above it."""
     shape = np.zeros((16, 16, 16), bool)
     shape[2:13, 4, 2:13] = True
     shape[2:13, 5 + gap : 12, 2] = True
     return shape
 
 
-def test_a_shape_in_one_piece_needs_nothing():
+def test_a_connected_shape_needs_no_repairs():
     assert all(not wrong.any() for wrong in repairs(chair()))
     assert all(not wrong.any() for wrong in repairs(np.zeros((8, 8, 8), bool)))
 
 
 @pytest.mark.parametrize("gap", [1, 3])
-def test_a_larger_piece_is_joined_by_the_shortest_way(gap):
+def test_a_large_component_is_joined_by_the_shortest_line(gap):
     missing, loose = repairs(chair(gap))
     assert not loose.any()
     assert missing.sum() == gap
     assert missing[:, 5 : 5 + gap, 2].sum() == gap
 
 
-def test_specks_are_loose_and_count_the_same_whatever_their_size():
+def test_small_components_are_loose_and_weigh_the_same_at_any_size():
     shape = chair()
     shape[14, 4, 14] = shape[0, 14, :2] = True
     missing, loose = repairs(shape)
@@ -113,7 +113,7 @@ def test_specks_are_loose_and_count_the_same_whatever_their_size():
 
 
 @pytest.mark.parametrize(("start", "count"), [((0, 3, 3), 1), ((3, 3, 3), 2)])
-def test_what_touches_by_edges_or_corners_only_is_joined_by_faces(start, count):
+def test_components_touching_at_edges_or_corners_are_joined_by_faces(start, count):
     shape = np.zeros((8, 8, 8), bool)
     shape[:3, :3, :3] = True
     shape[tuple(slice(low, low + 3) for low in start)] = True
@@ -124,7 +124,7 @@ def test_what_touches_by_edges_or_corners_only_is_joined_by_faces(start, count):
 
 @pytest.mark.parametrize("edge", [4, 9, 20])
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.6])
-def test_repaired_noise_is_one_piece_and_only_empty_voxels_are_missing(edge, share):
+def test_repaired_noise_is_a_single_component(edge, share):
     for seed in range(5):
         shape = np.random.default_rng(seed).random((edge,) * 3) < share
         missing, loose = repairs(shape)
@@ -134,10 +134,10 @@ def test_repaired_noise_is_one_piece_and_only_empty_voxels_are_missing(edge, sha
 
 
 @pytest.mark.parametrize("end", [(5, 0, 0), (3, 3, 3), (-2, 7, 1), (1, -1, 0), (0, 0, 1)])
-def test_each_voxel_of_a_way_shares_a_face_with_the_next(end):
+def test_neighbors_on_a_straight_line_share_a_face(end):
     start, end = np.array((1, 2, 3)), np.array((1, 2, 3)) + end
-    way = np.vstack([start, straight_line(start, end), end])
-    assert (np.abs(np.diff(way, axis=0)).sum(axis=1) == 1).all()
-    along = (way - start) @ (end - start) / np.square(end - start).sum()
-    off = way - start - along[:, None] * (end - start)
-    assert np.linalg.norm(off, axis=1).max() <= 1  # none lies beside the line
+    line = np.vstack([start, straight_line(start, end), end])
+    assert (np.abs(np.diff(line, axis=0)).sum(axis=1) == 1).all()
+    along = (line - start) @ (end - start) / np.square(end - start).sum()
+    off = line - start - along[:, None] * (end - start)
+    assert np.linalg.norm(off, axis=1).max() <= 1
