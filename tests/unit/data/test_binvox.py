@@ -61,7 +61,7 @@ def test_headers_without_a_line_break_and_other_formats_reach_it_as_good_off(pro
         ("crash", "exit code -6 .*loading"),
         ("no file", "no file .*could not write"),
         ("cut", "262143 bytes"),
-        ("odd bytes", "other bytes"),
+        ("odd bytes", "bytes other than"),
         ("other size", "16 voxels a side, not 64"),
     ],
 )
