@@ -42,7 +42,9 @@ class History:
     """One row of `COLUMNS` per step: 64 bytes each in memory, a line each in a CSV file that only grows."""
 
     def __init__(self, rows: np.ndarray | None = None) -> None:
-        rows = np.asarray([] if rows is None else rows, np.float64).reshape(-1, len(COLUMNS))
+        rows = np.empty((0, len(COLUMNS))) if rows is None else np.asarray(rows, np.float64)
+        if rows.shape[1:] != (len(COLUMNS),):
+            raise ValueError(f"rows must have {len(COLUMNS)} columns: {rows.shape}")
         self._values = array("d", rows.tobytes())
         self._written, self._size, self._digest = 0, 0, hashlib.sha256()  # of the file: rows, bytes
 

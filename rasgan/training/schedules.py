@@ -43,8 +43,7 @@ def choose_schedule(name: str) -> Rows:
         return SCHEDULES[name]
     path = Path(name)
     if not path.is_file():
-        names = " and ".join(sorted(SCHEDULES))
-        raise UserError(f"{path}: no such file. The schedules with a name are {names}.")
+        raise UserError(f"{path}: no such file. Schedules with a name: {', '.join(sorted(SCHEDULES))}.")
     if path.stat().st_size > LARGEST_FILE:
         raise UserError(f"{path}: too large for a schedule; the limit is {LARGEST_FILE:,} bytes.")
     text = path.read_text(encoding="utf-8-sig", errors="replace")
