@@ -51,13 +51,13 @@ class Checkpoint:
     config: TrainConfig
     generator: dict  # weights by name
     discriminator: dict | None = None
-    ema_generator: dict | None = None  # None where the run keeps no average
+    ema_generator: dict | None = None  # None without averaging
     gate: dict | None = None  # state of the Gate
     schedule_state: dict | None = None  # state of the ScheduleState
     history: dict | Tensor | None = None  # `History.state_dict`; earlier versions: all (steps, 8) rows
-    data: DataMark | None = None  # what was trained on; None where an earlier version saved it
-    precision: str | None = None  # "float32" or "bf16"; None where an earlier version saved it
-    optimizers: tuple[dict, dict] | None = None  # of G and D; None where dropped or not asked for
+    data: DataMark | None = None  # None if an earlier version saved it
+    precision: str | None = None  # "float32" or "bf16"; None as above
+    optimizers: tuple[dict, dict] | None = None  # of G and D; None if deleted or not loaded
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:

@@ -21,7 +21,7 @@ class Measurement(NamedTuple):
     epoch: float  # as a fraction
     loss_d: float
     loss_g: float
-    loss_validation: float  # NaN where no validation folder was given
+    loss_validation: float  # NaN without validation shapes
     trained_d: bool
     ratio: int  # `Gate.ratio`
     generator_learning_rate: float
@@ -73,7 +73,7 @@ class History:
         return dict(zip(COLUMNS, self.rows().T, strict=True))
 
     def write(self, path: Path) -> None:
-        """Append to a CSV file the rows that it lacks; replace it if its size is not what `write` left."""
+        """Append the missing rows to a CSV file; replace it if its size differs from what was written."""
         if path.is_file() and path.stat().st_size == self._size:
             with naming(path), path.open("ab") as file:
                 self._write_rows(file)
@@ -93,7 +93,7 @@ class History:
         self._digest.update(text)
 
     def state_dict(self) -> dict:
-        """Return the size in bytes and the digest of the file, as `write` left it."""
+        """Return the size in bytes and the digest of the file that `write` wrote."""
         return {"size": self._size, "sha256": self._digest.hexdigest()}
 
     @classmethod

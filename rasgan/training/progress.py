@@ -16,7 +16,6 @@ from rasgan.networks import LATENT_SIZE, count_parameters, inference
 from rasgan.training import distributed, launcher
 from rasgan.training.checkpoints import KEPT, Checkpoint
 from rasgan.training.config import Intervals
-from rasgan.training.dataset import occupied_share
 from rasgan.training.run import TrainingRun
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -52,9 +51,6 @@ def describe(run: TrainingRun, intervals: Intervals, checkpoint: Checkpoint | No
         f"Checkpoints go to {folder.checkpoints}: {megabytes(weights + optimizers)} each, "
         f"{megabytes(weights)} once older than the newest {KEPT}; about {megabytes(disk)} in total.",
     ]
-    if config.output_bias and checkpoint is None:
-        share = f"{occupied_share(run.shapes):.1%} of the voxels occupied"
-        lines.append(f"Generated shapes start with {share}, like the training shapes.")
     if config.grow_epochs:
         ends = config.grow_epochs
         stages = ", ".join(f"{config.stage(end - 1).resolution}³ until epoch {end}" for end in ends)
@@ -94,22 +90,19 @@ def _changes(run: TrainingRun, checkpoint: Checkpoint) -> Iterator[str]:
 
 
 def expected_step_s(run: TrainingRun) -> float:
-    """Estimate the seconds of a step on a CPU from forward passes of two shapes through both networks.
+    """Estimate the seconds of a step on a CPU from one pass of two shapes forward through both networks.
 
-    A backward pass takes about as long as two forward passes. Per shape, a step takes as long as 4 forward
-    passes of the generator (2 forward, 1 backward) and 9 of the discriminator (4 forward, 2 backward, and 1
-    backward to its input only). Penalties and optimizers are not included.
+    A pass backward takes about as long as two forward. Per shape, a step takes as long as 4 forward passes of
+    the generator (2 forward, 1 backward) and 9 of the discriminator (4 forward, 2 backward, 1 backward to its
+    input only): 6.5 of both on average. Penalties and optimizers are not included.
     """
     generator, discriminator = run.gan.generator, run.gan.discriminator
     with inference(generator), inference(discriminator), torch.no_grad():
         for _ in range(2):  # the first pass also allocates memory
-            times = [time.perf_counter()]
-            shapes = generator(torch.zeros(2, LATENT_SIZE))
-            times.append(time.perf_counter())
-            discriminator(shapes)
-            times.append(time.perf_counter())
-    pairs = run.config.batchsize / distributed.world_size() / 2
-    return pairs * (4 * (times[1] - times[0]) + 9 * (times[2] - times[1]))
+            started = time.perf_counter()
+            discriminator(generator(torch.zeros(2, LATENT_SIZE)))
+            seconds = time.perf_counter() - started
+    return 6.5 * seconds / 2 * run.config.batchsize / distributed.world_size()
 
 
 def megabytes(count: int) -> str:

@@ -26,8 +26,8 @@ def begin(
 ) -> TrainingRun:
     """Start a run from its seed, or resume it from a checkpoint with the settings `config`.
 
-    Raises UserError if the shapes do not fill a batch, a batch cannot be shared evenly, or the checkpoint is
-    invalid.
+    Raises UserError if the shapes do not fill a batch, the processes cannot share a batch evenly, or the
+    checkpoint is invalid.
     """
     check_sizes(config.batchsize, len(shapes), None if validation is None else len(validation))
     seeding.seed_weights(config.seed)
@@ -89,18 +89,18 @@ def check_same_data(folder: RunFolder, checkpoint: Checkpoint, shapes: Shapes) -
 
 
 def check_sizes(batch_size: int, shapes: int, validation_shapes: int | None) -> None:
-    """Raise UserError for data that do not fill one batch, and batches that cannot be shared evenly."""
+    """Raise UserError if the data do not fill a batch, or the processes cannot share batches evenly."""
     processes = distributed.world_size()
     if batch_size > shapes:
         raise UserError(
-            f"the data folder holds {shapes} shapes, fewer than one batch of {batch_size}.",
+            f"the data folder contains {shapes} shapes, fewer than one batch of {batch_size}.",
             about="batch larger than data",
             value=shapes,
         )
     if batch_size % processes:
         raise UserError(f"{processes} processes cannot share a batch of {batch_size} evenly; try another.")
     if validation_shapes is not None and validation_shapes < processes:
-        raise UserError(f"the validation folder holds fewer shapes than there are processes, {processes}.")
+        raise UserError(f"the validation folder contains fewer shapes than there are processes, {processes}.")
 
 
 def move_aside(run: TrainingRun, position: Position) -> list[Path]:

@@ -7,14 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-
-def existing(*names: str) -> list[signal.Signals]:
-    """Return those signals that this operating system has."""
-    return [getattr(signal, name) for name in names if hasattr(signal, name)]
-
-
-SIGNALS = existing("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-CTRL_C = existing("SIGINT", "SIGBREAK")  # SIGBREAK is Ctrl-Break on Windows
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # SIGBREAK is Ctrl-Break on Windows
+SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 
 
 class StopRequest:
@@ -33,7 +27,7 @@ class StopRequest:
 def stop_requests(request: StopRequest, on_request: Callable[[], None]) -> Iterator[None]:
     """Convert the first of `SIGNALS` inside the block into a stop request and call `on_request`.
 
-    A second Ctrl-C raises KeyboardInterrupt. A second SIGTERM is ignored, because torchrun may send one too.
+    A second Ctrl-C raises KeyboardInterrupt, but SIGTERM and SIGHUP may come twice: torchrun sends them too.
     A signal that was ignored before the block, as SIGHUP is under nohup, stays ignored.
     """
 
@@ -41,7 +35,7 @@ def stop_requests(request: StopRequest, on_request: Callable[[], None]) -> Itera
         if not request.is_made:
             request.made_at = time.monotonic()
             on_request()
-        elif number in CTRL_C:
+        elif signal.Signals(number).name not in ("SIGTERM", "SIGHUP"):
             raise KeyboardInterrupt
 
     handled = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]

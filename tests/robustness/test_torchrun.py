@@ -194,18 +194,9 @@ def ends_with(process, *words):
         assert word in err
 
 
-def test_processes_with_different_data_or_checkpoints_are_refused(tmp_path):
+def test_processes_with_different_data_are_refused(tmp_path):
     for rank in (0, 1):
         data(tmp_path / f"rank{rank}", seed=rank)
-    differ = "error: the processes of this run differ in"
-    ends_with(torchrun(tmp_path, FOLDER_EACH, "-e", "1"), f"{differ} digest of the data")
-    for rank in (0, 1):
-        for path in (tmp_path / f"rank{rank}" / "data").iterdir():
-            path.unlink()
-        data(tmp_path / f"rank{rank}")
-        command = [sys.executable, train_rasgan.__file__, *OPTIONS, "-e", str(1 + rank)]
-        subprocess.run(command, cwd=tmp_path / f"rank{rank}", env=environment(), check=True)
-    ends_with(
-        torchrun(tmp_path, FOLDER_EACH, "-e", "5", "-l"), f"{differ} checkpoint: process 0 has 1, process 1 2"
-    )
-    assert not list(Path(tmp_path).glob("rank?/checkpoint/run/5.pt"))
+    words = "error: the processes of this run differ in digest of the data"
+    ends_with(torchrun(tmp_path, FOLDER_EACH, "-e", "1"), words)
+    assert not list(tmp_path.glob("rank?/checkpoint/run/*.pt"))
