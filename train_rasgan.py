@@ -77,13 +77,11 @@ ADVICE = {
     "odd checkpoint": "Resume from another epoch with -le EPOCH, or start again under another --name.",
     "process ended": "To resume, start all processes again, with --load if there is a checkpoint.",
     "processes differ": "Start all of them with the same options, data and checkpoints.",
-    "processes": "Start torchrun with --nproc_per_node={}.",
     "other recipe": "Leave --recipe out.",
     "settings kept": "Leave these options out, or start a new run under another --name.",
     "rates": "Leave out -glr and -dlr, or turn the schedule off with --schedule none.",
     "resolution": "Train with --resolution {}, or convert the meshes again with another --resolution.",
     "stop_ratio": "Leave --stop-ratio out, or add --gate.",
-    "tensorboard": "For --tensorboard, type: python -m pip install tensorboard",
     "connect": "Leave --connect out, or add --recipe stable.",
 }
 
@@ -118,7 +116,6 @@ def build_parser() -> argparse.ArgumentParser:
     cli.add_setting(group, SETTINGS["seed"])
     add("--new-data", action="store_true", help="with --load: resume on data other than before")
     cli.add_setting(group, INTERVALS["score"], default=INTERVALS["score"].default)
-    add("--tensorboard", action="store_true", help="log to savepoint/NAME/tensorboard")
     presets = recipe_presets("stable", 64)
     rates = ("generator_learning_rate", "discriminator_learning_rate")
     options = (describe_option(name, presets[name]) for name in (*METHOD, *rates) if name in presets)
@@ -180,15 +177,14 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
             resumes = choose_start(folder, args.load, args.demo, restarts)
         if launcher.rank() == 0:  # at once: the imports take seconds
             cli.say(f"{folder.name}: starting PyTorch, reading {args.data} ...")
-        from rasgan.training import checkpoints, devices, distributed, loop, progress, signals
+        from rasgan.training import checkpoints, devices, distributed, loop, progress, resuming, signals
         from rasgan.training.dataset import measured_mirror
-        from rasgan.training.run import begin, check_same_data
 
         stop = signals.StopRequest()
         device = distributed.own_device(devices.choose_device(args.device))
         devices.configure(device)
-        if args.precision == "bf16" and launcher.rank() == 0 and (slow := devices.slow_bf16(device)):
-            cli.complain("warning", f"{slow}; leave --precision bf16 out.")
+        if args.precision == "bf16" and launcher.rank() == 0 and not devices.has_bf16(device):
+            cli.complain("warning", "this device emulates bf16, which is slow; leave --precision bf16 out.")
         held.enter_context(distributed.joined(device, stop))
         if launcher.world_size() > 1:  # torchrun tells only the machine where a process ended
             restarts = max(distributed.gather_objects(restarts))
@@ -210,15 +206,12 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
         own |= {"digest of the data": shapes.mark.digest, "validation shapes": len(validation or ())}
         distributed.check_agreement({**own, "precision": args.precision, **config.state_dict()})
         if checkpoint and not args.new_data:
-            check_same_data(folder, checkpoint, shapes)
+            resuming.check_same_data(folder, checkpoint, shapes)
         held.enter_context(devices.memory_guarded(config.batchsize))
-        run = begin(folder, config, shapes, validation, checkpoint, args.precision)
+        run = resuming.begin(folder, config, shapes, validation, checkpoint, args.precision)
 
         intervals = Intervals(**{name: getattr(args, name) for name in INTERVALS})
-        board = None
-        if args.tensorboard and launcher.rank() == 0 and not run.is_over:
-            board = progress.TensorBoard(folder.tensorboard, len(run.history))
-        reporter = held.enter_context(contextlib.closing(progress.Reporter(run, cli.say, board)))
+        reporter = held.enter_context(contextlib.closing(progress.Reporter(run, cli.say)))
         reporter.say(progress.describe(run, intervals, checkpoint))
         if run.is_over:
             reporter.say(describe_end(run))
@@ -317,7 +310,9 @@ def read_data(
 
 def prepare_files(run: "TrainingRun", checkpoint: "Checkpoint | None", typed: dict) -> None:
     """Move files of later epochs aside, delete those of killed processes, and write down the options."""
-    if moved := run.move_aside(checkpoint.position if checkpoint else START):
+    from rasgan.training.resuming import move_aside
+
+    if moved := move_aside(run, checkpoint.position if checkpoint else START):
         there = " and ".join(map(str, moved))
         cli.say(f"Files later than {run.describe_position()} were moved to {there}.")
     files.remove_leftovers(run.folder.checkpoints)

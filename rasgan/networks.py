@@ -72,7 +72,7 @@ class Generator(nn.Module):
         resolutions see the latent vector, not only the coarsest.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each part
         self,
         width: int = 512,
         resolution: int = 64,

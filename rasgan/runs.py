@@ -80,7 +80,6 @@ class RunFolder:
         self.options = self.savepoints / "options.json"
         self.history = self.savepoints / "history.csv"
         self.scores = self.savepoints / "scores.csv"
-        self.tensorboard = self.savepoints / "tensorboard"
 
     @property
     def locks(self) -> list[Path]:

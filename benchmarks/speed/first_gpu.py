@@ -40,7 +40,8 @@ from rasgan.training.config import PRECISIONS, RECIPES, new_config
 from rasgan.training.dataset import Shapes
 from rasgan.training.devices import choose_device, configure
 from rasgan.training.distributed import Summed
-from rasgan.training.run import TrainingRun, begin
+from rasgan.training.resuming import begin
+from rasgan.training.run import TrainingRun
 from rasgan.voxels import is_occupied
 
 PART_S = 600  # a part that takes longer counts as failed

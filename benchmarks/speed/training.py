@@ -35,7 +35,7 @@ from rasgan.runs import RunFolder
 from rasgan.training.config import TrainConfig
 from rasgan.training.dataset import Shapes
 from rasgan.training.devices import choose_device, configure
-from rasgan.training.run import begin
+from rasgan.training.resuming import begin
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = {"cpu": ["512x4", "64x24"], "cuda": ["512x24", "64x24"]}

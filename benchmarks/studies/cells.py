@@ -32,9 +32,10 @@ from rasgan.files import atomic_path
 from rasgan.runs import RunFolder
 from rasgan.sampling import generate
 from rasgan.seeding import choose
-from rasgan.training import run as training_run
+from rasgan.training import progress, resuming
 from rasgan.training.config import TrainConfig, new_config, without_removed
 from rasgan.training.dataset import Shapes, measured_mirror
+from rasgan.training.run import TrainingRun
 from rasgan.voxel_folders import read_grids
 from rasgan.voxel_io import fit
 from rasgan.voxels import is_occupied
@@ -144,7 +145,7 @@ def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
         settings, _ = measured_mirror(settings, shapes)
     if settings.cooldown:  # is a share of the run, so its length must be known
         settings = replace(settings, epochs=_epochs_within(budget, settings, shapes))
-    training = training_run.begin(RunFolder("study"), settings, shapes, None)
+    training = resuming.begin(RunFolder("study"), settings, shapes, None)
     costs: dict[tuple, int] = {}  # of each kind of step
     spent, steps, curve, diverged = 0, 0, [], False
     while spent < budget and not diverged:
@@ -185,7 +186,7 @@ def run_cell(cell: Cell, train: np.ndarray, reference: np.ndarray) -> dict:
 
 def _epochs_within(budget: float, settings: TrainConfig, shapes: Shapes) -> int:
     """Count the epochs that take a number of floating-point operations, the last one begun or whole."""
-    probe = training_run.begin(RunFolder("probe"), settings, shapes, None)
+    probe = resuming.begin(RunFolder("probe"), settings, shapes, None)
     cycle = math.lcm(settings.penalty_every, settings.generator_every)
     with FlopCounter() as counter:
         for _ in range(cycle):
@@ -193,14 +194,14 @@ def _epochs_within(budget: float, settings: TrainConfig, shapes: Shapes) -> int:
     return math.ceil(budget / (counter.total / cycle) / probe.steps_per_epoch)
 
 
-def _glance(training: training_run.TrainingRun) -> list[float]:
+def _glance(training: TrainingRun) -> list[float]:
     found = metrics.quick_scores(
-        generate(training.gan.best_generator, seed=0, count=training_run.SCORED), training.shapes.occupied
+        generate(training.gan.best_generator, seed=0, count=progress.SCORED), training.shapes.occupied
     )
     return [found[name] for name in (*RELATIVE, "voxels")]
 
 
-def _scores(training: training_run.TrainingRun, train: np.ndarray, reference: np.ndarray, seed: int) -> dict:
+def _scores(training: TrainingRun, train: np.ndarray, reference: np.ndarray, seed: int) -> dict:
     generated = is_occupied(generate(training.gan.best_generator, seed=1, count=len(reference)))
     chosen = choose(seed, 2, len(train), len(reference))
     rows = metrics.score_sets(generated, reference, train, chosen)

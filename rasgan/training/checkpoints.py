@@ -1,10 +1,10 @@
 """Checkpoints: all that a resumed run needs.
 
-A checkpoint is ``EPOCH.pt`` with both networks, the gate, the settings and the length and digest of the
-history's file, and before it, of the newest epochs only, ``EPOCH.optim.pt`` with the optimizers' state, twice
-as large. A run that is stopped within an epoch leaves ``EPOCH+STEP.pt``, which the next checkpoint replaces.
-The file ``latest`` names the checkpoint written last, which is not the highest one after a resume from an
-earlier epoch.
+A checkpoint is ``EPOCH.pt`` with both networks, the gate, the settings and the length and digest of
+``history.csv``. The newest ones also have ``EPOCH.optim.pt`` with the optimizers' state, which is twice as
+large and written first. A run that is stopped within an epoch leaves ``EPOCH+STEP.pt``, which the next
+checkpoint replaces. The file ``latest`` names the checkpoint written last, which is not the highest one after
+resuming from an earlier epoch.
 """
 
 import zipfile
@@ -27,7 +27,7 @@ from rasgan.training.devices import is_out_of_memory
 from rasgan.training.state import check_fit, new_generator
 
 FORMAT = 2
-KEPT = 2  # checkpoints with the optimizers' state; one is not enough if the newest is damaged
+KEPT = 2  # checkpoints with the optimizers' state: one more, in case the newest is damaged
 KEYS = {  # of EPOCH.pt, by field of `Checkpoint`
     "config": "settings",
     "generator": "generator",
@@ -46,20 +46,20 @@ OPTIMIZER_KEYS = ("g", "d")  # of EPOCH.optim.pt
 class Checkpoint:
     """A run at one position, as plain numbers, strings, tensors and containers of them.
 
-    All fields after `generator` are None in the checkpoint of a model from which shapes are generated only.
+    All fields after `generator` are None in the checkpoint of a model that can only generate shapes.
     """
 
     position: Position
     config: TrainConfig
     generator: dict  # weights by name
     discriminator: dict | None = None
-    ema_generator: dict | None = None  # None where the run keeps no average
+    ema_generator: dict | None = None  # None without averaging
     gate: dict | None = None  # state of the Gate
     schedule_state: dict | None = None  # state of the ScheduleState
     history: dict | Tensor | None = None  # `History.state_dict`; earlier versions: all (steps, 8) rows
-    data: DataMark | None = None  # what was trained on; None where an earlier version saved it
-    precision: str | None = None  # that the networks computed in; None where an earlier version saved it
-    optimizers: tuple[dict, dict] | None = None  # of G and D; None where dropped or not asked for
+    data: DataMark | None = None  # None if an earlier version saved it
+    precision: str | None = None  # "float32" or "bf16"; None as above
+    optimizers: tuple[dict, dict] | None = None  # of G and D; None if deleted or not loaded
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -69,7 +69,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         _save(
             optimizers_path(folder, position), dict(zip(OPTIMIZER_KEYS, checkpoint.optimizers, strict=True))
         )
-    write_latest(Path(folder), position)  # means nothing until the weights are there
+    write_latest(Path(folder), position)  # ignored until the weights exist
     path = _save_weights(folder, checkpoint)
     earlier = [saved for saved in saved_positions(folder) if saved < position]
     for saved in earlier:
@@ -84,9 +84,9 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def save_generator(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write the generator alone, the averaged one where there is one, and return the path.
+    """Write the generator alone, the averaged one if there is one, and return the path.
 
-    Shapes can be generated from it, and no run resumed. Weights are rounded to float16, for half the file.
+    It can generate shapes, but no run can resume from it. Weights are rounded to float16: half the size.
     """
     weights = checkpoint.ema_generator or checkpoint.generator
     generator = {name: value.half() if value.dim() > 1 else value for name, value in weights.items()}
@@ -94,9 +94,9 @@ def save_generator(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def choose_position(folder: Path, epoch: int | None) -> Position:
-    """Return the end of `epoch`, or for None where the checkpoint written last stands.
+    """Return the position at the end of `epoch`, or for None that of the checkpoint written last.
 
-    Raises UserError, which names the existing ones, if there is no such checkpoint.
+    Raises UserError, which lists the existing ones, if there is no such checkpoint.
     """
     positions = saved_positions(folder)
     if not positions:
@@ -121,7 +121,7 @@ def load_checkpoint(folder: Path, position: Position, with_optimizers: bool = Fa
     state = _load(path)
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise UserError(
-            f"{path}: not a checkpoint of this version of the project; resume it with the one it is of."
+            f"{path}: not a checkpoint of this version of the project; use the version that saved it."
         )
     with understood(path):
         fields = {name: state[key] for name, key in KEYS.items() if key in state}
@@ -166,7 +166,7 @@ def understood(path: Path) -> Iterator[None]:
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         if is_out_of_memory(error):
             raise
-        raise UserError(f"{path}: not what this version saves for a run.", about="odd checkpoint") from error
+        raise UserError(f"{path}: not a valid checkpoint of a run.", about="odd checkpoint") from error
 
 
 def weights_path(folder: Path, position: Position) -> Path:
@@ -201,7 +201,7 @@ def _save(path: Path, state: dict) -> None:
 
 def _load(path: Path) -> dict:
     """Read one file in memory proportional to its size; torch's restricted unpickler runs no foreign code."""
-    too_large = UserError(f"{path}: it would unpack to more than the file.", about="odd checkpoint")
+    too_large = UserError(f"{path}: damaged; it would unpack to more than the file.", about="odd checkpoint")
     try:
         if _is_bomb(path):
             raise too_large
@@ -214,14 +214,14 @@ def _load(path: Path) -> dict:
 
 
 def _is_bomb(path: Path) -> bool:
-    """Return whether an archive may fill the memory; torch.save writes none of this kind."""
+    """Return whether an archive may fill the memory. Files of torch.save never do."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         pickles = [entry for entry in entries if entry.filename.endswith(".pkl")]
         return (
             any(entry.compress_type for entry in entries)
             or sum(entry.file_size for entry in entries) > path.stat().st_size
-            or any(b"bytearray" in archive.read(entry) for entry in pickles)  # zeros, as many as it says
+            or any(b"bytearray" in archive.read(entry) for entry in pickles)  # any number of zeros
         )
 
 

@@ -1,4 +1,4 @@
-"""Training shapes, kept in memory at a bit a voxel, and batches of them."""
+"""Training shapes, kept in memory at one bit per voxel, and batches of them."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -14,11 +14,11 @@ from rasgan.packed_grids import PackedGrids
 from rasgan.training.config import TrainConfig
 
 MIRROR_IOU = 0.8
-"""Mean IoU with the mirror image from which shapes count as symmetric. Centered chairs of ModelNet10 have
-0.93 and the sample chairs 1.00; placed as in the tutorial, the sample chairs have 0.20."""
+"""Mean IoU with the mirror image above which shapes count as symmetric. Chosen between centered chairs, 0.93
+for ModelNet10 and 1.00 for the sample chairs, and uncentered sample chairs, 0.20."""
 
 MIRROR_AXES = (0, 2)  # axis 1 points up
-MEASURED_SHAPES = 256
+MEASURED_SHAPES = 256  # enough for means, and read in a fraction of a second
 
 
 class DataMark(NamedTuple):
@@ -29,10 +29,10 @@ class DataMark(NamedTuple):
 
 
 class Shapes:
-    """All shapes that are trained on: (N, n, n, n) bools, or packed grids.
+    """Training shapes, from (N, n, n, n) bools or packed grids.
 
-    Their bytes (`PackedGrids.content`) lie on `device`, where batches are made; an occupied voxel is `value`,
-    an empty one 0.
+    The packed bytes (`PackedGrids.content`) are on `device`, where batches are unpacked. An occupied voxel
+    becomes `value`, an empty one 0.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Shapes:
     ) -> None:
         if not isinstance(occupied, PackedGrids):
             occupied = PackedGrids.of(occupied)
-        self.occupied = occupied  # in the memory of the processor; indexed, they are bools
+        self.occupied = occupied  # in CPU memory; indexing unpacks to bools
         self.packed = torch.from_numpy(occupied.content).to(device)  # (N, n/2 + 1, n/2 + 1, n/2 + 1) uint8
         self.device = self.packed.device
         bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
@@ -51,15 +51,15 @@ class Shapes:
 
     @property
     def mark(self) -> DataMark:
-        """What distinguishes these shapes from others."""
+        """Number and digest of the shapes."""
         return DataMark(len(self), self.occupied.digest)
 
     def blocks(self, indices: Tensor, resolution: int | None = None) -> Tensor:
-        """Unpack the shapes at (B,) `indices` to blocks (`rasgan.blocks.blocks_of`), float32.
+        """Unpack the shapes at (B,) `indices` to float32 blocks (`rasgan.blocks.blocks_of`).
 
-        With a lower `resolution`, max-pool them to it first.
+        With a lower `resolution`, max-pool them to it.
         """
-        bytes_ = self.packed[indices]
+        bytes_ = self.packed[indices]  # a byte is a block of 2x2x2 voxels: its row of the table has them
         blocks = embedding(bytes_.int(), self.voxels_of_byte).permute(0, 4, 1, 2, 3)
         edge = 2 * self.packed.shape[1] - 2
         if resolution in (None, edge):
@@ -68,15 +68,15 @@ class Shapes:
 
 
 def measured_mirror(config: TrainConfig, shapes: Shapes) -> tuple[TrainConfig, str]:
-    """Choose the axis along which the generator mirrors, from at most `MEASURED_SHAPES` shapes.
+    """Choose the axis along which generated shapes are mirrored, from at most `MEASURED_SHAPES` shapes.
 
     Returns
     -------
     config : TrainConfig
-        With the horizontal axis of the higher mean IoU with the mirror image; without `mirror` if both are
-        lower than `MIRROR_IOU`.
+        With the horizontal axis that has the higher mean IoU with the mirror image, or without `mirror` if
+        both are below `MIRROR_IOU`.
     sentence : str
-        What was found.
+        The choice and the IoU, for the user.
     """
     grids = [shapes.occupied[index] for index in _measured(shapes)]
     ious = [np.mean([mirror_iou(grid, axis) for grid in grids]) for axis in MIRROR_AXES]
@@ -88,7 +88,7 @@ def measured_mirror(config: TrainConfig, shapes: Shapes) -> tuple[TrainConfig, s
 
 
 def occupied_share(shapes: Shapes) -> float:
-    """Return the share of occupied voxels, in at most `MEASURED_SHAPES` shapes."""
+    """Return the fraction of occupied voxels, in at most `MEASURED_SHAPES` shapes."""
     return shapes.occupied[_measured(shapes)].mean()
 
 

@@ -6,11 +6,9 @@ one process computes with batches of B. In a single process every function retur
 """
 
 import atexit
-import itertools
 import math
 import os
 import secrets
-import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,53 +28,43 @@ T = TypeVar("T")
 Rows = TypeVar("Rows", np.ndarray, Tensor)
 
 TIMEOUT = timedelta(minutes=10)
-"""How long a process waits for another one; torch's default for gloo is 30 minutes."""
+"""How long a process waits for the others; torch's default for gloo is 30 minutes."""
 GRACE_S = 25.0
-"""How long it waits after a request to stop: torchrun and SLURM kill 30 seconds after theirs."""
+"""How long it waits after a request to stop: torchrun and SLURM kill processes 30 seconds after theirs."""
 POLL = timedelta(seconds=2)
-"""How often a waiting process handles signals, which Python does between two calls only."""
+"""How often a waiting process handles signals, which Python does only between two calls."""
 
 _stop = StopRequest()
-_store = dist.HashStore()  # in `joined` one that all processes share
-_exchanges = itertools.count(1)
-
-
-def is_rank_0() -> bool:
-    """Return True on rank 0, or when there is only one process."""
-    return rank() == 0
 
 
 def own_device(device: torch.device) -> torch.device:
-    """Return this process's own GPU, or the CPU. Raises UserError if there are too few GPUs."""
+    """Return this process's own GPU, or the CPU."""
     if device.type != "cuda" or world_size() == 1:
         return device
-    index, there = local_rank(), torch.cuda.device_count()
-    if index >= there:
-        raise UserError(f"there are {there} GPUs here, fewer than processes.", about="processes", value=there)
-    torch.cuda.set_device(index)
-    return torch.device("cuda", index)
+    torch.cuda.set_device(local_rank())
+    return torch.device("cuda", local_rank())
 
 
 @contextmanager
 def joined(device: torch.device, stop: StopRequest) -> Iterator[None]:
     """Join the other processes that torchrun started, if there are any, until the block ends.
 
-    Raises UserError if another process ends or does not respond; after a request to `stop` it is given
-    `GRACE_S` seconds.
+    Raises UserError if another process ends or does not respond in time: `TIMEOUT`, or `GRACE_S` after a
+    request to `stop`.
     """
-    global _stop, _store
+    global _stop
     if world_size() == 1:
         yield
         return
-    # there is no NCCL on Windows
+    # NCCL does not exist on Windows
     backend = "nccl" if device.type == "cuda" and dist.is_nccl_available() else "gloo"
     try:
-        _stop, (_store, number, processes) = stop, _rendezvous()
-        dist.init_process_group(backend, store=_store, rank=number, world_size=processes, timeout=TIMEOUT)
+        _stop, (store, number, processes) = stop, _rendezvous()
+        dist.init_process_group(backend, store=store, rank=number, world_size=processes, timeout=TIMEOUT)
         yield
-        finish(dist.barrier(async_op=True), is_patient=True)  # the first process may still be writing
+        finish(dist.barrier(async_op=True), is_patient=True)  # rank 0 may still be writing
     except BaseException as error:
-        # An exchange that never ends has a thread, for which the interpreter would wait.
+        # An exchange that never ends has a thread, and the interpreter would wait for it.
         atexit.register(os._exit, 1)
         if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
             raise UserError(
@@ -87,16 +75,14 @@ def joined(device: torch.device, stop: StopRequest) -> Iterator[None]:
 
 
 def finish(exchange: dist.Work, is_patient: bool = False) -> None:
-    """Wait until all processes have taken part in an exchange; handle signals meanwhile.
+    """Wait until all processes have taken part in an exchange, and handle signals meanwhile.
 
-    Raises UserError, naming the processes that are missing, after `TIMEOUT`, and unless this process
-    `is_patient` `GRACE_S` after a request to stop.
+    Raises UserError after `TIMEOUT` and, unless this process `is_patient`, `GRACE_S` after a request to stop.
     """
     if dist.get_backend() == "nccl":  # the GPU waits, not this process
         exchange.wait()
         return
-    started, number = time.monotonic(), str(next(_exchanges))
-    patience = math.inf if is_patient else GRACE_S
+    started, patience = time.monotonic(), math.inf if is_patient else GRACE_S
     while True:
         try:
             exchange.wait(POLL)
@@ -106,28 +92,17 @@ def finish(exchange: dist.Work, is_patient: bool = False) -> None:
             if is_over and "Timed out" not in str(error):
                 raise  # another process ended
             now = time.monotonic()
-            _store.set(f"waiting {rank()}", number)
             if is_over or now - max(started, _stop.made_at) > patience:
-                reason = f"{_missing(number)} has not responded for {now - started:.0f} s."
+                reason = f"another process of this run has not responded for {now - started:.0f} s."
                 raise UserError(reason, about="process ended") from error
 
 
-def _missing(number: str) -> str:
-    """Name the processes that do not wait in the exchange of this number."""
-    missing = [
-        _store.get(f"process {other}").decode()
-        for other in range(world_size())
-        if not (_store.check([f"waiting {other}"]) and _store.get(f"waiting {other}") == number.encode())
-    ]
-    return ", ".join(missing) or "a process"
-
-
 def _rendezvous() -> tuple[dist.Store, int, int]:
-    """Return a new table of strings that the processes share, this one's number, and how many they are.
+    """Return a new key-value store that the processes share, this one's rank, and how many there are.
 
-    torchrun keeps one table when it restarts the processes, and torch would connect to the ports of those
-    that ended (pytorch/pytorch 135712). So the first process tells the others, each of which has a new name,
-    where in the table to begin.
+    torchrun keeps one store when it restarts the processes, and torch would connect to the ports of those
+    that ended (pytorch/pytorch 135712). So each start has its own prefix in the store. Rank 0 chooses it and
+    sends it to the others, each of which has registered under a new random name.
     """
     table, number, processes = next(dist.rendezvous("env://", timeout=TIMEOUT))
     own = secrets.token_hex(8)
@@ -135,16 +110,14 @@ def _rendezvous() -> tuple[dist.Store, int, int]:
     if number > 0:
         start = table.get(f"start {own}").decode()
         table.add(f"arrived {start}", 1)
-    else:
-        start, until = own, time.monotonic() + TIMEOUT.total_seconds()
-        while table.add(f"arrived {start}", 0) < processes - 1 and time.monotonic() < until:
-            for other in range(1, processes):
-                if table.check([f"name {other}"]):
-                    table.set(f"start {table.get(f'name {other}').decode()}", start)
-            time.sleep(0.05)
-    store = dist.PrefixStore(start, table)
-    store.set(f"process {number}", f"process {number} ({socket.gethostname()}, pid {os.getpid()})")
-    return store, number, processes
+        return dist.PrefixStore(start, table), number, processes
+    until = time.monotonic() + TIMEOUT.total_seconds()
+    while table.add(f"arrived {own}", 0) < processes - 1 and time.monotonic() < until:
+        for other in range(1, processes):
+            if table.check([f"name {other}"]):
+                table.set(f"start {table.get(f'name {other}').decode()}", own)
+        time.sleep(0.05)
+    return dist.PrefixStore(own, table), number, processes
 
 
 def share(rows: Rows) -> Rows:
@@ -154,9 +127,9 @@ def share(rows: Rows) -> Rows:
 
 
 def gather(rows: Tensor) -> Tensor:
-    """Concatenate the equally many rows of all processes; gradients flow to this process's own rows.
+    """Concatenate the rows of all processes, equally many; gradients flow to this process's own rows.
 
-    A loss of all rows is then the same everywhere, and its gradients, summed over the processes
+    So a loss of all rows is the same in each process, and its gradients, summed over the processes
     (`sum_gradients`), are those of one process with the complete batch.
     """
     if world_size() == 1:
@@ -173,7 +146,7 @@ def average(x: Tensor) -> Tensor:
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Add up the processes' gradients in place, in one exchange."""
+    """Sum the gradients over the processes in place, in one exchange."""
     if world_size() == 1:
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
@@ -187,10 +160,10 @@ def gather_objects(own: T) -> list[T]:
     """Return the objects, small and picklable, of all processes."""
     if world_size() == 1:
         return [own]
-    held: list = [None] * world_size()
-    finish(dist.barrier(async_op=True))  # waits as `finish` does, which the next line cannot
-    dist.all_gather_object(held, own)
-    return held
+    gathered: list = [None] * world_size()
+    finish(dist.barrier(async_op=True))  # handles signals while it waits, which the next line does not
+    dist.all_gather_object(gathered, own)
+    return gathered
 
 
 def check_agreement(own: Mapping[str, object]) -> None:
@@ -199,11 +172,9 @@ def check_agreement(own: Mapping[str, object]) -> None:
     for number, other in enumerate(others, start=1):
         for name, value in first.items():
             if other[name] != value:
-                raise UserError(
-                    f"the processes of this run differ in {name}: process 0 has {value}, process {number} "
-                    f"{other[name]}.",
-                    about="processes differ",
-                )
+                differ = f"process 0 has {value}, process {number} {other[name]}"
+                reason = f"the processes of this run differ in {name}: {differ}."
+                raise UserError(reason, about="processes differ")
 
 
 def broadcast_with_flag(values: Tensor, flag: bool) -> Tensor:
@@ -211,7 +182,7 @@ def broadcast_with_flag(values: Tensor, flag: bool) -> Tensor:
 
     This is one exchange: a sum to which the other ranks add zeros.
     """
-    own = values if is_rank_0() else torch.zeros_like(values)
+    own = values if rank() == 0 else torch.zeros_like(values)
     together = torch.cat([own, torch.full_like(values[:1], float(flag))])
     if world_size() > 1:
         finish(dist.all_reduce(together, async_op=True))
@@ -219,9 +190,9 @@ def broadcast_with_flag(values: Tensor, flag: bool) -> Tensor:
 
 
 def convert_batch_norm(module: nn.Module) -> None:
-    """Replace the batch norms in `module` by ones over the complete batch, if several processes share it.
+    """Replace each batch norm in `module` by one over the complete batch, if several processes share it.
 
-    ``torch.nn.SyncBatchNorm.convert_sync_batchnorm`` does so too, but not on CPUs.
+    ``torch.nn.SyncBatchNorm.convert_sync_batchnorm`` does the same, but not on CPUs.
     """
     if world_size() == 1:
         return
@@ -235,10 +206,10 @@ def convert_batch_norm(module: nn.Module) -> None:
 
 
 class BatchNorm(nn.BatchNorm3d):
-    """Batch normalization by the statistics of the batch that all processes share."""
+    """Batch normalization by the statistics of the batches of all processes together."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalize (N, C, n, n, n) over all but the channels."""
+        """Normalize (N, C, n, n, n) over all axes but the channels."""
         if not self.training:
             return super().forward(x)
         values = x.to(torch.promote_types(x.dtype, torch.float32))
@@ -256,16 +227,16 @@ class BatchNorm(nn.BatchNorm3d):
 
 
 class Summed(torch.autograd.Function):
-    """The sum over all processes; its own gradient is the sum of the processes' gradients."""
+    """The sum over all processes; its gradient is the sum of the processes' gradients."""
 
     @staticmethod
     def forward(_ctx: object, x: Tensor) -> Tensor:
-        """Sum; every process passes a tensor of one shape."""
+        """Sum tensors of the same shape."""
         x = x.clone(memory_format=torch.contiguous_format)
         finish(dist.all_reduce(x, async_op=True))
         return x
 
     @staticmethod
     def backward(_ctx: object, gradient: Tensor) -> Tensor:
-        """Sum the gradients as `forward` sums the tensors."""
+        """Sum the gradients."""
         return Summed.apply(gradient)

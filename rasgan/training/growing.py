@@ -1,9 +1,9 @@
 """Growing: continue a training at twice the resolution.
 
-The finer networks have one more layer at their fine end. They start by computing what the coarser ones did:
-the generator's logits are upsampled, and the discriminator scores the mean of each block of 2x2x2 voxels. So
-nothing that was learned is lost, as in Net2Net (Chen et al. 2016). Networks that grow towards finer grids are
-those of Karras et al. 2018, who fade the new layer in instead.
+The finer networks have one more layer at their fine end. At first they compute what the coarser ones did: the
+generator's logits are upsampled, and the discriminator scores the mean of each block of 2x2x2 voxels. So
+nothing that was learned is lost, as in Net2Net (Chen et al. 2016). Karras et al. 2018 introduced GANs that
+grow; they fade the new layer in instead.
 """
 
 from collections.abc import Iterable
@@ -16,17 +16,17 @@ from rasgan.seeding import GROWTH, noise, rng_for, seed_weights
 from rasgan.training.config import TrainConfig
 from rasgan.training.state import GanState, build_gan
 
-MEASURED = 64  # shapes from which the statistics of the new layer's batch norm are estimated
+MEASURED = 64  # shapes that estimate the statistics of the new layer's batch norm
 SIGNS = (1, -1)
 """Two channels of the new layer carry the coarse logits s through its ReLU: s = relu(s) - relu(-s)."""
 
 QUIET = 0.25
-"""Initial weights of the other new channels, relative to an untrained layer. A chosen value: they can learn
-from the first step, but change the grown shapes little."""
+"""Initial weights of the other new channels, relative to an untrained layer. Chosen by us, not tuned: small
+enough to change the grown shapes little, and not 0, so that these channels learn from the first step."""
 
 
 def grown(gan: GanState, config: TrainConfig) -> GanState:
-    """Return the networks of settings `config`, at twice the resolution, with what those of `gan` learned.
+    """Return networks with settings `config`, twice the resolution and the knowledge of those in `gan`.
 
     Adam's moments and the gate start from scratch.
     """
@@ -43,11 +43,10 @@ def grown(gan: GanState, config: TrainConfig) -> GanState:
 
 @torch.no_grad()
 def grow_generator(fine: Generator, coarse: Generator, z: Tensor) -> None:
-    """Make `fine`, which has one more layer, generate the shapes of `coarse` upsampled by a factor of 2.
+    """Make `fine`, which has one more layer, generate the shapes of `coarse`, upsampled by a factor of 2.
 
     Batch norm leaves the two channels of `SIGNS` unchanged: its scale and shift undo the normalization by the
-    statistics of the shapes of `z`, (N, 200).
-    The finest grid needs at least two channels.
+    statistics of the shapes of `z`, (N, 200). The finest grid needs at least two channels.
     """
     copy_weights(
         (fine.mapping, fine.dense, *fine.norms[:-1], *fine.deconvs[:-1], *fine.conditions[:-1]),
@@ -72,7 +71,7 @@ def grow_generator(fine: Generator, coarse: Generator, z: Tensor) -> None:
 
 
 def copy_weights(targets: Iterable[nn.Module], sources: Iterable[nn.Module]) -> None:
-    """Copy parameters and buffers from each source to the target at the same place."""
+    """Copy parameters and buffers from each source to its target."""
     for target, source in zip(targets, sources, strict=True):
         target.load_state_dict(source.state_dict())
 
@@ -91,7 +90,7 @@ def _features(coarse: Generator, z: Tensor) -> Tensor:
 def grow_discriminator(fine: Discriminator, coarse: Discriminator) -> None:
     """Make `fine`, which has one more layer, score the mean of each block of 2x2x2 voxels as `coarse` does.
 
-    One channel of the new layer computes the mean, which is not negative and so passes the leaky ReLU.
+    One channel of the new layer computes the mean. It is not negative, so the leaky ReLU does not change it.
     """
     copy_weights((fine.dense, *fine.convs[1:], *fine.norms[1:]), (coarse.dense, *coarse.convs, *coarse.norms))
     first, conv = fine.from_voxels, fine.convs[0]

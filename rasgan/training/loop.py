@@ -2,15 +2,13 @@
 
 import math
 
-import numpy as np
-
 from rasgan.export import plots
 from rasgan.metrics import quick_scores
-from rasgan.training import distributed
+from rasgan.training import checkpoints, distributed, launcher
 from rasgan.training.config import Intervals
-from rasgan.training.history import add_scores, save_history
-from rasgan.training.progress import Reporter
-from rasgan.training.run import SCORED, TrainingRun
+from rasgan.training.history import add_scores, draw_history
+from rasgan.training.progress import SCORED, Reporter
+from rasgan.training.run import TrainingRun
 from rasgan.training.signals import StopRequest
 from rasgan.training.step import StepResult
 from rasgan.voxel_io import write_npy
@@ -22,17 +20,17 @@ def fit(run: TrainingRun, intervals: Intervals, reporter: Reporter, stop: StopRe
     while not run.is_over:
         result = run.step(stop.is_made)
         reporter.step(run)
-        # of several processes all must stop at the same step: where each knows of it from the others
-        stopping = stop.is_made if distributed.world_size() == 1 else result.is_last
+        # A signal may reach several processes at different steps: `is_last` is the same in all of them.
+        is_stopping = stop.is_made if distributed.world_size() == 1 else result.is_last
         if run.position.step == 0:
             if change := run.end_epoch():
                 reporter.say(change)
-            if distributed.is_rank_0():
+            if launcher.rank() == 0:
                 write_results(run, intervals, result, reporter)
             reporter.end_epoch(run)
-        if stopping and not run.is_over:
-            if distributed.is_rank_0():
-                run.save()
+        if is_stopping and not run.is_over:
+            if launcher.rank() == 0:
+                save(run)
             return False
     return True
 
@@ -40,7 +38,7 @@ def fit(run: TrainingRun, intervals: Intervals, reporter: Reporter, stop: StopRe
 def write_results(run: TrainingRun, intervals: Intervals, result: StepResult, reporter: Reporter) -> None:
     """Write what is due after an epoch, and after the last epoch everything.
 
-    The checkpoint is last, so that a run killed in between writes the rest again.
+    The checkpoint is last, so that a run that is killed before it writes the rest again.
     """
     epoch, folder = run.position.epoch, run.folder
 
@@ -52,10 +50,10 @@ def write_results(run: TrainingRun, intervals: Intervals, result: StepResult, re
         grid = run.sample(result.fakes, turn)
     if is_due(intervals.sample):
         write_npy(folder.grid(epoch), grid)
-        write_npy(folder.film / f"{epoch}.npy", is_occupied(run.generate(0, 1)[0]))  # of the same z always
-        reporter.sample(run, grid)
+        write_npy(folder.film / f"{epoch}.npy", is_occupied(run.generate(0, 1)[0]))  # always the same z
     if is_due(intervals.graph):
-        draw_losses(run)
+        run.history.write(folder.history)
+        draw_history(folder.plots, epoch, run.history)
     if is_due(intervals.score):
         scores = quick_scores(run.generate(0, SCORED), run.shapes.occupied)
         add_scores(folder.scores, epoch, scores)
@@ -63,19 +61,10 @@ def write_results(run: TrainingRun, intervals: Intervals, result: StepResult, re
     if is_due(intervals.graph3d):
         plots.draw_scatter(folder.graphs / f"{epoch}.png", grid, title=folder.title(epoch))
     if is_due(intervals.save):
-        run.save()
+        save(run)
 
 
-def draw_losses(run: TrainingRun) -> None:
-    """Draw the loss curves so far and write the tracked values beside them."""
-    save_history(run.folder.plots, run.history)
+def save(run: TrainingRun) -> None:
+    """Write the history up to now, and a checkpoint."""
     run.history.write(run.folder.history)
-    columns = run.history.columns()
-    plots.draw_losses(
-        run.folder.plots / f"{run.position.epoch}.png",
-        columns["epoch"],
-        columns["loss_d"],
-        columns["loss_g"],
-        columns["loss_validation"] if run.validation is not None else None,
-        np.stack([columns["generator_learning_rate"], columns["discriminator_learning_rate"]], axis=1),
-    )
+    checkpoints.save_checkpoint(run.folder.checkpoints, run.checkpoint())

@@ -1,4 +1,4 @@
-"""What a training run reports: lines or a bar in the shell, and TensorBoard."""
+"""What a training run reports: a progress bar on a terminal, else lines."""
 
 import datetime
 import functools
@@ -6,31 +6,34 @@ import math
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
-from rasgan.errors import UserError
-from rasgan.export import shading
-from rasgan.metrics import verdict
+from rasgan import seeding
+from rasgan.metrics import quick_scores, verdict
 from rasgan.networks import LATENT_SIZE, count_parameters, inference
-from rasgan.training import distributed
+from rasgan.training import distributed, launcher
 from rasgan.training.checkpoints import KEPT, Checkpoint
 from rasgan.training.config import Intervals
-from rasgan.training.dataset import occupied_share
-from rasgan.training.run import SCORED, TrainingRun
-from rasgan.voxels import is_occupied
+from rasgan.training.run import TrainingRun
 
 SECONDS_BETWEEN_LINES = 30.0
-"""Where there is no terminal, each epoch's last step is a line, and a step after so long a silence."""
-BYTES_PER_VOXEL = 4 + 1  # of a sampled grid and of the film's
-BYTES_PER_STEP = 125 + 40  # in history.csv, and in the files beside the loss graphs
+"""Without a terminal, the last step of each epoch prints a line, and a step after so long without one."""
+SCORED = 64  # shapes that are generated to be scored
+SHOWN = (
+    ("voxels", "voxels", "{:,.0f}"),
+    ("diversity", "diversity", "{:.2f}"),
+    ("distinct neighbors", "distinct_nearest", "{}"),
+    ("one piece", "one_piece", "{:.0%}"),
+    ("stands", "stands", "{:.0%}"),
+    ("empty", "empty", "{:.0%}"),
+)
+"""Scores that are printed while training: label, name, format."""
 
 
 def describe(run: TrainingRun, intervals: Intervals, checkpoint: Checkpoint | None = None) -> str:
-    """Return lines: what is trained and where; the disk space it needs; of a resumed run, what changed."""
+    """Describe in lines what is trained, its disk space and, of a resumed run, what changed."""
     config, gan, folder = run.config, run.gan, run.folder
     generator, discriminator = count_parameters(gan.generator), count_parameters(gan.discriminator)
     averaged = generator if gan.ema_generator is not None else 0
@@ -38,9 +41,6 @@ def describe(run: TrainingRun, intervals: Intervals, checkpoint: Checkpoint | No
     optimizers = 8 * (generator + discriminator)  # Adam's two moments
     saves = math.ceil(config.epochs / intervals.save)
     disk = saves * weights + min(KEPT, saves) * optimizers
-    samples = math.ceil(config.epochs / intervals.sample) if intervals.sample else 0
-    grids = samples * config.resolution**3 * BYTES_PER_VOXEL
-    history = config.epochs * run.steps_per_epoch * BYTES_PER_STEP
     processes = distributed.world_size()
     shared = f", {processes} processes" if processes > 1 else ""
     lines = [
@@ -49,13 +49,8 @@ def describe(run: TrainingRun, intervals: Intervals, checkpoint: Checkpoint | No
         f"device {run.shapes.device}{shared}, {gan.precision}; "
         f"generator {generator:,} and discriminator {discriminator:,} parameters.",
         f"Checkpoints go to {folder.checkpoints}: {megabytes(weights + optimizers)} each, "
-        f"{megabytes(weights)} once older than the newest {KEPT}; "
-        f"all of them take about {megabytes(disk)}. The grids and the history in {folder.savepoints} take "
-        f"about {megabytes(grids + history)}.",
+        f"{megabytes(weights)} once older than the newest {KEPT}; about {megabytes(disk)} in total.",
     ]
-    if config.output_bias and checkpoint is None:
-        share = f"{occupied_share(run.shapes):.1%} of the voxels occupied"
-        lines.append(f"Generated shapes start with {share}, like the training shapes.")
     if config.grow_epochs:
         ends = config.grow_epochs
         stages = ", ".join(f"{config.stage(end - 1).resolution}³ until epoch {end}" for end in ends)
@@ -69,7 +64,7 @@ def describe(run: TrainingRun, intervals: Intervals, checkpoint: Checkpoint | No
 
 
 def _changes(run: TrainingRun, checkpoint: Checkpoint) -> Iterator[str]:
-    """Yield a sentence for everything that is not as it was when the checkpoint was saved."""
+    """Yield a sentence for everything that differs from when the checkpoint was saved."""
     if checkpoint.optimizers is None:
         yield f"Checkpoint {checkpoint.position} has no optimizer state, so Adam's moments start from zero."
     if run.has_lost_history:
@@ -78,7 +73,7 @@ def _changes(run: TrainingRun, checkpoint: Checkpoint) -> Iterator[str]:
             "saved with. Training is not affected; the history starts again here."
         )
     if checkpoint.data is None:
-        yield "An earlier version saved this checkpoint; whether the data are the same could not be checked."
+        yield "An earlier version saved this checkpoint, without a digest of its data to compare with."
     elif checkpoint.data != run.shapes.mark:
         yield (
             f"Other data from here on ({len(run.shapes)} shapes, before {checkpoint.data.count}): the epoch "
@@ -91,91 +86,39 @@ def _changes(run: TrainingRun, checkpoint: Checkpoint) -> Iterator[str]:
         if old != new:
             yield f"{name} is {new} from here on, before {old}."
     if checkpoint.position != run.position:
-        yield (
-            f"Epoch {run.position.epoch + 1} starts again: the steps of it before the stop had other batches."
-        )
+        yield f"Epoch {run.position.epoch + 1} starts again, because its batches are different now."
 
 
 def expected_step_s(run: TrainingRun) -> float:
-    """Estimate the seconds of a step on a CPU, from passes of two shapes through both networks.
+    """Estimate the seconds of a step on a CPU from one pass of two shapes forward through both networks.
 
-    A backward pass takes about two forward passes. Of each shape a step takes 4 passes through the generator
-    (fakes for both networks, one backward) and 9 through the discriminator (reals and fakes for both, and
-    backward all but that of the generator's reals). Gradient penalties and the optimizers are left out.
+    A pass backward takes about as long as two forward. Per shape, a step takes as long as 4 forward passes of
+    the generator (2 forward, 1 backward) and 9 of the discriminator (4 forward, 2 backward, 1 backward to its
+    input only): 6.5 of both on average. Penalties and optimizers are not included.
     """
     generator, discriminator = run.gan.generator, run.gan.discriminator
     with inference(generator), inference(discriminator), torch.no_grad():
         for _ in range(2):  # the first pass also allocates memory
-            times = [time.perf_counter()]
-            shapes = generator(torch.zeros(2, LATENT_SIZE))
-            times.append(time.perf_counter())
-            discriminator(shapes)
-            times.append(time.perf_counter())
-    pairs = run.config.batchsize / distributed.world_size() / 2
-    return pairs * (4 * (times[1] - times[0]) + 9 * (times[2] - times[1]))
+            started = time.perf_counter()
+            discriminator(generator(torch.zeros(2, LATENT_SIZE)))
+            seconds = time.perf_counter() - started
+    return 6.5 * seconds / 2 * run.config.batchsize / distributed.world_size()
 
 
 def megabytes(count: int) -> str:
-    """Return bytes in megabytes, or in gigabytes from 10 on."""
+    """Format a number of bytes in MB, or in GB from 10 GB on."""
     return f"{count / 1e9:,.0f} GB" if count >= 1e10 else f"{max(1, round(count / 1e6)):,} MB"
 
 
-SHOWN = (
-    ("voxels", "voxels", "{:,.0f}"),
-    ("diversity", "diversity", "{:.2f}"),
-    ("distinct neighbors", "distinct_nearest", "{}"),
-    ("one piece", "one_piece", "{:.0%}"),
-    ("stands", "stands", "{:.0%}"),
-    ("empty", "empty", "{:.0%}"),
-)
-"""Scores that are printed while training: label, name, format."""
-
-
-class TensorBoard:
-    """Write what the program tensorboard shows; steps of an earlier start beyond `steps` are replaced.
-
-    UserError if the optional package is not installed.
-    """
-
-    def __init__(self, folder: Path, steps: int = 0) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise UserError(
-                "TensorBoard is an optional package, which is not installed.", about="tensorboard"
-            ) from error
-        self._writer = SummaryWriter(str(folder), purge_step=steps + 1)  # the first that is replaced
-
-    def step(self, number: int, measured: dict[str, float]) -> None:
-        """Add the measurements of step `number`; those that are NaN are left out."""
-        for name, value in measured.items():
-            if not math.isnan(value):
-                self._writer.add_scalar(name, value, number)
-
-    def sample(self, number: int, grid: np.ndarray) -> None:
-        """Add a picture of a generated grid of scores."""
-        picture = shading.smooth_picture(is_occupied(grid), shrink=2, whole_box=True)
-        self._writer.add_image("sample", picture, number, dataformats="HWC")
-
-    def close(self) -> None:
-        """Write what is still to be written."""
-        self._writer.close()
-
-
 class Reporter:
-    """Report how training goes: a progress bar on a terminal; elsewhere the original's line, once an epoch.
+    """Report how training goes: a progress bar on a terminal, else the original's line once an epoch.
 
-    Only rank 0 reports. `say` prints a line; TensorBoard gets everything too.
+    Only rank 0 reports. `say` prints a line.
     """
 
-    def __init__(
-        self,
-        run: TrainingRun,
-        say: Callable[[str], object],
-        tensorboard: TensorBoard | None = None,
-    ) -> None:
-        is_silent = not distributed.is_rank_0()
-        self.print, self.tensorboard = say if not is_silent else lambda _: None, tensorboard
+    def __init__(self, run: TrainingRun, say: Callable[[str], object]) -> None:
+        is_silent = launcher.rank() > 0
+        self.print = say if not is_silent else lambda _: None
         self.bar = tqdm(
             total=run.config.epochs * run.steps_per_epoch,
             initial=run.steps_taken,
@@ -185,14 +128,13 @@ class Reporter:
             disable=is_silent or None,  # None: unless this is a terminal
         )
         self.started = self.last_step = self.last_line = time.perf_counter()
-        self.first = run.steps_taken
+        self.first = run.steps_taken  # number of steps at `started`
         self.expects_end = True
+        self.training_scores: dict[str, float] = {}
 
     def step(self, run: TrainingRun) -> None:
         """Report what the newest step measured."""
         measured, gate, steps = run.history.last(), run.gan.gate, run.steps_per_epoch
-        if self.tensorboard is not None:
-            self.tensorboard.step(len(run.history), measured._asdict())
         epoch, index = divmod(run.steps_taken - 1, steps)
         now = time.perf_counter()
         if not self.bar.disable:
@@ -203,7 +145,7 @@ class Reporter:
             self.bar.set_postfix_str(postfix, refresh=False)
             self.bar.update()
         elif index + 1 == steps or now - self.last_line >= SECONDS_BETWEEN_LINES:
-            self.say(
+            self.print(
                 f"Epoch: [{epoch + 1:2d}/{run.config.epochs}] [{index + 1:4d}/{steps}] "
                 f"time: {now - self.last_step:.4f}, "
                 f"d_loss: {measured.loss_d:.8f}, g_loss: {measured.loss_g:.8f}, TrainD: {gate.is_open}, "
@@ -214,31 +156,27 @@ class Reporter:
         if run.steps_taken == self.first + 1 and index + 1 < steps:
             self.started, self.first = now, run.steps_taken  # the first step is slower: it allocates memory
 
-    def sample(self, run: TrainingRun, grid: np.ndarray) -> None:
-        """Show a generated grid in TensorBoard."""
-        if self.tensorboard is not None:
-            self.tensorboard.sample(len(run.history), grid)
-
     def scores(self, run: TrainingRun, scores: dict[str, float]) -> None:
-        """Report how good the generated shapes are after an epoch, beside the training shapes."""
-        known = run.training_scores
+        """Report scores of generated shapes after an epoch, beside those of training shapes."""
+        if not self.training_scores:
+            count, shapes = len(run.shapes), run.shapes.occupied
+            chosen = seeding.choose(run.config.seed, 2, count, min(SCORED, count))
+            self.training_scores = quick_scores(shapes[chosen], shapes, chosen)
         pairs = ", ".join(
-            f"{label} {form.format(scores[name])} ({form.format(known[name])})" for label, name, form in SHOWN
+            f"{label} {form.format(scores[name])} ({form.format(self.training_scores[name])})"
+            for label, name, form in SHOWN
         )
         scored = f"Epoch {run.position.epoch}: {SCORED} generated shapes (training shapes): {pairs}."
         fill = functools.partial(textwrap.fill, width=80, subsequent_indent="  ", break_on_hyphens=False)
-        self.say(f"{fill(scored)}\n{fill(verdict(scores, known)[1], initial_indent='  ')}")
-        if self.tensorboard is not None:
-            self.tensorboard.step(
-                len(run.history), {f"scores/{name}": value for name, value in scores.items()}
-            )
+        conclusion = verdict(scores, self.training_scores)[1]
+        self.say(f"{fill(scored)}\n{fill(conclusion, initial_indent='  ')}")
 
     def end_epoch(self, run: TrainingRun) -> None:
-        """After this start's first epoch, report when the last one will probably end."""
+        """Report when the last epoch will probably end, once, after the first one since the start."""
         epochs = run.config.epochs
         if not self.expects_end or run.is_over:
             return
-        each = (time.perf_counter() - self.started) / (run.steps_taken - self.first)  # seconds a step
+        each = (time.perf_counter() - self.started) / (run.steps_taken - self.first)  # seconds per step
         steps_left = (epochs - run.position.epoch) * run.steps_per_epoch
         left = datetime.timedelta(seconds=round(each * steps_left))
         self.say(
@@ -248,14 +186,9 @@ class Reporter:
         self.expects_end = False
 
     def say(self, sentence: str) -> None:
-        """Print a line without tearing the bar."""
-        if not self.bar.disable:
-            self.bar.write(sentence)
-        else:
-            self.print(sentence)
+        """Print a line above the bar, if there is one."""
+        (self.print if self.bar.disable else self.bar.write)(sentence)
 
     def close(self) -> None:
-        """End the bar's line and TensorBoard's file."""
+        """End the bar's line."""
         self.bar.close()
-        if self.tensorboard is not None:
-            self.tensorboard.close()

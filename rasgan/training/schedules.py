@@ -1,5 +1,6 @@
-"""The tutorial's schedules: learning rates by epoch, and the rule that moves on before a row's end."""
+"""Schedules: tables of learning rates by epoch, and the tutorial's rule that ends a row early."""
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,20 +9,20 @@ from typing import NamedTuple
 from rasgan.errors import UserError
 
 HEADER = ("epochs", "generator", "discriminator")
-LARGEST_FILE = 100_000  # bytes; a row has about thirty
+LARGEST_FILE = 100_000  # bytes: about 3,000 rows
 
 
 class Row(NamedTuple):
-    """Both learning rates until so many epochs are done."""
+    """Both learning rates until an epoch."""
 
-    until: int
+    until: int  # number of completed epochs at which the row ends
     generator: float
     discriminator: float
 
 
 Rows = tuple[Row, ...]
 
-SCHEDULES: dict[str, Rows] = {  # the two tables of the tutorial's page
+SCHEDULES: dict[str, Rows] = {  # the two tables of the tutorial's README
     "chair": (
         Row(300, 0.002, 0.00005),
         Row(1200, 0.005, 0.00005),
@@ -42,61 +43,52 @@ def choose_schedule(name: str) -> Rows:
         return SCHEDULES[name]
     path = Path(name)
     if not path.is_file():
-        names = ", ".join(sorted(SCHEDULES))
-        raise UserError(f"{path}: no such file, and none of the schedules {names}.")
+        raise UserError(f"{path}: no such file. Schedules with a name: {', '.join(sorted(SCHEDULES))}.")
     if path.stat().st_size > LARGEST_FILE:
-        raise UserError(f"{path}: too large for a schedule; at most {LARGEST_FILE:,} bytes are read.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a CSV text file; write it as {','.join(HEADER)}.") from error
-    lines = [[cell.strip(' "') for cell in line.split(",")] for line in text.splitlines()]
-    if not lines or tuple(cell.lower() for cell in lines[0]) != HEADER:
-        hint = " (use commas, not semicolons)" if lines and ";" in lines[0][0] else ""
-        raise UserError(
-            f"{path}: the first line must be {','.join(HEADER)}{hint}, and the others such as "
-            "0-300,0.002,0.00005."
-        )
+        raise UserError(f"{path}: too large for a schedule; the limit is {LARGEST_FILE:,} bytes.")
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    header, *lines = text.splitlines() or [""]
+    if tuple(header.lower().replace(" ", "").replace('"', "").split(",")) != HEADER:
+        hint = " Use commas, not semicolons." if ";" in header else ""
+        raise UserError(f"{path}: not a schedule; the first line must be {','.join(HEADER)}.{hint}")
     rows: list[Row] = []
-    for number, line in enumerate(lines[1:], start=2):
-        if any(line):
+    for number, line in enumerate(lines, start=2):
+        cells = [cell.strip(' "') for cell in line.split(",")]
+        if any(cells):
             start = rows[-1].until if rows else 0
-            rows.append(_parse_row(line, start, f"{path}, line {number}"))
+            rows.append(_parse_row(cells, start, f"{path}, line {number}"))
     if not rows:
-        raise UserError(f"{path}: no rows below the header; write one such as 0-300,0.002,0.00005.")
+        raise UserError(f"{path}: no rows after the first line; add rows such as 0-300,0.002,0.00005.")
     return tuple(rows)
 
 
 def _parse_row(cells: list[str], start: int, where: str) -> Row:
     match = re.fullmatch(r"(\d{1,9})\s*[-–]\s*(\d{1,9})", cells[0], re.ASCII)
     try:
-        generator, discriminator = (float(cell) for cell in cells[1:])
-    except ValueError:
-        match = None
-    if match is None:
-        raise UserError(f"{where}: expected epochs and two learning rates, such as 0-300,0.002,0.00005.")
-    first, until = int(match[1]), int(match[2])
-    if first != start or until <= first:
-        raise UserError(f"{where}: the epochs must continue from {start} to a higher number.")
-    if not (0 < generator < float("inf") and 0 < discriminator < float("inf")):
-        raise UserError(f"{where}: learning rates must be above 0.")
-    return Row(until, generator, discriminator)
+        row = Row(int(match[2]), *map(float, cells[1:]))
+        is_valid = int(match[1]) == start < row.until and all(0 < rate < math.inf for rate in row[1:])
+    except (TypeError, ValueError):
+        is_valid = False
+    if not is_valid:
+        expected = f"epochs that continue from {start} and two learning rates above 0"
+        raise UserError(f"{where}: expected {expected}, such as {start}-{start + 300},0.002,0.00005.")
+    return row
 
 
 @dataclass
 class ScheduleState:
-    """Which row of a schedule a run is in, and whether it is time for the next one.
+    """The current row of a schedule, and whether the next one is due.
 
     A row ends after as many epochs as it has in the table, or at the end of the first epoch in which the
     gate's ratio reached `stop_ratio` (the tutorial's "until the discriminator is trained only every 150 or
-    more cycles"; 0 is never). The rows after it then begin earlier and keep their lengths. The last row ends
+    more cycles"; 0 is never). The rows after it then start earlier and keep their lengths. The last row ends
     with the run.
     """
 
     rows: Rows  # a run without a schedule has one
     stop_ratio: int = 0
     row: int = 0  # index of the current row
-    since: int = 0  # epochs that were done when it began
+    since: int = 0  # number of completed epochs when it started
     reached: bool = False  # whether the ratio was reached in it
 
     @property
@@ -110,8 +102,8 @@ class ScheduleState:
         return self.reached and self.row + 1 == len(self.rows)
 
     def watch(self, ratio: int) -> None:
-        """Note the gate's ratio after a step."""
-        self.reached = self.reached or (self.stop_ratio > 0 and ratio >= self.stop_ratio)
+        """Record the gate's ratio after a step."""
+        self.reached = self.reached or ratio >= self.stop_ratio > 0
 
     def end_epoch(self, epoch: int) -> bool:
         """Move to the next row if it is due after `epoch` epochs; return whether it was."""
@@ -125,11 +117,10 @@ class ScheduleState:
         """Move to the table row that contains `epoch`."""
         ends = [row.until for row in self.rows[:-1]]
         self.row = sum(end <= epoch for end in ends)
-        self.since = ends[self.row - 1] if self.row else 0
-        self.reached = False
+        self.since, self.reached = ends[self.row - 1] if self.row else 0, False
 
     def state_dict(self) -> dict:
-        """Return the place in the schedule."""
+        """Return the current place in the schedule."""
         return {"row": self.row, "since": self.since, "reached": self.reached}
 
     def load_state_dict(self, state: dict) -> None:

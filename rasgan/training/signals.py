@@ -7,21 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-
-def known(*names: str) -> list[signal.Signals]:
-    """Return those signals that this system has."""
-    return [getattr(signal, name) for name in names if hasattr(signal, name)]
-
-
-SIGNALS = known("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-IMPATIENT = known("SIGINT", "SIGBREAK")
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # SIGBREAK is Ctrl-Break on Windows
+SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 
 
 class StopRequest:
     """Whether, and when, the training was asked to stop."""
 
     def __init__(self) -> None:
-        self.made_at = math.inf  # on the clock `time.monotonic`; inf until a signal arrives
+        self.made_at = math.inf  # in seconds of `time.monotonic`; infinity until a signal arrives
 
     @property
     def is_made(self) -> bool:
@@ -31,21 +25,21 @@ class StopRequest:
 
 @contextmanager
 def stop_requests(request: StopRequest, on_request: Callable[[], None]) -> Iterator[None]:
-    """Convert the first SIGINT or SIGTERM inside the block into a stop request and call `on_request`.
+    """Convert the first of `SIGNALS` inside the block into a stop request and call `on_request`.
 
-    A second Ctrl-C (or Ctrl-Break) is a KeyboardInterrupt, but SIGTERM may come twice, from torchrun too.
-    A signal that is ignored, as SIGHUP is under nohup, stays so.
+    A second Ctrl-C raises KeyboardInterrupt, but SIGTERM and SIGHUP may come twice: torchrun sends them too.
+    A signal that was ignored before the block, as SIGHUP is under nohup, stays ignored.
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if not request.is_made:
             request.made_at = time.monotonic()
             on_request()
-        elif number in IMPATIENT:
+        elif signal.Signals(number).name not in ("SIGTERM", "SIGHUP"):
             raise KeyboardInterrupt
 
-    heeded = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, handle) for number in heeded}
+    handled = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in handled}
     try:
         yield
     finally:

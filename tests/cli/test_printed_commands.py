@@ -1,4 +1,4 @@
-"""What train_rasgan.py and the demo tell the user to type, typed in the folder where the user is."""
+"""Commands that train_rasgan.py and the demo print work in the folder where the user is."""
 
 import importlib
 import re
@@ -22,7 +22,7 @@ COMMAND = re.compile(r"^  (\S+ (?:\S+\.py|-m) .*)$", re.MULTILINE)
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
-    """Work in a folder of another place than the scripts, with a space in its name."""
+    """Work in a folder with a space in its name, elsewhere than the scripts."""
     here = tmp_path / "my work"
     for number in range(4):
         write_raw(here / "my data" / f"{number}.raw", np.ones((32, 32, 32), bool))
@@ -31,7 +31,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def type_(command):
-    """Run a printed command in this process, as a shell in this folder would; return its exit code."""
+    """Run a printed command in this process as a shell would; return its exit code."""
     python, *words = shlex.split(command)
     assert Path(shutil.which(python)).samefile(sys.executable)
     if words[0] == "-m":
@@ -51,9 +51,9 @@ def stopped_in_the_first_step(monkeypatch, argv):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="splits words as a POSIX shell does")
-def test_a_stopped_run_is_resumed_and_its_next_commands_work(monkeypatch, capsys):
+def test_commands_of_a_stopped_run_work(monkeypatch, capsys):
     argv = ["-n", "a chair", "-d", "my data", "--width", "8", "--resolution", "32", "-b", "2", "-e", "1"]
-    argv += ["--recipe", "stable", "--seed", "0"]  # whose shapes start full: an empty one would have no mesh
+    argv += ["--recipe", "stable", "--seed", "0"]  # its shapes are not empty, so they have meshes
     stopped_in_the_first_step(monkeypatch, [*argv, "--device", "cpu"])
     (resume,) = COMMAND.findall(capsys.readouterr().out)
     assert type_(resume) == 0
@@ -65,7 +65,7 @@ def test_a_stopped_run_is_resumed_and_its_next_commands_work(monkeypatch, capsys
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="splits words as a POSIX shell does")
-def test_a_stopped_demo_is_resumed_and_its_next_commands_work(monkeypatch, capsys):
+def test_commands_of_a_stopped_demo_work(monkeypatch, capsys):
     monkeypatch.setattr(demo, "TRAINED_ON", 16)
     monkeypatch.setattr(demo, "TEST", 2)
     argv = ["--demo", "-n", "d 2", "--width", "8", "-b", "8", "-e", "1", "--device", "cpu"]
@@ -81,7 +81,7 @@ def test_a_stopped_demo_is_resumed_and_its_next_commands_work(monkeypatch, capsy
     assert type_(f"{train} -e 1 --width 8 --device cpu") == 0
 
 
-def test_the_script_is_named_as_it_is_found_from_the_current_folder(elsewhere, monkeypatch):
+def test_script_is_printed_with_its_path_from_the_current_folder(elsewhere, monkeypatch):
     for folder in (cli.ROOT, cli.ROOT / "render", elsewhere):
         monkeypatch.chdir(folder)
         assert Path(cli.script("train_rasgan.py")).samefile(train_rasgan.__file__)
@@ -92,7 +92,7 @@ def test_the_script_is_named_as_it_is_found_from_the_current_folder(elsewhere, m
     assert cli.as_typed_here("python mine.py; the python package") == "python mine.py; the python package"
 
 
-def test_another_python_is_named_by_its_path(monkeypatch):
+def test_interpreter_that_is_not_on_the_path_is_printed_with_its_path(monkeypatch):
     assert Path(shutil.which(cli.interpreter())).samefile(sys.executable)
     monkeypatch.setattr(cli.shutil, "which", lambda name: f"/another/{name}")
     assert cli.interpreter() == sys.executable
@@ -100,7 +100,7 @@ def test_another_python_is_named_by_its_path(monkeypatch):
     assert cli.as_typed_here("python -m rasgan.generate").startswith(cli.command_line(sys.executable))
 
 
-def test_several_processes_are_started_again_by_torchrun(monkeypatch):
+def test_several_processes_are_resumed_with_torchrun(monkeypatch):
     typed = ["-n", "a chair", "-d", "data", "-le", "3", "-e", "9", "-l"]
     kept = cli.command_line("-n", "a chair", "-d", "data", "-e", "9", "--load")
     assert train_rasgan.resume_command(typed).endswith(kept)

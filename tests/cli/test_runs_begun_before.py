@@ -1,7 +1,7 @@
-"""A run that was begun before the package got its rooms (by commit 1cf36ae) goes on with the code of today.
+"""A run that an earlier version (commit 1cf36ae) started resumes with the current code.
 
 The fixture is a run of 4 epochs of 3 steps that was stopped after step 5, and the history of the same run
-when nobody stopped it, both made by that commit::
+without the stop, both made by that commit::
 
     python train_rasgan.py -n old -d data --resolution 32 --width 4 -b 4 -e 4 --seed 3 --schedule rates.csv
         --ema 0.9 --penalty 1 --penalty-every 2 --stop-ratio 90 -save 1 -sample 1 -graph 1 -graph3d 9
@@ -22,7 +22,7 @@ BEFORE = Path(__file__).parents[1] / "fixtures" / "run_begun_before"
 
 @pytest.fixture
 def old_run(tmp_path, monkeypatch):
-    """Lay the stopped run and its data into an empty folder, and go there."""
+    """Work in a folder with the stopped run and its data."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(5)
     Path("data").mkdir()
@@ -40,17 +40,15 @@ def read(path):
     return header, np.array(rows, dtype=float)
 
 
-def test_it_ends_as_if_never_stopped(old_run):
+def test_it_ends_like_a_run_that_was_never_stopped(old_run):
     assert train_rasgan.main(["-n", "old", "-d", "data", "-l", "-graph", "1"]) == 0
-    (header, rows), (known_header, known) = (
-        read(Path("savepoint/old/history.csv")),
-        read(BEFORE / "history.csv"),
-    )
+    header, rows = read(Path("savepoint/old/history.csv"))
+    known_header, known = read(BEFORE / "history.csv")
     assert header == known_header
-    np.testing.assert_allclose(rows, known, rtol=1e-3)  # another processor sums in another order
+    np.testing.assert_allclose(rows, known, rtol=1e-3)  # the order of sums depends on the processor
     assert {path.name for path in Path("checkpoint/old").glob("4*")} == {"4.pt", "4.optim.pt"}
 
 
-def test_shapes_are_generated_from_it(old_run):
+def test_it_generates_shapes(old_run):
     assert generate.main(["-n", "old", "--count", "2"]) == 0
     assert np.load("savepoint/old/generated/1+2/seed0-01.npy").shape == (32, 32, 32)

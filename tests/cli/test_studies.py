@@ -14,6 +14,7 @@ from benchmarks.studies import pieces, rates, recipes
 from benchmarks.studies.cells import Cell, FlopCounter
 from rasgan.errors import UserError
 from rasgan.runs import RunFolder
+from rasgan.training import resuming
 from rasgan.training import run as training_run
 from rasgan.training.config import RECIPES, new_config
 from rasgan.training.dataset import Shapes
@@ -110,7 +111,7 @@ def test_results_of_other_shapes_under_the_same_name_are_refused(boxes, tmp_path
 
 def test_a_counted_step_is_the_step_that_the_speed_is_measured_by(boxes):
     config = new_config("tutorial", {**TINY, "width": 64, "seed": 0})
-    training = training_run.begin(RunFolder("x"), config, Shapes(boxes[:8]), None)
+    training = resuming.begin(RunFolder("x"), config, Shapes(boxes[:8]), None)
     with FlopCounter() as counter:
         training.step()
     assert counter.total == pytest.approx(2 * 8 * bench_training.multiply_adds(64, 32), rel=0.02)

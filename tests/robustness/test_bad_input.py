@@ -294,14 +294,15 @@ def checkpoint(folder: Path, change: Callable[[dict], object] = lambda state: No
     from rasgan.training.checkpoints import Position
     from rasgan.training.config import TrainConfig
     from rasgan.training.dataset import Shapes
-    from rasgan.training.run import begin
+    from rasgan.training.loop import save
+    from rasgan.training.resuming import begin
     from rasgan.voxel_folders import read_grids
 
     grids(folder)
     config = TrainConfig(resolution=32, width=8, batchsize=2, epochs=1)
     run = begin(RunFolder("run", folder), config, Shapes(read_grids(folder / "data", 32)[0]))
     run.position = Position(1)
-    run.save()
+    save(run)
     path = folder / f"checkpoint/run/{name}.pt"
     state = torch.load(path, weights_only=True)
     changed = change(state)
@@ -348,7 +349,7 @@ def shown(name: str, make: Make, *says: str) -> Row:
 RESUMED = ["-n", "run", "-d", "data", "--device", "cpu"]
 INCOMPLETE = ("not a complete checkpoint", "-le")
 OTHER_VERSION = ("not a checkpoint of this version",)
-INVALID = ("not what this version saves", "-le")
+INVALID = ("not a valid checkpoint", "-le")
 DAMAGED = {  # by fault: the change and the expected words
     "of 0 bytes": (lambda state: b"", INCOMPLETE),
     "a pickle that runs code": (lambda state: pickle.dumps(RunsCode()), INCOMPLETE),

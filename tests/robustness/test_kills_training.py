@@ -1,4 +1,4 @@
-"""SIGKILL at any moment of a training, then --load: networks and history of a run that was never killed."""
+"""A training that is killed at any moment and resumed ends like one that was never killed."""
 
 import signal
 import subprocess
@@ -43,7 +43,7 @@ sys.argv.pop(0)
 sys.path.insert(0, os.path.dirname(sys.argv[0]))
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-"""Kills itself at the fsync of a number, or while there is a file of a pattern."""
+"""Runs a script that kills itself at the n-th fsync, or while a file of a pattern exists."""
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def start(folder, *more, fsync=0):
 
 
 def end_of(folder):
-    """Return all that a run ended with."""
+    """Return the last checkpoint of a run and its files."""
     run = folder / "checkpoint" / "run"
     position = Position(EPOCHS)
     saved = checkpoints.load_checkpoint(run, position, with_optimizers=True)
@@ -94,8 +94,8 @@ def never_killed(tmp_path_factory):
     return end_of(alone)[0]
 
 
-def go_on_until_done(folder, moments):
-    """Kill the run again and again, at each moment that `moments` gives, then let it end."""
+def resume_until_done(folder, moments):
+    """Kill and resume the run at each of the `moments`, then let it end; return the number of kills."""
     kills = 0
     for moment in moments:
         has_checkpoint = bool(checkpoints.saved_positions(folder / "checkpoint" / "run"))
@@ -108,7 +108,7 @@ def go_on_until_done(folder, moments):
         _, err = process.communicate(timeout=300)
         if process.returncode == -signal.SIGKILL:
             kills += 1
-        else:  # it had ended before
+        else:  # it ended before
             assert process.returncode == 0, err
             break
     process = start(folder, "-l")
@@ -118,7 +118,7 @@ def go_on_until_done(folder, moments):
 
 
 def progressed(folder, epoch):
-    """Return whether the run has come past `epoch`."""
+    """Return whether the run has saved `epoch` or a later one."""
     positions = checkpoints.saved_positions(folder / "checkpoint" / "run")
     return bool(positions) and positions[-1].epoch >= epoch
 
@@ -142,20 +142,20 @@ def while_training(rng, count):
 
 
 def while_writing(rng, count):
-    """Pick one of the first writes of a process: a checkpoint has three files, each with two fsyncs."""
+    """Choose one of the first writes of a process: a checkpoint has three files, each with two fsyncs."""
     return [{"options": {"fsync": int(rng.integers(2, 32))}} for _ in range(count)]
 
 
-def test_a_run_killed_at_random_moments_ends_as_if_never_killed(folder, never_killed):
+def test_run_killed_at_random_moments_ends_like_one_never_killed(folder, never_killed):
     rng = np.random.default_rng()
-    kills = go_on_until_done(folder, while_training(rng, 5) + while_writing(rng, 5))
+    kills = resume_until_done(folder, while_training(rng, 5) + while_writing(rng, 5))
     assert kills == 10
     check(folder, never_killed)
 
 
 @pytest.mark.parametrize("options", [[], ["--demo"]], ids=["run", "demo"])
 @pytest.mark.parametrize("written", [".1.optim-*.pt", ".1-*.pt"])
-def test_what_is_killed_in_its_first_save_starts_again(folder, options, written):
+def test_run_killed_during_its_first_save_starts_again(folder, options, written):
     options = ["-n", "run", "-d", "data", "-e", "1", *options]
     options += ["--width", "8", "-b", "2", "--resolution", "32"]
     script = [sys.executable, "-c", KILLED_AT_FSYNC]

@@ -23,7 +23,7 @@ def has_moments(folder, epoch):
     return checkpoints.load_checkpoint(folder, Position(epoch), with_optimizers=True).optimizers is not None
 
 
-def test_only_the_newest_keep_the_optimizers_state_and_nothing_is_removed_twice(tmp_path, monkeypatch):
+def test_only_the_newest_keep_optimizer_state_and_nothing_is_removed_twice(tmp_path, monkeypatch):
     unlink, removed = Path.unlink, []
     monkeypatch.setattr(Path, "unlink", lambda path, **_: removed.append(path.name) or unlink(path))
     for epoch in (5, 10, 15, 100):
@@ -33,7 +33,7 @@ def test_only_the_newest_keep_the_optimizers_state_and_nothing_is_removed_twice(
     assert [has_moments(tmp_path, e) for e in (5, 10, 15, 100)] == [False, False, True, True]
 
 
-def test_an_old_checkpoint_that_another_program_holds_ends_no_run(tmp_path, monkeypatch):
+def test_files_locked_by_another_program_are_removed_later(tmp_path, monkeypatch):
     def refuse(path, missing_ok=False):
         raise PermissionError(13, "held", str(path))
 
@@ -43,13 +43,13 @@ def test_an_old_checkpoint_that_another_program_holds_ends_no_run(tmp_path, monk
             save(tmp_path, *position)
     assert checkpoints.choose_position(tmp_path, None) == (2, 0)
     assert checkpoints.choose_position(tmp_path, 1) == (1, 0)
-    save(tmp_path, 3)  # the files that could not be removed are removed now
+    save(tmp_path, 3)  # also removes the files that were locked
     assert sorted(path.name for path in tmp_path.glob("*.pt")) == [
         "1.pt", "2.optim.pt", "2.pt", "3.optim.pt", "3.pt",
     ]  # fmt: skip
 
 
-def test_a_stop_within_an_epoch_lasts_until_the_next_checkpoint(tmp_path):
+def test_checkpoint_within_an_epoch_is_replaced_by_the_next(tmp_path):
     for position in ((5, 0), (6, 0), (6, 3)):
         save(tmp_path, *position)
     assert checkpoints.choose_position(tmp_path, None) == (6, 3)
@@ -61,7 +61,7 @@ def test_a_stop_within_an_epoch_lasts_until_the_next_checkpoint(tmp_path):
     ]  # fmt: skip
 
 
-def test_the_newest_is_the_one_saved_last(tmp_path):
+def test_newest_checkpoint_is_the_one_saved_last(tmp_path):
     for epoch in (50, 100, 60):  # a run that went back to 50
         save(tmp_path, epoch)
     assert checkpoints.choose_position(tmp_path, None) == (60, 0)
@@ -70,7 +70,7 @@ def test_the_newest_is_the_one_saved_last(tmp_path):
     assert checkpoints.choose_position(tmp_path, 50) == (50, 0)
 
 
-def test_missing_epochs_and_runs_are_told(tmp_path):
+def test_missing_epochs_and_runs_are_refused(tmp_path):
     with pytest.raises(UserError, match="no checkpoints of this run"):
         checkpoints.choose_position(tmp_path / "nobody", None)
     save(tmp_path, 7)
@@ -79,7 +79,7 @@ def test_missing_epochs_and_runs_are_told(tmp_path):
 
 
 def repack(path, entries, compression=zipfile.ZIP_STORED):
-    """Write the entries of a checkpoint again, some of them changed."""
+    """Rewrite a checkpoint with some entries changed."""
     with zipfile.ZipFile(path) as archive:
         before = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w", compression) as archive:
@@ -88,7 +88,7 @@ def repack(path, entries, compression=zipfile.ZIP_STORED):
 
 
 class Zeros:
-    """A million zeros in a pickle of some bytes."""
+    """A million zeros in a pickle of a few bytes."""
 
     def __reduce__(self):
         return bytearray, (10**6,)
@@ -104,7 +104,7 @@ class Zeros:
     ],
     ids=["deflated", "zeros by their number", "a stride of 0", "no storage"],
 )
-def test_a_small_file_does_not_fill_the_memory(tmp_path, swell):
+def test_small_file_cannot_fill_the_memory(tmp_path, swell):
     save(tmp_path, 1)
     path = tmp_path / "1.pt"
     swell(path, torch.load(path, weights_only=True))
@@ -113,7 +113,7 @@ def test_a_small_file_does_not_fill_the_memory(tmp_path, swell):
         checkpoints.load_checkpoint(tmp_path, Position(1))
 
 
-def test_torchs_own_error_gives_way_to_the_systems_behind_it(tmp_path, monkeypatch):
+def test_full_disk_is_reported_as_such(tmp_path, monkeypatch):
     def hidden(state, file):
         try:
             raise OSError(28, "No space left on device")
@@ -125,7 +125,7 @@ def test_torchs_own_error_gives_way_to_the_systems_behind_it(tmp_path, monkeypat
         save(tmp_path, 1)
 
 
-def test_a_removed_setting_is_accepted_with_its_default_only(tmp_path):
+def test_removed_setting_is_accepted_only_with_its_default(tmp_path):
     save(tmp_path, 1)
     path = checkpoints.weights_path(tmp_path, Position(1))
     for value in (0, 32):

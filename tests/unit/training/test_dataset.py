@@ -13,7 +13,7 @@ def grids(rng):
 
 
 @pytest.mark.parametrize("value", [1.0, 255.0])
-def test_blocks_are_those_of_the_shapes_asked_for(grids, value):
+def test_blocks_are_those_of_the_chosen_shapes(grids, value):
     shapes = Shapes(grids, value=value)
     blocks = shapes.blocks(torch.tensor([3, 0, 3]))
     expected = torch.from_numpy(value * grids[[3, 0, 3], None]).float()
@@ -23,11 +23,11 @@ def test_blocks_are_those_of_the_shapes_asked_for(grids, value):
     np.testing.assert_array_equal(shapes.occupied[:], grids)
 
 
-def test_shapes_take_a_bit_a_voxel(grids):
+def test_shapes_need_one_bit_per_voxel(grids):
     assert Shapes(grids).packed.nbytes == len(grids) * (34**3) / 8  # the grids are padded by 1
 
 
-def test_the_mark_tells_other_voxels_another_order_and_another_number(grids):
+def test_mark_depends_on_voxels_order_and_number(grids):
     mark = Shapes(grids).mark
     assert mark == Shapes(grids.copy(), value=255.0).mark
     assert mark.count == 5
@@ -37,5 +37,5 @@ def test_the_mark_tells_other_voxels_another_order_and_another_number(grids):
     assert len({mark.digest for mark in marks}) == 4
 
 
-def test_the_occupied_share_is_that_of_the_voxels(grids):
+def test_occupied_share_is_the_mean_of_the_voxels(grids):
     assert occupied_share(Shapes(grids, value=255.0)) == grids.mean()

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from rasgan.errors import UserError
-from rasgan.training.devices import choose_device, memory_guarded, read_later, send, slow_bf16
+from rasgan.training.devices import choose_device, memory_guarded, read_later, send
 
 
-def test_auto_takes_cuda_or_else_the_cpu(monkeypatch):
+def test_auto_chooses_cuda_if_available(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto").type == "cpu"
     with pytest.raises(UserError, match="no CUDA device"):
@@ -15,14 +15,14 @@ def test_auto_takes_cuda_or_else_the_cpu(monkeypatch):
     assert choose_device("cpu").type == "cpu"
 
 
-def test_on_a_cpu_nothing_is_copied():
+def test_send_does_not_copy_on_a_cpu():
     sent = [torch.arange(3), torch.rand(3, 200)]
     received = send(sent, torch.device("cpu"))
     assert all(after is before for before, after in zip(sent, received, strict=True))
 
 
 @pytest.mark.gpu
-def test_tensors_arrive_on_a_gpu_and_values_on_the_host():
+def test_transfers_to_and_from_a_gpu():
     if not torch.cuda.is_available():
         pytest.skip("there is no CUDA device here")
     sent = [torch.arange(3), torch.rand(3, 200)]
@@ -41,18 +41,12 @@ def test_tensors_arrive_on_a_gpu_and_values_on_the_host():
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
     ],
 )
-def test_a_full_memory_gets_a_batch_size_to_try(error):
+def test_out_of_memory_suggests_half_the_batch_size(error):
     with pytest.raises(UserError, match="batches of 24") as caught, memory_guarded(24):
         raise error
     assert (caught.value.about, caught.value.value) == ("batch too large", 12)
 
 
-@pytest.mark.parametrize(("has_bf16", "told"), [(True, False), (False, True)])
-def test_a_processor_without_bf16_is_told(monkeypatch, has_bf16, told):
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_bf16)
-    assert bool(slow_bf16(torch.device("cpu"))) == told
-
-
-def test_other_faults_keep_their_traceback():
+def test_other_errors_keep_their_traceback():
     with pytest.raises(RuntimeError, match="shape"), memory_guarded(24):
         raise RuntimeError("shape mismatch")

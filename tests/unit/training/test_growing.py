@@ -1,4 +1,4 @@
-"""Grown networks start with the shapes and the scores of the coarser ones."""
+"""Grown networks start with the shapes and scores of the coarser ones."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ FINE = TrainConfig(resolution=64, **SETTINGS)
 
 
 def trained(network, scale=20):
-    """Let a generator look trained: large sums at its end, and statistics of its batch norms."""
+    """Make a generator look trained: large logits, and batch-norm statistics."""
     network.to_voxels.weight.data.mul_(scale)
     with torch.no_grad():
         for _ in range(30):
@@ -34,7 +34,7 @@ def trained(network, scale=20):
 
 
 @pytest.mark.parametrize("output", ["linear", "sigmoid"])
-def test_the_grown_generator_makes_the_same_shapes_of_twice_the_resolution(output):
+def test_grown_generator_upsamples_the_shapes_of_the_coarse_one(output):
     torch.manual_seed(0)
     coarse, fine = (Generator(16, edge, output, conditional=True) for edge in (32, 64))
     nn.init.normal_(trained(coarse).conditions[-1].weight, std=0.02)
@@ -49,7 +49,7 @@ def test_the_grown_generator_makes_the_same_shapes_of_twice_the_resolution(outpu
 
 
 @pytest.mark.parametrize("norm", ["none", "batch"])
-def test_the_grown_discriminator_scores_the_mean_of_each_block_as_the_coarse_one_does(norm):
+def test_grown_discriminator_scores_block_means_like_the_coarse_one(norm):
     torch.manual_seed(0)
     coarse, fine = Discriminator(16, 32, norm), Discriminator(16, 64, norm)
     grow_discriminator(fine, coarse)
@@ -61,7 +61,7 @@ def test_the_grown_discriminator_scores_the_mean_of_each_block_as_the_coarse_one
         torch.testing.assert_close(fine(shapes), coarse(avg_pool3d(shapes, 2)), atol=1e-4, rtol=1e-4)
 
 
-def test_both_networks_and_the_average_grow():
+def test_both_networks_and_the_averaged_generator_grow():
     torch.manual_seed(0)
     old = build_gan(COARSE, "cpu")
     trained(old.generator)

@@ -4,26 +4,18 @@ import numpy as np
 import pytest
 
 from rasgan.training import history as history_module
-from rasgan.training.history import COLUMNS, FILES, History, Measurement, cut_scores, save_history
-
-
-def recorded(steps):
-    history = History()
-    for step in range(steps):
-        measured = Measurement(step / 4, 1.0 + step, 2.0 + step, float("nan"), step % 2 == 0, 7, 2e-3, 5e-5)
-        history.append(measured)
-    return history
+from rasgan.training.history import COLUMNS, History, Measurement, add_scores, cut_scores
 
 
 @pytest.fixture
 def saved(tmp_path, rng):
-    """Return a history that was saved after 5 steps, its file, and what a checkpoint knows of it."""
+    """Return a history saved after 5 steps, its file, and its state in a checkpoint."""
     history = History(rng.normal(size=(5, 8)))
     history.write(tmp_path / "history.csv")
     return history, tmp_path / "history.csv", history.state_dict()
 
 
-def test_the_file_has_every_number_exactly_and_is_read_again(saved):
+def test_history_file_is_exact_and_can_be_read(saved):
     history, path, state = saved
     header, *lines = csv.reader(path.read_text(encoding="ascii").splitlines())
     assert tuple(header) == COLUMNS
@@ -36,14 +28,14 @@ def test_the_file_has_every_number_exactly_and_is_read_again(saved):
     assert again.last() == (9, 9, 9, 9, 1, 9, 9, 9)
 
 
-def test_later_rows_are_appended_and_the_file_is_never_written_again(tmp_path, rng, monkeypatch):
+def test_rows_are_appended_without_rewriting_the_file(tmp_path, rng, monkeypatch):
     rows, path = rng.normal(size=(17, 8)), tmp_path / "history.csv"
     History(rows).write(path)
     at_once = path.read_bytes()
     path.unlink()
     history = History(rows[:2])
     history.write(path)
-    monkeypatch.setattr(history_module, "atomic_path", None)  # cannot be replaced
+    monkeypatch.setattr(history_module, "atomic_path", None)  # replacing the file would fail
     for row in rows[2:]:
         history.append(Measurement(*row))
         if row[0] > 0:
@@ -54,7 +46,7 @@ def test_later_rows_are_appended_and_the_file_is_never_written_again(tmp_path, r
 
 
 @pytest.mark.parametrize("tail", [b"9.0,1", b"9.0,1.0,1.0,1.0,1.0,1.0,1.0,1.0\r\n", b"\0" * 9])
-def test_what_was_written_after_the_checkpoint_is_ignored_and_then_cut(saved, tail):
+def test_rows_after_the_checkpoint_are_ignored_and_then_removed(saved, tail):
     history, path, state = saved
     whole = path.read_bytes()
     path.write_bytes(whole + tail)
@@ -74,14 +66,14 @@ def test_what_was_written_after_the_checkpoint_is_ignored_and_then_cut(saved, ta
     ],
     ids=["missing", "cut", "one bit", "a folder"],
 )
-def test_another_file_is_not_used(saved, damage):
+def test_changed_file_is_not_used(saved, damage):
     _, path, state = saved
     damage(path, path.read_bytes())
     history = History.read(path, state)
     assert len(history) == 0
 
 
-def test_a_file_that_was_removed_or_changed_meanwhile_is_written_again(saved):
+def test_file_that_was_removed_or_changed_is_rewritten(saved):
     history, path, _ = saved
     whole = path.read_bytes()
     for change in (path.unlink, lambda: path.write_bytes(b"mine")):
@@ -93,16 +85,15 @@ def test_a_file_that_was_removed_or_changed_meanwhile_is_written_again(saved):
     assert History.read(path, history.state_dict()).rows().shape == (0, 8)
 
 
-def test_saved_values_are_the_originals_files(tmp_path):
-    save_history(tmp_path, recorded(3))
-    assert {path.name for path in tmp_path.iterdir()} == set(FILES.values())
-    assert np.load(tmp_path / "track_g_loss.npy").tolist() == [2, 3, 4]
-
-
-def test_scores_of_later_epochs_are_cut(tmp_path):
+def test_scores_of_later_epochs_are_replaced(tmp_path):
     path = tmp_path / "scores.csv"
     cut_scores(path, 2)
     assert not path.exists()
-    path.write_bytes(b"epoch,voxels\r\n2,9\r\n10,8\r\n12,7\r\nx,1\r\n")
+    path.write_bytes(b"epoch,voxels\r\n2,9\r\n10,8\r\n12,7\r\nx,1\r\n\xff\r\n")
     cut_scores(path, 10)
     assert path.read_bytes() == b"epoch,voxels\r\n2,9\r\n10,8\r\n"
+    add_scores(path, 3, {"voxels": 5, "stands": 1})
+    assert path.read_bytes() == b"epoch,voxels,stands\r\n2,9,\r\n3,5,1\r\n"
+    cut_scores(path, 1)
+    add_scores(path, 2, {"voxels": 5})
+    assert path.read_bytes() == b"epoch,voxels\r\n2,5\r\n"

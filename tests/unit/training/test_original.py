@@ -1,6 +1,6 @@
-"""The training step against a literal second implementation of the original's loop, in float64.
+"""The training step compared with a literal second implementation of the original's loop, in float64.
 
-Written from what the original does: separate batches of reals and fakes, log-sigmoid losses, a gate on
+As in the original: separate batches of reals and fakes, log-sigmoid losses, a gate on
 smoothed losses, batch norm by the batch except for the reals of a step that only measures, Adam, beta 0.5.
 """
 
@@ -115,7 +115,7 @@ class Reference:
         return loss_d.item(), loss_g.item(), trained
 
 
-def test_steps_and_gate_are_those_of_the_original():
+def test_steps_and_gate_equal_those_of_the_original():
     torch.manual_seed(4)
     gan = build_gan(SETTINGS, "cpu")
     for network in (gan.generator, gan.discriminator):

@@ -1,25 +1,16 @@
 import functools
 import io
-import sys
 
 import numpy as np
 import pytest
 import torch
 from tqdm import tqdm
 
-from rasgan.errors import UserError
 from rasgan.runs import RunFolder
 from rasgan.training import progress
 from rasgan.training.config import TrainConfig
 from rasgan.training.dataset import Shapes
-from rasgan.training.progress import TensorBoard
-from rasgan.training.run import begin
-
-
-def test_without_the_package_the_remedy_is_told(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(UserError, match="not installed"):
-        TensorBoard(tmp_path)
+from rasgan.training.resuming import begin
 
 
 def small_run(folder, **settings):
@@ -27,7 +18,7 @@ def small_run(folder, **settings):
     return begin(RunFolder("run", folder), config, Shapes(np.ones((4, 8, 8, 8), bool)))
 
 
-def test_estimating_the_time_of_a_step_changes_nothing(tmp_path):
+def test_estimating_the_step_time_leaves_the_run_unchanged(tmp_path):
     run, other = small_run(tmp_path), small_run(tmp_path)
     assert progress.expected_step_s(run) > 0
     assert run.gan.generator.training
@@ -40,7 +31,7 @@ def test_estimating_the_time_of_a_step_changes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("gate", [True, False])
-def test_the_bar_shows_every_step_and_the_gate_if_there_is_one(tmp_path, monkeypatch, gate):
+def test_the_bar_shows_the_gate_only_if_it_is_enabled(tmp_path, monkeypatch, gate):
     run, screen = small_run(tmp_path, gate=gate), io.StringIO()
     monkeypatch.setattr(progress, "tqdm", functools.partial(tqdm, file=screen, mininterval=0))
     monkeypatch.setattr(screen, "isatty", lambda: True, raising=False)
@@ -55,7 +46,7 @@ def test_the_bar_shows_every_step_and_the_gate_if_there_is_one(tmp_path, monkeyp
     assert ("gate" in last) == gate
 
 
-def test_the_expected_end_leaves_out_the_slower_first_step(tmp_path, monkeypatch):
+def test_expected_end_ignores_the_slow_first_step(tmp_path, monkeypatch):
     run, lines, now = small_run(tmp_path), [], [0]
     monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
     reporter = progress.Reporter(run, lines.append)

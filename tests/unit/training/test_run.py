@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from rasgan.errors import UserError
 from rasgan.runs import RunFolder
 from rasgan.seeding import noise
+from rasgan.training import distributed
 from rasgan.training.config import new_config
 from rasgan.training.dataset import Shapes
-from rasgan.training.run import begin
+from rasgan.training.resuming import begin, check_sizes
 
 
 def test_the_connection_penalty_grows_over_the_second_half_of_a_run():
@@ -19,7 +21,7 @@ def test_the_connection_penalty_grows_over_the_second_half_of_a_run():
 
 
 @pytest.mark.parametrize("share", [0.5, 0.02])
-def test_by_the_output_bias_shapes_begin_as_full_as_those_of_the_training(share, rng):
+def test_output_bias_starts_with_the_occupied_fraction_of_the_training_shapes(share, rng):
     shapes = rng.random((8, 32, 32, 32)) < share
     config = new_config("stable", {"resolution": 32, "width": 8, "batchsize": 8, "output_bias": True})
     gan = begin(RunFolder("run"), config, Shapes(shapes)).gan
@@ -28,3 +30,10 @@ def test_by_the_output_bias_shapes_begin_as_full_as_those_of_the_training(share,
         bias = generator.to_voxels.bias
         assert torch.sigmoid(bias).item() == pytest.approx(shapes.mean(), rel=1e-5)
         assert generator(z).mean().item() == pytest.approx(shapes.mean(), rel=0.05)
+
+
+@pytest.mark.parametrize(("sizes", "words"), [((3, 8, None), "cannot share"), ((2, 8, 1), "fewer shapes")])
+def test_sizes_that_processes_cannot_share_are_refused(monkeypatch, sizes, words):
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    with pytest.raises(UserError, match=words):
+        check_sizes(*sizes)

@@ -1,4 +1,4 @@
-"""Schedules: the page's tables, tables in files, and when a run goes from row to row."""
+"""Schedules: the tutorial's tables, tables in files, and when rows end."""
 
 import pytest
 
@@ -9,7 +9,7 @@ ROWS = (Row(2, 0.1, 0.01), Row(5, 0.2, 0.02), Row(6, 0.3, 0.03))
 GOOD = "epochs,generator,discriminator\n0-2,0.1,0.01\n2-5,0.2,0.02\n5-6,0.3,0.03\n"
 
 
-def test_the_pages_tables():
+def test_tables_are_those_of_the_tutorial():
     assert SCHEDULES["chair"] == (
         (300, 0.002, 0.00005), (1200, 0.005, 0.00005), (1600, 0.007, 0.00003), (3000, 0.008, 0.00001),
     )  # fmt: skip
@@ -28,7 +28,7 @@ def test_the_pages_tables():
         GOOD + "\n,,\n",
     ],
 )
-def test_a_table_in_a_file(tmp_path, text):
+def test_table_is_read_from_a_file(tmp_path, text):
     path = tmp_path / "mine.csv"
     path.write_bytes(text.encode())
     assert choose_schedule(str(path)) == ROWS
@@ -38,33 +38,35 @@ def test_a_table_in_a_file(tmp_path, text):
     ("text", "words"),
     [
         (b"", "first line must be epochs,generator,discriminator"),
+        (b"\xff\xfe\x00epochs", "first line"),
+        (GOOD.replace(".", ",").replace(",", ";", 2).encode(), "Use commas, not semicolons"),
         (b"epochs,generator,discriminator\n", "no rows"),
-        (GOOD.replace("2-5", "3-5").encode(), "line 3: the epochs must continue from 2"),
-        (GOOD.replace("0.2,", "fast,").encode(), "line 3: expected"),
-        (GOOD.replace("0.2,", "0.2,1,").encode(), "line 3: expected"),
-        (GOOD.replace("0.2,", "nan,").encode(), "line 3: learning rates must be above 0"),
-        (GOOD.replace("0.02", "0").encode(), "line 3: learning rates must be above 0"),
-        (b"\xff\xfe\x00epochs", "not a CSV text file"),
-        (b"PK\x03\x04\x00\x00", "first line"),
-        (GOOD.replace(".", ",").replace(",", ";", 2).encode(), "use commas, not semicolons"),
+        (GOOD.replace("2-5", "3-5").encode(), "line 3: expected epochs that continue from 2"),
+        (GOOD.replace("2-5", "2-2").encode(), "line 3"),
+        (GOOD.replace("2-5", "2").encode(), "line 3"),
+        (GOOD.replace("0.2,", "fast,").encode(), "line 3"),
+        (GOOD.replace("0.2,", "0.2,1,").encode(), "line 3"),
+        (GOOD.replace(",0.02", "").encode(), "line 3"),
+        (GOOD.replace("0.2,", "nan,").encode(), "line 3"),
+        (GOOD.replace("0.02", "0").encode(), "line 3"),
         (GOOD.encode() + bytes(200_000), "too large for a schedule"),
     ],
 )
-def test_what_is_no_table_is_told(tmp_path, text, words):
+def test_invalid_table_is_refused_with_its_line(tmp_path, text, words):
     path = tmp_path / "mine.csv"
     path.write_bytes(text)
     with pytest.raises(UserError, match=words):
         choose_schedule(str(path))
 
 
-def test_an_unknown_name_is_told(tmp_path):
+def test_unknown_name_is_refused(tmp_path):
     for name in ("sofa", str(tmp_path)):
-        with pytest.raises(UserError, match="no such file, and none of the schedules airplane, chair"):
+        with pytest.raises(UserError, match=r"no such file.* airplane, chair"):
             choose_schedule(name)
 
 
-def update_ema(schedule_state, epochs, ratios=None):
-    """Return the row in which each of the next epochs is trained."""
+def rows_of_epochs(schedule_state, epochs, ratios=None):
+    """Return the row of each of the next epochs."""
     rows = []
     for epoch in range(1, epochs + 1):
         rows.append(schedule_state.row)
@@ -73,23 +75,23 @@ def update_ema(schedule_state, epochs, ratios=None):
     return rows
 
 
-def test_rows_last_as_long_as_in_the_table_and_the_last_one_for_ever():
+def test_rows_last_as_long_as_in_the_table():
     schedule_state = ScheduleState(ROWS)
     assert schedule_state.rates == (0.1, 0.01)
-    assert update_ema(schedule_state, 9) == [0, 0, 1, 1, 1, 2, 2, 2, 2]
+    assert rows_of_epochs(schedule_state, 9) == [0, 0, 1, 1, 1, 2, 2, 2, 2]
     assert schedule_state.rates == (0.3, 0.03)
     assert not schedule_state.is_over
 
 
-def test_the_ratio_ends_a_row_early_and_the_next_keeps_its_length():
+def test_stop_ratio_ends_a_row_early_and_keeps_the_length_of_the_next():
     schedule_state = ScheduleState(ROWS, stop_ratio=150)
-    assert update_ema(schedule_state, 6, {1: 150, 2: 149}) == [0, 1, 1, 1, 2, 2]
+    assert rows_of_epochs(schedule_state, 6, {1: 150, 2: 149}) == [0, 1, 1, 1, 2, 2]
     assert not schedule_state.is_over
     schedule_state.watch(151)
     assert schedule_state.is_over
 
 
-def test_a_new_schedule_is_entered_where_its_table_has_the_epoch():
+def test_new_schedule_starts_in_the_row_of_the_epoch():
     for epoch, row, since in ((0, 0, 0), (1, 0, 0), (2, 1, 2), (4, 1, 2), (5, 2, 5), (99, 2, 5)):
         schedule_state = ScheduleState(ROWS, stop_ratio=1, reached=True)
         schedule_state.go_to(epoch)

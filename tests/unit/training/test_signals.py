@@ -1,4 +1,4 @@
-"""Which signals ask for an end."""
+"""Stop requests by signals."""
 
 import importlib
 import signal
@@ -9,25 +9,25 @@ from rasgan.training import signals
 
 
 @pytest.mark.parametrize("number", signals.SIGNALS)
-def test_the_first_signal_is_a_request_and_a_second_ctrl_c_an_end(number):
-    before, told = signal.getsignal(number), []
+def test_first_signal_requests_a_stop_and_a_second_ctrl_c_interrupts(number):
+    before, requests = signal.getsignal(number), []
     if before == signal.SIG_IGN:
         pytest.skip(f"{number.name} is ignored here, as under nohup")
     request = signals.StopRequest()
-    with signals.stop_requests(request, lambda: told.append(number)):
+    with signals.stop_requests(request, lambda: requests.append(number)):
         assert not request.is_made
         signal.raise_signal(number)
         assert request.is_made
         if number in (signal.SIGTERM, getattr(signal, "SIGHUP", None)):
-            signal.raise_signal(number)  # changes nothing
+            signal.raise_signal(number)  # is ignored
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    assert told == [number]
+    assert requests == [number]
     assert signal.getsignal(number) == before
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
-def test_a_closed_terminal_stays_ignored_under_nohup():
+def test_ignored_signals_stay_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         request = signals.StopRequest()
@@ -40,7 +40,7 @@ def test_a_closed_terminal_stays_ignored_under_nohup():
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no signal can stand for SIGBREAK here")
-def test_ctrl_break_is_as_ctrl_c_where_there_is_one(monkeypatch):
+def test_ctrl_break_works_like_ctrl_c(monkeypatch):
     monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
     importlib.reload(signals)
     try:

@@ -1,7 +1,7 @@
-"""All that computes, on a device that is not the processor: a tensor left in its memory is an error there.
+"""Training and sampling on a device other than the CPU, where a tensor left on the CPU is an error.
 
-The device is torch's "meta", and tensors are fake: they have a shape, a type and a device, and no values.
-Where values are asked for, these tests hand out ones, to the processor's memory alone, as a GPU would.
+The device is torch's "meta", and tensors are fake: they have a shape, a type and a device, but no values.
+Where values are needed, these tests return ones, and as on a GPU only after a copy to the CPU.
 """
 
 import contextlib
@@ -14,8 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from rasgan.runs import RunFolder
 from rasgan.sampling import generate, interpolate
-from rasgan.training import checkpoints, devices
-from rasgan.training import run as training_run
+from rasgan.training import checkpoints, devices, loop, resuming
 from rasgan.training.config import new_config
 from rasgan.training.dataset import Shapes
 from rasgan.training.step import train_step
@@ -34,7 +33,7 @@ def ones_of(tensor):
 
 
 def converted(module, convert):
-    """Give a module new parameters and buffers; torch would exchange fake tensors in place, which fails."""
+    """Replace parameters and buffers of a module; torch would swap fake tensors in place, which fails."""
     for part in module.modules():
         for name, p in part._parameters.items():
             part._parameters[name] = nn.Parameter(convert(p).detach(), p.requires_grad)
@@ -44,7 +43,7 @@ def converted(module, convert):
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """Let tensors be fake, with ones for values; autocast knows no such device."""
+    """Make tensors fake, with ones for values; autocast does not support this device."""
     monkeypatch.setattr(nn.Module, "_apply", converted)
     monkeypatch.setattr(torch.Tensor, "numpy", ones_of)
     monkeypatch.setattr(torch.Tensor, "item", lambda _: 1.0)
@@ -56,10 +55,10 @@ def stand_in(monkeypatch):
 
 
 def begin(folder, config, checkpoint=None, device=DEVICE):
-    """Begin a run on the stand-in device with four shapes, or go on with it."""
+    """Start or resume a run with four shapes on the stand-in device."""
     occupied = np.random.default_rng(0).random((4, *(config.resolution,) * 3)) > 0.9
     shapes, validation = (Shapes(occupied, device) for _ in range(2))
-    return training_run.begin(RunFolder("run", folder), config, shapes, validation, checkpoint)
+    return resuming.begin(RunFolder("run", folder), config, shapes, validation, checkpoint)
 
 
 def devices_of(run):
@@ -77,7 +76,7 @@ METHODS = [
 
 
 @pytest.mark.parametrize(("recipe", "loss", "more"), METHODS)
-def test_every_method_steps_validates_and_samples_there(tmp_path, stand_in, recipe, loss, more):
+def test_every_method_trains_on_the_device(tmp_path, stand_in, recipe, loss, more):
     run = begin(tmp_path, new_config(recipe, {**TINY, "loss": loss, **more}))
     with stand_in:
         result = run.step()
@@ -90,10 +89,10 @@ def test_every_method_steps_validates_and_samples_there(tmp_path, stand_in, reci
         assert run.sample(result.fakes, 1).shape == (32, 32, 32)
 
 
-def test_checkpoints_go_there_and_back(tmp_path, stand_in):
+def test_checkpoints_move_to_the_device(tmp_path, stand_in):
     run = begin(tmp_path, new_config("stable", TINY), device="cpu")
     run.step()
-    run.save()
+    loop.save(run)
     saved = checkpoints.load_checkpoint(run.folder.checkpoints, run.position, with_optimizers=True)
     there = begin(tmp_path, run.config, saved)
     assert there.position == run.position
@@ -104,7 +103,7 @@ def test_checkpoints_go_there_and_back(tmp_path, stand_in):
         assert {moment.device.type for moment in moments} == {DEVICE}
 
 
-def test_shapes_are_generated_and_interpolated_there(tmp_path, stand_in):
+def test_shapes_are_generated_on_the_device(tmp_path, stand_in):
     generator = begin(tmp_path, new_config("stable", TINY)).gan.best_generator
     with stand_in:
         assert generate(generator, seed=0, count=3).shape == (3, 32, 32, 32)
@@ -112,8 +111,8 @@ def test_shapes_are_generated_and_interpolated_there(tmp_path, stand_in):
 
 
 @pytest.mark.parametrize("left", ["reals_d", "reals_g", "z_d", "z_g", "mix"])
-def test_a_tensor_left_in_the_processors_memory_is_an_error(tmp_path, stand_in, left):
-    """Were it none, the tests above would hold nothing."""
+def test_tensor_left_on_the_cpu_is_an_error(tmp_path, stand_in, left):
+    """Otherwise, the tests above would prove nothing."""
     run = begin(tmp_path, new_config("tutorial", {**TINY, "loss": "wgan-gp"}))
     with stand_in:
         batch = run.batch(0)

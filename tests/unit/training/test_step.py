@@ -1,4 +1,4 @@
-"""The step: who is trained when, in which mode, and what is left alone."""
+"""The training step: which networks it trains, and what it leaves unchanged."""
 
 import copy
 from dataclasses import replace
@@ -43,7 +43,7 @@ def changed(network, before):
     return {name for name, p in network.named_parameters() if not torch.equal(p, before[name])}
 
 
-def test_an_open_gate_trains_every_weight_of_both_networks(batch):
+def test_open_gate_trains_every_weight_of_both_networks(batch):
     gan = gan_for()
     before_g, before_d = weights(gan.generator), weights(gan.discriminator)
     result = train_step(gan, batch)
@@ -53,7 +53,7 @@ def test_an_open_gate_trains_every_weight_of_both_networks(batch):
     assert changed(gan.discriminator, before_d) | {"dense.bias"} == set(before_d)
 
 
-def test_a_shut_gate_leaves_every_discriminator_weight_alone(batch):
+def test_shut_gate_leaves_the_discriminator_unchanged(batch):
     gan = gan_for()
     gan.gate.is_open = False
     before_g, before_d = weights(gan.generator), weights(gan.discriminator)
@@ -64,7 +64,7 @@ def test_a_shut_gate_leaves_every_discriminator_weight_alone(batch):
     assert changed(gan.generator, before_g)
 
 
-def test_validation_changes_nothing_at_all(batch):
+def test_validation_changes_nothing(batch):
     gan = gan_for()
     before = copy.deepcopy([gan.generator.state_dict(), gan.discriminator.state_dict(), gan.gate])
     loss = validate_discriminator(gan, batch[0], batch[2])
@@ -75,7 +75,7 @@ def test_validation_changes_nothing_at_all(batch):
     assert loss > 0
 
 
-def test_the_penalty_is_due_every_so_many_steps_and_steers_the_discriminator(batch):
+def test_penalty_is_applied_every_penalty_every_steps(batch):
     penalized = {"norm": "none", "penalty": 5.0, "penalty_every": 2}
     results = {}
     for step in (0, 1):
@@ -87,8 +87,8 @@ def test_the_penalty_is_due_every_so_many_steps_and_steers_the_discriminator(bat
     assert torch.equal(results[1, "with"], results[1, "without"])
 
 
-def test_a_generator_that_is_to_connect_has_fewer_wrong_voxels_after_a_few_steps(batch):
-    """It begins at noise of hundreds of pieces. The penalty is no part of the loss that is reported."""
+def test_connection_penalty_reduces_missing_and_loose_voxels(batch):
+    """Training starts from noise with hundreds of pieces. The reported loss does not include the penalty."""
     wrong, first = {}, {}
     for connect in (0.0, 0.1):
         gan = gan_for(new_config("stable", {"resolution": 32, "width": 8, "connect": connect}))
@@ -103,7 +103,7 @@ def test_a_generator_that_is_to_connect_has_fewer_wrong_voxels_after_a_few_steps
     assert (first[0.1].loss_d, first[0.1].loss_g) == (first[0.0].loss_d, first[0.0].loss_g)
 
 
-def test_the_average_moves_bit_for_bit_as_tensor_by_tensor():
+def test_average_of_all_tensors_equals_that_of_each_bit_for_bit():
     torch.manual_seed(3)
     network = build_gan(TINY, "cpu").generator
     average, expected = copy.deepcopy(network), copy.deepcopy(network)
@@ -118,13 +118,13 @@ def test_the_average_moves_bit_for_bit_as_tensor_by_tensor():
         assert torch.equal(ours, theirs)
 
 
-def test_the_average_forgets_the_untrained_generator_sooner_than_its_decay_says():
+def test_average_forgets_the_untrained_generator():
     kept = np.cumprod([ema_decay(step, 0.995) for step in range(200)])[-1]
     assert kept < 1e-9 < 0.995**200
     assert ema_decay(10**6, 0.995) == 0.995
 
 
-def test_loaded_optimizers_keep_the_new_learning_rates(batch):
+def test_loading_moments_keeps_the_learning_rates(batch):
     one = gan_for()
     train_step(one, batch)
     other = gan_for(new_config("tutorial", {"resolution": 32, "width": 8, "generator_learning_rate": 0.5}))
@@ -133,7 +133,7 @@ def test_loaded_optimizers_keep_the_new_learning_rates(batch):
     assert other.optimizer_g.state
 
 
-def test_mapping_layers_have_their_share_of_the_learning_rate(batch):
+def test_mapping_layers_have_their_own_learning_rate(batch):
     mapped = replace(TINY, mapping_layers=2, mapping_rate=0.1)
     gan = gan_for(mapped)
     assert parameters_of(gan.optimizer_g) == list(map(id, gan.generator.parameters()))
@@ -150,7 +150,7 @@ def parameters_of(optimizer):
     return [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
 
 
-def test_between_the_generators_steps_only_the_critic_trains(batch):
+def test_generator_trains_every_generator_every_steps(batch):
     settings = new_config("tutorial", {"resolution": 32, "width": 8, "loss": "wgan-gp"})
     gan = gan_for(settings)
     mix = torch.tensor([0.1, 0.5, 0.9])
@@ -164,7 +164,7 @@ def test_between_the_generators_steps_only_the_critic_trains(batch):
     assert trained == [True, False, False, False, False, True]
 
 
-def test_bf16_stays_close_to_float32_and_keeps_weights_and_scores_in_float32(batch):
+def test_bf16_is_close_to_float32_and_keeps_weights_and_scores_in_float32(batch):
     results = {}
     for precision in ("float32", "bf16"):
         torch.manual_seed(1)
@@ -179,7 +179,7 @@ def test_bf16_stays_close_to_float32_and_keeps_weights_and_scores_in_float32(bat
 
 
 @pytest.mark.gpu
-def test_a_gpu_takes_the_same_step_as_the_cpu(batch):
+def test_gpu_step_equals_cpu_step(batch):
     if not torch.cuda.is_available():
         pytest.skip("there is no CUDA device here")
     expected = train_step(gan_for(), batch)
@@ -192,8 +192,8 @@ def test_a_gpu_takes_the_same_step_as_the_cpu(batch):
 
 
 @pytest.mark.parametrize("loss", ["rsgan", "wgan-gp"])
-def test_a_penalized_step_follows_the_papers_objective(batch, loss):
-    """Redo the discriminator's first step by hand, in float64, with the penalty as its paper writes it."""
+def test_penalized_step_follows_the_objective_of_the_paper(batch, loss):
+    """Compute the discriminator's first step in float64, with the penalty as in its paper."""
     extra = {"loss": loss, "norm": "none", "penalty": 3.0, "penalty_every": 4}
     settings = new_config("tutorial", {"resolution": 32, "width": 8, **extra})
     reals, reals_g, z_d, z_g = (x.double() for x in batch[:4])
