@@ -1,4 +1,4 @@
-"""What fixes a run's method: every setting, described once; the recipes that preset them; what may change."""
+"""All settings of a run, the recipes that preset them, and what can be changed when a run is resumed."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -13,16 +13,16 @@ PRECISIONS = ("float32", "bf16")
 
 
 def setting(default: object, text: str, *flags: str, **details: object) -> object:
-    """Describe a field of `TrainConfig` or `Intervals`: parser, help and documentation are made from it.
+    """Describe a field of `TrainConfig` or `Intervals`, from which parser, help and documentation are made.
 
-    The default gives the type. `flags` are option strings beside the field's name. `details` are ``choices``,
-    the limits of `rasgan.limits`, ``metavar``, ``default_text``, and ``option``, another name.
+    The default determines the type. `flags` are option strings in addition to the field's name. `details` are
+    ``choices``, the limits of `rasgan.limits`, ``metavar``, ``default_text``, and ``option``, another name.
     """
     return field(default=default, metadata={"text": text, "flags": flags, **details})
 
 
 def check_limits(config: object) -> None:
-    """Raise TypeError or ValueError for a field whose type or value it may not have."""
+    """Raise TypeError or ValueError if a field has an invalid type or value."""
     for described in fields(config):
         name, value, kind = described.name, getattr(config, described.name), type(described.default)
         if not isinstance(value, (int, float) if kind is float else kind):
@@ -35,37 +35,37 @@ def check_limits(config: object) -> None:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """All numbers and choices that, with the data, determine a run; the defaults are the tutorial's."""
+    """All settings that, together with the data, determine a run. The defaults are the tutorial's."""
 
     resolution: int = setting(64, "edge of the grids in voxels", choices=RESOLUTIONS, at_least=1)
     width: int = setting(512, "channels of the generator's first grid", at_least=1)
     min_width: int = setting(1, "minimum number of channels in any layer", at_least=1)
     mirror: bool = setting(False, "make every generated shape mirror-symmetric")
     mirror_axis: int = setting(0, "axis of the grid along which shapes are mirrored", at_least=0, at_most=2)
-    output_bias: bool = setting(False, "start with shapes as full as the training shapes, by the last bias")
+    output_bias: bool = setting(False, "start with as many occupied voxels as the training shapes")
     blur: bool = setting(False, "average the generator's logits with those of neighboring voxels")
     mapping_layers: int = setting(
         0, "fully connected layers before the generator: a mapping network", at_least=0
     )
     mapping_rate: float = setting(1.0, "learning rate of the mapping layers, relative to the others", above=0)
     conditional: bool = setting(False, "the latent vector scales and shifts the features of every level")
-    output: str = setting("linear", "the generator's last function", choices=("linear", "sigmoid"))
+    output: str = setting("linear", "activation of the generator's last layer", choices=("linear", "sigmoid"))
     norm: str = setting("batch", "the discriminator's normalization", choices=("batch", "none"))
     init: str = setting(
         "normal",
-        "how the discriminator's weights start: N(0, 0.02), or scaled by the width of each layer",
+        "initial weights of the discriminator: N(0, 0.02), or scaled by the width of each layer",
         choices=("normal", "scaled"),
     )
     loss: str = setting(
         "rasgan", "loss of both networks", choices=("rasgan", "rsgan", "sgan", "wgan-gp")
-    )  # the keys of rasgan.losses.LOSSES, which takes torch to import
+    )  # the keys of rasgan.losses.LOSSES, which imports torch
     penalty: float = setting(0.0, "weight of the gradient penalty", at_least=0)
     penalty_every: int = setting(1, "steps between penalties", at_least=1)
     connect: float = setting(0.0, "weight of the penalty on loose and missing voxels", at_least=0)
     connect_rise: float = setting(
         1.0, "factor by which `connect` grows over the second half of the run", above=0
     )
-    generator_every: int = setting(1, "the generator trains on every so many steps", at_least=1)
+    generator_every: int = setting(1, "train the generator only on every so many steps", at_least=1)
     gate: bool = setting(True, "train the discriminator only while it is not too far ahead")
     ema: float = setting(
         0.0, "average the generator over steps with this decay; 0 is off", at_least=0, under=1
@@ -83,20 +83,20 @@ class TrainConfig:
     schedule: tuple[tuple[int, float, float], ...] = setting(
         (),
         "learning rates by epoch: one of the tutorial's tables, or a CSV file with the columns "
-        "epochs,generator,discriminator; none leaves a schedule",
+        "epochs,generator,discriminator; none ends a schedule",
         metavar="chair|airplane|FILE",
         default_text="none",
     )
     stop_ratio: int = setting(
         0,
-        "end the run, or go to the schedule's next row, once the discriminator trains only every so many "
-        "steps; the tutorial's is 150, 0 is never",
+        "end the run, or continue with the schedule's next row, once the discriminator trains only every N "
+        "steps; the tutorial's value is 150, 0 is never",
         at_least=0,
     )
     grow_epochs: tuple[int, ...] = setting(
         (), "epochs after which the resolution doubles; before, it is a half, a quarter ... of `resolution`"
     )
-    occupied: float = setting(1.0, "value of an occupied voxel; the original's is 255", above=0)
+    occupied: float = setting(1.0, "value of an occupied voxel; 255 in the original", above=0)
     batchsize: int = setting(24, "shapes in a batch", "-b", "--batch-size", at_least=1)
     epochs: int = setting(2500, "number of epochs to train", "-e", at_least=1)
     seed: int = setting(0, "same seed, same machine: same run", at_least=0, default_text="a new one")
@@ -105,11 +105,11 @@ class TrainConfig:
         check_limits(self)
 
     def state_dict(self) -> dict:
-        """Return plain numbers and strings, as checkpoints and JSON hold them."""
+        """Return numbers, strings and tuples of them, for checkpoints and JSON."""
         return asdict(self)
 
     def stage(self, epoch: int) -> "TrainConfig":
-        """Return the settings of an epoch, counted from 0. Before it grows, a run has a lower resolution.
+        """Return the settings of an epoch, counted from 0, with the resolution of that epoch.
 
         The weight of the gradient penalty is proportional to the number of voxels; see `recipe_presets`.
         """
@@ -117,14 +117,14 @@ class TrainConfig:
         return replace(self, resolution=self.resolution >> halvings, penalty=self.penalty / 8**halvings)
 
     def schedule_state(self) -> ScheduleState:
-        """Return the start of the schedule; without one, a single row holds both learning rates."""
+        """Return the start of the schedule; without one, a single row contains both learning rates."""
         constant = Row(self.epochs, self.generator_learning_rate, self.discriminator_learning_rate)
         return ScheduleState(tuple(Row(*row) for row in self.schedule) or (constant,), self.stop_ratio)
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """How often each kind of file is written, besides after the last epoch; may change at every start."""
+    """How often each kind of file is written; it is also written after the last epoch."""
 
     sample: int = setting(10, "save a generated grid every N epochs; 0 is never", "-sample", at_least=0)
     save: int = setting(10, "save the networks every N epochs", "-save", at_least=1)
@@ -132,8 +132,7 @@ class Intervals:
     graph3d: int = setting(10, "save a 3D graph every N epochs; 0 is never", "-graph3d", at_least=0)
     score: int = setting(
         0,
-        "score generated shapes every N epochs: diversity, different nearest training shapes and empty "
-        "grids show a collapse, pieces whether shapes hold together; 0 is never",
+        "score generated shapes every N epochs, which shows a collapse and loose parts; 0 is never",
         option="every",
         at_least=0,
     )
@@ -143,7 +142,8 @@ class Intervals:
 
 
 GROW_SHARE = 0.6
-"""Fraction of the epochs before the last doubling of the resolution, of those before the one before, ..."""
+"""Fraction of the epochs before the last doubling of the resolution; of these, the same fraction comes before
+the doubling before that."""
 
 REMOVED = {"discriminator_width": 0}
 """Settings of version 0.1 that no longer exist, each with the only value that can still be loaded."""
@@ -152,7 +152,7 @@ REMOVED = {"discriminator_width": 0}
 def without_removed(settings: dict) -> dict:
     """Return the settings of a run of any version without those in `REMOVED`.
 
-    Raises UserError if one of them has another value than its default, because the run depends on it.
+    Raises UserError if one of them does not have its default value, because the run depends on it.
     """
     for name in REMOVED.keys() & settings.keys():
         if settings[name] != REMOVED[name]:
@@ -162,7 +162,7 @@ def without_removed(settings: dict) -> dict:
 
 
 PRESET_RESOLUTION = 32
-"""Recipes are written down for grids of this edge; `recipe_presets` gives them for others."""
+"""Edge of the grids for which `RECIPES` lists values; `recipe_presets` returns those for other grids."""
 
 RECIPES: dict[str, dict] = {
     "tutorial": {},
@@ -192,8 +192,8 @@ RECIPES: dict[str, dict] = {
     },
 }
 LOSS_PRESETS: dict[str, dict] = {
-    # What belongs to a loss. WGAN-GP as in the tutorial's repository: penalty 10, five steps of the critic
-    # for one of the generator, no normalization in the critic.
+    # WGAN-GP as in the tutorial's repository: penalty 10, five critic steps per generator step, no
+    # normalization in the critic.
     "wgan-gp": {
         "penalty": 10.0,
         "penalty_every": 1,
@@ -210,11 +210,11 @@ RATES = frozenset({"generator_learning_rate", "discriminator_learning_rate"})
 MEASURED = {"mirror"}
 """Presets that depend on the training shapes (`rasgan.training.dataset.measured_mirror`)."""
 CHANGEABLE = RATES | {"epochs", "schedule", "stop_ratio", "batchsize", "connect"}
-"""What a resumed run may set anew; everything else belongs to the run."""
+"""Settings that can be changed when a run is resumed."""
 
 
 def recipe_presets(recipe: str, resolution: int) -> dict:
-    """Return the presets of a recipe for grids of this edge.
+    """Return the presets of a recipe for grids of edge `resolution`.
 
     The weight of the penalty is proportional to the number of voxels. A grid twice as fine has eight times as
     many. A discriminator that separates the same shapes equally well needs an eighth of the gradient at each
@@ -227,10 +227,10 @@ def recipe_presets(recipe: str, resolution: int) -> dict:
 
 
 def new_config(recipe: str, given: Mapping[str, object]) -> TrainConfig:
-    """Combine a recipe's presets, those of its loss, and what the user chose; each wins over those before.
+    """Combine a recipe's presets, those of its loss, and the settings given; later ones take precedence.
 
-    `given` has no entry for what was left out. A schedule brings its length, unless epochs are given.
-    UserError if settings contradict each other.
+    A schedule also sets the number of epochs, unless that is given. Raises UserError if settings contradict
+    each other.
     """
     config = _with_given(TrainConfig(**_presets(recipe, given)), given)
     if recipe == "tutorial" or "grow_epochs" in given:
@@ -249,9 +249,9 @@ def _presets(recipe: str, given: Mapping[str, object]) -> dict:
 
 
 def resumed_config(old: TrainConfig, recipe: str | None, given: Mapping[str, object]) -> TrainConfig:
-    """Combine what the user chose with the settings of the run that is resumed.
+    """Combine the settings given with those of the run that is resumed.
 
-    Raises UserError if the user, or the recipe, asks for something that the run cannot change.
+    Raises UserError if `given`, or the recipe, differs from the run in a setting that is not `CHANGEABLE`.
     """
 
     def clashes(wanted: Mapping[str, object]) -> list[str]:
@@ -269,7 +269,7 @@ def resumed_config(old: TrainConfig, recipe: str | None, given: Mapping[str, obj
 
 
 def _with_given(config: TrainConfig, given: Mapping[str, object]) -> TrainConfig:
-    """Set what the user chose. Raises UserError for settings that contradict each other."""
+    """Replace the settings given. Raises UserError if settings contradict each other."""
     schedule = given.get("schedule", ())
     config = replace(config, **{**({"epochs": schedule[-1][0]} if schedule else {}), **given})
     if config.schedule and RATES & given.keys():

@@ -1,4 +1,4 @@
-"""Both networks and all that trains them, built from a run's settings."""
+"""Both networks, their optimizers and the gate, built from a run's settings."""
 
 import copy
 import functools
@@ -15,67 +15,67 @@ from rasgan.networks import Discriminator, Generator
 from rasgan.training import devices, distributed
 from rasgan.training.config import TrainConfig
 
-SHARE = "share"
-"""Key of a parameter group: its part of the optimizer's learning rate."""
+RELATIVE_RATE = "relative_rate"
+"""Key of a parameter group: its learning rate relative to the optimizer's."""
 
 
 @dataclass
 class GanState:
-    """Both networks and what trains them."""
+    """Everything that one training step reads or changes."""
 
     config: TrainConfig
-    precision: str  # "float32" or "bf16": what the networks compute in
+    precision: str  # "float32" or "bf16", for autocast
     generator: nn.Module
     discriminator: nn.Module
     optimizer_g: Optimizer
     optimizer_d: Optimizer
     gate: Gate  # decides before each step whether the discriminator trains
-    ema_generator: nn.Module | None = None  # follows the trained one as an exponential moving average
+    ema_generator: nn.Module | None = None  # exponential moving average of the generator
     connect: float = 0.0  # current weight of the connection penalty
 
     @property
     def loss(self) -> GanLoss:
-        """The losses of both networks."""
+        """The losses of both networks, by the name in the settings."""
         return LOSSES[self.config.loss]
 
     @property
     def best_generator(self) -> nn.Module:
-        """The averaged generator where there is one, else the trained one."""
+        """The averaged generator if there is one, else the trained one."""
         return self.ema_generator or self.generator
 
     def generate(self, z: Tensor, with_logits: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-        """Map (N, 200) to the blocks of N shapes, in the run's precision; see `Generator.forward`."""
+        """Map latent vectors, (N, 200), to the blocks of N shapes; see `Generator.forward`."""
         with devices.autocast(z.device, self.precision):
             return self.generator(z, as_blocks=True, with_logits=with_logits)
 
     def score(self, shapes: Tensor) -> Tensor:
-        """Map this process's shapes to the scores of the whole batch, at least in float32."""
+        """Map this process's shapes to the scores of the complete batch, in float32 or better."""
         with devices.autocast(shapes.device, self.precision):
             scores = self.discriminator(shapes)
         return distributed.gather(scores.to(torch.promote_types(scores.dtype, torch.float32)))
 
     def set_learning_rates(self, generator: float, discriminator: float) -> None:
-        """Set both optimizers' learning rates from now on."""
+        """Set both optimizers' learning rates."""
         for optimizer, rate in ((self.optimizer_g, generator), (self.optimizer_d, discriminator)):
             for group in optimizer.param_groups:
-                group["lr"] = rate * group.get(SHARE, 1)
+                group["lr"] = rate * group.get(RELATIVE_RATE, 1)
 
     def load_moments(self, state_g: dict, state_d: dict) -> None:
-        """Load both optimizers' moments and step counts; learning rates and the like stay as they are."""
+        """Load both optimizers' moments and step counts, but not their learning rates and decays."""
         for optimizer, loaded in ((self.optimizer_g, state_g), (self.optimizer_d, state_d)):
             groups = optimizer.state_dict()["param_groups"]
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             for number, moments in loaded["state"].items():
                 for name in ("exp_avg", "exp_avg_sq"):
                     if moments[name].shape != parameters[number].shape:
-                        raise ValueError(f"{name} of parameter {number} has another shape")
+                        raise ValueError(f"{name} of parameter {number} has a different shape")
             optimizer.load_state_dict({**loaded, "param_groups": groups})
 
 
 def new_generator(config: TrainConfig) -> Generator:
     """Build the generator that the settings describe."""
     filters = [blurred] if config.blur else []
-    if config.mirror:  # after the blur, so that both sides are equal
+    if config.mirror:  # last, so that both sides are equal
         filters.append(functools.partial(mirror_mean, axis=config.mirror_axis))
     return Generator(
         config.width,
@@ -94,43 +94,42 @@ def new_discriminator(config: TrainConfig) -> Discriminator:
 
 
 def check_fit(config: TrainConfig, generator: dict, discriminator: dict | None = None) -> None:
-    """Raise RuntimeError or ValueError for weights of other networks than the settings describe.
+    """Raise RuntimeError or ValueError if the weights do not fit the settings' networks.
 
-    No memory is allocated for these networks, however large.
+    The networks are built on the meta device, so no memory is allocated for them.
     """
     if config.mapping_layers > len(generator):
         raise ValueError(f"{config.mapping_layers} mapping layers in {len(generator)} tensors")
     with torch.device("meta"):
-        # `assign` is noted in the metadata of a state dict, where later loads would find it: copies have none
+        # load_state_dict(assign=True) marks the metadata of its argument, so pass a copy
         new_generator(config).load_state_dict(dict(generator), assign=True)
         if discriminator is not None:
             new_discriminator(config).load_state_dict(dict(discriminator), assign=True)
 
 
 def set_output_bias(gan: GanState, share: float) -> None:
-    """Let generated shapes begin with about this share of occupied voxels, by the last layer's bias.
+    """Set the last layer's bias to log(p / (1 - p)), so that a share p of the voxels is occupied at first.
 
-    That is log(p / (1 - p)), as the last layer of a detector of rare objects begins: Lin et al. 2017, "Focal
-    loss for dense object detection", section 4.1.
+    As in Lin et al. 2017, "Focal loss for dense object detection", section 4.1.
     """
     for generator in filter(None, (gan.generator, gan.ema_generator)):
         nn.init.constant_(generator.to_voxels.bias, torch.logit(torch.tensor(share)).item())
 
 
 def parameter_groups(generator: Generator, config: TrainConfig) -> list[dict]:
-    """Part the generator's weights by their share of its learning rate; their order stays.
+    """Return the generator's parameters in order, the mapping network's in a group of their own.
 
-    The mapping network of Karras et al. 2019 learns a hundred times slower than the rest.
+    In Karras et al. 2019 the mapping network's learning rate is a hundredth of the others'.
     """
     others, mapping = [], []
     for name, parameter in generator.named_parameters():
         (mapping if name.startswith("mapping.") else others).append(parameter)
     groups = [{"params": others}]
-    return [*groups, {"params": mapping, SHARE: config.mapping_rate}] if mapping else groups
+    return [*groups, {"params": mapping, RELATIVE_RATE: config.mapping_rate}] if mapping else groups
 
 
 def build_gan(config: TrainConfig, device: torch.device | str, precision: str = "float32") -> GanState:
-    """Build both networks, their optimizers and the gate; weights come from torch's seed."""
+    """Build both networks, their optimizers and the gate; torch's seed determines the weights."""
     generator = new_generator(config)
     discriminator = new_discriminator(config)
     for network in (generator, discriminator):
