@@ -24,11 +24,11 @@ from rasgan.data.conversion import ConversionOptions, ConversionSummary, convert
 from rasgan.data.meshes import SUFFIXES, UP_AXES
 from rasgan.data.voxelize import MODES
 from rasgan.runs import RunFolder
+from rasgan.training.config import SHORT_BATCH, SHORT_STEPS, SHORT_TIME
 from rasgan.voxel_io import WRITERS
 from rasgan.voxels import RESOLUTIONS
 
 DEFAULT_BATCH, MOST_EPOCHS = 24, 500
-STEPS, BATCH, TIME = 3875, 16, "about 20 minutes on two CPU cores"
 """The README's training without a GPU, measured in docs/time-and-disk.md."""
 
 ADVICE = {
@@ -145,9 +145,9 @@ def print_next(folder: Path, options: ConversionOptions) -> None:
     train = ["train_rasgan.py", "-n", name, "-d", data]
     train += ["--resolution", options.resolution] if options.resolution != 64 else []
     few = ["-b", count] if count < DEFAULT_BATCH else []
-    epochs = min(MOST_EPOCHS, max(1, round(STEPS * BATCH / count)))
-    cpu = ["--width", 64, "-b", min(BATCH, count), "-e", epochs]
-    time = f", {TIME}" if options.resolution == 64 and epochs < MOST_EPOCHS else ""
+    epochs = min(MOST_EPOCHS, max(1, round(SHORT_STEPS * SHORT_BATCH / count)))
+    cpu = ["--width", 64, "-b", min(SHORT_BATCH, count), "-e", epochs]
+    time = f", {SHORT_TIME}" if options.resolution == 64 and epochs < MOST_EPOCHS else ""
     print(f"The grids are the {options.suffix} files in {folder}. Next, type one of these commands to train.")
     for title, words in (
         (f"Without a GPU{time}", ["--recipe", "stable", *cpu]),

@@ -34,6 +34,9 @@ from rasgan.training.config import (
     DEVICES,
     PRECISIONS,
     RECIPES,
+    SHORT_BATCH,
+    SHORT_STEPS,
+    SHORT_TIME,
     Intervals,
     TrainConfig,
     new_config,
@@ -52,9 +55,8 @@ if TYPE_CHECKING:  # torch is imported where it is needed: not for --help, nor i
 SETTINGS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 INTERVALS = {field.name: field for field in dataclasses.fields(Intervals)}
 STOPPING = "\nFinishing this step and saving a checkpoint. Press Ctrl-C again to quit immediately."
-LONG_S = 2 * 24 * 3600  # a training on a CPU that takes longer is advised against
-LONG_STEP_S = 5  # a step after which the bar seems to hang
-SMALL_STEPS = 3900  # about an hour at width 64, in batches of 16, on two cores
+LONG_S = 2 * 24 * 3600  # a CPU training that takes longer gets a warning
+LONG_STEP_S = 5  # a longer step gets a note, because the bar seems to hang
 METHOD = ("loss", "penalty", "connect", "occupied", "gate")
 ADVICE = {
     "batch larger than data": "Type --batchsize {}, or add shapes.",
@@ -87,7 +89,7 @@ ADVICE = {
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Describe the options: the tutorial's table first, then ours."""
+    """Describe the options: the tutorial's first, then this project's."""
     parser = cli.Parser(__doc__)
     group = parser.add_argument_group("the tutorial's options")
     add = group.add_argument
@@ -130,7 +132,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 @cli.ends_cleanly
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train, or run the demo around a training; exit code 1 if it was stopped."""
+    """Train, or run the demo; return exit code 1 if it was stopped."""
     parser = build_parser()
     argv = sys.argv[1:] if argv is None else argv
     args = parser.parse_args(argv)
@@ -162,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
-    """Train as the options say; return the run, and whether it is over or was stopped before."""
+    """Train with the options; return the run, and False if it was stopped before its end."""
     folder = RunFolder(args.name)
     for data in filter(None, (args.data, args.validation_data)):
         files.check_is_folder(data)
@@ -230,7 +232,7 @@ def train(args: argparse.Namespace) -> tuple["TrainingRun", bool]:
 
 @contextlib.contextmanager
 def advising(name: str, command: str) -> Iterator[None]:
-    """Add what to type to an error of the block: how to fix it, or the `command` that resumes."""
+    """Add to each error of the block how to fix it, or the `command` that resumes the run."""
     try:
         with cli.advising(ADVICE):
             yield
@@ -244,7 +246,7 @@ def advising(name: str, command: str) -> Iterator[None]:
 
 
 def choose_start(folder: RunFolder, load: bool, is_demo: bool, restarts: int) -> bool:
-    """Return whether to resume a run: the demo and a restarted process do so if there is a checkpoint.
+    """Return whether to resume; the demo and a restarted process do so if there is a checkpoint.
 
     Raises UserError if there is none to resume from, or one that would be overwritten.
     """
@@ -265,7 +267,7 @@ def choose_start(folder: RunFolder, load: bool, is_demo: bool, restarts: int) ->
 
 
 def choose_config(recipe: str | None, given: dict, checkpoint: "Checkpoint | None") -> TrainConfig:
-    """Combine the settings given with the presets of the recipe, or with the settings of the checkpoint."""
+    """Combine the settings given with the presets of the recipe, or with those of the checkpoint."""
     from rasgan.networks import channel_counts
     from rasgan.seeding import fresh_seed
     from rasgan.training import distributed
@@ -287,7 +289,7 @@ def choose_config(recipe: str | None, given: dict, checkpoint: "Checkpoint | Non
 def read_data(
     name: str, data: Path, validation: Path | None, config: TrainConfig, device: "torch.device"
 ) -> tuple:
-    """Read the training shapes and, or None, the validation shapes."""
+    """Read the training shapes and the validation shapes, None without `validation`."""
     from rasgan.training.dataset import Shapes
 
     bar = functools.partial(tqdm, desc="reading shapes", unit="shape", leave=False, disable=None)
@@ -309,7 +311,7 @@ def read_data(
 
 
 def prepare_files(run: "TrainingRun", checkpoint: "Checkpoint | None", typed: dict) -> None:
-    """Move files of later epochs aside, delete those of killed processes, and write down the options."""
+    """Move files of later epochs aside, delete temporary files of killed processes, and save the options."""
     from rasgan.training.resuming import move_aside
 
     if moved := move_aside(run, checkpoint.position if checkpoint else START):
@@ -338,13 +340,13 @@ def resume_command(argv: Sequence[str], is_demo: bool = False) -> str:
 
 
 def describe_option(name: str, value: object) -> str:
-    """Return a setting as it is typed."""
+    """Return a setting as a command-line option."""
     flag = name.replace("_", "-")
     return f"--{'' if value else 'no-'}{flag}" if isinstance(value, bool) else f"--{flag} {cli.plain(value)}"
 
 
 def describe_end(run: "TrainingRun") -> str:
-    """Return why there is nothing left to train."""
+    """Return why the run has no steps left."""
     done, name = cli.counted(run.position.epoch, "epoch"), run.folder.name
     if run.position.epoch < run.config.epochs:
         return f"{name} was stopped by --stop-ratio. To train longer, increase it, or set it to 0."
@@ -352,25 +354,25 @@ def describe_end(run: "TrainingRun") -> str:
 
 
 def warn_of_slow(run: "TrainingRun", data: Path, step_s: float) -> None:
-    """Print how long a step on a CPU takes if that is long, and for days of training a smaller network."""
+    """Print the expected time of slow steps and, for days of training, the command for a smaller network."""
     steps, edge = run.config.epochs * run.steps_per_epoch - run.steps_taken, run.config.resolution
     if steps * step_s < LONG_S:
         if step_s > LONG_STEP_S:
             cli.say(f"On this CPU a step takes about {step_s:.2g} s; the bar moves after each step.")
         return
-    batch = min(16, len(run.shapes))
-    epochs = math.ceil(SMALL_STEPS / (len(run.shapes) // batch))
+    batch = min(SHORT_BATCH, len(run.shapes))
+    epochs = math.ceil(SHORT_STEPS / (len(run.shapes) // batch))
     small = ["-n", f"{run.folder.name[:90]}-small", "-d", data, "--recipe", "stable"]
     small += ["--resolution", edge, "--width", 64, "-b", batch, "-e", epochs]
     cli.say(
         f"On this CPU a step takes about {step_s:.2g} s and all {steps:,} steps about "
-        f"{steps * step_s / 86400:,.0f} days. To train a smaller network in about an hour, type:\n"
+        f"{steps * step_s / 86400:,.0f} days. For a smaller network, {SHORT_TIME} at 64³, type:\n"
         f"  {cli.command_line('python', 'train_rasgan.py', *small)}"
     )
 
 
 def tell_what_was_made(run: "TrainingRun") -> None:
-    """Print where the results lie and what to type next."""
+    """Print where the results are and what to type next."""
     folder = run.folder
     cli.say(
         f"{folder.name} is trained; epoch {run.position.epoch} was the last. Its networks are in "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import convert_data
+from rasgan.training.config import SHORT_TIME
 from tests.pages import CONTRIBUTING, PAGES, README, ROOT, anchors, links, python_commands, text_of
 
 FOREIGN = {"pip", "venv", "pytest"}  # programs of others
@@ -74,7 +74,7 @@ def test_pages_and_makefile_name_the_checkpoint_of_the_pretrained_model():
 
 
 def test_the_training_without_a_gpu_takes_the_same_time_everywhere():
-    (minutes,) = re.findall(r"\d+", convert_data.TIME)
+    (minutes,) = re.findall(r"\d+", SHORT_TIME)
     assert f"two cores | {minutes} min |" in text_of(ROOT / "docs" / "time-and-disk.md")
     places = [README, ROOT / "docs" / "own-meshes.md", ROOT / "rasgan" / "demo.py"]
     assert all(f"{minutes} minutes on two CPU cores" in text_of(place) for place in places)

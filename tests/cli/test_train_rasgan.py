@@ -278,7 +278,7 @@ def test_slow_cpu_prints_a_time_and_a_smaller_network(here, capsys, monkeypatch)
     out = capsys.readouterr().out
     assert "days" not in out
     assert "a step takes about 16 s; the bar" in out
-    monkeypatch.setattr(train_rasgan, "SMALL_STEPS", 1)
+    monkeypatch.setattr(train_rasgan, "SHORT_STEPS", 1)
     assert train("-e", "300000", "-l", "--stop-ratio", "1") == 0
     out = capsys.readouterr().out
     assert "a step takes about 16 s and all 599,998 steps about 111 days" in out
