@@ -51,7 +51,7 @@ INTRODUCTION = """\
 
 All options of all commands. This page is generated from their parsers by
 `python -m benchmarks.draw.options docs/options.md`; do not edit it by hand. `--help` prints the same in the
-terminal. Run scripts with `python`, and the two modules of `rasgan` like `python -m rasgan.generate`.
+terminal. Run scripts with `python`, and the modules of `rasgan` with `python` and `-m`.
 
 All spellings of an option are equivalent. The default *off* means that the option has no value and turns
 something on. The default *none* means that nothing happens without the option.

@@ -113,7 +113,7 @@ def set_output_bias(gan: GanState, share: float) -> None:
     As in Lin et al. 2017, "Focal loss for dense object detection", section 4.1.
     """
     for generator in filter(None, (gan.generator, gan.ema_generator)):
-        nn.init.constant_(generator.to_voxels.bias, torch.logit(torch.tensor(share)).item())
+        nn.init.constant_(generator.to_voxels.bias, torch.logit(torch.tensor(share), eps=1e-4).item())
 
 
 def parameter_groups(generator: Generator, config: TrainConfig) -> list[dict]:

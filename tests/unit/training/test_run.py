@@ -20,7 +20,7 @@ def test_the_connection_penalty_grows_over_the_second_half_of_a_run():
     assert [run.connect(number) for number in range(5)] == [0.5, 0.5, 0.5, 1.0, 1.5]
 
 
-@pytest.mark.parametrize("share", [0.5, 0.02])
+@pytest.mark.parametrize("share", [0.5, 0.02, 1.0])
 def test_output_bias_starts_with_the_occupied_fraction_of_the_training_shapes(share, rng):
     shapes = rng.random((8, 32, 32, 32)) < share
     config = new_config("stable", {"resolution": 32, "width": 8, "batchsize": 8, "output_bias": True})
