@@ -28,7 +28,7 @@ def test_output_bias_starts_with_the_occupied_fraction_of_the_training_shapes(sh
     z = noise(np.random.default_rng(0), 8, 200)
     for generator in (gan.generator, gan.ema_generator):
         bias = generator.to_voxels.bias
-        assert torch.sigmoid(bias).item() == pytest.approx(shapes.mean(), rel=1e-5)
+        assert torch.sigmoid(bias).item() == pytest.approx(shapes.mean(), rel=2e-4)
         assert generator(z).mean().item() == pytest.approx(shapes.mean(), rel=0.05)
 
 
