@@ -66,13 +66,9 @@ class Generator(nn.Module):
         Fully connected layers before the dense layer, the mapping network of Karras et al. 2019. The latent
         space has no gaps, but the variety of real shapes does. These layers can map most latent vectors away
         from the gaps, so that fewer shapes are blends of two kinds.
-    conditional : bool
-        Whether batch norm is conditional (de Vries et al. 2017): each of its layers gets a scale and a shift
-        per channel that are linear functions of the latent vector, as in BigGAN (Brock et al. 2019). So all
-        resolutions see the latent vector, not only the coarsest.
     """
 
-    def __init__(  # noqa: PLR0913 - one for each part
+    def __init__(
         self,
         width: int = 512,
         resolution: int = 64,
@@ -80,7 +76,6 @@ class Generator(nn.Module):
         min_width: int = 1,
         filters: Sequence[Callable[[Tensor], Tensor]] = (),
         mapping_layers: int = 0,
-        conditional: bool = False,
     ) -> None:
         super().__init__()
         self.output = {"linear": nn.Identity, "sigmoid": nn.Sigmoid}[output]()
@@ -97,7 +92,6 @@ class Generator(nn.Module):
         self.register_buffer("inside", blocks_of(torch.ones(1, 1, *(resolution,) * 3)), persistent=False)
         initialize(self, NORM_SCALE_STD["generator"])
         self.mapping = mapping_network(mapping_layers)
-        self.conditions = nn.ModuleList(condition(c) for c in channels if conditional)
 
     def forward(
         self, z: Tensor, as_blocks: bool = False, with_logits: bool = False
@@ -107,26 +101,18 @@ class Generator(nn.Module):
         With `with_logits`, also return the logits: the blocks before `output`, whose padding is not zero. The
         padding of the scores is set to zero (`inside`), as the discriminator's first layer needs it.
         """
-        z = self.mapping(z)
-        x = self.dense(z).unflatten(1, self.base_shape)  # (N, 512, 4, 4, 4)
-        x = self.normalized(0, x.contiguous(memory_format=torch.channels_last_3d), z)
-        for level, deconv in enumerate(self.deconvs, start=1):
+        x = self.dense(self.mapping(z)).unflatten(1, self.base_shape)  # (N, 512, 4, 4, 4)
+        x = x.contiguous(memory_format=torch.channels_last_3d)
+        x = functional.relu(self.norms[0](x), inplace=True)
+        for deconv, norm in zip(self.deconvs, self.norms[1:], strict=True):
             # (N, 256, 8, 8, 8), (N, 128, 16, 16, 16), (N, 64, 32, 32, 32)
-            x = self.normalized(level, deconv(x), z)
+            x = functional.relu(norm(deconv(x)), inplace=True)
         logits = self.to_voxels(x)  # (N, 8, 33, 33, 33)
         for filtered in self.filters:
             logits = filtered(logits)
         blocks = self.output(logits) * self.inside.to(x.dtype)
         shapes = blocks if as_blocks else voxels_of(blocks)  # (N, 1, 64, 64, 64)
         return (shapes, logits) if with_logits else shapes
-
-    def normalized(self, level: int, x: Tensor, z: Tensor) -> Tensor:
-        """Apply batch norm and ReLU to the features of a level, (N, c, m, m, m)."""
-        x = self.norms[level](x)
-        if self.conditions:
-            scale, shift = self.conditions[level](z).to(x.dtype)[..., None, None, None].chunk(2, dim=1)
-            x = x * (1 + scale) + shift
-        return functional.relu(x, inplace=True)
 
 
 class Discriminator(nn.Module):
@@ -188,14 +174,6 @@ def mapping_network(layers: int) -> nn.Sequential:
         nn.init.zeros_(linear.bias)
         mapping.extend((linear, nn.LeakyReLU(LEAKY_SLOPE)))
     return mapping
-
-
-def condition(channels: int) -> nn.Linear:
-    """Return the layer that maps (N, 200) to scales and shifts, (N, 2 channels); both start at 0."""
-    linear = nn.Linear(LATENT_SIZE, 2 * channels)
-    nn.init.zeros_(linear.weight)
-    nn.init.zeros_(linear.bias)
-    return linear
 
 
 def batch_norm(channels: int) -> nn.BatchNorm3d:

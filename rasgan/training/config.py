@@ -48,7 +48,6 @@ class TrainConfig:
         0, "fully connected layers before the generator: a mapping network", at_least=0
     )
     mapping_rate: float = setting(1.0, "learning rate of the mapping layers, relative to the others", above=0)
-    conditional: bool = setting(False, "the latent vector scales and shifts the features of every level")
     output: str = setting("linear", "activation of the generator's last layer", choices=("linear", "sigmoid"))
     norm: str = setting("batch", "the discriminator's normalization", choices=("batch", "none"))
     init: str = setting(

@@ -49,8 +49,8 @@ def grow_generator(fine: Generator, coarse: Generator, z: Tensor) -> None:
     statistics of the shapes of `z`, (N, 200). The finest grid needs at least two channels.
     """
     copy_weights(
-        (fine.mapping, fine.dense, *fine.norms[:-1], *fine.deconvs[:-1], *fine.conditions[:-1]),
-        (coarse.mapping, coarse.dense, *coarse.norms, *coarse.deconvs, *coarse.conditions),
+        (fine.mapping, fine.dense, *fine.norms[:-1], *fine.deconvs[:-1]),
+        (coarse.mapping, coarse.dense, *coarse.norms, *coarse.deconvs),
     )
     deconv, norm, last = fine.deconvs[-1], fine.norms[-1], fine.to_voxels
     for channel, sign in enumerate(SIGNS):

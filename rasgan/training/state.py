@@ -84,7 +84,6 @@ def new_generator(config: TrainConfig) -> Generator:
         config.min_width,
         filters,
         config.mapping_layers,
-        config.conditional,
     )
 
 

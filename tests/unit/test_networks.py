@@ -114,20 +114,6 @@ def test_mapping_layers_bend_the_latent_vectors_before_the_dense_layer():
     assert plain.state_dict().keys() == {name for name in mapped.state_dict() if "mapping" not in name}
 
 
-def test_conditional_batch_norm_scales_and_shifts_the_features_of_every_level():
-    conditional, plain = Generator(8, 32, conditional=True), Generator(8, 32)
-    plain.load_state_dict(conditional.state_dict(), strict=False)
-    z = torch.randn(3, 200)
-    torch.testing.assert_close(conditional(z), plain(z))  # untrained, it changes nothing
-    assert [layer.out_features for layer in conditional.conditions] == [16, 8, 4]
-    for level, layer in enumerate(conditional.conditions):
-        nn.init.normal_(layer.weight)
-        x, channels = torch.randn(3, 8 >> level, 4, 4, 4), 8 >> level
-        scale, shift = (part.view(3, -1, 1, 1, 1) for part in (z @ layer.weight.T).split(channels, 1))
-        expected = (plain.norms[level](x) * (1 + scale) + shift).relu()
-        torch.testing.assert_close(conditional.normalized(level, x, z), expected)
-
-
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("edge", [2, 4, 16])
 def test_blocks_are_mirrored_as_their_voxels_are(edge, axis):
