@@ -1,9 +1,8 @@
 """Shaded pictures of voxel grids, drawn with numpy and scipy.
 
 The view is orthographic, from 34 degrees to the right of the front and 30 degrees above it; ModelNet's chairs
-have their backs at high axis 2. The edges of a voxel are whole numbers of pixels. So each of its
-three visible sides covers the same pattern of pixels everywhere, and a grid is drawn by copying these patterns
-from far to near.
+have their backs at high axis 2. The edges of a voxel are whole numbers of pixels, so each of its three sides
+in view always covers the same pattern of pixels. A grid is drawn by copying these patterns from far to near.
 """
 
 from collections.abc import Sequence
@@ -117,7 +116,7 @@ def project(
 def _sides_across(
     axis: int, index: np.ndarray, light: np.ndarray, edges: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the (m, 2) first corners of a side of m voxels, its (k, 2) pixels and their (m, k) brightness."""
+    """Return the (m, 2) first corners of a side of m voxels, its (k, 2) pixels and (m, k) brightness."""
     plane = [other for other in range(3) if other != axis]
     outside = index.copy()
     outside[:, axis] += SIDES[axis]
