@@ -22,7 +22,7 @@ import numpy as np
 
 from rasgan import cli
 from rasgan.errors import UserError
-from rasgan.export.batch import bar, describe_dropped, save_shape, spread
+from rasgan.export.batch import bar, describe_dropped, save_shape
 from rasgan.export.gif import draw_film
 from rasgan.export.mesh_files import write_obj
 from rasgan.export.page import MOST_SHAPES as MOST_SHOWN
@@ -41,7 +41,7 @@ if TYPE_CHECKING:  # not needed for --help, and slow to import
 COUNT, SEED, STEPS = 10, 0, 24
 FRAME_MS = 100
 MOST_SHAPES = 1000
-MOST_STEPS = 120  # all frames of a film are in memory: 1 GB at 128³
+MOST_STEPS = MOST_SHOWN  # all frames of a film are in memory: 1 GB at 128³
 TRIES = 50  # most shapes that --only-whole generates for each shape requested
 
 
@@ -205,8 +205,7 @@ def write_film(args: argparse.Namespace, generator: "Generator", count: int, ste
     draw_film(film, frames, [captions[step] for step in swung], FRAME_MS)
     cli.say(f"Film in {film}, its shapes in {batch}")
     if args.html:
-        shown = spread(range(count), MOST_SHOWN)
-        save_page(Path(f"{stem}.html"), grids[shown], [captions[step] for step in shown], is_film=True)
+        save_page(Path(f"{stem}.html"), grids, captions, is_film=True)
 
 
 def save_page(path: Path, grids: Sequence[np.ndarray], captions: list[str], is_film: bool = False) -> None:
