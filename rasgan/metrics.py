@@ -118,8 +118,8 @@ def distance_transforms(shapes: Sequence[np.ndarray]) -> np.ndarray:
     """Compute the squared distance of every voxel to the nearest surface voxel of its shape: (N, n, n, n).
 
     Distances are Euclidean, between centers of voxels of edge 1, and exact unsigned integers. The surface is
-    that of `rasgan.voxels.surface_mask`. An empty grid has the value 3 * n**2 everywhere, the squared diagonal
-    of the grid, which no distance reaches.
+    that of `rasgan.voxels.surface_mask`. An empty grid has the value 3 * n**2 everywhere, the square of the
+    diagonal of the grid, which no distance reaches.
     """
     edge = len(shapes[0])
     far = 3 * edge**2
@@ -156,8 +156,8 @@ def chamfer_distances(
 
     The Chamfer distance is the mean, over the surface voxels of one shape, of the squared distance to the
     nearest surface voxel of the other, plus the same with the roles exchanged. The grid's edge has length 1,
-    so a surface that is one voxel off everywhere is at 2 / n**2. An empty grid is at 6 from every other, twice
-    the squared diagonal, and at 0 from another empty one.
+    so a surface that is one voxel off everywhere is at 2 / n**2. An empty grid is at 6 from every other,
+    twice the squared diagonal, and at 0 from another empty one.
 
     Parameters
     ----------
@@ -316,9 +316,9 @@ def reference_scores(
 def neighbor_scores(distances: np.ndarray) -> dict[str, float]:
     """Score variety and copying, from (G, T) IoU distances between generated and training shapes.
 
-    Returns the values of `distinct_nearest`; ``nearest_mean`` and ``nearest_min``, the mean and minimum of the
-    distances to the nearest training shape; and ``copies`` and ``near_copies``, the shares of generated shapes
-    with a distance of 0 and of at most `NEAR_COPY`.
+    Returns the values of `distinct_nearest`; ``nearest_mean`` and ``nearest_min``, the mean and minimum of
+    the distances to the nearest training shape; and ``copies`` and ``near_copies``, the shares of generated
+    shapes with a distance of 0 and of at most `NEAR_COPY`.
     """
     nearest = distances.min(axis=1)
     return {
