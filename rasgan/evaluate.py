@@ -174,8 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     cli.say(f"\n{report(result)}\n\n{textwrap.fill(sentence, 80, break_on_hyphens=False)}")
     if key == "shifted":
-        apart = {name: folders[name] for name in shifted}
-        cli.complain("warning", describe_shift(rows, apart, sets.generated))
+        cli.complain("warning", describe_shift({name: rows[name]["shift"] for name in shifted}))
     if target:
         with atomic_path(target) as temporary:
             temporary.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -183,25 +182,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def describe_shift(rows: dict[str, dict], folders: dict[str, Path], generated: ShapeSet) -> str:
-    """Describe how far the sets in `folders` are from the generated shapes, and how to convert them again."""
-    edge = generated.grid_shape[0]
-    is_centered = (abs(np.median(generated.middles, axis=0) - edge / 2) <= edge / 32).all()
-    options = ["--center", "--overwrite"] if is_centered else ["--overwrite"]
-    parents = {folder.resolve().parent for folder in folders.values()}
-    sources = list(folders.values())
-    sources = [sources[0].parent] if len(parents) < len(sources) else sources
-    shifts = [
+def describe_shift(shifts: dict[str, list[float]]) -> str:
+    """Describe how far sets of real shapes are from the generated shapes, in voxels, and what to do."""
+    offsets = [
         f"{by:+g} voxels along axis {axis} in the {name}"
-        for name in folders
-        for axis, by in enumerate(rows[name]["shift"])
+        for name, shift in shifts.items()
+        for axis, by in enumerate(shift)
         if by
     ]
-    commands = [cli.command_line("python", "convert_data.py", "-m", source, *options) for source in sources]
     return (
-        f"compared with the generated shapes, real shapes are shifted by {', '.join(shifts)}. "
-        "Convert the meshes again, so that all shapes are in the same place:"
-        + "".join(f"\n  {command}" for command in commands)
+        f"compared with the generated shapes, real shapes are shifted by {', '.join(offsets)}. Convert all "
+        "meshes with the same options: type convert_data.py --overwrite, with or without --center."
     )
 
 

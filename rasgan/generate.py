@@ -100,8 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write the shapes and a picture of them, or the film, to savepoint/NAME/generated."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    if args.interpolate and (args.count is not None or args.seed is not None):
-        parser.error("--count and --seed cannot be combined with --interpolate A B; use --steps")
+    if args.interpolate and (args.count is not None or args.seed is not None or args.largest):
+        parser.error("--count, --seed and --largest cannot be combined with --interpolate")
     if args.load_epoch is not None and args.pretrained:
         parser.error("-le can only be used with -n")
     if args.steps is not None and not args.interpolate:
@@ -191,12 +191,6 @@ def write_film(args: argparse.Namespace, generator: "Generator", count: int, ste
 
     first, last = args.interpolate
     grids = interpolate(generator, first, last, count, args.truncation, bar)
-    if args.largest:
-        sizes = []
-        for grid in grids:
-            before, grid[...] = np.count_nonzero(is_occupied(grid)), keep_largest(grid)
-            sizes.append((before, np.count_nonzero(is_occupied(grid))))
-        cli.say(f"--largest {describe_dropped(sizes)}.")
     batch, film = Path(f"{stem}.npy"), Path(f"{stem}.gif")
     write_npy(batch, grids)
     captions = [f"seed {first} to {last}: {step / (count - 1):.0%}" for step in range(count)]
