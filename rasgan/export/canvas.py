@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from rasgan.files import atomic_path
 
@@ -29,7 +29,9 @@ if _backend is not None:
     with contextlib.suppress(ValueError):
         mpl.rcParams["backend"] = _backend
 
-__all__ = ["Axes", "Figure", "drawable", "mpl", "pixels_of", "save_figure", "save_pixels"]
+__all__ = ["Axes", "Figure", "drawable", "mpl", "pixels_of", "save_figure", "save_pixels", "write_text"]
+
+FONT_SIZE = 15  # pixels
 
 
 def drawable(text: str) -> str:
@@ -44,6 +46,12 @@ def pixels_of(figure: Figure) -> np.ndarray:
         warnings.filterwarnings("ignore", r"Glyph \d|Matplotlib currently does not support")
         canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+def write_text(image: Image.Image, center: tuple[float, float], text: str, color: str) -> None:
+    """Write a line of text into an image, centered at (x, y) in pixels."""
+    font = ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), FONT_SIZE)
+    ImageDraw.Draw(image).text(center, drawable(text), fill=color, font=font, anchor="mm")
 
 
 def save_figure(figure: Figure, path: Path, colors: int | None = None) -> None:

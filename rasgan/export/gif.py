@@ -5,15 +5,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from rasgan.errors import UserError
 from rasgan.export import shading
-from rasgan.export.canvas import drawable, mpl
+from rasgan.export.canvas import write_text
 from rasgan.export.plots import INK
 from rasgan.files import atomic_path
 
-MARGIN, CAPTION, FONT_SIZE = 16, 34, 15  # pixels
+MARGIN, CAPTION = 16, 34  # pixels
 LAST_FRAME_MS = 2000  # time to look at the result
 WHITE = (255, 255, 255)
 BACKGROUND = 0  # its index in the palette
@@ -108,7 +108,5 @@ def _add_caption(frame: np.ndarray, caption: str) -> np.ndarray:
     height, width, _ = frame.shape
     image = Image.new("RGB", (width, height + CAPTION), "white")
     image.paste(Image.fromarray(frame))
-    font = ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), FONT_SIZE)
-    middle = (width / 2, height + CAPTION / 2 - 4)
-    ImageDraw.Draw(image).text(middle, drawable(caption), fill=INK, font=font, anchor="mm")
+    write_text(image, (width / 2, height + CAPTION / 2 - 4), caption, INK)
     return np.asarray(image)

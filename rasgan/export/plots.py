@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from rasgan.export import shading
-from rasgan.export.canvas import Axes, Figure, drawable, pixels_of, save_figure, save_pixels
+from rasgan.export.canvas import Axes, Figure, drawable, save_figure, save_pixels, write_text
 from rasgan.voxels import OCCUPIED_ABOVE, is_occupied, surface_points
 
 INK = "#2b2b33"
@@ -169,29 +170,23 @@ def columns_of(count: int) -> int:
 def _sheet(pictures: Sequence[np.ndarray], columns: int, labels: Sequence[str] | None) -> np.ndarray:
     """Arrange (h, w, 3) uint8 pictures, which may be empty, in rows with a label below each."""
     gap, caption = 24, 26 if labels is not None else 0
-    high, wide, _ = np.max([(80, 160, 3), *(picture.shape for picture in pictures)], axis=0)
-    width, pitch = columns * (wide + gap) + gap, high + caption + gap
-    sheet = np.full((math.ceil(len(pictures) / columns) * pitch + gap, width, 3), 255, np.uint8)
-    for first in range(0, len(pictures), columns):  # one figure per row, to save memory
-        top = gap // 2 + first // columns * pitch
-        row = sheet[top : top + pitch]
-        figure = Figure(((width + 0.001) / DPI, (pitch + 0.001) / DPI), dpi=DPI)  # never a pixel less
-        bottom = gap - gap // 2 + high
-        for column, picture in enumerate(pictures[first : first + columns]):
-            middle = gap + column * (wide + gap) + wide / 2
-            if not picture.size:
-                height = 1 - (bottom - high / 2) / pitch
-                figure.text(middle / width, height, "empty", ha="center", color=FAINT)
-            if labels is not None:
-                label = _shorten(drawable(labels[first + column]), (wide + gap) // CHARACTER_WIDTH)
-                look = {"ha": "center", "color": INK, "parse_math": False}
-                figure.text(middle / width, 1 - (bottom + caption) / pitch, label, **look)
-        if figure.texts:
-            row[:] = pixels_of(figure)
-        for column, picture in enumerate(pictures[first : first + columns]):
-            start = gap + column * (wide + gap) + (wide - picture.shape[1]) // 2
-            row[bottom - len(picture) : bottom, start : start + picture.shape[1]] = picture
-    return sheet
+    high, wide, _ = np.max([(80, 160, 3), *(picture.shape for picture in pictures)], axis=0).tolist()
+    pitch = high + caption + gap
+    rows = math.ceil(len(pictures) / columns)
+    sheet = Image.new("RGB", (columns * (wide + gap) + gap, rows * pitch + gap), "white")
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, columns)
+        left, bottom = gap + column * (wide + gap), gap + row * pitch + high
+        middle = left + wide / 2
+        if picture.size:
+            corner = left + (wide - picture.shape[1]) // 2, bottom - len(picture)
+            sheet.paste(Image.fromarray(picture), corner)
+        else:
+            write_text(sheet, (middle, bottom - high / 2), "empty", FAINT)
+        if labels is not None:
+            label = _shorten(labels[number], (wide + gap) // CHARACTER_WIDTH)
+            write_text(sheet, (middle, bottom + caption - 6), label, INK)
+    return np.asarray(sheet)
 
 
 def _shorten(label: str, most: int) -> str:
