@@ -143,7 +143,7 @@ FAILING = {
     "another size": ("job['size'] += 1; render()", [WITHOUT, "is it Blender"]),
     "half a picture": (
         "size = job['size']; Image.new('RGBA', (size, size)).save(first);"
-        "os.truncate(first, first.stat().st_size - 20); report(0, 0)",
+        "os.truncate(first, first.stat().st_size // 2); report(0, 0)",
         [WITHOUT],
     ),
     "strange bytes": ("sys.stdout.buffer.write(b'\\xff\\xfe bad\\n'); sys.exit(1)", ["bad"]),
@@ -176,7 +176,7 @@ def test_several_models_need_a_folder_and_different_names(model, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
     assert main(["-m", str(model), *wrong, "-b", sys.executable]) == 1
-    assert ("would share" if len(wrong) == 1 else "give -o a folder") in capsys.readouterr().err
+    assert ("same name" if len(wrong) == 1 else "give -o a folder") in capsys.readouterr().err
 
 
 # --- several models and runs
@@ -276,11 +276,11 @@ def test_a_signal_stops_blender_and_removes_the_temporary_folder(stand_in, start
     script.chmod(0o755)  # a script that starts Blender
     typed = as_typed("-m", model, "-b", script, TMPDIR=str(temporary))
     with subprocess.Popen(**typed, stderr=subprocess.PIPE) as process:
-        deadline, starts = time.monotonic() + 30, tmp_path / "starts"
+        deadline, starts = time.monotonic() + 120, tmp_path / "starts"
         while not (starts.exists() and starts.read_text("utf-8")) and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(getattr(signal, name))
-        _, error = process.communicate(timeout=20)
+        _, error = process.communicate(timeout=60)
     assert process.returncode == 1
     assert error.startswith("error: Stopped.")
     assert list(temporary.iterdir()) == []
@@ -288,8 +288,8 @@ def test_a_signal_stops_blender_and_removes_the_temporary_folder(stand_in, start
 
 
 def has_ended(process):
-    """Wait for up to five seconds for a process to end."""
-    for _ in range(100):
+    """Wait for up to 30 seconds for a process to end."""
+    for _ in range(600):
         try:
             os.kill(process, 0)
         except ProcessLookupError:
