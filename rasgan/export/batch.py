@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rasgan.errors import UserError, describe_os_error
-from rasgan.runs import RunFolder, by_epoch, parse_position
+from rasgan.runs import RunFolder, by_epoch
 from rasgan.voxel_io import VOXEL_SUFFIXES, count_shapes, read_voxels, write_npy
 from rasgan.voxels import is_occupied
 
@@ -109,11 +109,8 @@ def folder_grids(
 
 def run_grids(run: RunFolder) -> list[Path]:
     """List the .npy files that a run saved while training, by epoch. Raises UserError if there are none."""
-    generated = [named for path in run.savepoints.glob("generated/*") if (named := parse_position(path.name))]
-    if generated and not any(path.name[0] != "." for path in run.savepoints.glob("*.npy")):
-        fault = f"{run.savepoints}: contains no .npy file, only shapes that were generated after training."
-        raise UserError(fault, about="only generated", value=run.generated(max(generated)))
-    return folder_grids(run.savepoints, (".npy",), "train longer or sample more often")
+    advice = "train longer, sample more often, or choose a folder of shapes generated after training"
+    return folder_grids(run.savepoints, (".npy",), advice)
 
 
 def film_grids(run: RunFolder) -> list[Path]:

@@ -199,11 +199,6 @@ def test_the_averaged_generator_is_used_if_there_is_one(recipe, tmp_path, monkey
     assert not generator.training
 
 
-def test_a_missing_epoch_is_reported(run, capsys):
-    assert generate.main(["-n", "run", "-le", "9"]) == 1
-    assert "epoch 9 was not saved; there are 1" in capsys.readouterr().err
-
-
 def test_the_page_shows_each_shape_with_its_seed_and_number(run, half_full, capsys):
     assert generate.main(["-n", "run", "--count", "2", "--seed", "5", "--no-obj", "--html"]) == 0
     path = run.generated(Position(1)) / "seed5.html"

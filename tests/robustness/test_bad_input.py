@@ -200,9 +200,8 @@ UNPRINTABLE = os.fsdecode(b"\xff")
 PLACE_ROWS = [
     Row("run, unknown, to mesh", OBJ, RUN, ["-n", "chair"], ("no run of this name", "runs here: run")),
     Row("run, unknown, to picture", GRAPH, nothing, ["-n", "chair"], ("no run", "train one first")),
-    Row("run, only generated", OBJ,
-        both(folder_named("savepoint/run/generated/9"), folder_named("savepoint/run/generated/12")),
-        ["-n", "run"], ("contains no .npy", f'-f {Path("savepoint", "run", "generated", "12")}')),
+    Row("run, only generated", OBJ, folder_named("savepoint/run/generated/9"), ["-n", "run"],
+        ("contains no .npy", "a folder of shapes generated")),
     *(Row(f"run, one grid bad, to {result}", script, both(RUN, array("savepoint/run/3.npy", ONES)),
           ["-n", "run", *more], ("2.npy", NPY_AGAIN), 1, [f"savepoint/run/{name}" for name in writes])
       for result, script, more, writes in (
@@ -212,7 +211,7 @@ PLACE_ROWS = [
           ("sheet", GRAPH, ["--sheet"], ["sheet.png"]))),
     Row("run, no such epochs", GRAPH, RUN, ["-n", "run", "--epochs", "8-9"], ("--epochs", "from 1 to 2")),
     Row("run, grids of two sizes to film", GRAPH, both(array("f/1.npy", ONES), array("f/2.npy", SMALLER)),
-        ["-f", "f", "--gif"], ("f.gif", "choose those of one size")),
+        ["-f", "f", "--gif"], ("f.gif", "choose grids of one size")),
     made("a file for the folder", OBJ, file("models", "x"), "models: ", "a file", "folder"),
     made("a folder for the mesh", OBJ, folder_named("models/x.obj"), "x.obj: ", A_FOLDER),
     made("a link in a circle", OBJ, link("models", "models"), "models: ",
