@@ -57,9 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     angle = {"type": cli.real, "metavar": "DEG"}
     add("-a", "--azimuth", default=50.0, help="angle around the model in degrees (default: 50)", **angle)
     add("-e", "--elevation", default=30.0, help="angle above the horizon in degrees (default: 30)", **angle)
-    add(
-        "-t", "--tilt", default=0.0, help="clockwise rotation of the picture in degrees (default: 0)", **angle
-    )
+    add("-t", "--tilt", default=0.0, help="clockwise rotation in degrees (default: 0)", **angle)
     text = (
         "distance from the camera to the middle of the model, in the model's units, or fit, so that the "
         "model fills the picture (default: 2.0, the tutorial's, for models that are 0.33 to 0.65 long, such "
@@ -76,13 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--turntable", type=views, metavar="N", help=text)
     count = cli.number(int, at_least=1, at_most=65_535)  # the largest size of a GIF
     add("--samples", type=count, default=64, metavar="N", help="light paths per pixel (default: 64)")
-    add(
-        "--size",
-        type=count,
-        default=600,
-        metavar="PIXELS",
-        help="edge of the picture (default: 600)",
-    )
+    add("--size", type=count, default=600, metavar="PIXELS", help="edge of the picture (default: 600)")
     color = {"type": hex_color, "metavar": "#RRGGBB"}
     add("--color", default="#e7e7e7", help="color of the model (default: #e7e7e7)", **color)
     text = (
