@@ -4,7 +4,6 @@ For example:
 
     python convert_to_graph.py -n chair-1
     python convert_to_graph.py -f savepoint/chair-1/1000.npy -c 0
-    python convert_to_graph.py -n chair-1 --style voxels
     python convert_to_graph.py -n chair-1 --sheet --epochs 2500-2900
     python convert_to_graph.py -n chair-1 --gif
 """
@@ -25,10 +24,9 @@ from rasgan.export import batch
 from rasgan.export.gif import draw_film
 from rasgan.export.plots import contact_sheet, draw_scatter
 from rasgan.runs import RunFolder
-from rasgan.voxels import is_occupied
 
 COLORMAPS = ("copper", "viridis", "plasma", "winter", "cool", "ocean", "inferno", "coolwarm")
-GRAPHS, VOXELS = Path("3D_graphs"), Path("3D_voxels")
+GRAPHS = Path("3D_graphs")
 SHEET = (2, 5)
 LARGEST_SHEET = 20  # rows, and columns
 MOST_FRAMES = 120
@@ -46,17 +44,12 @@ def build_parser() -> argparse.ArgumentParser:
     colors = range(len(COLORMAPS))
     text = ", ".join(f"{number} {COLORMAPS[number]}" for number in colors) + " (default: 1)"
     add("-c", "--colormap", type=int, choices=colors, metavar=f"0..{colors[-1]}", help=text)
-    text = (
-        f"scatter: a scatter plot of the surface, in the folder {GRAPHS}; voxels: shaded voxels as in "
-        f"--sheet, in {VOXELS} (default: %(default)s)"
-    )
-    add("--style", choices=("scatter", "voxels"), default="scatter", help=text)
-    text = "write the epoch, or the name of the file, above each plot or below its voxels"
+    text = "write the epoch, or the name of the file, above each plot"
     add("--title", action="store_true", help=text)
 
-    instead = parser.add_argument_group("instead of a picture of every shape")
+    instead = parser.add_argument_group("instead of a plot of every shape")
     kind = instead.add_mutually_exclusive_group()
-    text = "one shaded picture of randomly chosen shapes in order (default: 2x5): savepoint/RUN/sheet.png"
+    text = "a shaded picture of randomly chosen shapes in order (default: 2x5): savepoint/RUN/sheet.png"
     size = {"type": rows_by_columns, "metavar": "ROWSxCOLUMNS"}
     kind.add_argument("--sheet", nargs="?", const=SHEET, help=text, **size)
     text = f"a film of all shapes in order, {MOST_FRAMES} at most: savepoint/RUN/training.gif"
@@ -70,7 +63,7 @@ def epoch_range(text: str) -> tuple[int, int]:
     """Parse "2500-2900" or a single epoch (argparse type)."""
     match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text, re.ASCII)
     if match is None or int(match[2] or match[1]) < int(match[1]):
-        raise argparse.ArgumentTypeError(f"must be like 2500-2900, the lower first: {text}")
+        raise argparse.ArgumentTypeError(f"must be like 2500-2900, the lower epoch first: {text}")
     return int(match[1]), int(match[2] or match[1])
 
 
@@ -89,9 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     is_overview = args.sheet or args.gif
     if is_overview and (args.colormap is not None or args.title):
-        parser.error("--sheet and --gif are shaded and have captions; -c and --title are for single pictures")
-    if args.style == "voxels" and (is_overview or args.colormap is not None):
-        parser.error("--style voxels is for a picture of every shape, without -c, --sheet or --gif")
+        parser.error("-c and --title cannot be combined with --sheet or --gif")
     shapes = find_shapes(args)
     return draw_overview(args, shapes) if is_overview else draw_plots(args, shapes)
 
@@ -108,22 +99,15 @@ def find_shapes(args: argparse.Namespace) -> list[batch.Shape]:
 
 
 def draw_plots(args: argparse.Namespace, shapes: list[batch.Shape]) -> int:
-    """Draw a picture of every shape; those of a run or folder that are there already are kept."""
-    is_scatter = args.style == "scatter"
+    """Draw a plot of every shape and return the exit code; existing plots of a run or folder are skipped."""
     colormap = COLORMAPS[1 if args.colormap is None else args.colormap]
 
     def export(shape: batch.Shape, target: Path) -> None:
-        scores, title = shape.read(), shape.label if args.title else None
-        if is_scatter:
-            draw_scatter(target, scores, title, colormap, args.threshold)
-        else:
-            contact_sheet(target, [is_occupied(scores, args.threshold)], labels=title and [title])
+        title = shape.label if args.title else None
+        draw_scatter(target, shape.read(), title, colormap, args.threshold)
 
     is_file = args.file is not None and not args.file.is_dir()
-    kind = GRAPHS if is_scatter else VOXELS
-    folder = (
-        RunFolder(args.name).savepoints / kind if args.file is None else batch.results_of(args.file, kind)
-    )
+    folder = RunFolder(args.name).graphs if args.file is None else batch.results_of(args.file, GRAPHS)
     bar = tqdm(shapes, disable=None, unit="plot")
     summary = batch.export_all(bar, folder, ".png", export, replace=is_file)
     if is_file and len(shapes) == 1:
@@ -133,7 +117,7 @@ def draw_plots(args: argparse.Namespace, shapes: list[batch.Shape]) -> int:
 
 
 def draw_overview(args: argparse.Namespace, shapes: list[batch.Shape]) -> int:
-    """Draw the sheet or the film; a shape that cannot be read is left out and named on stderr."""
+    """Draw the sheet or the film and return the exit code; shapes that cannot be read are left out."""
     rows, columns = args.sheet or SHEET
     shown = batch.spread(shapes, MOST_FRAMES) if args.gif else batch.choose(shapes, rows * columns, args.seed)
     labels, grids, failed = batch.read_labeled(shown, args.threshold)
@@ -149,7 +133,7 @@ def draw_overview(args: argparse.Namespace, shapes: list[batch.Shape]) -> int:
         frame_ms = min(SLOWEST_FRAME_MS, round(FILM_MS / len(grids), -1))
         draw_film(target, batch.bar(grids, "frames"), labels, int(frame_ms))
     else:
-        is_full = len(grids) == rows * columns  # fewer shapes have a layout of their own
+        is_full = len(grids) == rows * columns  # fewer shapes are arranged in a square
         contact_sheet(target, grids, columns if is_full else None, labels)
     print(f"wrote {target}: {len(grids)} of {len(shapes)} shapes")
     if args.file is not None:

@@ -9,18 +9,17 @@
 Each mesh is closed, has no inner walls and is not mirrored. A voxel's edge is 0.01 units; with --size, units
 are millimeters. Axes and units are those of the programs that read the format:
 
-    .obj        y up, front towards -z: in a slicer it lies face down
+    .obj        y up, front towards -z: lies face down in a slicer
     .stl .ply   z up, front towards -y, for printing
     .3mf        the same, for slicers; in millimeters, 80 long by default
     .glb        y up, front towards +z; units are meters
-    .html       a page for any browser, with all shapes in it
+    .html       a web page that shows all shapes
 """
 
 if __name__ == "__main__":
     import rasgan.startup  # noqa: F401 - before packages that may be missing
 
 import argparse
-import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,14 +31,14 @@ from rasgan.errors import UserError
 from rasgan.export import batch
 from rasgan.export.mesh_files import FORMATS, write_model
 from rasgan.export.page import MOST_SHAPES, write_page
-from rasgan.export.surface import cubes_mesh, smooth_mesh, surface_mesh
+from rasgan.export.surface import cubes_mesh, surface_mesh
 from rasgan.runs import RunFolder
 from rasgan.voxels import is_occupied, largest_piece
 
 MODELS = Path("models")
 EDGE = 0.01  # of a voxel, as in the original
 PAGE = ".html"
-SIZES_MM = 0.001, 1_000_000  # to a kilometer: the numbers of every format can tell voxels apart
+SIZES_MM = 0.001, 1_000_000  # up to a kilometer, the numbers of every format resolve single voxels
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -48,57 +47,48 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     cli.add_grid_options(parser, MODELS.name, ".obj")
     text = (
-        "write this format, with its suffix (default: %(default)s); html is one page of all shapes, "
-        f"{MOST_SHAPES} at most, that turn and zoom in any browser: ./models/NAME.html, of a run "
-        "savepoint/RUN/training.html, with a slider over the epochs"
+        "file format and suffix (default: %(default)s); html is one page that shows all shapes in a browser, "
+        f"{MOST_SHAPES} at most: ./models/NAME.html, or for a run savepoint/RUN/training.html, with a slider "
+        "over the epochs"
     )
     formats = [suffix[1:] for suffix in (*FORMATS, PAGE)]
     add("--format", choices=formats, default="obj", help=text)
     text = (
-        "make the object's longest side MM millimeters long, for printing, and move the lowest corner "
-        "of its box to the origin (default: 80 with --format 3mf)"
+        "scale the object so that its longest side is MM millimeters, for printing, and move the lowest "
+        "corner of its bounding box to the origin (default: 80 with --format 3mf)"
     )
     millimeters = cli.number(float, at_least=SIZES_MM[0], at_most=SIZES_MM[1])
     add("--size", type=millimeters, metavar="MM", help=text)
     text = (
-        "keep the largest piece only, and print how many voxels were dropped; voxels belong "
-        "together where they touch face to face"
+        "keep only the largest connected component, and print how many voxels were dropped; voxels are "
+        "connected where they share a face"
     )
     add("--largest", action="store_true", help=text)
     text = (
-        "a smooth surface where the scores pass the threshold, by marching cubes; needs "
-        'scikit-image: python -m pip install -e ".[smooth]"'
-    )
-    add("--smooth", action="store_true", help=text)
-    text = (
-        "the original's .obj instead: a separate cube for every surface voxel, mirrored; not "
-        "together with the four options above"
+        "write the original's .obj instead: a separate cube for every surface voxel, mirrored; cannot be "
+        "combined with the three options above"
     )
     add("--cubes", action="store_true", help=text)
     return parser
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the options; ends with exit code 2 if they contradict one another."""
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    if args.cubes and (args.format != "obj" or args.size or args.largest or args.smooth):
-        parser.error("--cubes writes what the original writes; leave out the four options above it in --help")
-    if args.format == PAGE[1:] and (args.size or args.smooth):
-        parser.error("--format html shows the voxels as they are; leave out all but --largest")
-    return args
-
-
 @cli.ends_cleanly
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert a file, a folder or a run; exit code 1 if a grid could not be read or all are empty."""
-    args = parse(argv)
-    if args.format == PAGE[1:]:
-        return make_page(args)
-    if args.smooth and importlib.util.find_spec("skimage") is None:
-        raise UserError('--smooth needs scikit-image; type: python -m pip install -e ".[smooth]"')
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    is_page = args.format == PAGE[1:]
+    if args.cubes and (args.format != "obj" or args.size or args.largest):
+        parser.error("--cubes cannot be combined with --format, --size or --largest")
+    if is_page and args.size:
+        parser.error("--size cannot be combined with --format html")
+    return make_page(args) if is_page else make_meshes(args)
+
+
+def make_meshes(args: argparse.Namespace) -> int:
+    """Write a mesh for each shape and return the exit code."""
     sizes_mm: list[float] = []
-    counts: list[tuple[int, int]] = []  # of each shape: voxels before --largest, and after
+    counts: list[tuple[int, int]] = []  # occupied voxels of each shape, before and after --largest
 
     def export(shape: batch.Shape, target: Path) -> None:
         scores = shape.read()
@@ -106,10 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not occupied.any():
             raise UserError(f"{shape}: no voxel is above {args.threshold:g}, no mesh written.", cli.EMPTY)
         kept = largest_piece(occupied) if args.largest else occupied
-        if args.smooth:
-            mesh = smooth_mesh(scores, kept, args.threshold, EDGE)
-        else:
-            mesh = cubes_mesh(kept, EDGE) if args.cubes else surface_mesh(kept, EDGE)
+        mesh = cubes_mesh(kept, EDGE) if args.cubes else surface_mesh(kept, EDGE)
         sizes_mm.append(write_model(target, *mesh, EDGE * len(scores), args.size))
         counts.append((occupied.sum(), kept.sum()))
 
@@ -135,8 +122,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def describe_size(args: argparse.Namespace, sizes_mm: list[float]) -> str:
-    """Return how long the meshes are in a slicer, and whether they lie face down, or ""."""
-    if not sizes_mm or args.format == "glb":  # which no slicer reads
+    """Return how long the meshes are in a slicer, and how to print them; "" where no slicer reads them."""
+    if not sizes_mm or args.format == "glb":
         return ""
     lengths = dict.fromkeys(f"{round(length, 3):.10g}" for length in (min(sizes_mm), max(sizes_mm)))
     size = f"{' to '.join(lengths)} mm long in a slicer"
@@ -146,7 +133,7 @@ def describe_size(args: argparse.Namespace, sizes_mm: list[float]) -> str:
 
 
 def make_page(args: argparse.Namespace) -> int:
-    """Write the page of a file, a folder or a run; exit code 1 if one of the shapes could not be read."""
+    """Write the page of a file, a folder or a run, and return the exit code."""
     if args.name is not None:
         run = RunFolder(args.name).existing()
         shapes, title = batch.shapes_in(batch.film_grids(run)), run.name

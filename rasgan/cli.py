@@ -32,7 +32,6 @@ STOPPED = "stopped"
 ADVICE = {
     EMPTY: "Choose a later epoch or a lower --threshold.",
     "no checkpoints": "Check the run's name, -n.",
-    "only generated": "For those write -f {}",
     "odd checkpoint": "Choose another epoch with -le EPOCH.",
 }
 """How to fix an error, by its key, in every command; see `advising`."""

@@ -1,6 +1,6 @@
-"""Generate new shapes from a trained generator, and films from one to another.
+"""Generate new shapes with a trained generator, or films that interpolate between shapes.
 
-Writes .npy grids, .obj meshes and one picture of all to savepoint/NAME/generated/EPOCH. The same seed
+Writes .npy grids, .obj meshes and a picture of all shapes to savepoint/NAME/generated/EPOCH. The same seed
 always gives the same shapes.
 
     python -m rasgan.generate --pretrained chairs --count 16
@@ -22,10 +22,10 @@ import numpy as np
 
 from rasgan import cli
 from rasgan.errors import UserError
-from rasgan.export.batch import bar, describe_dropped, save_shape, spread
+from rasgan.export.batch import bar, describe_dropped, save_shape
 from rasgan.export.gif import draw_film
 from rasgan.export.mesh_files import write_obj
-from rasgan.export.page import MOST_SHAPES as MOST_ON_PAGE
+from rasgan.export.page import MOST_SHAPES as MOST_SHOWN
 from rasgan.export.page import write_page
 from rasgan.export.plots import contact_sheet
 from rasgan.export.surface import surface_mesh
@@ -34,22 +34,21 @@ from rasgan.runs import RunFolder, pretrained_names, pretrained_run
 from rasgan.voxel_io import write_npy
 from rasgan.voxels import is_occupied, largest_piece
 
-if TYPE_CHECKING:  # torch is imported where it is needed: not for --help
+if TYPE_CHECKING:  # not needed for --help, and slow to import
     from rasgan.networks import Generator
     from rasgan.training.checkpoints import Position
 
 COUNT, SEED, STEPS = 10, 0, 24
 FRAME_MS = 100
-MOST_ON_SHEET = 100
 MOST_SHAPES = 1000
-MOST_STEPS = 120  # all frames of a film are held in memory: 1 GB at 128³
-TRIES = 50  # shapes generated for each one that --only-whole keeps, at most
+MOST_STEPS = MOST_SHOWN  # all frames of a film are in memory: 1 GB at 128³
+TRIES = 50  # most shapes that --only-whole generates for each shape requested
 
 
 def open_run(
     name: str | None, pretrained: str | None, epoch: int | None = None
 ) -> tuple[RunFolder, "Generator", "Position"]:
-    """Return the run that -n names, or the model that --pretrained names, its generator and its position."""
+    """Return the run of -n or the model of --pretrained, its generator and its position."""
     from rasgan.training.checkpoints import load_generator
 
     run = RunFolder(name).trained() if pretrained is None else pretrained_run(pretrained)
@@ -62,54 +61,53 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("-n", "--name", metavar="RUN", help="training run")
-    text = "instead of a run, a model that comes with the project"
-    source.add_argument("--pretrained", choices=pretrained_names(), help=text)
+    source.add_argument("--pretrained", choices=pretrained_names(), help="pretrained model")
     cli.add_load_epoch(parser)
-    text = f"number of shapes, {MOST_SHAPES} at most (default {COUNT})"
+    text = f"number of shapes, at most {MOST_SHAPES} (default {COUNT})"
     add("--count", type=cli.number(int, at_least=1, at_most=MOST_SHAPES), help=text)
     add("--seed", type=cli.whole_number, help=f"each seed gives different shapes (default {SEED})")
     text = (
-        "instead, a film from the first shape of seed A to that of seed B: one .gif, and its frames as one "
-        ".npy batch; its length is --steps, and --count and --seed are not used"
+        "instead of separate shapes, generate a film from the first shape of seed A to that of seed B: a "
+        ".gif, and its frames as an .npy batch. --steps replaces --count and --seed"
     )
     add("--interpolate", type=cli.whole_number, nargs=2, metavar=("A", "B"), help=text)
-    text = f"frames of --interpolate, both ends included, {MOST_STEPS} at most (default {STEPS})"
+    text = f"number of frames of --interpolate, including both ends, at most {MOST_STEPS} (default {STEPS})"
     add("--steps", type=cli.number(int, at_least=2, at_most=MOST_STEPS), help=text)
     text = (
-        "scale the generator's random input by T, above 0 and at most 1: the lower, the more alike the "
+        "scale the generator's random input by T, above 0 and at most 1; lower values give more similar "
         "shapes (default 1)"
     )
     truncation = cli.number(float, above=0, at_most=1)
     add("--truncation", type=truncation, default=1.0, metavar="T", help=text)
-    text = "keep only the largest connected piece of each shape, and tell how many voxels went"
+    text = "keep only the largest connected component of each shape, and print how many voxels were dropped"
     add("--largest", action="store_true", help=text)
     text = (
-        "keep generating until there are --count shapes that are a single connected piece and stand "
-        f"without tipping over; gives up after {TRIES} shapes for each"
+        "keep generating until there are --count shapes that are a single connected component and stand "
+        f"without tipping over; stops after {TRIES} times as many shapes"
     )
     add("--only-whole", action="store_true", help=text)
     text = (
-        f"write one page too, .html, in which the shapes, {MOST_ON_PAGE} at most, turn and zoom in any "
-        "browser; of --interpolate with a slider from A to B"
+        f"also write a web page, .html, that shows the shapes in 3D, at most {MOST_SHOWN}; with "
+        "--interpolate, it has a slider from A to B"
     )
     add("--html", action="store_true", help=text)
-    add("--no-obj", dest="obj", action="store_false", help="write no meshes")
+    add("--no-obj", dest="obj", action="store_false", help="do not write meshes")
     return parser
 
 
 @cli.ends_cleanly
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the shapes and one picture of them, or the film, below savepoint/NAME/generated."""
+    """Write the shapes and a picture of them, or the film, to savepoint/NAME/generated."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    if args.interpolate and (args.count is not None or args.seed is not None):
-        parser.error("--interpolate names its own seeds and takes --steps; leave --count and --seed out")
+    if args.interpolate and (args.count is not None or args.seed is not None or args.largest):
+        parser.error("--count, --seed and --largest cannot be combined with --interpolate")
     if args.load_epoch is not None and args.pretrained:
-        parser.error("-le goes with -n; a --pretrained model has one epoch")
+        parser.error("-le can only be used with -n")
     if args.steps is not None and not args.interpolate:
-        parser.error("--steps goes with --interpolate; --count says how many shapes")
+        parser.error("--steps can only be used with --interpolate; for separate shapes use --count")
     if args.only_whole and (args.interpolate or args.largest):
-        parser.error("--only-whole goes neither with --interpolate nor with --largest")
+        parser.error("--only-whole cannot be combined with --interpolate or --largest")
     run, generator, position = open_run(args.name, args.pretrained, args.load_epoch)
     count = (args.steps or STEPS) if args.interpolate else (args.count or COUNT)
     cli.say(f"Generating {cli.counted(count, 'shape')} of {run.title(position)} ...")
@@ -123,9 +121,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def write_shapes(args: argparse.Namespace, generator: "Generator", count: int, stem: Path) -> None:
-    """Generate independent shapes: a grid and a mesh of each, and a sheet of all.
+    """Generate separate shapes and write a grid and a mesh of each and a sheet of all.
 
-    Each is written before the next is generated, so that memory does not grow with their number.
+    Each shape is written before the next is generated, so that memory use does not grow with their number.
     """
     seed = args.seed or SEED
     numbers, shown, sizes = [], [], []
@@ -136,32 +134,31 @@ def write_shapes(args: argparse.Namespace, generator: "Generator", count: int, s
             write_obj(path.with_suffix(".obj"), *surface_mesh(occupied))
         numbers.append(number)
         sizes.append((np.count_nonzero(is_occupied(grid)), np.count_nonzero(occupied)))
-        if len(shown) < MOST_ON_PAGE:
+        if len(shown) < MOST_SHOWN:
             shown.append(occupied)
     if args.only_whole:
-        tell_discarded(numbers, count)
+        report_discarded(numbers, count)
     if args.largest:
         cli.say(f"--largest {describe_dropped(sizes)}.")
-    sheet, on_sheet = Path(f"{stem}.png"), numbers[:MOST_ON_SHEET]
-    contact_sheet(sheet, shown[: len(on_sheet)], labels=[str(number) for number in on_sheet])
-    which = "their picture" if len(on_sheet) == len(numbers) else f"a picture of the first {MOST_ON_SHEET}"
+    sheet = Path(f"{stem}.png")
+    contact_sheet(sheet, shown, labels=[str(number) for number in numbers[: len(shown)]])
+    which = "a picture of all" if len(shown) == len(numbers) else f"a picture of the first {len(shown)}"
     cli.say(f"{'Grids and meshes' if args.obj else 'Grids'} in {stem.parent}, {which} in {sheet}")
     if args.html:
-        save_page(
-            Path(f"{stem}.html"), shown, [f"seed {seed}, {number}" for number in numbers[:MOST_ON_PAGE]]
-        )
+        captions = [f"seed {seed}, {number}" for number in numbers[: len(shown)]]
+        save_page(Path(f"{stem}.html"), shown, captions)
     if empty := sum(not size for _, size in sizes):
-        cli.say(f"{empty} of them empty: no voxel is occupied, so there is no mesh; train longer.")
+        cli.say(f"{empty} of the shapes are empty and have no mesh; train longer.")
 
 
 def new_shapes(
     generator: "Generator", seed: int, count: int, truncation: float, only_whole: bool
 ) -> Iterable[tuple[int, np.ndarray]]:
-    """Generate shapes one at a time, each with its number, which with the seed determines the shape.
+    """Yield the number and the (n, n, n) grid of each new shape; seed and number determine the shape.
 
-    With `only_whole`, shapes that are not `rasgan.metrics.is_whole` are discarded, and there may be fewer
-    than `count`: the search ends after `TRIES` times as many. Such rejection sampling is the simplest case of
-    Azadi et al., Discriminator rejection sampling, ICLR 2019, where the discriminator decides.
+    With `only_whole`, shapes that are not `rasgan.metrics.is_whole` are rejected; the search ends after
+    `TRIES` times `count` shapes, so there may be fewer than `count`. In Azadi et al., Discriminator rejection
+    sampling, ICLR 2019, the discriminator decides instead.
     """
     from rasgan.sampling import decode_each, latent
 
@@ -173,51 +170,43 @@ def new_shapes(
     return bar(shapes, total=count)
 
 
-def tell_discarded(numbers: Sequence[int], count: int) -> None:
-    """Print how many shapes --only-whole discarded; UserError if it found none."""
+def report_discarded(numbers: Sequence[int], count: int) -> None:
+    """Print how many shapes --only-whole discarded. Raises UserError if none is left."""
     tried = numbers[-1] + 1 if len(numbers) == count else TRIES * count
-    result = f"{len(numbers)} of {tried} generated shapes are in one piece and stand"
+    result = f"{len(numbers)} of {tried} generated shapes are in one piece and stand."
     if not numbers:
-        raise UserError(f"{result}. Train longer, or leave --only-whole out.")
-    gave_up = f" Gave up before there were {count}; train longer." if len(numbers) < count else ""
-    cli.say(f"{result}; {tried - len(numbers)} discarded.{gave_up}")
+        raise UserError(f"{result} Train longer, or omit --only-whole.")
+    cli.say(f"{result} The others were discarded.")
 
 
 def keep_largest(grid: np.ndarray) -> np.ndarray:
-    """Empty every occupied voxel that is not in the largest piece: (n, n, n) scores."""
+    """Set the scores of all occupied voxels outside the largest component to 0: (n, n, n) to (n, n, n)."""
     occupied = is_occupied(grid)
     return np.where(occupied & ~largest_piece(occupied), np.float32(0), grid)
 
 
 def write_film(args: argparse.Namespace, generator: "Generator", count: int, stem: Path) -> None:
-    """Generate the shapes between two seeds: a batch of all of them and a film."""
+    """Generate the shapes between two seeds and write them as a batch and as a film."""
     from rasgan.sampling import interpolate
 
     first, last = args.interpolate
     grids = interpolate(generator, first, last, count, args.truncation, bar)
-    if args.largest:
-        sizes = []
-        for grid in grids:
-            before, grid[...] = np.count_nonzero(is_occupied(grid)), keep_largest(grid)
-            sizes.append((before, np.count_nonzero(is_occupied(grid))))
-        cli.say(f"--largest {describe_dropped(sizes)}.")
     batch, film = Path(f"{stem}.npy"), Path(f"{stem}.gif")
     write_npy(batch, grids)
     captions = [f"seed {first} to {last}: {step / (count - 1):.0%}" for step in range(count)]
-    swung = [*range(count), *range(count - 2, 0, -1)]  # there and back
+    swung = [*range(count), *range(count - 2, 0, -1)]  # forward and back
     frames = bar([is_occupied(grids[step]) for step in swung], "frames")
     draw_film(film, frames, [captions[step] for step in swung], FRAME_MS)
     cli.say(f"Film in {film}, its shapes in {batch}")
     if args.html:
-        shown = spread(range(count), MOST_ON_PAGE)
-        save_page(Path(f"{stem}.html"), grids[shown], [captions[step] for step in shown], is_film=True)
+        save_page(Path(f"{stem}.html"), grids, captions, is_film=True)
 
 
 def save_page(path: Path, grids: Sequence[np.ndarray], captions: list[str], is_film: bool = False) -> None:
-    """Write the page of some shapes, each with its caption, and print where it is."""
+    """Write a page of captioned shapes and print its path."""
     title = f"{path.parents[2].name}, epoch {path.parent.name}, {path.stem}"
     write_page(path, title, [is_occupied(grid) for grid in grids], captions, is_film)
-    cli.say(f"To turn {cli.counted(len(grids), 'shape')}, open {path} in a browser")
+    cli.say(f"To view {cli.counted(len(grids), 'shape')} in 3D, open {path} in a browser")
 
 
 if __name__ == "__main__":

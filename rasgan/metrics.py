@@ -1,8 +1,8 @@
-"""How good a set of shapes is: distances between voxel shapes, and what they say about two sets.
+"""Scores of sets of generated shapes, and the distances between voxel shapes that they are based on.
 
-`score_sets` computes all scores and `verdict` sums them up in a sentence. Every pairwise distance is a sum
-over voxels, computed for all pairs at once as matrix products of blocks small enough to be exact in float32.
-So equal distances come out equal, and ties are ties.
+`score_sets` computes all scores and `verdict` summarizes them in a sentence. Every pairwise distance is a sum
+over voxels, computed for all pairs at once as matrix products of blocks small enough to be exact in float32,
+so that equal distances compare equal.
 
 References
 ----------
@@ -25,13 +25,13 @@ from scipy.spatial.distance import jensenshannon
 from rasgan.voxels import is_occupied, label_pieces, largest_piece, surface_mask
 
 NEAR_COPY = 0.05
-"""A shape at most this IoU distance from another, 95 % of all their voxels in common, nearly repeats it."""
+"""Largest IoU distance of a near copy: the two shapes have 95 % of all their voxels in common."""
 
 NEARLY_ALL = 0.99
-"""A shape with this share of its voxels in its largest piece has no more than specks beside it."""
+"""Share of its voxels in the largest component of a shape that is nearly in one piece."""
 
 FOOT = 3 / 64
-"""Share of the grid's height, measured from the lowest voxel, in which a shape touches the ground."""
+"""Share of the grid's height, from the lowest voxel up, in which a shape touches the ground."""
 
 GENERATED, TRAINING, NOISE, REFERENCE = "generated", "training set", "noise", "reference"
 SLICE = 256  # training shapes that `quick_scores` compares at a time: 67 MB at 64³
@@ -40,9 +40,9 @@ BLOCK = 2**24  # most float32 numbers of a block, 64 MB
 
 
 class ShapeSet(Sequence):
-    """Shapes packed to a bit a voxel, and what several scores need of them, computed once each.
+    """Shapes packed to one bit per voxel, with cached quantities that several scores use.
 
-    Made from any iterable of at least one (n, n, n) bool array, which is read once.
+    Constructed from an iterable of at least one (n, n, n) bool array, which is read once.
     """
 
     def __init__(self, shapes: Iterable[np.ndarray]) -> None:
@@ -61,12 +61,12 @@ class ShapeSet(Sequence):
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """Occupied voxels of each shape, (N,)."""
+        """Number of occupied voxels of each shape, (N,)."""
         return np.array([np.count_nonzero(shape) for shape in self])
 
     @cached_property
     def occupancy(self) -> np.ndarray:
-        """In how many shapes each voxel is occupied, (n, n, n) float64."""
+        """Number of shapes in which each voxel is occupied, (n, n, n) float64."""
         total = np.zeros(self.grid_shape)
         for shape in self:
             total += shape
@@ -84,13 +84,13 @@ class ShapeSet(Sequence):
 
     @cached_property
     def diversity(self) -> float:
-        """Mean IoU distance of all pairs of different shapes; 0 for a single shape."""
+        """Mean IoU distance between different shapes; 0 for a single shape."""
         count = len(self)
         return float((self.iou.sum() - np.trace(self.iou)) / max(1, count * (count - 1)))
 
     @cached_property
     def middles(self) -> np.ndarray:
-        """Middle of the box around each largest piece, (M, 3) in voxels, of the M shapes that have one."""
+        """Center of the bounding box of each largest component, in voxels: (M, 3) for M nonempty shapes."""
         boxes = [_box(largest_piece(shape)) for shape in self if shape.any()]
         return np.array(boxes).reshape(-1, 3, 2).mean(axis=2)
 
@@ -101,9 +101,9 @@ def _box(shape: np.ndarray) -> list[tuple[int, int]]:
 
 
 def iou_distances(a: ShapeSet, b: ShapeSet) -> np.ndarray:
-    """Measure 1 - intersection / union between all pairs of N and M shapes: (N, M).
+    """Compute 1 - intersection / union of all pairs of N and M shapes: (N, M).
 
-    0 stands for the same voxels, 1 for none in common. Two empty grids are the same.
+    Equal shapes, two empty ones included, are at 0, and shapes without a common voxel at 1.
     """
     shared = np.zeros((len(a), len(b)))
     used = np.bitwise_or.reduce(a.bits) & np.bitwise_or.reduce(b.bits)
@@ -115,11 +115,11 @@ def iou_distances(a: ShapeSet, b: ShapeSet) -> np.ndarray:
 
 
 def distance_transforms(shapes: Sequence[np.ndarray]) -> np.ndarray:
-    """Measure how far every voxel is from the nearest surface voxel of its shape: (N, n, n, n).
+    """Compute the squared distance of every voxel to the nearest surface voxel of its shape: (N, n, n, n).
 
-    Returns squared Euclidean distances between centers of voxels, exact, as unsigned integers; the edge of a
-    voxel is 1. The surface is that of `rasgan.voxels.surface_mask`. An empty grid has none, and 3 * n**2
-    everywhere, the squared diagonal of the grid, which no real distance reaches.
+    Distances are Euclidean, between centers of voxels of edge 1, and exact unsigned integers. The surface is
+    that of `rasgan.voxels.surface_mask`. An empty grid has the value 3 * n**2 everywhere, the square of the
+    diagonal of the grid, which no distance reaches.
     """
     edge = len(shapes[0])
     far = 3 * edge**2
@@ -130,8 +130,8 @@ def distance_transforms(shapes: Sequence[np.ndarray]) -> np.ndarray:
 def _transform(squares: np.ndarray) -> np.ndarray:
     """Replace f(p) by the minimum of f(q) + |p - q|**2 over all q, one axis after another.
 
-    Integers, so exact, and in twice the speed of `scipy.ndimage.distance_transform_edt` on grids as small as
-    these. Felzenszwalb and Huttenlocher 2012, section 2, without their lower envelope.
+    Exact, and twice as fast as `scipy.ndimage.distance_transform_edt` on such small grids. Felzenszwalb and
+    Huttenlocher 2012, section 2, without their lower envelope.
     """
     for axis in range(3):
         before = np.ascontiguousarray(np.moveaxis(squares, axis, 0))
@@ -152,25 +152,25 @@ Pair = tuple[ShapeSet, ShapeSet]
 def chamfer_distances(
     pairs: Iterable[Pair], progress: Callable[[list], Iterable] = iter
 ) -> dict[Pair, np.ndarray]:
-    """Measure the Chamfer distance between the surface voxels of all shapes of each pair of sets.
+    """Compute the Chamfer distances between the surface voxels of all shapes of each pair of sets.
 
-    The mean, over the surface voxels of one shape, of the squared distance to the nearest surface voxel of
-    the other, plus the same with the roles exchanged. Lengths are shares of the grid's edge, so that shapes
-    of all resolutions compare: a surface one voxel off everywhere is at 2 / n**2. An empty grid is at 6 from
-    every other, the squared diagonal both ways, and at 0 from another empty one.
+    The Chamfer distance is the mean, over the surface voxels of one shape, of the squared distance to the
+    nearest surface voxel of the other, plus the same with the roles exchanged. The grid's edge has length 1,
+    so a surface that is one voxel off everywhere is at 2 / n**2. An empty grid is at 6 from every other,
+    twice the squared diagonal, and at 0 from another empty one.
 
     Parameters
     ----------
     pairs : iterable of pairs
-        Of two different sets, or of one with itself. Each shape's distance transform is computed once,
-        however many pairs its set is in, and `TILE` of them are in memory at a time.
+        Two different sets, or a set and itself. The distance transform of each shape is computed once, and
+        `TILE` of them are in memory at a time.
     progress : callable
-        Wraps the list of the tiles, to show how far the work has come.
+        Wraps the list of tiles, to show progress.
 
     Returns
     -------
     distances : dict of pair to (N, M) float64
-        The sums behind them are exact.
+        Sums of squared distances are exact.
     """
     pairs = list(pairs)
     directed = {pair: np.empty((len(pair[0]), len(pair[1]))) for a, b in pairs for pair in ((a, b), (b, a))}
@@ -186,7 +186,7 @@ def chamfer_distances(
 
 
 def _mean_squared_distances(surfaces: ShapeSet, transforms: np.ndarray) -> np.ndarray:
-    """Average each of M distance transforms over the surface of each of N shapes: (N, M) float64."""
+    """Average M distance transforms over the surfaces of N shapes: (N, M) float64."""
     far = 3 * transforms.shape[-1] ** 2
     flat = transforms.reshape(len(transforms), -1)
     flat = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8))).reshape(len(flat), -1, 8)
@@ -201,9 +201,9 @@ def _mean_squared_distances(surfaces: ShapeSet, transforms: np.ndarray) -> np.nd
 
 
 def _blocks(used: np.ndarray, rows: int, largest: int) -> Iterator[np.ndarray]:
-    """Cut the bytes that are `used` into blocks of columns whose products, each `largest` at most, are exact.
+    """Divide the columns of `used` bytes into blocks whose sums of products up to `largest` are exact.
 
-    Below 2**24, float32 adds whole numbers exactly. `rows` of a block have at most `BLOCK` numbers.
+    Below 2**24, float32 adds integers exactly. `rows` rows of a block have at most `BLOCK` numbers.
     """
     columns = np.flatnonzero(used)
     step = max(1, min(512, 2**24 // (8 * largest), BLOCK // (8 * rows)))
@@ -212,44 +212,49 @@ def _blocks(used: np.ndarray, rows: int, largest: int) -> Iterator[np.ndarray]:
 
 
 def _floats(shapes: ShapeSet, block: np.ndarray) -> np.ndarray:
-    """Unpack a block of bytes of all shapes: (N, 8 * bytes) float32 of 0 and 1."""
+    """Unpack a block of bytes of all shapes to zeros and ones: (N, 8 * bytes) float32."""
     return np.unpackbits(shapes.bits.take(block, axis=1), axis=1).astype(np.float32)
 
 
 def coverage(distances: np.ndarray, within_reference: np.ndarray) -> float:
-    """Return the share of reference shapes that are the nearest one of some generated shape (COV); 1 is best.
+    """Return the share of reference shapes that are nearest to some generated shape (COV); 1 is best.
 
-    The distances are those from generated to reference shapes, (G, R), and among the references, (R, R).
-    Of references equally near the first is the nearest; its exact copies are covered with it.
+    Distances are (G, R) from generated to reference shapes, and (R, R) between reference shapes. Of equally
+    near references the first counts, and its exact copies are covered with it.
     """
     nearest = np.unique(distances.argmin(axis=1))
     return float((within_reference[nearest] == 0).any(axis=0).mean())
 
 
 def minimum_matching_distance(distances: np.ndarray) -> float:
-    """Average each reference shape's distance to the nearest generated one, (G, R): MMD. 0 is best."""
+    """Return the mean distance from a reference to the nearest generated shape, of (G, R): MMD, best 0."""
     return float(distances.min(axis=0).mean())
 
 
 def nearest_neighbor_accuracy(
     within: np.ndarray, distances: np.ndarray, within_reference: np.ndarray
 ) -> tuple[float, float]:
-    """Measure in how many cases the nearest neighbor tells from which of two sets of equal size a shape is.
+    """Return how often the nearest neighbor of a shape is in the same set, for two sets of equal size.
 
     The mean of both shares is the 1-nearest-neighbor accuracy (1-NNA). At 0.5, the best, the sets cannot be
-    told apart; at 1 they are different; at 0 each shape has a copy in the other set. A shape as near to one
-    set as to the other counts half. ValueError if the sets are not of one size: the best would not be 0.5.
+    distinguished; at 1 they are completely different; at 0 each shape has a copy in the other set. A shape
+    that is as near to one set as to the other counts half.
 
     Parameters
     ----------
     within, distances, within_reference : (N, N) arrays
-        Among the generated shapes, from generated to reference shapes, among the reference shapes.
+        Between generated shapes, from generated to reference shapes, and between reference shapes.
 
     Returns
     -------
     of_generated, of_reference : float
-        Trust the mean only where these two are alike. Noise may have 0 and 1 by IoU distance, and so the
-        best of means: it has more in common with the fullest solid shapes than with other noise.
+        The mean is meaningful only if these two are similar. By IoU distance, noise may have 0 and 1, and so
+        the best possible mean, because it overlaps more with the fullest solid shapes than with other noise.
+
+    Raises
+    ------
+    ValueError
+        If the sets have different sizes, because the best value would not be 0.5.
     """
     if within.shape != within_reference.shape:
         raise ValueError(f"sets of equal size are needed, not {len(within)} and {len(within_reference)}")
@@ -257,25 +262,25 @@ def nearest_neighbor_accuracy(
 
 
 def _share_nearer(within: np.ndarray, across: np.ndarray) -> float:
-    """Share of shapes that are nearer to another one of their own set than to any of the other set."""
+    """Return the share of shapes that are nearer to another shape of their own set than to the other set."""
     own = leave_out_self(within, np.arange(len(within))).min(axis=1)
     other = across.min(axis=1)
     return float(np.mean((own < other) + 0.5 * (own == other)))
 
 
 def leave_out_self(distances: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Copy distances from the `chosen` shapes of a set to all of it, each one's to itself made infinite."""
+    """Copy distances from the `chosen` shapes of a set to the set, with those to themselves infinite."""
     others = distances.copy()
     others[np.arange(len(chosen)), chosen] = np.inf
     return others
 
 
 def occupancy_divergence(a: ShapeSet, b: ShapeSet) -> float:
-    """Compare where in the grid two sets have their voxels: Jensen-Shannon divergence (JSD) in bits.
+    """Compute the Jensen-Shannon divergence (JSD) of the occupancy of two sets, in bits.
 
-    The occupied voxels of all shapes of a set together are a distribution over the places in the grid. 0
-    means the same distribution, 1 (logarithms are to base 2) that no place is shared. Two sets of empty grids
-    are at 0, one such and another at 1. Achlioptas et al. sort points into voxels; here are the voxels.
+    The occupied voxels of all shapes of a set are a distribution over the grid. The divergence is 0 for equal
+    distributions and 1 for distributions without a common voxel. Two sets of empty grids are at 0, and one
+    such set and any other at 1. Achlioptas et al. count points per voxel instead.
     """
     p, q = a.occupancy.ravel(), b.occupancy.ravel()
     if not p.any() or not q.any():
@@ -286,10 +291,10 @@ def occupancy_divergence(a: ShapeSet, b: ShapeSet) -> float:
 def reference_scores(
     shapes: ShapeSet, reference: ShapeSet, chamfer: dict[Pair, np.ndarray]
 ) -> dict[str, float]:
-    """Compare a set with real shapes of the same number: COV, MMD and 1-NNA by both distances, and JSD.
+    """Compare a set with as many real shapes: COV, MMD and 1-NNA by both distances, and JSD.
 
-    `chamfer` has the distances within both sets and between them. Yang et al. trust 1-NNA most: unlike the
-    others it suffers from poor shapes and from missing ones.
+    `chamfer` contains the distances within both sets and between them. Yang et al. recommend 1-NNA: unlike
+    the others, it is sensitive both to poor quality and to lack of variety.
     """
     pairs = (shapes, shapes), (shapes, reference), (reference, reference)
     distances = {
@@ -309,10 +314,11 @@ def reference_scores(
 
 
 def neighbor_scores(distances: np.ndarray) -> dict[str, float]:
-    """Look for collapse and for copying in the IoU distances from generated to training shapes, (G, T).
+    """Score variety and copying, from (G, T) IoU distances between generated and training shapes.
 
-    Returns what `distinct_nearest` does; ``nearest_mean`` and ``nearest_min`` of the distances to the nearest
-    training shape; ``copies``, the share of generated shapes at 0, and ``near_copies``, at most `NEAR_COPY`.
+    Returns the values of `distinct_nearest`; ``nearest_mean`` and ``nearest_min``, the mean and minimum of
+    the distances to the nearest training shape; and ``copies`` and ``near_copies``, the shares of generated
+    shapes with a distance of 0 and of at most `NEAR_COPY`.
     """
     nearest = distances.min(axis=1)
     return {
@@ -325,27 +331,28 @@ def neighbor_scores(distances: np.ndarray) -> dict[str, float]:
 
 
 def distinct_nearest(distances: np.ndarray) -> dict[str, float]:
-    """Count the training shapes that are nearest to some generated shape, (G, T); few mean collapse.
+    """Count the training shapes that are nearest to some generated shape, from (G, T) distances.
 
-    Of equally near ones the first counts. ``distinct_nearest_share`` is of the most that could be, G or T.
+    A small count means collapse. Of equally near shapes the first counts. ``distinct_nearest_share`` is the
+    count divided by its maximum, the smaller of G and T.
     """
     count = len(np.unique(distances.argmin(axis=1)))
     return {"distinct_nearest": count, "distinct_nearest_share": count / min(distances.shape)}
 
 
 def shape_statistics(shapes: Sequence[np.ndarray]) -> dict[str, float]:
-    """Measure whether N shapes, (n, n, n) bool, hold together, stand, and match left to right.
+    """Measure connectivity, stability and mirror symmetry of N shapes, (n, n, n) bool.
 
-    Pieces are those of `rasgan.voxels.largest_piece`.
+    Pieces are the connected components of `rasgan.voxels.label_pieces`.
 
     Returns
     -------
     found : dict
         Shares of all shapes: ``one_piece``; ``nearly_one_piece``, with at least `NEARLY_ALL` of their voxels
-        in the largest piece; ``stands``; ``empty``. Over the shapes that are not empty (0 where all are):
-        ``pieces_median``; the means of ``largest_piece``, the share of voxels in it, of ``grounded``, the
-        share in pieces that reach down to the lowest layer of the largest, and of `mirror_iou`.
-        ``faces_per_voxel``: `exposed_faces` over all occupied voxels. The mean number of occupied ``voxels``.
+        in the largest piece; ``stands``; ``empty``. For nonempty shapes (0 if there are none): the median
+        number of pieces, ``pieces_median``, and the means of ``largest_piece``, the share of voxels in it, of
+        ``grounded``, the share in pieces that reach the lowest layer of the largest, and of `mirror_iou`.
+        ``faces_per_voxel`` is `exposed_faces` per occupied voxel; ``voxels`` is the mean number of them.
     """
     full = [_form(shape) for shape in shapes if shape.any()]
     columns = (np.array(column) for column in zip(*full or [(0,) * 7], strict=True))
@@ -365,7 +372,7 @@ def shape_statistics(shapes: Sequence[np.ndarray]) -> dict[str, float]:
 
 
 def _form(shape: np.ndarray) -> tuple[float, ...]:
-    """Measure one shape that is not empty."""
+    """Measure a nonempty shape."""
     piece, sizes = label_pieces(shape)
     largest = piece == sizes.argmax()
     grounded = np.unique(piece[:, largest.any(axis=(0, 2)).argmax()])
@@ -382,12 +389,12 @@ def _form(shape: np.ndarray) -> tuple[float, ...]:
 
 
 def stands(shape: np.ndarray) -> bool:
-    """Return whether an (n, n, n) bool shape stands on a table without tipping over; an empty one does not.
+    """Return whether an (n, n, n) bool shape stands on a plane without tipping over; an empty one does not.
 
-    That is, whether the center of mass of its largest piece lies above the convex hull of the voxels in the
-    lowest layers of that piece: three at 64³, the share `FOOT` at other resolutions. Axis 1 is up.
+    A shape stands if the center of mass of its largest piece is above the convex hull of the voxels in the
+    lowest layers of that piece: three at 64³, and the share `FOOT` in general. Axis 1 is up.
 
-    Of 800 chairs of ModelNet10 at 32³ and of the sample chairs at 64³, 99 % or more stand.
+    At least 99 % of 800 chairs of ModelNet10 at 32³, and of the sample chairs at 64³, stand.
     """
     return bool(shape.any()) and _is_balanced(largest_piece(shape))
 
@@ -403,14 +410,14 @@ def _is_balanced(piece: np.ndarray) -> bool:
 
 
 def is_whole(shape: np.ndarray) -> bool:
-    """Return whether an (n, n, n) bool shape is a single connected piece that `stands`."""
+    """Return whether an (n, n, n) bool shape is a single connected component that `stands`."""
     return len(label_pieces(shape)[1]) == 2 and stands(shape)
 
 
 def mirror_iou(shape: np.ndarray, axis: int = 0) -> float:
-    """Measure the intersection over union of an (n, n, n) bool shape and its mirror image along an axis.
+    """Compute the intersection over union of an (n, n, n) bool shape and its mirror image along an axis.
 
-    The mirror plane is in the middle of the grid. An empty grid equals its mirror image.
+    The mirror plane is in the middle of the grid. The result for an empty grid is 1.
     """
     image = np.flip(shape, axis)
     union = np.count_nonzero(shape | image)
@@ -418,7 +425,7 @@ def mirror_iou(shape: np.ndarray, axis: int = 0) -> float:
 
 
 def exposed_faces(shape: np.ndarray) -> int:
-    """Count the faces between an occupied voxel and an empty one, or the border of the grid."""
+    """Count the faces between an occupied and an empty voxel; outside of the grid, voxels are empty."""
     around = np.pad(shape, 1)
     return sum(np.count_nonzero(np.diff(around, axis=axis)) for axis in range(3))
 
@@ -426,16 +433,16 @@ def exposed_faces(shape: np.ndarray) -> int:
 def quick_scores(
     grids: np.ndarray, training: Iterable[np.ndarray], own: np.ndarray | None = None
 ) -> dict[str, float]:
-    """Measure what shows a collapse, cheaply enough to be done while training: no Chamfer, no reference.
+    """Compute the scores that are fast enough for use during training: no Chamfer distances, no reference.
 
     Parameters
     ----------
     grids : (N, n, n, n) float or bool array
         Generated scores; 64 are enough, and take well under a second at 64³.
     training : iterable of (n, n, n) bool arrays
-        The training shapes, of which `SLICE` at a time are in memory.
+        The training shapes; `SLICE` at a time are in memory.
     own : (N,) int array, optional
-        The places of the grids if they are training shapes themselves: no shape is its own neighbor.
+        Indices of the grids in `training` if they are training shapes, so that none is its own neighbor.
     """
     shapes, training = ShapeSet(is_occupied(grids)), iter(training)
     parts = []
@@ -450,7 +457,7 @@ def quick_scores(
 
 
 def static_noise(reference: ShapeSet, rng: np.random.Generator) -> ShapeSet:
-    """Make as many shapes whose voxels are occupied independently, with the reference's mean occupancy."""
+    """Return as many shapes with independent random voxels and the reference's mean occupancy."""
     share = reference.counts.sum() / (len(reference) * np.prod(reference.grid_shape))
     return ShapeSet(rng.random(reference.grid_shape, dtype=np.float32) < share for _ in range(len(reference)))
 
@@ -463,24 +470,24 @@ def score_sets(
     static: Sequence[np.ndarray] | None = None,
     progress: Callable[[list], Iterable] = iter,
 ) -> dict[str, dict[str, float]]:
-    """Score the generated shapes and, beside them, what is known: training set, noise, reference.
+    """Score the generated shapes and, for comparison, training shapes, noise and the reference.
 
     Parameters
     ----------
     generated, reference, static : (N, n, n, n) bool arrays, or ShapeSets
-        `static` is noise, as `static_noise` makes it; without it and `training` their rows are left out.
+        `static` is noise from `static_noise`. Without it or `training`, there is no row for it.
     training : (T, n, n, n) bool array or ShapeSet, optional
-        All of the training set. Without it, neighbors are looked for in the reference.
+        The complete training set. Without it, neighbors are searched in the reference.
     chosen : (N,) int array
-        The training shapes that are scored.
+        Indices of the training shapes that are scored.
     progress : callable
-        As that of `chamfer_distances`, which takes nearly all of the time.
+        See `chamfer_distances`, which takes nearly all of the time.
 
     Returns
     -------
     rows : dict of dict
-        By the name of the set: `reference_scores` (not of the reference), ``diversity``, `neighbor_scores`
-        and `shape_statistics`; of real shapes `shift`. A shape is not its own neighbor.
+        For each set by name: `reference_scores` (not for the reference itself), ``diversity``,
+        `neighbor_scores` and `shape_statistics`; for real shapes also `shift`. No shape is its own neighbor.
     """
     sets = {GENERATED: generated}
     if training is not None:
@@ -514,13 +521,14 @@ def _packed(shapes: Sequence[np.ndarray]) -> ShapeSet:
 
 
 def shift(shapes: ShapeSet, others: ShapeSet) -> np.ndarray:
-    """Measure how far two sets lie apart in the grid: (3,) voxels from `shapes` to `others`, or zeros.
+    """Measure the offset between two sets in the grid: (3,) voxels from `shapes` to `others`, or zeros.
 
-    A shape lies where the middle of the box around its largest piece is. An axis counts where the medians of
-    both sets are more than 1/32 of the grid apart and each is outside of the middle 90 % of the other set.
+    The position of a shape is the center of the bounding box of its largest component. The offset along an
+    axis is that of the medians, if it is more than 1/32 of the grid and each median is outside of the middle
+    90 % of the other set; else it is 0.
 
-    Sample chairs converted with and without ``center`` are 10.5 and 9 voxels apart along axes 0 and 2;
-    training and unseen shapes of one conversion, and halves of ModelNet10's chairs, are 0 apart.
+    Sample chairs converted with and without ``center`` differ by 10.5 and 9 voxels along axes 0 and 2.
+    Training and unseen shapes of one conversion, and halves of ModelNet10's chairs, differ by 0.
     """
     a, b = shapes.middles, others.middles
     if not len(a) or not len(b):
@@ -541,56 +549,44 @@ VERDICTS = {
     "{known[voxels]:,.0f}.",
     "collapsed": "Collapsed: all generated shapes are nearly the same (diversity {diversity:.2f}; real "
     "shapes {known[diversity]:.2f}).",
-    "noise": "Noise: only {largest_piece:.0%} of the voxels of a generated shape are connected, "
-    "{known[largest_piece]:.0%} of those of a real one.",
-    "shifted": "The generated shapes lie elsewhere in the grid than the real ones, so these scores say "
-    "nothing about their quality.",
+    "noise": "Noise: only {largest_piece:.0%} of the voxels of a generated shape are connected; for real "
+    "shapes it is {known[largest_piece]:.0%}.",
+    "shifted": "The generated shapes are in another place in the grid than the real ones, so these scores do "
+    "not measure their quality.",
     "copies": "Copies: {near_copies:.0%} of the generated shapes are almost identical to a training shape.",
-    "little-variety": "Little variety: the generated shapes are most similar to only {distinct_nearest} "
-    "different training shapes; as many real shapes to {known[distinct_nearest]}.",
+    "little-variety": "Little variety: only {distinct_nearest} different training shapes are nearest to a "
+    "generated shape; for as many real shapes there are {known[distinct_nearest]}.",
     "loose-parts": "Many loose parts: {nearly_one_piece:.0%} of the generated shapes have nearly all voxels "
-    "in one piece; of the real ones {known[nearly_one_piece]:.0%}.",
-    "told-apart": "Varied, but not yet like real shapes: their nearest neighbors tell them apart (1-NNA "
+    "in one piece; of the real shapes {known[nearly_one_piece]:.0%}.",
+    "told-apart": "Varied, but still different from real shapes (1-NNA "
     "{nearest_neighbor_accuracy_iou:.2f} by IoU, {nearest_neighbor_accuracy_chamfer:.2f} by CD; real shapes "
     "{known[nearest_neighbor_accuracy_iou]:.2f}, {known[nearest_neighbor_accuracy_chamfer]:.2f}).",
     "close": "Close to real shapes: 1-NNA {nearest_neighbor_accuracy_iou:.2f} by IoU, "
     "{nearest_neighbor_accuracy_chamfer:.2f} by CD; real shapes {known[nearest_neighbor_accuracy_iou]:.2f}, "
     "{known[nearest_neighbor_accuracy_chamfer]:.2f}.",
-    "healthy": "Healthy: as varied, as full and as connected as real shapes, or not far from it.",
+    "healthy": "Healthy: about as varied, as full and as connected as real shapes.",
 }
-"""What each `verdict` means; its key is a heading of docs/troubleshooting.md, but for the last two."""
+"""Sentences for `verdict`. All keys but the last two are headings of docs/troubleshooting.md."""
 
 ACCURACIES = ("nearest_neighbor_accuracy_iou", "nearest_neighbor_accuracy_chamfer")
 
 
 def verdict(scores: dict[str, float], known: dict[str, float], is_shifted: bool = False) -> tuple[str, str]:
-    """Decide what is wrong with a set of shapes, or how good it is: a key of `VERDICTS`, and its sentence.
+    """Return the worst problem of a set of shapes, or how good it is: a key of `VERDICTS` and its sentence.
 
     Parameters
     ----------
     scores, known : dict
-        Rows of `score_sets`, or `quick_scores`, of the generated shapes and of the training set (or other
-        real shapes, for which a 1-NNA of 0.5 stands in). Only ratios count: what is good depends on the data.
+        Rows of `score_sets` or `quick_scores` for the generated shapes and for the training set or other real
+        shapes. Only ratios to `known` count, because good values depend on the data.
     is_shifted : bool
-        Whether the sets lie apart in the grid (`shift`). Scores that compare sets mean nothing then.
+        Whether the sets are in different places in the grid (see `shift`), so that scores that compare sets
+        are meaningless.
 
     Notes
     -----
-    The thresholds lie in the gaps between what was measured: in the 253 runs of benchmarks/studies, each at
-    its end and relative to training shapes, and in those of docs/recipes.md. The studies call a run stable
-    if its diversity and its share of distinct neighbors are at least half of those of real shapes; 109 are.
-
-    - voxels: 0.66 to 1.7 in stable runs; 0.005 in a run that died, 0.2 in one without a penalty; 2.5 to 11
-      in the cubes that the tutorial's recipe starts with.
-    - diversity: 0.83 to 1 in stable runs; at most 0.1 in the tutorial's recipe from epoch 550 on, after 0.78
-      at its best.
-    - share of voxels in the largest piece: 0.73 to 0.99 in stable runs; 0.3 to 0.67 in WGAN-GP's noise.
-    - share of distinct neighbors: 0.45 to 1 in stable runs; 0.01 to 0.47 in the others.
-    - shapes with 99 % of their voxels in one piece: 0 to 0.16 with the stable recipe alone, 0.3 to 0.8 with
-      the connection penalty, 0.91 in the pretrained model.
-    - 1-NNA, a difference: 0.08 to 0.5 in stable runs, 0.06 and 0.11 in the pretrained model. For sets of 100
-      its standard error is 0.05.
-    - copies: no run has any.
+    The thresholds lie in gaps between the values measured in the 253 runs of benchmarks/studies and in those
+    of docs/recipes.md. That of 1-NNA is three standard errors for sets of 100 shapes.
     """
     known = {**dict.fromkeys(ACCURACIES, 0.5), **known}
 

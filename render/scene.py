@@ -1,7 +1,7 @@
-"""Render .obj models inside Blender 3.3 or later; blender_process.py starts it.
+"""Render .obj models inside Blender 3.3 or later; started by blender_process.py.
 
 This script needs only bpy and the standard library. Its last argument, in JSON, is the path of a JSON file
-with the job. Blender turns the .obj file's (x, y, z), y up, into (x, -z, y).
+with the job. Blender converts the .obj file's (x, y, z), y up, to (x, -z, y).
 """
 
 import array
@@ -13,33 +13,33 @@ import traceback
 from pathlib import Path
 
 SHADOW_SUFFIX = ".shadow.png"
-"""Beside each picture: the shadow alone, black and transparent, to lay the picture on."""
+"""Suffix of the file beside each picture that contains only the shadow, black and transparent."""
 LENS_MM, SENSOR_MM = 35.0, 32.0
 ORIGINAL_DISTANCE = 2.0  # the tutorial's
 ORIGINAL_LENGTHS = 0.33, 0.65
-"""The longest side of the tutorial's models: of 33 to 64 voxels of 0.01 each, and a bit for rounding."""
+"""The longest side of the tutorial's models, of 33 to 64 voxels of 0.01 each, with a margin for rounding."""
 LENGTH = 0.64
-"""The scene is built round a model of this longest side at the origin; any other is moved and scaled."""
-GROUND = 50.0  # edge of the ground, on which the shadow falls
-FILL = 0.9  # how much of the picture's edge a fitted model takes
+"""Every model is moved to the origin and scaled to this longest side."""
+GROUND = 50.0  # edge of the ground plane, which shows the shadow
+FILL = 0.9  # share of the picture's edge that a fitted model fills
 WORLD_STRENGTH = 0.28
 KEY_POSITION, KEY_RADIUS, KEY_WATT = (3.76, 1.33, 5.58), 0.7, 1500.0
 KEY_AZIMUTH_DEG = 50.0
-"""White surrounding light, and a lamp where the original has a reddish one: the place is
-seen from the middle of the model, for a camera at this azimuth."""
+"""White ambient light, and a lamp in the place of the original's reddish one: the position is relative to the
+middle of the model, for a camera at this azimuth."""
 
 
 def picture_path(folder, model, view):
-    """Return where a view is rendered to. The name is plain, because Blender expands some characters."""
+    """Return the path of a rendered view; the name has no characters that Blender expands."""
     return Path(folder, f"{model}-{view}.png")
 
 
 def camera_matrix(azimuth_deg, elevation_deg, tilt_deg, distance):
-    """Place a camera on a sphere round the origin, looking at the origin, in a right-handed frame with z up.
+    """Return the pose of a camera that looks at the origin, in a right-handed frame with z up.
 
-    `azimuth_deg` is counted from x towards y, `elevation_deg` from the horizon up; a positive `tilt_deg`
-    turns the picture clockwise. Returns camera to world as a 4 x 4 nested list; its columns are the camera's
-    right, its up, its back and its position.
+    `azimuth_deg` is measured from x towards y, and `elevation_deg` upwards from the horizon; a positive
+    `tilt_deg` rotates the picture clockwise. The result maps camera to world, as a 4 x 4 nested list; its
+    columns are the camera's right, up, back and position.
     """
     azimuth, elevation, tilt = (math.radians(angle) for angle in (azimuth_deg, elevation_deg, tilt_deg))
     back = (
@@ -60,16 +60,16 @@ def camera_matrix(azimuth_deg, elevation_deg, tilt_deg, distance):
 
 
 def turned(point, angle_deg):
-    """Turn a point round the vertical axis, from x towards y."""
+    """Rotate a point around the vertical axis, from x towards y."""
     x, y, z = point
     angle = math.radians(angle_deg)
     return (math.cos(angle) * x - math.sin(angle) * y, math.sin(angle) * x + math.cos(angle) * y, z)
 
 
 def fitting_distance(corners, job):
-    """Return the least distance of the camera at which all corners are in the picture, in every view.
+    """Return the smallest distance of the camera at which all corners are in the picture, in every view.
 
-    A point at `right`, `up` and `back` of the origin, in the camera's frame, is seen at distance - back.
+    A point with coordinates (right, up, back) in the camera's frame has the depth distance - back.
     """
     elevation, tilt = job["view"]
     half = 0.5 * SENSOR_MM / LENS_MM * FILL
@@ -83,7 +83,7 @@ def fitting_distance(corners, job):
 
 
 def choose_distance(corners, job):
-    """Return the distance of the camera in model units: as asked for, the tutorial's, or what fits."""
+    """Return the distance of the camera in model units: as requested, the tutorial's, or a fitting one."""
     if job["distance"] not in (None, "fit"):
         return job["distance"]
     is_original = ORIGINAL_LENGTHS[0] < longest_side(corners) < ORIGINAL_LENGTHS[1]
@@ -93,45 +93,45 @@ def choose_distance(corners, job):
 
 
 def longest_side(corners):
-    """Return the longest side of the box with these corners."""
+    """Return the longest side of the bounding box of some corners."""
     return max(max(axis) - min(axis) for axis in zip(*corners, strict=True))
 
 
 def linear_from_srgb(value):
-    """Turn a display value, 0 to 1, into linear light (IEC 61966-2-1)."""
+    """Convert an sRGB value, 0 to 1, to linear light (IEC 61966-2-1)."""
     return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
 
 
 def render_all(job):
-    """Render every model of the job from every azimuth; one that fails does not stop the others."""
+    """Render every model of the job from every azimuth; if one fails, the others are still rendered."""
     import bpy
 
     if bpy.app.version < (3, 3, 0):
-        raise RuntimeError(f"Blender 3.3 or later is needed, this is {bpy.app.version_string}")
+        raise RuntimeError(f"Blender 3.3 or later is required; this is {bpy.app.version_string}")
     for number, model in enumerate(job["models"]):
         try:
             distance, lost = build(bpy, model, job)
-            casts_shadow = job["shadow"] and job["view"][0] > 0  # from below, the ground would hide the model
+            casts_shadow = job["shadow"] and job["view"][0] > 0  # from below, the ground hides the model
             for view, azimuth in enumerate(job["azimuths"]):
                 picture = picture_path(job["folder"], number, view)
                 camera = camera_matrix(azimuth, *job["view"], distance)
-                # The lamp turns with the camera, so a model is never seen from its dark side alone.
+                # The lamp moves with the camera, so that no view shows only the dark side.
                 render(bpy, camera, turned(KEY_POSITION, azimuth - KEY_AZIMUTH_DEG), str(picture))
                 if casts_shadow:
                     render_shadow(bpy, str(picture.with_suffix(SHADOW_SUFFIX)))
                 report(job, number, view, lost)
-        except Exception as error:  # whatever it is, it is printed, and the next model has its turn
+        except Exception as error:  # printed, so that it can be quoted
             print(*traceback.format_tb(error.__traceback__, limit=-1), f"{type(error).__name__}: {error}")
             report(job, number, None)
 
 
 def report(job, model, view, lost=0):
-    """Print that a view was rendered, and how many faces it lacks; None: the model failed."""
+    """Print that a view was rendered and how many faces are missing, or with None that the model failed."""
     print(f"\n{job['report']}{json.dumps({'model': model, 'view': view, 'lost': lost})}", flush=True)
 
 
 def build(bpy, path, job):
-    """Build the scene of one model; return the camera's distance and how many faces Blender left out."""
+    """Build the scene of a model; return the camera's distance and the number of faces left out."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     models, lost = import_model(bpy, path, str(Path(job["folder"], "model.obj")))
     corners = box_corners(models)
@@ -148,9 +148,9 @@ def build(bpy, path, job):
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
     scene.cycles.samples = job["samples"]
-    scene.cycles.use_denoising = False  # on by default, and an error in builds without OpenImageDenoise
+    scene.cycles.use_denoising = False  # an error in builds without OpenImageDenoise
     scene.cycles.max_bounces = 0
-    scene.view_settings.view_transform = "Standard"  # the default is another one in almost every version
+    scene.view_settings.view_transform = "Standard"  # the default depends on the version
     scene.view_settings.look = "None"
     scene.render.resolution_x = scene.render.resolution_y = job["size"]
     scene.render.resolution_percentage = 100
@@ -162,23 +162,23 @@ def build(bpy, path, job):
 
 
 def render(bpy, camera, lamp, picture):
-    """Render the scene to a file with the camera, a matrix as of `camera_matrix`, and the lamp in place."""
+    """Render the scene to a file, with the camera and the lamp at these positions."""
     import mathutils
 
     scene = bpy.context.scene
-    scene.camera.matrix_world = mathutils.Matrix(camera)  # nested lists would be taken as columns
+    scene.camera.matrix_world = mathutils.Matrix(camera)  # nested lists would be read as columns
     scene.objects["lamp"].location = lamp
     scene.render.filepath = picture
     bpy.ops.render.render(write_still=True)
 
 
 def render_shadow(bpy, picture):
-    """Render what the model darkens of the ground to a file, without the model, as the scene stands."""
+    """Render only the shadow of the model on the ground to a file."""
     scene = bpy.context.scene
     meshes = [thing for thing in scene.objects if thing.type == "MESH"]
     for mesh in meshes:
         mesh.hide_render = False
-        mesh.visible_camera = mesh.is_shadow_catcher  # the models' shadows fall all the same
+        mesh.visible_camera = mesh.is_shadow_catcher  # hidden models still cast shadows
     scene.render.filepath = picture
     bpy.ops.render.render(write_still=True)
     for mesh in meshes:
@@ -187,9 +187,9 @@ def render_shadow(bpy, picture):
 
 
 def import_model(bpy, path, copy):
-    """Import a temporary copy of an .obj file; return its mesh objects, and how many faces Blender left out.
+    """Import an .obj file by a temporary copy; return its mesh objects and the number of faces left out.
 
-    It leaves out faces with wrong indices, or that it cannot parse, without an error.
+    Blender silently leaves out faces with invalid indices and faces that it cannot parse.
     """
     faces = copy_without_materials(path, copy)
     try:
@@ -200,14 +200,14 @@ def import_model(bpy, path, copy):
     there = sum(len(model.data.polygons) for model in models)
     if not there:
         raise RuntimeError("the model has no faces")
-    bpy.context.view_layer.update()  # so that the models' matrices hold
+    bpy.context.view_layer.update()  # computes the models' matrices
     return models, max(0, faces - there)
 
 
 def copy_without_materials(path, copy):
     """Copy an .obj file without the lines that name materials; return its number of faces.
 
-    `paint` replaces materials anyway, and Blender would wait forever for a pipe that one of them names.
+    `paint` replaces materials anyway, and Blender would wait forever for a pipe in place of a material file.
     """
     faces = 0
     with Path(path).open("rb") as lines, Path(copy).open("wb") as out:
@@ -219,7 +219,7 @@ def copy_without_materials(path, copy):
 
 
 def box_corners(models):
-    """Return the corners of the box round all faces, in the world's frame; loose points do not count."""
+    """Return the corners of the bounding boxes of all faces in world coordinates; ignore loose points."""
     import mathutils
 
     corners = []
@@ -233,12 +233,12 @@ def box_corners(models):
         box = itertools.product(*([min(side), max(side)] for side in sides)) if used else []
         corners += [model.matrix_world @ mathutils.Vector(corner) for corner in box]
     if not 0 < longest_side(corners) < math.inf:
-        raise RuntimeError("the model has no size, or its coordinates are no finite numbers")
+        raise RuntimeError("the model has no size, or its coordinates are not finite numbers")
     return corners
 
 
 def place(models, middle, scale):
-    """Move the middle of all models to the origin and scale them, so that any light and camera suits."""
+    """Move the middle of all models to the origin and scale them, to fit the light and the camera."""
     import mathutils
 
     moved = mathutils.Matrix.Scale(scale, 4) @ mathutils.Matrix.Translation([-side for side in middle])
@@ -247,7 +247,7 @@ def place(models, middle, scale):
 
 
 def add_ground(bpy, height):
-    """Add a plane that shows nothing but the shadow on it; hidden until `render_shadow`."""
+    """Add a plane that shows only shadows; it is hidden except in `render_shadow`."""
     far = GROUND / 2
     corners = [(-far, -far, height), (far, -far, height), (far, far, height), (-far, far, height)]
     plane = bpy.data.meshes.new("ground")
@@ -258,10 +258,10 @@ def add_ground(bpy, height):
 
 
 def paint(bpy, models, color):
-    """Make all models of one matt material of a linear color."""
+    """Give all models a matte material of a linear color."""
     material = bpy.data.materials.new("clay")
     nodes, links = empty_nodes(bpy, material)
-    diffuse = nodes.new("ShaderNodeBsdfDiffuse")  # unlike Principled's, its sockets kept their names
+    diffuse = nodes.new("ShaderNodeBsdfDiffuse")  # its sockets have the same names in all versions
     diffuse.inputs["Color"].default_value = [*color, 1.0]
     links.new(diffuse.outputs["BSDF"], nodes.new("ShaderNodeOutputMaterial").inputs["Surface"])
     for model in models:
@@ -270,7 +270,7 @@ def paint(bpy, models, color):
 
 
 def light(bpy):
-    """Add the surrounding light and the lamp, all but its place."""
+    """Add the ambient light and the lamp."""
     scene = bpy.context.scene
     scene.world = bpy.data.worlds.new("world")  # an empty file has none
     nodes, links = empty_nodes(bpy, scene.world)
@@ -285,7 +285,7 @@ def light(bpy):
 
 
 def add_camera(bpy, distance):
-    """Add the camera; `distance` is to what it looks at."""
+    """Add the camera, whose distance determines its clipping planes."""
     camera = bpy.data.cameras.new("camera")
     camera.lens, camera.sensor_width = LENS_MM, SENSOR_MM
     camera.clip_start, camera.clip_end = distance / 1000, 1000 * max(distance, 1.0)
@@ -295,7 +295,7 @@ def add_camera(bpy, distance):
 
 
 def empty_nodes(bpy, owner):
-    """Return the empty node tree of a material or world; from 5.0 on each has one, and asking warns."""
+    """Return the emptied node tree of a material or world; from 5.0 on they exist, and `use_nodes` warns."""
     if bpy.app.version < (5, 0, 0):
         owner.use_nodes = True
     owner.node_tree.nodes.clear()

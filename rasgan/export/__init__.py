@@ -1,1 +1,1 @@
-"""From voxel grids to what people look at; needs no torch."""
+"""Meshes, pictures and web pages of voxel grids; does not need torch."""

@@ -1,4 +1,4 @@
-"""Many voxel grids at once: which to read, the names of their results, and what was written."""
+"""Export of many voxel grids: which to read, how to name the results, and a summary of what was written."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rasgan.errors import UserError, describe_os_error
-from rasgan.runs import RunFolder, by_epoch, parse_position
+from rasgan.runs import RunFolder, by_epoch
 from rasgan.voxel_io import VOXEL_SUFFIXES, count_shapes, read_voxels, write_npy
 from rasgan.voxels import is_occupied
 
@@ -19,11 +19,11 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Shape:
-    """A grid on disk: a voxel file, or one of the shapes of an .npy batch."""
+    """A grid on disk: a voxel file, or one shape of an .npy batch."""
 
     path: Path
-    index: int = 0  # its place in the batch
-    is_alone: bool = True  # the file holds no other shape
+    index: int = 0  # in the batch
+    is_alone: bool = True  # the file contains no other shape
 
     @property
     def stem(self) -> str:
@@ -32,21 +32,21 @@ class Shape:
 
     @property
     def epoch(self) -> int | None:
-        """Its epoch, or None: training names its files by the epoch."""
+        """Its epoch, or None: training names its files by epoch."""
         return int(self.path.stem) if self.path.stem.isdecimal() else None
 
     @property
     def label(self) -> str:
-        """Text beside its picture."""
+        """Caption of its picture."""
         name = self.path.stem if self.epoch is None else f"epoch {self.epoch}"
         return name if self.is_alone else f"{name}, {self.index}"
 
     def __str__(self) -> str:
-        """Return where it is, for messages."""
+        """Return its location, for messages."""
         return str(self.path) if self.is_alone else f"{self.path}, shape {self.index:02d}"
 
     def read(self) -> np.ndarray:
-        """Read the (n, n, n) grid; UserError also if the file cannot be opened, so that others go on."""
+        """Read the (n, n, n) grid. Raises UserError also for files that cannot be opened."""
         try:
             return read_voxels(self.path, self.index)
         except OSError as error:
@@ -54,7 +54,7 @@ class Shape:
 
 
 def bar(items: Iterable[Item], what: str = "shapes", total: int | None = None) -> Iterable[Item]:
-    """Wrap `items` in a progress bar, which is shown only where stderr is a terminal."""
+    """Wrap `items` in a progress bar, which is shown only if stderr is a terminal."""
     return tqdm(items, desc=what, total=total, leave=False, disable=None)
 
 
@@ -66,7 +66,7 @@ def save_shape(stem: Path, number: int, grid: np.ndarray) -> Path:
 
 
 def distinct_name(shape: Shape) -> str:
-    """Return a name for the result of one shape, without a suffix, that differs from run to run.
+    """Return a name for the result of a shape, without a suffix, that differs between runs.
 
     ``savepoint/chair-1/generated/120/seed0-00.npy`` becomes ``chair-1-120-seed0-00``.
     """
@@ -75,7 +75,7 @@ def distinct_name(shape: Shape) -> str:
 
 
 def source_name(path: Path) -> str:
-    """Return a name for the one result of a voxel file or a folder of them, as `distinct_name` does."""
+    """Return a name for the single result of a voxel file or a folder of them, like `distinct_name`."""
     if not path.is_dir():
         return distinct_name(Shape(path))
     return _run_and_epoch(path.resolve()) or path.resolve().name
@@ -98,78 +98,75 @@ class ExportSummary(NamedTuple):
 def folder_grids(
     folder: Path, suffixes: Sequence[str] = VOXEL_SUFFIXES, advice: str = "choose another folder"
 ) -> list[Path]:
-    """List the voxel files of a folder by epoch, others first; UserError with the `advice` if none."""
+    """List the voxel files of a folder by epoch, others first. Raises UserError with `advice` if none."""
     grids = [
         path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")
     ]
     if not grids:
-        raise UserError(f"{folder}: holds no {', '.join(suffixes)} file; {advice}.")
+        raise UserError(f"{folder}: contains no {', '.join(suffixes)} file; {advice}.")
     return sorted(grids, key=by_epoch)
 
 
 def run_grids(run: RunFolder) -> list[Path]:
-    """List the .npy files of a run by epoch; `UserError` if nothing was generated in it yet."""
-    generated = [named for path in run.savepoints.glob("generated/*") if (named := parse_position(path.name))]
-    if generated and not any(path.name[0] != "." for path in run.savepoints.glob("*.npy")):
-        fault = f"{run.savepoints}: holds no .npy file, only shapes that were generated after training."
-        raise UserError(fault, about="only generated", value=run.generated(max(generated)))
-    return folder_grids(run.savepoints, (".npy",), "train longer or sample more often")
+    """List the .npy files that a run saved while training, by epoch. Raises UserError if there are none."""
+    advice = "train longer, sample more often, or choose a folder of shapes generated after training"
+    return folder_grids(run.savepoints, (".npy",), advice)
 
 
 def film_grids(run: RunFolder) -> list[Path]:
-    """List the grids of one latent vector by epoch; the oldest runs have `run_grids` only."""
+    """List the grids of one latent vector by epoch, or `run_grids` for early runs, which lack them."""
     grids = run_grids(run)
     film = [run.film / path.name for path in grids]
     return film if all(path.is_file() for path in film) else grids
 
 
 def shapes_of(path: Path) -> list[Shape]:
-    """List the shapes of a voxel file, of an .npy batch, or of all such files of a folder."""
-    path.stat()  # a wrong path is an error of its own, whatever its suffix
+    """List the shapes of a voxel file, of an .npy batch, or of all such files in a folder."""
+    path.stat()  # reports a missing file, whatever its suffix
     return shapes_in(folder_grids(path) if path.is_dir() else [path])
 
 
 def results_of(path: Path, folder: Path) -> Path:
-    """Return the folder for results: of a folder of shapes one of its own in `folder`."""
+    """Return the folder for results: `folder`, or a subfolder of it if `path` is a folder of shapes."""
     return folder / source_name(path) if path.is_dir() else folder
 
 
 def shapes_in(paths: Iterable[Path]) -> list[Shape]:
-    """List every shape of some voxel files; UserError if two share a name, and so their results would."""
+    """List every shape in voxel files. Raises UserError if two shapes, and so their results, share a name."""
     shapes = []
     for path in paths:
         try:
             count = count_shapes(path)
         except (UserError, OSError):
-            count = 1  # reading it will report what is wrong
+            count = 1  # the error is reported when the shape is read
         shapes += [Shape(path, index, count == 1) for index in range(count)]
-    names = Counter(shape.stem.lower() for shape in shapes)  # some systems take A and a for the same
+    names = Counter(shape.stem.lower() for shape in shapes)  # some file systems ignore case
     for shape in shapes:
         if names[shape.stem.lower()] > 1:
-            fault = f"another file here has the name {shape.stem!r} too; move one of the two elsewhere"
+            fault = f"another file here also has the name {shape.stem!r}; move one of them elsewhere"
             raise UserError(f"{shape.path}: {fault}.")
     return shapes
 
 
 def of_epochs(shapes: list[Shape], first: int, last: int) -> list[Shape]:
-    """Keep the shapes of the epochs `first` to `last`; UserError if there are none."""
+    """Select the shapes of the epochs `first` to `last`. Raises UserError if there are none."""
     kept = [shape for shape in shapes if shape.epoch is not None and first <= shape.epoch <= last]
     if not kept:
         epochs = sorted(shape.epoch for shape in shapes if shape.epoch is not None)
-        there = f"epochs here go from {epochs[0]} to {epochs[-1]}" if epochs else "no file is named by one"
+        there = f"epochs here range from {epochs[0]} to {epochs[-1]}" if epochs else "no file is named by one"
         raise UserError(f"no shape of an epoch from {first} to {last}; {there}.", about="epochs")
     return kept
 
 
 def choose(shapes: list[Shape], count: int, seed: int) -> list[Shape]:
-    """Draw at most `count` shapes at random, the same for the same seed, and leave them in their order."""
+    """Choose at most `count` shapes at random, the same for the same seed, and keep their order."""
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(shapes), min(count, len(shapes)), replace=False)
     return [shapes[index] for index in sorted(chosen)]
 
 
 def spread(shapes: Sequence[Item], most: int) -> Sequence[Item]:
-    """Choose at most `most` items, evenly spaced, the first and the last included."""
+    """Choose at most `most` evenly spaced items, including the first and the last."""
     if len(shapes) <= most:
         return shapes
     return [shapes[index] for index in np.linspace(0, len(shapes) - 1, most).round().astype(int)]
@@ -178,9 +175,9 @@ def spread(shapes: Sequence[Item], most: int) -> Sequence[Item]:
 def read_labeled(
     shapes: Iterable[Shape], threshold: float
 ) -> tuple[list[str], list[np.ndarray], list[UserError]]:
-    """Read shapes for one picture of all: labels, occupied voxels, and what is wrong with those left out.
+    """Read the shapes of one picture: labels, occupied voxels, and the errors of shapes left out.
 
-    UserError, the first of them, if none can be read.
+    Raises the first error if no shape can be read.
     """
     labels, grids, failed = [], [], []
     for shape in bar(shapes, "reading"):
@@ -195,12 +192,10 @@ def read_labeled(
 
 
 def describe_dropped(sizes: Sequence[tuple[int, int]]) -> str:
-    """Return how many voxels were dropped, from the number before and after of each shape."""
-    before, after = np.transpose(sizes)
-    dropped, total = (before - after).sum(), before.sum()
-    share = f" ({dropped / total:.1%})" if total else ""
-    of = f"{np.count_nonzero(before > after)} of {len(sizes)} shape{'s' * (len(sizes) > 1)}"
-    return f"dropped {dropped:,} of {total:,} voxels{share}, from {of}"
+    """Describe how many voxels were dropped, given the number before and after for each shape."""
+    before, after = np.sum(sizes, axis=0)
+    dropped = before - after
+    return f"dropped {dropped:,} of {before:,} voxels ({dropped / max(1, before):.1%})"
 
 
 def export_all(
@@ -212,7 +207,7 @@ def export_all(
 ) -> ExportSummary:
     """Export each shape to ``FOLDER/NAME`` + `suffix` by a function that reads it and writes its file.
 
-    Existing files are skipped, or replaced. A `UserError` does not stop the others; any other exception does.
+    Existing files are skipped, or replaced. A UserError does not stop the others; any other exception does.
     """
     written, replaced, already_there, failed = [], [], 0, []
     for shape in shapes:

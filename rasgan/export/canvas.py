@@ -1,7 +1,7 @@
-"""matplotlib, imported so that no setting of the machine can stop it; its figures as PNGs.
+"""Import matplotlib safely, and write its figures as PNGs.
 
-MPLBACKEND often names a backend that this Python lacks: a notebook hands its own to all that it starts.
-Pictures need none, so such a name is ignored; a good one holds, as in any import of matplotlib.
+MPLBACKEND may name a backend that is not installed here, because notebooks pass theirs on to the processes
+that they start. Files are written without a backend, so an invalid name is ignored and a valid one is kept.
 """
 
 import contextlib
@@ -12,12 +12,12 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from rasgan.files import atomic_path
 
 _backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
-logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of folders for settings that are read-only
+logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of read-only folders for settings
 
 import matplotlib as mpl  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
@@ -29,32 +29,40 @@ if _backend is not None:
     with contextlib.suppress(ValueError):
         mpl.rcParams["backend"] = _backend
 
-__all__ = ["Axes", "Figure", "drawable", "mpl", "pixels_of", "save_figure", "save_pixels"]
+__all__ = ["Axes", "Figure", "drawable", "mpl", "pixels_of", "save_figure", "save_pixels", "write_text"]
+
+FONT_SIZE = 15  # pixels
 
 
 def drawable(text: str) -> str:
-    """Replace bytes of a name that are not text in the machine's encoding by question marks."""
+    """Replace undecodable bytes of a file name by question marks."""
     return text.encode(errors="replace").decode()
 
 
 def pixels_of(figure: Figure) -> np.ndarray:
-    """Draw a figure: (h, w, 3) uint8."""
+    """Draw a figure. Returns (h, w, 3) uint8."""
     canvas = FigureCanvasAgg(figure)
-    with warnings.catch_warnings():  # about characters that the font lacks: they are drawn as boxes
+    with warnings.catch_warnings():  # characters that the font lacks are drawn as boxes
         warnings.filterwarnings("ignore", r"Glyph \d|Matplotlib currently does not support")
         canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
+def write_text(image: Image.Image, center: tuple[float, float], text: str, color: str) -> None:
+    """Write a line of text into an image, centered at (x, y) in pixels."""
+    font = ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), FONT_SIZE)
+    ImageDraw.Draw(image).text(center, drawable(text), fill=color, font=font, anchor="mm")
+
+
 def save_figure(figure: Figure, path: Path, colors: int | None = None) -> None:
-    """Write a figure as a PNG, as `save_pixels` does."""
+    """Write a figure as a PNG; see `save_pixels`."""
     save_pixels(pixels_of(figure), path, colors)
 
 
 def save_pixels(pixels: np.ndarray, path: Path, colors: int | None = None) -> None:
-    """Write an (h, w, 3) uint8 picture as a PNG, which appears complete or not at all.
+    """Write an (h, w, 3) uint8 picture as a PNG, atomically.
 
-    Fewer `colors`, up to 256, make a far smaller file.
+    With `colors`, at most 256, the file has a palette and is much smaller.
     """
     image = Image.fromarray(pixels)
     if colors is not None:

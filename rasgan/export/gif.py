@@ -5,18 +5,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from rasgan.errors import UserError
 from rasgan.export import shading
-from rasgan.export.canvas import drawable, mpl
+from rasgan.export.canvas import write_text
 from rasgan.export.plots import INK
 from rasgan.files import atomic_path
 
-MARGIN, CAPTION, FONT_SIZE = 16, 34, 15  # pixels
+MARGIN, CAPTION = 16, 34  # pixels
 LAST_FRAME_MS = 2000  # time to look at the result
 WHITE = (255, 255, 255)
-BACKGROUND = 0  # its place among the 256 colors
+BACKGROUND = 0  # its index in the palette
 PALETTE_SAMPLES = 200_000  # pixels that the colors are chosen from
 
 
@@ -26,15 +26,15 @@ def write_gif(
     durations_ms: Sequence[int],
     background: tuple[int, int, int] = WHITE,
 ) -> None:
-    """Write an animated GIF that plays again and again.
+    """Write an animated GIF that loops.
 
     Parameters
     ----------
     frames : sequence of (h, w, 3) uint8 arrays
     durations_ms : sequence of int
-        One for each frame; the format counts hundredths of a second.
+        One per frame; the format rounds to hundredths of a second.
     background : three ints, 0 to 255
-        Pixels of this color keep it exactly; other colors change a little.
+        Pixels of this color are exact; other colors change slightly.
     """
     palette = _palette(frames, background)
     images = (_with_palette(frame, palette, background) for frame in frames)
@@ -45,7 +45,7 @@ def write_gif(
 
 
 def _palette(frames: Sequence[np.ndarray], background: tuple[int, int, int]) -> Image.Image:
-    """Choose 255 colors for all frames, beside the background; return an image that has them."""
+    """Return an image whose palette has the background and 255 colors for all frames."""
     samples = []
     for frame in frames:
         drawn = frame[(frame != background).any(axis=2)]
@@ -60,34 +60,34 @@ def _palette(frames: Sequence[np.ndarray], background: tuple[int, int, int]) -> 
 
 
 def _with_palette(frame: np.ndarray, palette: Image.Image, background: tuple[int, int, int]) -> Image.Image:
-    """Replace each color of a frame by the nearest of the palette; a dither would flicker."""
+    """Replace each color of a frame by the nearest in the palette, without dithering, which would flicker."""
     image = Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
-    # Pillow compares only some bits of a color, so it may replace the background by a color near it.
+    # Pillow compares only some bits of a color, so it may replace the background by a similar color.
     image.paste(BACKGROUND, mask=Image.fromarray((frame == background).all(axis=2)))
     return image
 
 
 def draw_film(path: Path, grids: Iterable[np.ndarray], captions: Sequence[str], frame_ms: int) -> None:
-    """Write a GIF with one frame for every shape; the camera stands still.
+    """Write a GIF with one frame per shape and a fixed camera.
 
-    UserError if the grids differ in size, or there is only one.
+    Raises UserError if the grids differ in size or there is only one.
 
     Parameters
     ----------
     grids : iterable of (n, n, n) bool arrays
     captions : sequence of str
-        One for each frame.
+        One per frame.
     frame_ms : int
-        How long each frame is shown, in milliseconds; the last stays for two seconds.
+        Time per frame in milliseconds; the last frame is shown for two seconds.
     """
     frames: list[np.ndarray] = []
     for grid in grids:
         rgb = shading.smooth_picture(grid, shrink=2, whole_box=True)
         frames.append((255 * rgb).round().astype(np.uint8))
         if frames[0].shape != frames[-1].shape:
-            raise UserError(f"{path}: grids of different sizes make no film; choose those of one size.")
+            raise UserError(f"{path}: a film cannot have grids of different sizes; choose grids of one size.")
     if len(frames) < 2:
-        raise UserError(f"{path}: a film needs two shapes or more; there is {len(frames)}.")
+        raise UserError(f"{path}: a film needs at least two shapes; there is only one.")
     kept = _drawn_part(frames)
     for number, caption in zip(range(len(frames)), captions, strict=True):
         frames[number] = _add_caption(frames[number][kept], caption)
@@ -95,7 +95,7 @@ def draw_film(path: Path, grids: Iterable[np.ndarray], captions: Sequence[str], 
 
 
 def _drawn_part(frames: Sequence[np.ndarray]) -> tuple[slice, slice]:
-    """Return the rows and columns that are not white in every frame, and a margin."""
+    """Return the rows and columns that are not white in all frames, with a margin."""
     drawn = functools.reduce(np.logical_or, ((frame < 250).any(axis=2) for frame in frames))
     if not drawn.any():
         return slice(None), slice(None)
@@ -104,11 +104,9 @@ def _drawn_part(frames: Sequence[np.ndarray]) -> tuple[slice, slice]:
 
 
 def _add_caption(frame: np.ndarray, caption: str) -> np.ndarray:
-    """Write a line of text, centered, below a picture."""
+    """Add a centered line of text below a picture."""
     height, width, _ = frame.shape
     image = Image.new("RGB", (width, height + CAPTION), "white")
     image.paste(Image.fromarray(frame))
-    font = ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), FONT_SIZE)
-    middle = (width / 2, height + CAPTION / 2 - 4)
-    ImageDraw.Draw(image).text(middle, drawable(caption), fill=INK, font=font, anchor="mm")
+    write_text(image, (width / 2, height + CAPTION / 2 - 4), caption, INK)
     return np.asarray(image)

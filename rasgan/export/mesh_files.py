@@ -1,4 +1,4 @@
-"""Meshes as .obj, .stl, .ply, .glb and .3mf files: each format has its own upward axis, front and unit."""
+"""Write meshes as .obj, .stl, .ply, .glb and .3mf files, each with the axes and unit of its format."""
 
 import zipfile
 from collections.abc import Callable
@@ -14,39 +14,38 @@ Write = Callable[[Path, np.ndarray, np.ndarray], None]
 
 @dataclass(frozen=True)
 class Format:
-    """Axes and unit that programs expect of a format, and the function that writes it."""
+    """The axes and the unit that programs expect of a file format, and the function that writes it."""
 
     rotation: np.ndarray  # (3, 3) int: from `surface_mesh`'s axes to the file's; determinant +1
-    millimeters: float  # in one unit of the file, where a length is asked for
+    millimeters: float  # per unit of the file, if a length is requested
     write: Write
-    longest_mm: float | None = None  # length of the object where none is asked for
+    longest_mm: float | None = None  # default length of the object
 
 
 def write_model(
     path: Path, vertices: np.ndarray, faces: np.ndarray, box: float, longest_mm: float | None = None
 ) -> float:
-    """Write a mesh in the format that the suffix of `path` names; the file appears whole or not at all.
+    """Write a mesh atomically, in the format given by the suffix of `path`.
 
     Parameters
     ----------
     path : Path
         Its suffix is a key of `FORMATS`.
     vertices, faces : (v, 3) float array, (f, 3) int array
-        f > 0; y up, front towards low z, in the box [0, `box`]**3, as from `rasgan.export.surface`.
+        f > 0; y up, front towards low z, in the box [0, `box`]**3, as returned by `rasgan.export.surface`.
     box : float
-        Edge of the whole grid, in the unit of `vertices`.
+        Edge length of the grid, in the unit of `vertices`.
     longest_mm : float, optional
-        Scale the longest side of the object to this many millimeters, in the unit of the format, and move
-        the lowest corner of its bounding box to the origin. Default: 80 for .3mf; otherwise the unit and the
-        place within the box are kept.
+        Scale the longest side of the object to this many millimeters and move the lowest corner of its
+        bounding box to the origin. Default: 80 for .3mf; other formats keep the scale and position.
 
     Returns
     -------
     longest_mm : float
-        Longest side of the object as programs read the file.
+        Longest side of the object, as programs interpret the file.
     """
     target = FORMATS[path.suffix]
-    # The rotation turns the box onto itself: an axis that is reversed runs from `box` down to 0.
+    # The rotation maps the box onto itself: a reversed axis runs from `box` down to 0.
     vertices = vertices @ target.rotation.T + box * (target.rotation < 0).any(axis=1)
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     longest = (high - low).max()
@@ -60,10 +59,10 @@ def write_model(
 
 def _write_with_trimesh(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
     """Write a .stl, .ply or .glb file: binary, with 32-bit floats."""
-    import trimesh  # here: its import takes longer than writing most models
+    import trimesh  # slow to import
 
-    mesh = trimesh.Trimesh(vertices, faces, process=False, validate=False)  # as it is: nothing merged
-    if path.suffix == ".glb":  # without a material it would be metal by default, black in many viewers
+    mesh = trimesh.Trimesh(vertices, faces, process=False, validate=False)  # do not merge vertices
+    if path.suffix == ".glb":  # the default material is metal, which is black in many viewers
         clay = trimesh.visual.material.PBRMaterial(
             baseColorFactor=[231, 231, 231, 255], metallicFactor=0.0, roughnessFactor=0.8
         )
@@ -74,16 +73,16 @@ def _write_with_trimesh(path: Path, vertices: np.ndarray, faces: np.ndarray) -> 
 
 
 def write_obj(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
-    """Write (v, 3) float vertices, with nine significant digits, and (f, 3) int faces as .obj."""
+    """Write (v, 3) float vertices with nine significant digits and (f, 3) int faces as .obj."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as out:
         out.writelines(f"v {x:.9g} {y:.9g} {z:.9g}\n" for x, y, z in vertices.tolist())
         out.writelines(f"f {a} {b} {c}\n" for a, b, c in (faces + 1).tolist())
 
 
 def write_3mf(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
-    """Write (v, 3) float vertices, in millimeters, and (f, 3) int faces as .3mf, the same bytes every time.
+    """Write (v, 3) float vertices, in millimeters, and (f, 3) int faces as .3mf, reproducibly.
 
-    3MF Core Specification 1.3: a zip archive of three XML files. trimesh needs two more packages for it.
+    3MF Core Specification 1.3: a zip archive of three XML files. trimesh needs two more packages to write it.
     """
     points = "".join(f'<vertex x="{x:.9g}" y="{y:.9g}" z="{z:.9g}"/>' for x, y, z in vertices.tolist())
     triangles = "".join(f'<triangle v1="{a}" v2="{b}" v3="{c}"/>' for a, b, c in faces.tolist())
@@ -113,7 +112,7 @@ _3MF_MODEL = (
 
 _Y_UP_FRONT_LOW_Z = np.eye(3, dtype=int)
 _Y_UP_FRONT_HIGH_Z = np.array([[-1, 0, 0], [0, 1, 0], [0, 0, -1]])  # glTF 2.0, 3.4: "the front faces +Z"
-_Z_UP_FRONT_LOW_Y = np.array([[-1, 0, 0], [0, 0, 1], [0, 1, 0]])  # ModelNet's own axes, and a print bed's
+_Z_UP_FRONT_LOW_Y = np.array([[-1, 0, 0], [0, 0, 1], [0, 1, 0]])  # as in ModelNet and on a print bed
 
 FORMATS = {
     ".obj": Format(_Y_UP_FRONT_LOW_Z, 1.0, write_obj),

@@ -1,4 +1,4 @@
-"""One web page that shows shapes in 3D: they turn and zoom in any browser, without a network."""
+"""Web pages that show shapes in 3D, to rotate and zoom in any browser without internet access."""
 
 import base64
 import html
@@ -17,17 +17,17 @@ from rasgan.files import atomic_path
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 MOST_SHAPES = 120
-"""More make a page that is slow to open."""
+"""More shapes would make the page slow to open."""
 PLAY_MS, SLOWEST_FRAME_MS = 10_000, 500
 
 
 def write_page(
     path: Path, title: str, grids: Sequence[np.ndarray], captions: Sequence[str], is_film: bool = False
 ) -> None:
-    """Write a page that shows shapes side by side, or one after the other under a slider.
+    """Write a page that shows shapes side by side, or one at a time with a slider.
 
-    A button on the page changes between the two. All shapes turn together. The page contains three.js and
-    needs no network; it works in browsers from 2023 on.
+    A button on the page switches between the two. All shapes rotate together. The page contains three.js and
+    works without internet access, in browsers from 2023 or later.
 
     Parameters
     ----------
@@ -36,14 +36,14 @@ def write_page(
     grids : sequence of (n, n, n) bool arrays
         At least one; n may differ from shape to shape.
     captions : sequence of str
-        One for each shape.
+        One per shape.
     is_film : bool
-        Begin with the last shape and the slider.
+        Start with the last shape and the slider.
 
     Raises
     ------
     UserError
-        If the installed trimesh does not hold three.js as those from 4.7 to 5.2 do.
+        If the installed trimesh does not contain three.js, as versions 4.7 to 5.2 do.
     """
     packed = [np.packbits(grid) for grid in grids]
     starts = np.cumsum([0, *map(len, packed)])[:-1]
@@ -60,16 +60,16 @@ def write_page(
     text = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=html.escape(title.encode(errors="replace").decode()),
         three=three_js(),
-        data=json.dumps(data).replace("<", "\\u003c"),  # nothing in it ends the script
+        data=json.dumps(data).replace("<", "\\u003c"),  # so that no text ends the script
     )
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def common_box(grids: Sequence[np.ndarray]) -> list[list[float]]:
-    """Return the low and high corner of the box round all shapes, in grid edges and the page's axes.
+    """Return the low and high corner of the bounding box of all shapes, as fractions of the grid's edge.
 
-    Those are x = axis 0, y = axis 1 and z = 1 - axis 2. The box is the whole grid if nothing is occupied.
+    The page's axes are x = axis 0, y = axis 1 and z = 1 - axis 2. The box is the whole grid if all are empty.
     """
     places = [(np.argwhere(grid), len(grid)) for grid in grids if grid.any()] or [(np.array([[0, 0, 0]]), 1)]
     low = np.min([index.min(axis=0) / edge for index, edge in places], axis=0)
@@ -78,13 +78,13 @@ def common_box(grids: Sequence[np.ndarray]) -> list[list[float]]:
 
 
 def three_js() -> str:
-    """Return three.js, with its license, from the viewer page of trimesh; `UserError` if it is not there."""
+    """Return three.js and its license from trimesh's viewer page. Raises UserError if it is not there."""
     packed = resources.files("trimesh").joinpath("resources", "templates", "viewer.zip")
     try:
         with packed.open("rb") as file, zipfile.ZipFile(file) as archive:
             page = archive.read("viewer.html.template").decode()
         begin, end = page.index("<script>") + len("<script>"), page.rindex("})();") + len("})();")
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        reason = f"the installed trimesh has no three.js where versions 4.7 to 5.2 have it ({error!r})."
+        reason = f"the installed trimesh does not contain three.js, as versions 4.7 to 5.2 do ({error!r})."
         raise UserError(reason) from error
     return page[begin:end]

@@ -1,13 +1,14 @@
-"""PNG pictures of a run and its shapes: loss curves, 3-D scatter plots, contact sheets."""
+"""Pictures of a run and its shapes: loss curves, 3-D scatter plots and contact sheets."""
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from rasgan.export import shading
-from rasgan.export.canvas import Axes, Figure, drawable, pixels_of, save_figure, save_pixels
+from rasgan.export.canvas import Axes, Figure, drawable, save_figure, save_pixels, write_text
 from rasgan.voxels import OCCUPIED_ABOVE, is_occupied, surface_points
 
 INK = "#2b2b33"
@@ -16,18 +17,16 @@ DISCRIMINATOR, GENERATOR, VALIDATION = "#3b6fb6", "#d9772b", "#4c9a6a"
 """The same colors in every figure."""
 
 SMOOTHING_WINDOW, SMOOTHING_ORDER = 51, 3
-"""Points, and the order of the polynomial, of the tutorial's Savitzky-Golay filter."""
+"""Window length in steps and polynomial order of the tutorial's Savitzky-Golay filter."""
 SCATTER_INCHES, LOSSES_INCHES, DPI = (6.4, 6.4), (9.6, 5.4), 100
 COLUMNS = round(LOSSES_INCHES[0] * DPI)  # pixels; the axes are a little narrower
 MARKER_SIZE = 25
-SHEET_BYTES = 30_000  # most that a shape may add to the file of a sheet
-COARSEST = 8  # how much a sheet's pictures are shrunk at most
-CHARACTER_WIDTH = 9  # pixels, of a broad character of a label
+CHARACTER_WIDTH = 9  # pixels, of a wide character of a label
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
     """Smooth (s,) losses with the tutorial's Savitzky-Golay filter; fewer than 51 are returned unchanged."""
-    from scipy import signal  # here: its import takes half a second
+    from scipy import signal  # slow to import
 
     values = np.array(values, dtype=np.float64)
     if len(values) < SMOOTHING_WINDOW:
@@ -43,23 +42,23 @@ def draw_losses(
     losses_validation: np.ndarray | None = None,
     learning_rates: np.ndarray | None = None,
 ) -> None:
-    """Write the loss curves of a run as a PNG: each network's losses as they are and smoothed.
+    """Write the loss curves of a run as a PNG: each network's losses, raw and smoothed.
 
     Parameters
     ----------
     epochs : (s,) array
         Fractional epoch of every step.
     losses_d, losses_g, losses_validation : (s,) array
-        Of each network, and of the discriminator on the validation set. Values that are not finite leave a
-        gap.
+        Losses of each network, and of the discriminator on the validation set. Values that are not finite
+        leave a gap.
     learning_rates : (s, 2) array, optional
-        The generator's and the discriminator's at every step. The title has the last ones; a dotted line
-        marks each change, and the start of a cooldown.
+        The generator's and the discriminator's at every step. The title shows the last ones; a dotted line
+        marks each change and the start of a cooldown.
 
     Notes
     -----
     As in jpjuvo/64-3D-RaSGAN: Savitzky-Golay filter over 51 steps, order 3; the loss axis ends at 1.6 times
-    the 99th percentile. A smoothed curve is drawn only where all of its window is measured.
+    the 99th percentile. A smoothed curve covers only steps whose complete window was measured.
     """
     epochs = np.asarray(epochs, dtype=float)
     figure = Figure(LOSSES_INCHES, dpi=DPI, layout="constrained")
@@ -69,7 +68,7 @@ def draw_losses(
         curves.append(("discriminator, validation", losses_validation, VALIDATION))
     seen = np.concatenate([_draw_curve(axes, epochs, *curve) for curve in curves])
     if seen.size:
-        low, high = 1.6 * np.percentile(seen, [1, 99])  # some losses go below zero
+        low, high = 1.6 * np.percentile(seen, [1, 99])  # some losses are negative
         if max(high, 0) > min(low, 0):
             axes.set_ylim(min(low, 0), max(high, 0))
     if learning_rates is not None and len(learning_rates):
@@ -87,7 +86,7 @@ def draw_losses(
 
 
 def _draw_curve(axes: Axes, epochs: np.ndarray, name: str, losses: np.ndarray, color: str) -> np.ndarray:
-    """Draw (s,) losses as they are and, if there are enough, smoothed; return those that are finite."""
+    """Draw (s,) losses, raw and if there are enough also smoothed; return the finite ones."""
     losses = np.asarray(losses, dtype=float)
     measured = np.isfinite(losses)
     is_long = measured.sum() >= SMOOTHING_WINDOW
@@ -95,14 +94,14 @@ def _draw_curve(axes: Axes, epochs: np.ndarray, name: str, losses: np.ndarray, c
     every_step = thin(epochs, np.where(measured, losses, np.nan))
     axes.plot(*every_step, color=color, label=f"{name}, every step", **look)
     if is_long:
-        whole = slice(SMOOTHING_WINDOW // 2, -(SMOOTHING_WINDOW // 2))  # where all of the window is measured
+        whole = slice(SMOOTHING_WINDOW // 2, -(SMOOTHING_WINDOW // 2))  # where the window is complete
         smoothed, label = smooth(losses[measured])[whole], f"{name}, smoothed over {SMOOTHING_WINDOW} steps"
         axes.plot(*thin(epochs[measured][whole], smoothed), color=color, linewidth=1.6, label=label)
     return losses[measured]
 
 
 def thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Keep the minimum and maximum in each half pixel of a curve that is too long for Agg."""
+    """Keep only the minimum and maximum per half pixel of a curve that is too long for matplotlib's Agg."""
     points = len(x) // (2 * COLUMNS)
     if points < 2:
         return x, y
@@ -120,8 +119,8 @@ def draw_scatter(
 ) -> None:
     """Write a 3-D scatter plot of the surface voxels as a PNG: x, y, z = axes 0, 2, 1, colored by height.
 
-    `scores` is an (a, b, c) float or bool array, occupied strictly above `threshold`; `colormap` is a name
-    that matplotlib knows.
+    `scores` is an (a, b, c) float or bool array, occupied strictly above `threshold`; `colormap` is the name
+    of a matplotlib colormap.
     """
     figure = Figure(SCATTER_INCHES, dpi=DPI)
     axes = figure.add_axes((0.02, 0.04, 0.95, 0.91), projection="3d")
@@ -131,7 +130,7 @@ def draw_scatter(
     axes.set_box_aspect((width, depth, height))
     points = surface_points(scores, threshold)
     x, z, y = points.T + 0.5
-    size = MARKER_SIZE * (64 / max(scores.shape)) ** 2  # as large as a voxel; the tutorial's at 64³
+    size = MARKER_SIZE * (64 / max(scores.shape)) ** 2  # about a voxel; the tutorial's size at 64³
     axes.scatter(x, y, z, c=z, marker=".", s=size, cmap=colormap, vmin=0, vmax=height)
     if not len(points):
         text = "no voxel is occupied"
@@ -145,68 +144,53 @@ def draw_scatter(
 def contact_sheet(
     path: Path, grids: Sequence[np.ndarray], columns: int | None = None, labels: Sequence[str] | None = None
 ) -> None:
-    """Write one PNG with a shaded picture of every shape, all at one scale.
-
-    Shapes of many specks make large files: all are drawn smaller until the file is small enough.
+    """Write one PNG with a shaded picture of every shape, all at the same scale.
 
     Parameters
     ----------
     grids : sequence of (n, n, n) float or bool arrays
         At least one; sizes may differ.
     columns : int, optional
-        Pictures in a row. Default: `columns_of` so many shapes.
+        Pictures per row. Default: see `columns_of`.
     labels : sequence of str, optional
-        One below each picture.
+        Captions of the pictures.
     """
     columns = min(columns or columns_of(len(grids)), len(grids))
-    shrink = max(2, round(0.4 * columns))  # more than five in a row are drawn smaller
-    while True:
-        save_pixels(_sheet(grids, columns, labels, shrink), path, colors=256)
-        excess = path.stat().st_size / (max(10, len(grids)) * SHEET_BYTES)
-        if excess <= 1 or shrink >= COARSEST:
-            return
-        shrink = min(math.ceil(shrink * math.sqrt(excess)), COARSEST)
+    shrink = max(2, round(0.4 * columns))  # more than five per row are drawn smaller
+    pictures = [(255 * shading.smooth_picture(is_occupied(grid), shrink)).astype(np.uint8) for grid in grids]
+    save_pixels(_sheet(pictures, columns, labels), path, colors=256)
 
 
 def columns_of(count: int) -> int:
-    """Return the number of columns for `count` pictures: nearly a square with a full last row."""
+    """Return the number of columns for `count` pictures: nearly a square, with a nearly full last row."""
     square = math.ceil(math.sqrt(count))
     return min(range(square, square + 3), key=lambda columns: -count % columns)
 
 
-def _sheet(
-    grids: Sequence[np.ndarray], columns: int, labels: Sequence[str] | None, shrink: int
-) -> np.ndarray:
-    """Draw a sheet, (h, w, 3) uint8, each picture shrunk by a whole factor."""
-    pictures = [(255 * shading.smooth_picture(is_occupied(grid), shrink)).astype(np.uint8) for grid in grids]
+def _sheet(pictures: Sequence[np.ndarray], columns: int, labels: Sequence[str] | None) -> np.ndarray:
+    """Arrange (h, w, 3) uint8 pictures, which may be empty, in rows with a label below each."""
     gap, caption = 24, 26 if labels is not None else 0
-    high, wide, _ = np.max([(80, 160, 3), *(picture.shape for picture in pictures)], axis=0)
-    width, pitch = columns * (wide + gap) + gap, high + caption + gap
-    sheet = np.full((math.ceil(len(pictures) / columns) * pitch + gap, width, 3), 255, np.uint8)
-    for first in range(0, len(pictures), columns):  # a row at a time: a figure takes far more memory
-        top = gap // 2 + first // columns * pitch
-        row = sheet[top : top + pitch]
-        figure = Figure(((width + 0.001) / DPI, (pitch + 0.001) / DPI), dpi=DPI)  # never a pixel less
-        bottom = gap - gap // 2 + high
-        for column, picture in enumerate(pictures[first : first + columns]):
-            middle = gap + column * (wide + gap) + wide / 2
-            if not picture.size:
-                height = 1 - (bottom - high / 2) / pitch
-                figure.text(middle / width, height, "empty", ha="center", color=FAINT)
-            if labels is not None:
-                label = _shorten(drawable(labels[first + column]), (wide + gap) // CHARACTER_WIDTH)
-                look = {"ha": "center", "color": INK, "parse_math": False}
-                figure.text(middle / width, 1 - (bottom + caption) / pitch, label, **look)
-        if figure.texts:
-            row[:] = pixels_of(figure)
-        for column, picture in enumerate(pictures[first : first + columns]):
-            start = gap + column * (wide + gap) + (wide - picture.shape[1]) // 2
-            row[bottom - len(picture) : bottom, start : start + picture.shape[1]] = picture
-    return sheet
+    high, wide, _ = np.max([(80, 160, 3), *(picture.shape for picture in pictures)], axis=0).tolist()
+    pitch = high + caption + gap
+    rows = math.ceil(len(pictures) / columns)
+    sheet = Image.new("RGB", (columns * (wide + gap) + gap, rows * pitch + gap), "white")
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, columns)
+        left, bottom = gap + column * (wide + gap), gap + row * pitch + high
+        middle = left + wide / 2
+        if picture.size:
+            corner = left + (wide - picture.shape[1]) // 2, bottom - len(picture)
+            sheet.paste(Image.fromarray(picture), corner)
+        else:
+            write_text(sheet, (middle, bottom - high / 2), "empty", FAINT)
+        if labels is not None:
+            label = _shorten(labels[number], (wide + gap) // CHARACTER_WIDTH)
+            write_text(sheet, (middle, bottom + caption - 6), label, INK)
+    return np.asarray(sheet)
 
 
 def _shorten(label: str, most: int) -> str:
-    """Keep both ends of a label of more than `most` characters: names often differ at their end."""
+    """Shorten a label to `most` characters in the middle, because file names often differ at the end."""
     if len(label) <= most:
         return label
     return f"{label[: most // 2 - 1]}…{label[-(most - most // 2) :]}"

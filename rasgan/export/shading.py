@@ -1,8 +1,8 @@
-"""Shaded pictures of voxel grids: numpy and scipy only, a grid in, an RGB picture out.
+"""Shaded pictures of voxel grids, drawn with numpy and scipy.
 
-The view is orthographic, 34 degrees to the right of the front and 30 degrees above it; ModelNet's chairs have
-their backs at high axis 2. A voxel's three edges are whole numbers of pixels. So each of the three visible
-sides covers the same pattern of pixels everywhere, and a grid is drawn by copying these from far to near.
+The view is orthographic, from 34 degrees to the right of the front and 30 degrees above it; ModelNet's chairs
+have their backs at high axis 2. The edges of a voxel are whole numbers of pixels, so each of its three sides
+in view always covers the same pattern of pixels. A grid is drawn by copying these patterns from far to near.
 """
 
 from collections.abc import Sequence
@@ -11,22 +11,22 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 EDGES = np.array([[6, 2], [0, -6], [4, -3]])
-"""Pixels to the right and down that one step along each axis moves.
+"""Pixels to the right and down for one step along each axis.
 
 (6 + 2i)**2 + (4 - 3i)**2 is real, so this is a true orthographic view (Gauss's theorem on axonometry) if the
 vertical edge is 6.24 pixels long; 6 is near enough.
 """
 SIDES = {0: +1, 1: +1, 2: -1}
-"""The visible sides: axis of the normal and its sign."""
+"""The visible sides: axis and sign of the normal."""
 TILT = {0: 0.55, 1: 1.0, 2: 0.82}
-"""How bright the side across each axis is in full light, which comes from high up on the left."""
+"""Brightness of each visible side, by axis, in full light, which comes from high up on the left."""
 CLAY = np.array([240, 178, 112]) / 255
 DARK = np.array([46, 38, 66]) / 255
-"""Colors in full light and in none."""
+"""Colors in full light and in the dark."""
 
 
 def picture(occupied: np.ndarray, scale: int = 1, whole_box: bool = False) -> np.ndarray:
-    """Draw the shape from its front, right and above, with its shadow on the ground, on white.
+    """Draw a shape from the front, right and above, on white, with its shadow on the ground.
 
     Parameters
     ----------
@@ -35,12 +35,12 @@ def picture(occupied: np.ndarray, scale: int = 1, whole_box: bool = False) -> np
     scale : int
         Multiplies `EDGES`.
     whole_box : bool
-        Draw the whole grid with the ground under it, as large for every grid of the same size: for films.
+        Draw the whole grid and the ground under it, so that grids of one size have pictures of one size.
 
     Returns
     -------
     rgb : (h, w, 3) float array, 0 to 1
-        Cropped to the shape and its shadow by default; (0, 0, 3) for an empty grid.
+        By default cropped to the shape and its shadow; (0, 0, 3) for an empty grid.
     """
     shape = occupied
     if not whole_box:
@@ -49,10 +49,10 @@ def picture(occupied: np.ndarray, scale: int = 1, whole_box: bool = False) -> np
             return np.ones((0, 0, 3))
         shape = occupied[tuple(map(slice, index.min(axis=0), index.max(axis=0) + 1))]
     size = max(occupied.shape)
-    room = 3 + size // 10, 8 + size // 3  # for the shadow, which falls towards high indices
+    room = 3 + size // 10, 8 + size // 3  # for the shadow, which is cast towards high indices
     grid = np.pad(shape, [room, (3, 3), room])
     ground = np.zeros_like(grid)
-    ground[1:-1, 2, 1:-1] = True  # what the shape stands on
+    ground[1:-1, 2, 1:-1] = True
     light = light_in(grid, reach=size / 20)
 
     below, nearest = project(ground, light, scale, axes=[1]), project(grid, light, scale)
@@ -64,7 +64,7 @@ def picture(occupied: np.ndarray, scale: int = 1, whole_box: bool = False) -> np
 
 
 def smooth_picture(occupied: np.ndarray, shrink: int, whole_box: bool = False) -> np.ndarray:
-    """Draw a shape as large at every resolution, shrunk by a whole factor to smooth it: (h, w, 3) float."""
+    """Draw a shape at the same size for every resolution, downsampled by `shrink`: (h, w, 3) float."""
     size = max(occupied.shape)
     scale = max(1, 64 // size)
     shrink *= max(1, scale * size // 64)
@@ -78,23 +78,23 @@ def smooth_picture(occupied: np.ndarray, shrink: int, whole_box: bool = False) -
 def project(
     grid: np.ndarray, light: np.ndarray, scale: int = 1, axes: Sequence[int] = tuple(SIDES)
 ) -> np.ndarray:
-    """Draw how bright the nearest visible side of a voxel is, pixel by pixel.
+    """Return the brightness of the nearest visible side of a voxel at each pixel.
 
     Parameters
     ----------
     grid : (a, b, c) bool array
-        Nothing is occupied at its border.
+        The border must be empty.
     light : (a, b, c) float array
-        How much light reaches each voxel; a side takes it from the empty voxels in front, times `TILT`.
+        Light at each voxel. The brightness of a side is that of the empty voxels in front, times `TILT`.
     scale : int
         Multiplies `EDGES`.
     axes : sequence of int
-        Draw the sides across these axes only.
+        Draw only the sides with these normals.
 
     Returns
     -------
     brightness : (h, w) float32 array
-        As large for every grid of the same size; NaN where there is no side.
+        The size depends only on the size of the grid; NaN where there is no side.
     """
     edges = EDGES * scale
     origin = -np.minimum(edges, 0).T @ grid.shape
@@ -109,20 +109,20 @@ def project(
     pixel, brightness, nearness = (np.concatenate(part) for part in zip(*parts, strict=True))
     order = np.argsort(nearness, kind="stable")
     nearest = np.full(height * width, np.nan, np.float32)
-    nearest[pixel[order]] = brightness[order]  # of pixels written twice, the last stays
+    nearest[pixel[order]] = brightness[order]  # the nearest is written last
     return nearest.reshape(height, width)
 
 
 def _sides_across(
     axis: int, index: np.ndarray, light: np.ndarray, edges: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return where the side of each of m voxels begins, (m, 2), its (k, 2) pixels and their (m, k) light."""
+    """Return the (m, 2) first corners of a side of m voxels, its (k, 2) pixels and (m, k) brightness."""
     plane = [other for other in range(3) if other != axis]
     outside = index.copy()
     outside[:, axis] += SIDES[axis]
     offsets, weights = _pattern(edges[plane])
     corner = index + (np.arange(3) == axis) * (SIDES[axis] > 0)
-    lit = np.zeros((len(index), 4))  # at the corners of each side: the mean of the four voxels there
+    lit = np.zeros((len(index), 4))  # at the corners of each side: the mean of the four voxels around it
     for which, corner_of_side in enumerate([(0, 0), (1, 0), (0, 1), (1, 1)]):
         for step in np.ndindex(2, 2):
             near = outside.copy()
@@ -132,13 +132,13 @@ def _sides_across(
 
 
 def _pattern(sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """List the k pixels of the parallelogram spanned by two whole vectors; its copies tile the plane.
+    """List the k pixels of the parallelogram spanned by two integer vectors, whose copies tile the plane.
 
-    Returns (k, 2) int offsets from its first corner, and (4, k) weights of its corners for interpolation.
+    Returns (k, 2) int offsets from its first corner and (4, k) bilinear weights of its corners.
     """
     reach = int(np.abs(sides).sum())
     pixels = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1).T
-    middles = pixels + np.array([0.5001, 0.50003])  # just off the middle, so that none falls on a border
+    middles = pixels + np.array([0.5001, 0.50003])  # just off center, so that none lies on an edge
     s, t = np.linalg.solve(sides.T.astype(float), middles.T)
     inside = (s >= 0) & (s < 1) & (t >= 0) & (t < 1)
     s, t = s[inside], t[inside]
@@ -146,12 +146,12 @@ def _pattern(sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def light_in(grid: np.ndarray, reach: float) -> np.ndarray:
-    """Return the light of sun and sky at each voxel, 0 to 1; voxels within about `reach` hide the sky."""
+    """Return the light of sun and sky at each voxel, 0 to 1; voxels within about `reach` occlude the sky."""
     sun = np.ones(grid.shape, np.float32)
     for layer in range(grid.shape[1] - 2, -1, -1):
         above = sun[:, layer + 1] * ~grid[:, layer + 1]
-        # Sunlight goes a quarter voxel along axes 0 and 2 for one down; shifting by a weighted mean blurs a
-        # shadow the more the longer it is.
+        # Sunlight moves a quarter voxel along axes 0 and 2 for each voxel down. Shifting by a weighted mean
+        # makes long shadows softer.
         above[1:] = 0.75 * above[1:] + 0.25 * above[:-1]
         above[:, 1:] = 0.75 * above[:, 1:] + 0.25 * above[:, :-1]
         sun[:, layer] = above
@@ -161,7 +161,7 @@ def light_in(grid: np.ndarray, reach: float) -> np.ndarray:
 
 
 def _crop(image: np.ndarray) -> np.ndarray:
-    """Cut off the white rows and columns at the borders."""
+    """Remove white rows and columns at the borders."""
     drawn = (image < 0.98).any(axis=2)
     rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
     return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

@@ -1,4 +1,4 @@
-"""Surfaces of voxel grids as triangle meshes: of squares, of separate cubes as the original's, or smooth."""
+"""Triangle meshes of voxel grids: one closed surface, or the original's separate cubes."""
 
 from dataclasses import dataclass
 
@@ -8,41 +8,39 @@ from scipy.sparse.csgraph import connected_components
 
 from rasgan.voxels import surface_points, three_axes
 
-NEAREST, FARTHEST = 0.01, 10.0
-"""Bounds of a score's distance from the threshold: at 0, the smooth surface has triangles without area."""
-
 
 def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
-    """Wrap the occupied voxels in one closed triangle mesh: y up, not mirrored.
+    """Return the surface of the occupied voxels as one closed triangle mesh: y up, not mirrored.
 
-    Two triangles for every square between an occupied and an empty voxel (outside counts as empty), no
-    inner walls. Every edge belongs to exactly two triangles and the triangles round a vertex form one fan,
-    for every grid: where voxels touch only along an edge or at a corner, several vertices share one place.
+    The mesh has two triangles for every square between an occupied and an empty voxel (outside counts as
+    empty) and no inner walls. It is a manifold for every grid: every edge belongs to exactly two triangles,
+    and the triangles around a vertex form one fan. Where voxels touch only along an edge or at a corner,
+    several vertices have the same position.
 
     Parameters
     ----------
     occupied : (a, b, c) bool array
         Axes as sketched in `rasgan.voxels`.
     edge : float
-        Length of a voxel's edge, in the unit of the mesh.
+        Edge length of a voxel, in the unit of the mesh.
 
     Returns
     -------
     vertices : (v, 3) float array
-        x = (a - axis 0) * edge, y = axis 1 * edge, z = axis 2 * edge: the original's box and its up and
-        front, but with axis 0 reversed, because (0, 1, 2) read as right-handed x, y, z is a mirror image.
+        x = (a - axis 0) * edge, y = axis 1 * edge, z = axis 2 * edge: the original's box, up and front, but
+        with axis 0 reversed, because (0, 1, 2) as right-handed x, y, z would be a mirror image.
     faces : (f, 3) int array
-        Counter-clockwise seen from outside, so that the volume is ``occupied.sum() * edge**3``.
+        Counter-clockwise seen from outside, so the volume is ``occupied.sum() * edge**3``.
 
     Notes
     -----
-    Each square begins with four corners of its own; corners are then merged across every edge that two
-    squares share. Where four squares meet at an edge (two occupied voxels, diagonally opposed), the two
-    squares of the same voxel are paired, which keeps such voxels apart. If the pairs still have the same
-    vertices at both ends of the edge, the pairing is exchanged there, which joins the voxels. Round either
+    Each square starts with four corners of its own; corners are then merged across every edge that two
+    squares share. Where four squares meet at an edge (two diagonally opposed occupied voxels), the two
+    squares of the same voxel are paired, which keeps the voxels apart. If both pairs still have the same
+    vertices at both ends of the edge, the pairing is exchanged there, which joins the voxels. Around either
     end the squares form closed rings on a sphere; exchanging a crossing of a ring with itself cuts that ring
-    in two, and never merges any. So no exchange spoils another edge if exchanges made at the same time share
-    no vertex: hence the six rounds, one for each direction and parity of an edge.
+    in two and never merges rings. So no exchange affects another edge if simultaneous exchanges share no
+    vertex: hence the six rounds, one for each direction and parity of an edge.
     """
     squares = _find_squares(three_axes(occupied).astype(bool))
     joined = np.zeros(squares.is_diagonal.shape, bool)
@@ -57,7 +55,7 @@ def surface_mesh(occupied: np.ndarray, edge: float = 0.01) -> tuple[np.ndarray, 
     corners = squares.position[:, None, :] + _CORNER[squares.normal]
     vertices = np.empty((vertex.max(initial=-1) + 1, 3))
     vertices[vertex] = corners
-    vertices[:, 0] = occupied.shape[0] - vertices[:, 0]  # a reflection: it turns every triangle over
+    vertices[:, 0] = occupied.shape[0] - vertices[:, 0]  # a reflection, which flips every triangle
     loops = np.take_along_axis(vertex, _LOOP[squares.normal], axis=1)
     return vertices * edge, loops[:, [0, 2, 1, 0, 3, 2]].reshape(-1, 3)
 
@@ -84,7 +82,7 @@ _SIDE = np.stack([2 * _IN_PLANE, 2 * _IN_PLANE + 1], axis=2).reshape(6, 4)
 _CORNER = np.zeros((6, 4, 3), int)  # of the unit voxel at the origin
 """Where the corners of a square lie, (direction, corner, axis)."""
 _LOOP = np.array([[0, 1, 3, 2] if direction in (1, 2, 5) else [0, 2, 3, 1] for direction in range(6)])
-"""Corners counter-clockwise seen from outside; axis 1 turns the other way because p x q = -axis 1."""
+"""Corners counter-clockwise seen from outside; axis 1 is reversed because p x q = -axis 1."""
 _ENDS = np.zeros((6, 6, 2), int)
 """The corners at the low and the high end of a square's side, (direction, side's direction, end)."""
 for _normal in range(6):
@@ -98,20 +96,20 @@ _ENDS_OF_SIDES = np.take_along_axis(_ENDS, _SIDE[:, :, None], axis=1)
 
 @dataclass(frozen=True)
 class _Squares:
-    """The f squares between occupied and empty voxels, and what lies across their four sides."""
+    """The f squares between occupied and empty voxels, and their neighbors across the four sides."""
 
     position: np.ndarray  # (f, 3) int: the occupied voxel
     normal: np.ndarray  # (f,) direction
     convex: np.ndarray  # (f, 4) int: the square of the same voxel across that side
-    flat: np.ndarray  # (f, 4) int: the square of the next voxel, where that is occupied; else arbitrary
-    concave: np.ndarray  # (f, 4) int: the square of the voxel above that, where occupied; else arbitrary
+    flat: np.ndarray  # (f, 4) int: the square of the next voxel if that is occupied, else arbitrary
+    concave: np.ndarray  # (f, 4) int: the square of the voxel above that if occupied, else arbitrary
     has_flat: np.ndarray  # (f, 4) bool: the next voxel is occupied
     has_concave: np.ndarray  # (f, 4) bool: the voxel above the next one is occupied
-    edge_class: np.ndarray  # (f, 4) int: 2 * axis of the side's edge + parity of its place on that axis
+    edge_class: np.ndarray  # (f, 4) int: 2 * axis of the side's edge + parity of its position on that axis
 
     @property
     def is_diagonal(self) -> np.ndarray:
-        """Four squares meet at the edge: the two voxels touch along it only, (f, 4) bool."""
+        """Whether four squares meet at the edge, so two voxels touch only along it: (f, 4) bool."""
         return self.has_concave & ~self.has_flat
 
 
@@ -153,7 +151,7 @@ def _merge_corners(squares: _Squares, joined: np.ndarray) -> np.ndarray:
     partner_side = np.select([to_concave, to_flat], [normal ^ 1, side ^ 1], normal)
     here = 4 * np.arange(len(normal))[:, None, None] + _ENDS_OF_SIDES[squares.normal]
     there = 4 * partner[:, :, None] + _ENDS[squares.normal[partner], partner_side]
-    beside = np.empty((4 * len(normal), 2), np.int32)  # a corner has two sides, and across each one corner
+    beside = np.empty((4 * len(normal), 2), np.int32)  # across either side of a corner lies one corner
     beside[here, [[0], [0], [1], [1]]] = there
     links = csr_array(
         (np.ones(beside.size), beside.ravel(), np.arange(0, beside.size + 1, 2)), shape=2 * (len(beside),)
@@ -163,7 +161,7 @@ def _merge_corners(squares: _Squares, joined: np.ndarray) -> np.ndarray:
 
 
 def _is_pinched(squares: _Squares, vertex: np.ndarray, joined: np.ndarray) -> np.ndarray:
-    """Mark the sides, (f, 4) bool, at whose edge four squares still share the same two vertices."""
+    """Mark the sides at whose edge four squares still share the same two vertices: (f, 4) bool."""
     pinched = squares.is_diagonal & ~joined
     square, which = np.nonzero(pinched)
     normal = squares.normal[square]
@@ -173,49 +171,3 @@ def _is_pinched(squares: _Squares, vertex: np.ndarray, joined: np.ndarray) -> np
     opposite_ends = vertex[opposite[:, None], _ENDS[squares.normal[opposite], normal ^ 1]]
     pinched[square, which] = (ends == opposite_ends).all(axis=1)
     return pinched
-
-
-def smooth_mesh(
-    scores: np.ndarray, occupied: np.ndarray, threshold: float, edge: float = 0.01
-) -> tuple[np.ndarray, np.ndarray]:
-    """Wrap the occupied voxels in a surface through the places where the score passes the threshold.
-
-    Parameters
-    ----------
-    scores : (a, b, c) float or bool array
-        Axes as sketched in `rasgan.voxels`. The surface of bools lies halfway between voxels.
-    occupied : (a, b, c) bool array
-        True only where `scores` lies above `threshold`; pieces may be left out.
-    threshold : float
-        Occupied means strictly above this score (dimensionless); not used for bools.
-    edge : float
-        Length of a voxel's edge, in the unit of the mesh.
-
-    Returns
-    -------
-    vertices : (v, 3) float array
-        Axes and place as of `surface_mesh`.
-    faces : (f, 3) int array
-        Counter-clockwise seen from outside. The surface is closed and has exactly the centers of the occupied
-        voxels inside.
-
-    Notes
-    -----
-    Lewiner et al., Efficient implementation of marching cubes' cases with topological guarantees, 2003.
-    """
-    from skimage.measure import marching_cubes  # here: scikit-image is an extra
-
-    if not occupied.any():
-        return np.zeros((0, 3)), np.zeros((0, 3), int)
-    if scores.dtype == bool:
-        threshold = 0.499  # at 0.5, scores tie where voxels touch along an edge: the surface may pinch
-    field = np.nan_to_num(scores.astype(np.float32) - np.float32(threshold), nan=-FARTHEST)
-    field = np.where(occupied, np.clip(field, NEAREST, FARTHEST), np.clip(field, -FARTHEST, -NEAREST))
-    # A layer of empty voxels, with the border's scores made negative, closes the surface at the box.
-    outside = np.pad(np.zeros(field.shape, bool), 1, constant_values=True)
-    field = np.pad(field, 1, mode="edge")
-    field[outside] = -np.abs(field[outside])
-    places, faces, _, _ = marching_cubes(field, 0.0)
-    vertices = (places.astype(np.float64) - 0.5) * edge  # a voxel's center lies half an edge inside it
-    vertices[:, 0] = occupied.shape[0] * edge - vertices[:, 0]  # a reflection: it turns every triangle over
-    return vertices, faces

@@ -1,4 +1,4 @@
-"""What is drawn, how and under which name; bad input is in tests/robustness."""
+"""Tests of convert_to_graph.py: plots, sheets, films and file names. Bad input is in tests/robustness."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,6 @@ from PIL import Image
 
 import convert_to_graph
 from rasgan import cli
-from rasgan.export.plots import contact_sheet
 
 main = convert_to_graph.main
 
@@ -24,7 +23,7 @@ def place(tmp_path, monkeypatch):
 
 
 def make_run(voxels):
-    """Make the run chair-1, in which the grid of each epoch has so many voxels."""
+    """Create the run chair-1, given the number of voxels at each epoch."""
     folder = Path("savepoint", "chair-1").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     for epoch, count in voxels.items():
@@ -54,7 +53,7 @@ def drawn(monkeypatch):
 
 @pytest.fixture
 def overviews(monkeypatch):
-    """Record what sheets and films are made of: the path, voxels, labels, and columns or milliseconds."""
+    """Record the path, voxels, labels and columns or milliseconds of sheets and films."""
     calls = []
 
     def sheet(path, grids, columns=None, labels=None):
@@ -72,7 +71,7 @@ def overviews(monkeypatch):
 
 @pytest.fixture
 def viewers(monkeypatch):
-    """Record the viewers that would be started; any program is found, and there is a display."""
+    """Record viewers instead of starting them; there is a display, and every program is found."""
     started = []
     monkeypatch.setattr(cli.subprocess, "Popen", lambda command, **_: started.append(command))
     monkeypatch.setattr(cli.shutil, "which", lambda name: f"/bin/{name}")
@@ -80,7 +79,7 @@ def viewers(monkeypatch):
     return started
 
 
-def test_a_file_becomes_a_picture_in_3d_graphs(run, capsys):
+def test_a_file_is_drawn_to_3d_graphs(run, capsys):
     (run / "10.npy").rename(run / "run.v1.npy")
     assert main(["-f", str(run / "run.v1.npy")]) == 0
     with Image.open("3D_graphs/run.v1.png") as image:
@@ -88,19 +87,19 @@ def test_a_file_becomes_a_picture_in_3d_graphs(run, capsys):
     assert capsys.readouterr().out == f"wrote {Path('3D_graphs/run.v1.png')}\n"
 
 
-PAGES_COLORMAPS = ["copper", "viridis", "plasma", "winter", "cool", "ocean", "inferno", "coolwarm"]
+TUTORIAL_COLORMAPS = ["copper", "viridis", "plasma", "winter", "cool", "ocean", "inferno", "coolwarm"]
 
 
 @pytest.mark.parametrize(
     ("options", "colormap"),
-    [([], "viridis"), *[(["-c", str(number)], name) for number, name in enumerate(PAGES_COLORMAPS)]],
+    [([], "viridis"), *[(["-c", str(number)], name) for number, name in enumerate(TUTORIAL_COLORMAPS)]],
 )
-def test_colormaps_are_the_pages(run, drawn, options, colormap):
+def test_colormaps_have_the_numbers_of_the_tutorial(run, drawn, options, colormap):
     assert main(["-f", str(run / "10.npy"), *options]) == 0
     assert drawn == [("3D_graphs/10.png", (8, 8, 8), None, colormap, 0.3)]
 
 
-def test_a_run_is_drawn_by_epoch_and_only_what_is_missing(run, drawn, capsys):
+def test_a_run_is_drawn_by_epoch_without_existing_plots(run, drawn, capsys):
     (run / "5.npy").write_bytes(b"junk")
     assert main(["-n", "chair-1", "--title", "--threshold", "0.5"]) == 1
     folder = "savepoint/chair-1/3D_graphs"
@@ -129,11 +128,11 @@ def test_every_shape_of_a_batch_is_drawn(run, drawn, viewers, shapes):
     names = [f"10-0{i}" for i in numbers] or ["10"]
     assert [call[0] for call in drawn] == [f"3D_graphs/{name}.png" for name in names]
     assert [call[2] for call in drawn] == ([f"epoch 10, {i}" for i in numbers] or ["epoch 10"])
-    assert len(viewers) == (shapes == 1)  # no four windows
+    assert len(viewers) == (shapes == 1)  # not four windows
 
 
 @pytest.mark.parametrize(("epochs", "drawn_epochs"), [("95-120", [100, 110, 120]), ("100", [100])])
-def test_epochs_restrict_the_plots(drawn, epochs, drawn_epochs):
+def test_epochs_selects_the_plots(drawn, epochs, drawn_epochs):
     make_run(dict.fromkeys(range(80, 150, 10), 1))
     assert main(["-n", "chair-1", "--epochs", epochs]) == 0
     assert [int(Path(call[0]).stem) for call in drawn] == drawn_epochs
@@ -147,7 +146,7 @@ def long_run(place):
     return make_run({10 * i: i for i in range(1, 31)})
 
 
-def test_the_sheet_shows_ten_random_epochs_in_order(long_run, overviews):
+def test_a_sheet_shows_ten_random_epochs_in_order(long_run, overviews):
     for options in (["--seed", "0"], [], ["--seed", "1"]):
         assert main(["-n", "chair-1", "--sheet", *options]) == 0
     first, again, other = overviews
@@ -159,7 +158,7 @@ def test_the_sheet_shows_ten_random_epochs_in_order(long_run, overviews):
     assert first == again != other
 
 
-def test_the_sheets_size_epochs_and_threshold(long_run, overviews):
+def test_a_sheet_has_the_requested_size_epochs_and_threshold(long_run, overviews):
     options = ["--sheet", "3X2", "--epochs", "110-200", "--threshold", "1.5"]
     assert main(["-n", "chair-1", *options]) == 0
     ((path, voxels, labels, columns),) = overviews
@@ -169,7 +168,7 @@ def test_the_sheets_size_epochs_and_threshold(long_run, overviews):
     assert voxels == [0] * 6  # no score is above 1.5
 
 
-def test_the_sheet_of_a_small_batch_shows_all_of_it(overviews, viewers):
+def test_a_sheet_of_a_small_batch_shows_all_shapes(overviews, viewers):
     np.save("seed5.npy", np.tril(np.ones((8, 8)))[:3, None, None] * np.ones((8, 8, 1)))
     assert main(["-f", "seed5.npy", "--sheet"]) == 0
     path = "3D_graphs/seed5-sheet.png"
@@ -181,19 +180,19 @@ def test_the_sheet_of_a_small_batch_shows_all_of_it(overviews, viewers):
     ("options", "name", "shown", "frame_ms"),
     [
         ([], "training.gif", range(1, 31), 330),  # ten seconds in all
-        (["--epochs", "100-130"], "training-100-130.gif", range(10, 14), 500),  # few are slow
+        (["--epochs", "100-130"], "training-100-130.gif", range(10, 14), 500),  # short films are slow
     ],
 )
-def test_the_film_shows_all_epochs_in_order(long_run, overviews, options, name, shown, frame_ms):
+def test_a_film_shows_all_epochs_in_order(long_run, overviews, options, name, shown, frame_ms):
     assert main(["-n", "chair-1", "--gif", *options]) == 0
     labels = [f"epoch {10 * i}" for i in shown]
     assert overviews == [(f"savepoint/chair-1/{name}", list(shown), labels, frame_ms)]
 
 
-def test_the_film_is_of_one_latent_vector_where_the_run_has_its_shapes_at_every_epoch(overviews):
+def test_a_film_shows_one_latent_vector_if_the_run_saved_it_at_every_epoch(overviews):
     run = make_run({1: 10, 2: 20})
     (run / "film").mkdir()
-    for epoch, expected in ((1, [10, 20]), (2, [3, 3])):  # at first the second one is missing
+    for epoch, expected in ((1, [10, 20]), (2, [3, 3])):  # at first, epoch 2 is missing in film/
         grid = np.zeros((8, 8, 8), bool)
         grid.ravel()[:3] = True
         np.save(run / "film" / f"{epoch}.npy", grid)
@@ -201,34 +200,28 @@ def test_the_film_is_of_one_latent_vector_where_the_run_has_its_shapes_at_every_
         assert overviews[-1][1] == expected
 
 
-def test_voxels_are_drawn_beside_the_scatter_plots_as_in_a_sheet(run, capsys):
-    (run / "3D_graphs").mkdir()
-    (run / "3D_graphs" / "2.png").write_bytes(b"mine")
-    assert main(["-n", "chair-1", "--style", "voxels", "--threshold", "0.5"]) == 0
-    assert "2 drawn, 0 already there" in capsys.readouterr().out
-    assert (run / "3D_graphs" / "2.png").read_bytes() == b"mine"
-    for epoch in (2, 10):
-        contact_sheet(Path("sheet.png"), [np.load(run / f"{epoch}.npy")])
-        assert (run / "3D_voxels" / f"{epoch}.png").read_bytes() == Path("sheet.png").read_bytes()
-    assert main(["-f", str(run / "10.npy"), "--style", "voxels", "--title"]) == 0
-    assert Path("3D_voxels/10.png").stat().st_size > (run / "3D_voxels" / "10.png").stat().st_size
-
-
 # --- problems and windows
 
 
-WRONG = ["--sheet 2", "--sheet 2x21", "--epochs a", "--epochs 3-", "--sheet --gif", "--sheet -c 1"]
-WRONG += ["--gif --title", "--style voxels -c 1", "--style voxels --sheet", "--style voxels --gif"]
+WRONG = [
+    "--sheet 2",
+    "--sheet 2x21",
+    "--epochs a",
+    "--epochs 3-",
+    "--sheet --gif",
+    "--sheet -c 1",
+    "--gif --title",
+]
 
 
 @pytest.mark.parametrize("options", WRONG)
-def test_wrong_usage_is_exit_code_2(options):
+def test_invalid_options_exit_with_code_2(options):
     with pytest.raises(SystemExit) as ended:
         main(["-n", "a", *options.split()])
     assert ended.value.code == 2
 
 
-def test_a_window_needs_a_single_file_a_display_and_a_viewer(run, drawn, viewers, monkeypatch):
+def test_a_viewer_opens_only_for_a_single_file_with_a_display(run, drawn, viewers, monkeypatch):
     command = ["-f", str(run / "10.npy")]
     assert main(["-n", "chair-1"]) == 0
     monkeypatch.delenv("DISPLAY")

@@ -1,4 +1,4 @@
-"""Which meshes come of which options, and what is said; bad input is in tests/robustness."""
+"""Tests of convert_to_obj.py: meshes, pages and messages. Bad input is in tests/robustness."""
 
 import json
 import os
@@ -19,7 +19,7 @@ ROOT = Path(convert_to_obj.__file__).resolve().parent
 
 @pytest.fixture(autouse=True)
 def run(tmp_path, monkeypatch):
-    """Work in a folder with one run: an empty epoch, two voxels side by side, and a solid cube."""
+    """Work in a folder with one run: an empty epoch, two adjacent voxels, and a solid cube."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "savepoint" / "chair-1"
     folder.mkdir(parents=True)
@@ -32,8 +32,7 @@ def run(tmp_path, monkeypatch):
 
 
 def load(path):
-    # Unprocessed: trimesh would otherwise merge what touches at an edge only.
-    return trimesh.load_mesh(path, process=False)
+    return trimesh.load_mesh(path, process=False)  # do not merge vertices
 
 
 def test_a_file_becomes_a_closed_mesh_in_models(run, capsys):
@@ -46,14 +45,14 @@ def test_a_file_becomes_a_closed_mesh_in_models(run, capsys):
     assert str(Path("models/10.obj")) in capsys.readouterr().out
 
 
-def test_cubes_are_the_originals(run):
+def test_cubes_writes_the_originals_mesh(run):
     assert convert_to_obj.main(["-f", str(run / "10.npy"), "--cubes"]) == 0
     mesh = load("models/10.obj")
     assert (len(mesh.vertices), len(mesh.faces)) == (16, 24)
     assert mesh.bounds.ravel() == pytest.approx([0.02, 0.03, 0.04, 0.03, 0.04, 0.06])
 
 
-def test_a_file_is_replaced_and_its_size_printed(run, capsys):
+def test_an_existing_mesh_of_a_file_is_replaced(run, capsys):
     for done in ("wrote", "replaced"):
         assert convert_to_obj.main(["-f", str(run / "10.npy"), "--format", "stl", "--size", "50"]) == 0
         assert capsys.readouterr().out.startswith(f"{done} {Path('models/10.stl')}: 50 mm long")
@@ -78,7 +77,7 @@ def test_the_size_in_a_slicer_is_printed(run, file_format, says, capsys):
     assert (f"Each is {size} long in a slicer" in capsys.readouterr().out) == (file_format != "glb")
 
 
-def test_a_run_is_converted_and_only_what_is_missing_of_each_format(run, capsys):
+def test_a_run_is_converted_without_existing_meshes_of_the_format(run, capsys):
     def convert(*options):
         code = convert_to_obj.main(["-n", "chair-1", *options])
         return code, capsys.readouterr()
@@ -109,7 +108,7 @@ def batch(run):
 
 
 @pytest.mark.parametrize("options", [[], ["--format", "glb"], ["--cubes"]])
-def test_every_shape_of_a_batch_is_converted_and_the_empty_ones_are_named(batch, options, capsys):
+def test_every_shape_of_a_batch_is_converted_and_empty_shapes_are_reported(batch, options, capsys):
     suffix = "glb" if "glb" in options else "obj"
     for counts in ("3 written, 0 already there, 1 empty", "0 written, 0 already there, 3 replaced, 1 empty"):
         assert convert_to_obj.main(["-f", "batch.npy", *options]) == 0
@@ -123,7 +122,7 @@ def test_every_shape_of_a_batch_is_converted_and_the_empty_ones_are_named(batch,
     assert first < second
 
 
-def test_a_folder_is_converted_into_one_of_its_name_and_what_is_there_kept(batch, run, capsys):
+def test_a_folder_is_converted_to_a_folder_of_the_same_name(batch, run, capsys):
     np.save(run / "b.npy", np.load("batch.npy"))
     (run / "x.npy").write_text("junk", encoding="utf-8")
     assert convert_to_obj.main(["-f", str(run)]) == 1
@@ -138,7 +137,7 @@ def test_a_folder_is_converted_into_one_of_its_name_and_what_is_there_kept(batch
     assert "0 written, 5 already there, 2 empty, 0 failed\n" in capsys.readouterr().out
 
 
-def test_where_all_shapes_are_empty_nothing_is_written_and_the_exit_code_is_1(run, capsys):
+def test_the_exit_code_is_1_if_all_shapes_are_empty(run, capsys):
     np.save("batch.npy", np.zeros((2, 8, 8, 8)))
     for source in ("batch.npy", str(run / "0.npy")):
         assert convert_to_obj.main(["-f", source]) == 1
@@ -148,50 +147,27 @@ def test_where_all_shapes_are_empty_nothing_is_written_and_the_exit_code_is_1(ru
     assert not Path("models").exists()
 
 
-def test_largest_drops_specks_and_says_how_many(run, capsys):
+def test_largest_drops_small_components_and_prints_how_many_voxels(run, capsys):
     scores = np.load(run / "10.npy")
-    scores[3, 4, 4] = scores[7, 7, 7] = 1  # touches the bar along an edge only; far away
+    scores[3, 4, 4] = scores[7, 7, 7] = 1  # touches the bar only along an edge; far away
     np.save(run / "10.npy", scores)
     assert convert_to_obj.main(["-f", str(run / "10.npy"), "--largest"]) == 0
-    assert capsys.readouterr().out.endswith("--largest dropped 2 of 4 voxels (50.0%), from 1 of 1 shape\n")
+    assert capsys.readouterr().out.endswith("--largest dropped 2 of 4 voxels (50.0%)\n")
     assert load("models/10.obj").volume == pytest.approx(2e-6)
     assert convert_to_obj.main(["-n", "chair-1", "--largest"]) == 0
     out = capsys.readouterr().out
-    assert "--largest dropped 2 of 516 voxels (0.4%), from 1 of 2 shapes\n" in out
+    assert "--largest dropped 2 of 516 voxels (0.4%)\n" in out
     assert load(run / "models" / "20.obj").volume == pytest.approx(8**3 * 1e-6)
     assert convert_to_obj.main(["-n", "chair-1", "--largest"]) == 0
     assert "dropped" not in capsys.readouterr().out
 
 
-def test_smooth_passes_where_the_scores_do(run):
-    pytest.importorskip("skimage", reason="scikit-image is not installed (the extra 'smooth')")
-    command = ["-f", str(run / "10.npy"), "--smooth", "--largest"]
-    assert convert_to_obj.main(command) == 0
-    mesh = load("models/10.obj")
-    assert mesh.is_watertight
-    # The centers of the bar's two voxels lie 1 apart; beyond them scores fall from 1 to -1, 0.3 is at 0.35.
-    assert mesh.extents.max() == pytest.approx(0.01 * (1 + 2 * 0.35), rel=1e-3)
-    assert convert_to_obj.main([*command, "--threshold", "-0.5"]) == 0
-    assert load("models/10.obj").volume > 1.5 * mesh.volume > 0
-
-
-def test_smooth_without_scikit_image_names_the_command(run, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "skimage", None)
-    for source in (["-f", str(run / "10.npy")], ["-n", "chair-1"]):
-        assert convert_to_obj.main([*source, "--smooth"]) == 1
-        error = capsys.readouterr().err
-        assert 'python -m pip install -e ".[smooth]"' in error
-        assert error.count("\n") == 1
-    assert not Path("models").exists()
-    assert not (run / "models").exists()
-
-
-WRONG = [f"--cubes {other}" for other in ("--format stl", "--size 5", "--largest", "--smooth")]
-WRONG += ["--format html --smooth", "--format html --size 80"]
+WRONG = [f"--cubes {other}" for other in ("--format stl", "--size 5", "--largest")]
+WRONG += ["--format html --size 80"]
 
 
 @pytest.mark.parametrize("options", WRONG)
-def test_options_that_do_not_go_together_are_wrong_usage(options):
+def test_invalid_combinations_exit_with_code_2(options):
     with pytest.raises(SystemExit) as ended:
         convert_to_obj.main(["-n", "chair-1", *options.split()])
     assert ended.value.code == 2
@@ -210,7 +186,7 @@ assert not sys.modules.keys() & {"torch", "scipy.signal"}
 
 
 def test_both_scripts_run_without_torch_and_scipy_signal(run, tmp_path):
-    """Their imports take seconds, and looking at shapes needs neither."""
+    """Their imports take seconds and are not needed."""
     command = [sys.executable, "-c", RUN_BOTH, *(ROOT / f"convert_to_{kind}.py" for kind in ("obj", "graph"))]
     where = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
     ended = subprocess.run(command, **where, capture_output=True, text=True, check=False)
@@ -227,7 +203,7 @@ def page_of(path):
     return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', text)[1])
 
 
-def test_the_page_of_a_run_shows_its_film_under_a_slider(run, capsys):
+def test_the_page_of_a_run_shows_its_film_with_a_slider(run, capsys):
     assert convert_to_obj.main(["-n", "chair-1", "--format", "html"]) == 0
     path = Path("savepoint/chair-1/training.html")
     assert capsys.readouterr().out == f"wrote {path}: 3 of 3 shapes\n"
@@ -236,7 +212,7 @@ def test_the_page_of_a_run_shows_its_film_under_a_slider(run, capsys):
     assert data["captions"] == ["epoch 0", "epoch 10", "epoch 20"]
     assert not (run / "models").exists()
     (run / "film").mkdir()
-    for epoch in (0, 10, 20):  # of one latent vector: smaller, to tell them apart
+    for epoch in (0, 10, 20):  # smaller than the other grids, to distinguish them
         np.save(run / "film" / f"{epoch}.npy", np.ones((4, 4, 4), np.float32))
     assert convert_to_obj.main(["-n", "chair-1", "--format", "html"]) == 0
     assert page_of(path)["edges"] == [4, 4, 4]
@@ -251,7 +227,7 @@ def test_the_page_of_a_run_shows_its_film_under_a_slider(run, capsys):
         ("savepoint/chair-1/generated/24", "chair-1-24", "chair-1-24", ["seed0-00"]),
     ],
 )
-def test_the_page_of_a_file_or_folder_shows_all_of_it(batch, run, source, name, title, captions):
+def test_the_page_of_a_file_or_folder_shows_all_shapes(batch, run, source, name, title, captions):
     (run / "generated" / "24").mkdir(parents=True)
     shutil.copy(run / "10.npy", run / "generated" / "24" / "seed0-00.npy")
     assert convert_to_obj.main(["-f", source, "--format", "html"]) == 0
@@ -259,7 +235,7 @@ def test_the_page_of_a_file_or_folder_shows_all_of_it(batch, run, source, name, 
     assert (data["captions"], data["title"], data["film"]) == (captions, title, False)
 
 
-def test_the_page_leaves_out_what_cannot_be_read_and_says_so(run, capsys):
+def test_files_that_cannot_be_read_are_reported_and_left_out_of_the_page(run, capsys):
     (run / "5.npy").write_bytes(b"junk")
     assert convert_to_obj.main(["-n", "chair-1", "--format", "html", "--largest"]) == 1
     said = capsys.readouterr()
@@ -268,7 +244,7 @@ def test_the_page_leaves_out_what_cannot_be_read_and_says_so(run, capsys):
     assert page_of(run / "training.html")["captions"] == ["epoch 0", "epoch 10", "epoch 20"]
 
 
-def test_a_page_of_nothing_is_refused(run, capsys):
+def test_a_page_of_empty_shapes_is_refused(run, capsys):
     assert convert_to_obj.main(["-f", str(run / "0.npy"), "--format", "html"]) == 1
     assert "no voxel is above 0.3. Choose a later epoch" in capsys.readouterr().err
     assert not Path("models").exists()

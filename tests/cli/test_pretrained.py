@@ -1,4 +1,4 @@
-"""A run's generator as a model that comes with the project, and the one that does."""
+"""Tests of packing a pretrained model, and of the model that comes with the project."""
 
 import os
 import subprocess
@@ -19,25 +19,25 @@ from tests.untrained import save_run
 
 
 @pytest.fixture
-def box(tmp_path, monkeypatch):
-    """Return the folder for models of a project of the test's own."""
+def folder(tmp_path, monkeypatch):
+    """Return the folder of pretrained models in a temporary project."""
     project = tmp_path / "project"
     project.mkdir()
     (project / "pyproject.toml").touch()
-    box = project / "rasgan" / "pretrained"
-    monkeypatch.setattr(runs, "PRETRAINED", box)
+    folder = project / "rasgan" / "pretrained"
+    monkeypatch.setattr(runs, "PRETRAINED", folder)
     monkeypatch.chdir(tmp_path)
-    return box
+    return folder
 
 
-def test_a_model_makes_the_shapes_of_its_run_without_its_files_and_is_scored_like_it(box, rng, capsys):
+def test_a_packed_model_works_without_the_files_of_its_run(folder, rng, capsys):
     run = save_run("run", 2)
     of_run, _ = checkpoints.load_generator(run.checkpoints)
     expected = sampling.generate(of_run, seed=4, count=2)
     assert pack_pretrained.main(["-n", "run", "boxes"]) == 0
     assert "--pretrained boxes" in capsys.readouterr().out
     assert runs.pretrained_names() == ["boxes"]
-    model = checkpoints.load_checkpoint(box / "boxes", Position(2))
+    model = checkpoints.load_checkpoint(folder / "boxes", Position(2))
     assert model.discriminator is model.ema_generator is model.history is None
     for path in run.checkpoints.iterdir():
         path.unlink()
@@ -50,30 +50,30 @@ def test_a_model_makes_the_shapes_of_its_run_without_its_files_and_is_scored_lik
     assert Path("savepoint/pretrained-boxes/evaluation/2.json").is_file()
 
 
-def test_a_model_takes_the_place_of_another_only_where_that_is_typed(box, capsys):
+def test_a_model_is_replaced_only_with_replace(folder, capsys):
     for epoch in (1, 2):
         save_run("run", epoch)
     assert pack_pretrained.main(["-n", "run", "boxes"]) == 0
-    before = (box / "boxes" / "2.pt").read_bytes()
+    before = (folder / "boxes" / "2.pt").read_bytes()
     assert pack_pretrained.main(["-n", "run", "-le", "1", "boxes"]) == 1
     assert "choose another name, or add --replace" in capsys.readouterr().err
-    assert {path.name: path.read_bytes() for path in (box / "boxes").iterdir()} == {"2.pt": before}
+    assert {path.name: path.read_bytes() for path in (folder / "boxes").iterdir()} == {"2.pt": before}
     assert pack_pretrained.main(["-n", "run", "-le", "1", "boxes", "--replace"]) == 0
-    assert [path.name for path in (box / "boxes").iterdir()] == ["1.pt"]
+    assert [path.name for path in (folder / "boxes").iterdir()] == ["1.pt"]
 
 
-def test_what_cannot_be_a_model_is_refused(box, capsys):
+def test_invalid_names_and_installed_packages_are_refused(folder, capsys):
     with pytest.raises(SystemExit):
         pack_pretrained.main(["-n", "run", "../boxes"])
     assert "use lower-case letters" in capsys.readouterr().err
-    (box.parents[1] / "pyproject.toml").unlink()  # an installed package is left unchanged
+    (folder.parents[1] / "pyproject.toml").unlink()  # an installed package is left unchanged
     save_run("run")
     assert pack_pretrained.main(["-n", "run", "boxes", "--replace"]) == 1
     assert "git clone" in capsys.readouterr().err
-    assert not box.exists()
+    assert not folder.exists()
 
 
-def test_the_chairs_in_the_box_are_chairs_small_and_various():
+def test_the_pretrained_model_is_small_and_generates_varied_chairs():
     (path,) = (runs.PRETRAINED / "chairs").glob("*.pt")
     assert path.stat().st_size < 10e6
     shapes = is_occupied(sampling.generate(checkpoints.load_pretrained(), seed=0, count=16))
@@ -82,7 +82,7 @@ def test_the_chairs_in_the_box_are_chairs_small_and_various():
     assert min(largest_piece(shape).sum() / shape.sum() for shape in shapes) > 0.5
 
 
-def test_both_commands_work_as_they_are_typed_in_an_empty_folder(tmp_path):
+def test_generate_and_evaluate_work_in_an_empty_folder(tmp_path):
     (packed,) = (runs.PRETRAINED / "chairs").glob("*.pt")
     made = Path("savepoint/pretrained-chairs/generated", packed.stem)
     for words in (["generate", "--count", "2"], ["evaluate", "--reference", str(made)]):

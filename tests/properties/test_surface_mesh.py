@@ -1,4 +1,4 @@
-"""The surface mesh is closed, manifold and exact for every voxel grid."""
+"""Tests that the surface mesh of every voxel grid is closed, manifold and exact."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ small_grids = arrays(bool, array_shapes(min_dims=3, max_dims=3, max_side=5))
 CHECKERBOARD = np.indices((5, 4, 5)).sum(axis=0) % 2 == 0
 TWO_AT_AN_EDGE = np.array([[[1, 0], [0, 1]]], bool)
 TWO_AT_A_CORNER = np.array([[[1, 0], [0, 0]], [[0, 0], [0, 1]]], bool)
-# Two voxels that touch along an edge only, between two plates: to keep them apart, the edge would have to
-# join the same two vertices twice.
+# Two voxels that touch only along an edge, between two plates. To keep them apart, two edges would have to
+# join the same two vertices.
 PINCHED_RING = np.zeros((2, 3, 2), bool)
 PINCHED_RING[:, [0, 2], :] = True
 PINCHED_RING[[0, 1], 1, [0, 1]] = True
@@ -40,7 +40,7 @@ def check(occupied: np.ndarray) -> trimesh.Trimesh:
 def check_sides(occupied: np.ndarray, triangles: np.ndarray) -> None:
     """Check that each of the (f, 3, 3) triangles faces away from an occupied voxel, towards an empty one."""
     normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
-    middles = (triangles.min(axis=1) + triangles.max(axis=1)) / 2  # the box round each triangle is its square
+    middles = (triangles.min(axis=1) + triangles.max(axis=1)) / 2  # of the square of each triangle
     padded = np.pad(occupied[::-1], 1)  # axis 0 is reversed in the mesh
 
     def voxel_at(points):
@@ -56,7 +56,7 @@ def exposed_squares(occupied: np.ndarray) -> int:
 
 
 def fans(faces: np.ndarray) -> int:
-    """Count the rings of triangles round vertices; a manifold has exactly one a vertex."""
+    """Count the rings of triangles around vertices; a manifold has exactly one per vertex."""
     corner_of = {(face, vertex): (face, vertex) for face, row in enumerate(faces.tolist()) for vertex in row}
 
     def root(corner):
@@ -91,7 +91,7 @@ def test_mesh_is_closed_and_manifold_at_every_density(density, rng):
     check(rng.random((12, 12, 12)) < density)
 
 
-def test_voxels_that_touch_at_an_edge_or_corner_only_stay_apart():
+def test_voxels_that_touch_only_at_an_edge_or_corner_are_separate():
     for grid in (TWO_AT_AN_EDGE, TWO_AT_A_CORNER):
         assert len(check(grid).split(only_watertight=False)) == 2
 

@@ -164,7 +164,7 @@ RAW_AGAIN, NPY_AGAIN = "convert the mesh again", "save or download it again"
 
 GRID_ROWS = [
     grid("raw, one byte too few", bytes(64**3 - 1), "262143 bytes", RAW_AGAIN, script=GRAPH, is_alone=True),
-    grid("raw, a folder", folder_named("x.raw"), "x.raw: holds no .raw", "choose another folder"),
+    grid("raw, a folder", folder_named("x.raw"), "x.raw: contains no .raw", "choose another folder"),
     grid("raw, a pipe", pipe("x.raw"), "not an ordinary file", unless=no_posix),
     grid("raw, an endless device", link("x.raw", "/dev/zero"), "not an ordinary file", unless=not_linux),
     grid("raw, nothing occupied", bytes(27), "no voxel is above 0.3", "--threshold"),
@@ -201,9 +201,8 @@ UNPRINTABLE = os.fsdecode(b"\xff")
 PLACE_ROWS = [
     Row("run, unknown, to mesh", OBJ, RUN, ["-n", "chair"], ("no run of this name", "runs here: run")),
     Row("run, unknown, to picture", GRAPH, nothing, ["-n", "chair"], ("no run", "train one first")),
-    Row("run, only generated", OBJ,
-        both(folder_named("savepoint/run/generated/9"), folder_named("savepoint/run/generated/12")),
-        ["-n", "run"], ("holds no .npy", f'-f {Path("savepoint", "run", "generated", "12")}')),
+    Row("run, only generated", OBJ, folder_named("savepoint/run/generated/9"), ["-n", "run"],
+        ("contains no .npy", "a folder of shapes generated")),
     *(Row(f"run, one grid bad, to {result}", script, both(RUN, array("savepoint/run/3.npy", ONES)),
           ["-n", "run", *more], ("2.npy", NPY_AGAIN), 1, [f"savepoint/run/{name}" for name in writes])
       for result, script, more, writes in (
@@ -213,7 +212,7 @@ PLACE_ROWS = [
           ("sheet", GRAPH, ["--sheet"], ["sheet.png"]))),
     Row("run, no such epochs", GRAPH, RUN, ["-n", "run", "--epochs", "8-9"], ("--epochs", "from 1 to 2")),
     Row("run, grids of two sizes to film", GRAPH, both(array("f/1.npy", ONES), array("f/2.npy", SMALLER)),
-        ["-f", "f", "--gif"], ("f.gif", "choose those of one size")),
+        ["-f", "f", "--gif"], ("f.gif", "choose grids of one size")),
     made("a file for the folder", OBJ, file("models", "x"), "models: ", "a file", "folder"),
     made("a folder for the mesh", OBJ, folder_named("models/x.obj"), "x.obj: ", A_FOLDER),
     made("a link in a circle", OBJ, link("models", "models"), "models: ",
@@ -242,7 +241,7 @@ def model(name: str, make: Make, *says: str, arguments: Sequence[str] = (), **op
     return Row(f"render, {name}", RENDER, make, ["-m", "x.obj", *PYTHON, *arguments], says, **options)
 
 
-NO_FACES = ("x.obj: holds no faces", "convert the shape again")
+NO_FACES = ("x.obj: contains no faces", "convert the shape again")
 X_OBJ = file("x.obj", OBJ_TEXT)
 
 RENDER_ROWS = [
@@ -254,10 +253,10 @@ RENDER_ROWS = [
     model("4 GB without a line end", holes("x.obj", b"", 4 << 30), "x.obj: ", "1024 MB", unless=no_holes),
     model("a link in a circle", link("x.obj", "x.obj"), "x.obj: ", "link", unless=no_posix),
     *(Row(f"render, {name}", RENDER, file(name, OBJ_TEXT), ["-m", name, *PYTHON], (f"{name}: ", *says))
-      for name, *says in [("x.stl", "only .obj", "--format"), ("x.GLB", "only .obj"), ("x", "only .obj"),
-                          ("a x.npy", "a voxel grid", "convert_to_obj.py -f 'a x.npy'")]),
+      for name, *says in [("x.stl", "only .obj"), ("x.GLB", "only .obj"), ("x", "only .obj"),
+                          ("a x.npy", "only .obj", "convert_to_obj.py")]),
     model("a program that is not Blender", X_OBJ, "exit code 2; is it Blender 3.3 or later?"),
-    model("no such Blender", X_OBJ, "gone: no such program", "-b", arguments=["-b", "gone"]),
+    model("no such Blender", X_OBJ, "gone: cannot be started", "-b", arguments=["-b", "gone"]),
     model("another picture format", X_OBJ, "a.jpg", "ends in .png", arguments=["-o", "a.jpg"]),
     *usage(RENDER, ["-m", "x.obj", *PYTHON], "-a nan", "-e inf", "-t 1e400", "-d 0", "--samples 0",
            "--size 65536", "--turntable 1", "--turntable 121", "--color #12345", make=X_OBJ),

@@ -1,4 +1,4 @@
-"""Scores of sets whose values are known."""
+"""Tests of the scores, on sets whose scores are known."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from rasgan.voxels import surface_points
 
 
 def boxes(rng, count, low=0, high=None, edge=12):
-    """Draw solid boxes whose corners lie between `low` and `high` along the first axis."""
+    """Return random solid boxes between `low` and `high` along axis 0."""
     high = high or edge
     shapes = np.zeros((count, edge, edge, edge), dtype=bool)
     for shape in shapes:
@@ -64,21 +64,14 @@ def sets(most=4, edge=5):
 
 @settings(deadline=None)
 @given(a=sets(), b=sets())
-def test_distances_equal_a_loop_over_pairs(a, b):
+def test_distances_equal_those_of_a_loop_over_pairs(a, b):
     check_distances(a, b)
 
 
 def test_distances_do_not_depend_on_blocks_and_tiles(rng, monkeypatch):
     monkeypatch.setattr(metrics, "TILE", 2)
-    monkeypatch.setattr(metrics, "BLOCK", 8 * 9 * 3)  # three bytes of nine shapes
+    monkeypatch.setattr(metrics, "BLOCK", 8 * 9 * 3)  # three bytes per shape
     check_distances(boxes(rng, 5, edge=10), boxes(rng, 4, edge=10))
-
-
-def test_diversity_leaves_out_each_shape_itself():
-    shapes = np.zeros((3, 2, 2, 2), dtype=bool)
-    shapes[0, 0] = shapes[1, 0] = shapes[2, 1] = True
-    assert ShapeSet(shapes).diversity == pytest.approx(2 / 3)
-    assert ShapeSet(shapes[:2]).diversity == 0
 
 
 @settings(deadline=None)
@@ -87,17 +80,11 @@ def test_transforms_are_squared_distances_to_the_surface_points(shapes):
     places = np.argwhere(np.ones((6, 6, 6)))
     for shape, transforms in zip(shapes, distance_transforms(shapes), strict=True):
         squares = cdist(places, surface_points(shape), "sqeuclidean")
-        expected = squares.min(axis=1, initial=3 * 6**2)  # which an empty grid has everywhere
+        expected = squares.min(axis=1, initial=3 * 6**2)  # the value for an empty grid
         np.testing.assert_array_equal(transforms.ravel(), expected)
 
 
-def test_transforms_reach_from_corner_to_corner_of_fine_grids():
-    shape = np.zeros((1, 130, 130, 130), dtype=bool)  # beyond 16 bits
-    shape[0, 0, 0, 0] = True
-    assert distance_transforms(shape)[0, -1, -1, -1] == 3 * 129**2
-
-
-def test_a_copy_of_the_reference_covers_it_at_no_distance_and_cannot_be_told_apart(rng):
+def test_a_copy_of_the_reference_has_the_best_scores(rng):
     shapes = np.unique(boxes(rng, 30), axis=0)
     found = scores_against(shapes, shapes.copy())
     for name in ("iou", "chamfer"):
@@ -112,37 +99,37 @@ def test_repeated_references_are_covered_together():
     shape[:2, 0] = shape[2, 3] = True
     found = scores_against(shape, shape)
     assert found["coverage_iou"] == found["coverage_chamfer"] == 1
-    # each of the pair has its like in both sets, a tie; the third finds its copy in the other set only
+    # the equal shapes have a copy in both sets, a tie; the third has one only in the other set
     assert found["nearest_neighbor_accuracy_iou"] == pytest.approx(2 * 0.5 / 3)
 
 
-def test_far_clusters_are_told_apart_and_sets_of_one_distribution_hardly(rng):
+def test_accuracy_is_1_for_separate_clusters_and_one_half_for_one_distribution(rng):
     near, far = boxes(rng, 12, 0, 3, edge=24), boxes(rng, 12, 21, 24, edge=24)
-    near[:, 0, 10:14, 10:14] = far[:, -1, 10:14, 10:14] = True  # so that each set has something in common
+    near[:, 0, 10:14, 10:14] = far[:, -1, 10:14, 10:14] = True  # so that the shapes of a set overlap
     apart, alike = scores_against(near, far), scores_against(boxes(rng, 400), boxes(rng, 400))
     for name in ("nearest_neighbor_accuracy_iou", "nearest_neighbor_accuracy_chamfer"):
         assert apart[name] == 1
-        assert alike[name] == pytest.approx(0.5, abs=0.06)  # the standard error of 800 coins is 0.018
+        assert alike[name] == pytest.approx(0.5, abs=0.06)  # the standard error of 800 coin tosses is 0.018
     assert apart["minimum_matching_distance_iou"] == 1
     assert apart["occupancy_divergence"] == pytest.approx(1)
     assert alike["occupancy_divergence"] < 0.03
 
 
-def test_one_repeated_shape_covers_one_reference_and_is_no_set(rng):
+def test_a_repeated_shape_covers_one_reference(rng):
     reference = np.unique(boxes(rng, 30), axis=0)[:20]
     shapes = np.repeat(reference[3:4], 20, axis=0)
     found = scores_against(shapes, reference)
     assert found["coverage_iou"] == found["coverage_chamfer"] == 1 / 20
-    assert found["nearest_neighbor_accuracy_iou_of_generated"] == 0.5  # the one it copies is as near
+    assert found["nearest_neighbor_accuracy_iou_of_generated"] == 0.5  # the copied reference is as near
     near = neighbor_scores(iou_distances(ShapeSet(shapes), ShapeSet(reference)))
     assert (near["distinct_nearest"], near["distinct_nearest_share"]) == (1, 1 / 20)
     assert near["copies"] == near["near_copies"] == 1
     assert ShapeSet(shapes).diversity == 0
 
 
-def test_noise_shows_in_the_halves_of_the_accuracy_and_not_in_its_mean(rng):
+def test_noise_is_visible_in_the_halves_of_the_accuracy_but_not_in_the_mean(rng):
     reference = np.zeros((20, 16, 16, 16), dtype=bool)
-    reference[:10, 8:] = True  # half of the grid: noise has more in common with it than with noise
+    reference[:10, 8:] = True  # half of the grid, which overlaps more with noise than noise does
     for number, shape in enumerate(reference[10:]):
         shape[number % 3 : number % 3 + 4, :4, :4] = True
     static = rng.random(reference.shape) < reference.mean()
@@ -153,26 +140,26 @@ def test_noise_shows_in_the_halves_of_the_accuracy_and_not_in_its_mean(rng):
     assert (of_static, of_reference) == (0, 1)
 
 
-def test_coverage_and_matching_distance_by_hand():
-    distances = np.array([[1.0, 2, 9], [3, 1, 9], [2, 2, 9]])  # the last shape ties: the first counts
+def test_coverage_and_matching_distance_equal_values_computed_by_hand():
+    distances = np.array([[1.0, 2, 9], [3, 1, 9], [2, 2, 9]])  # the last shape has a tie, so the first counts
     apart = 1 - np.eye(3)
     assert metrics.coverage(distances, apart) == 2 / 3
     assert metrics.minimum_matching_distance(distances) == pytest.approx((1 + 1 + 9) / 3)
 
 
-def test_a_tie_of_own_and_other_set_counts_half():
+def test_a_tie_between_both_sets_counts_half():
     within = np.array([[0.0, 1], [1, 0]])
     distances = np.array([[1.0, 2], [2, 3]])
-    # generated: 1 = 1 a half, 1 < 2 right; reference: own 4 against 1 and 2, wrong both
+    # generated: 1 = 1 counts half and 1 < 2 counts; reference: 4 is more than 1 and 2
     assert metrics.nearest_neighbor_accuracy(within, distances, 4 * within) == (0.75, 0)
 
 
-def test_sets_of_unequal_size_have_no_accuracy():
+def test_accuracy_requires_sets_of_equal_size():
     with pytest.raises(ValueError, match="not 2 and 3"):
         metrics.nearest_neighbor_accuracy(np.zeros((2, 2)), np.zeros((2, 3)), np.zeros((3, 3)))
 
 
-def test_divergence_of_two_distributions_by_hand():
+def test_divergence_equals_a_value_computed_by_hand():
     a, b = np.zeros((2, 2, 2, 2, 2), dtype=bool)
     a[:, 0, 0, 0] = True  # all in one voxel
     b[0, 0, 0, 0] = b[1, 1, 1, 1] = True  # half there, half elsewhere
@@ -180,11 +167,13 @@ def test_divergence_of_two_distributions_by_hand():
     assert metrics.occupancy_divergence(ShapeSet(a), ShapeSet(b)) == pytest.approx(by_hand)
 
 
-def test_empty_grids_break_no_score(rng):
+def test_all_scores_are_finite_for_empty_grids(rng):
     full, empty = boxes(rng, 3, edge=6), np.zeros((3, 6, 6, 6), dtype=bool)
     found = scores_against(empty, full)
     assert np.isfinite(list(found.values())).all()
-    assert found["coverage_iou"] == found["coverage_chamfer"] == 1 / 3  # equally far from all: the first
+    assert (
+        found["coverage_iou"] == found["coverage_chamfer"] == 1 / 3
+    )  # equally far from all, so the first counts
     assert found["minimum_matching_distance_chamfer"] == 6
     assert found["occupancy_divergence"] == 1
     assert metrics.occupancy_divergence(ShapeSet(empty), ShapeSet(empty)) == 0
@@ -192,7 +181,7 @@ def test_empty_grids_break_no_score(rng):
     assert metrics.quick_scores(empty, empty)["diversity"] == 0
 
 
-def test_neighbors_by_hand():
+def test_neighbor_scores_equal_values_computed_by_hand():
     found = neighbor_scores(np.array([[0.0, 1, 1], [0.04, 0.5, 1], [1, 0.5, 0.2], [1, 0.4, 0.4]]))
     assert found == {
         "distinct_nearest": 3,
@@ -204,7 +193,7 @@ def test_neighbors_by_hand():
     }
 
 
-def test_pieces_that_touch_at_an_edge_are_two():
+def test_voxels_that_touch_only_at_an_edge_are_separate_pieces():
     shapes = np.zeros((3, 4, 4, 4), dtype=bool)
     shapes[0, :2, 0, 0] = shapes[0, 2, 1, 0] = True  # two and one across an edge; the last grid is empty
     shapes[1, 0] = True
@@ -222,7 +211,7 @@ def test_pieces_that_touch_at_an_edge_are_two():
     }
 
 
-def test_a_shape_of_which_99_percent_are_one_piece_is_nearly_one():
+def test_a_shape_with_99_percent_in_one_piece_is_nearly_one_piece():
     shapes = np.zeros((2, 12, 12, 12), dtype=bool)
     shapes[:, :11, :3, :3] = True  # 99 voxels
     shapes[:, -1, -1, -1] = shapes[1, -1, -3, -1] = True
@@ -230,31 +219,31 @@ def test_a_shape_of_which_99_percent_are_one_piece_is_nearly_one():
     assert (found["one_piece"], found["nearly_one_piece"], found["pieces_median"]) == (0, 0.5, 2.5)
 
 
-def test_pieces_on_the_floor_of_the_largest_are_grounded_and_hanging_ones_are_not():
+def test_pieces_that_reach_the_lowest_layer_of_the_largest_are_grounded():
     shape = np.zeros((1, 8, 8, 8), dtype=bool)
-    shape[0, 2:6, 3:6, 2:6] = True  # a seat of 48 voxels whose one leg, two voxels, ends at height 1
+    shape[0, 2:6, 3:6, 2:6] = True  # a seat of 48 voxels with a leg of two voxels, down to height 1
     shape[0, 2, 1:3, 2] = True
-    shape[0, 7, 1, 7] = True  # stands beside it
-    shape[0, 7, 4, 7] = True  # hangs
-    shape[0, 0, 0, 0] = True  # lies deeper
+    shape[0, 7, 1, 7] = True  # beside it, at the same height
+    shape[0, 7, 4, 7] = True  # in the air
+    shape[0, 0, 0, 0] = True  # below it
     assert metrics.shape_statistics(shape)["grounded"] == pytest.approx(51 / 53)
 
 
-def test_mirror_iou_is_1_where_left_is_like_right(rng):
+def test_mirror_iou_of_symmetric_shapes_is_1(rng):
     half = rng.random((4, 8, 8)) > 0.5
     assert metrics.mirror_iou(np.concatenate([half, half[::-1]])) == 1
     assert metrics.mirror_iou(np.concatenate([half, ~half[::-1]])) == 0
     assert metrics.mirror_iou(np.zeros((4, 4, 4), dtype=bool)) == 1
 
 
-def test_exposed_faces_are_those_of_the_exported_surface(rng):
+def test_exposed_faces_equal_those_of_the_surface_mesh(rng):
     shape = rng.random((5, 6, 7)) > 0.5
     _, triangles = surface_mesh(shape)
     assert metrics.exposed_faces(shape) == len(triangles) / 2
 
 
 def table(edge, legs):
-    """Return a table with a top and the legs at given places, (x, z) as shares of the edge."""
+    """Return a table with a top and legs at positions (x, z), as shares of the edge."""
     shape, thick = np.zeros((edge, edge, edge), bool), edge // 16
     shape[:, edge // 2 : edge // 2 + thick] = True
     for leg in legs:
@@ -267,33 +256,33 @@ def table(edge, legs):
 @pytest.mark.parametrize(
     ("legs", "expected"),
     [
-        ([(0.1, 0.1), (0.1, 0.85), (0.85, 0.1)], 1),  # less than half of the top is beyond its three legs
-        ([(0.1, 0.1), (0.1, 0.85)], 0),  # both on one side
-        ([(15 / 32, 15 / 32)], 1),  # in the middle
+        ([(0.1, 0.1), (0.1, 0.85), (0.85, 0.1)], 1),  # three legs under more than half of the top
+        ([(0.1, 0.1), (0.1, 0.85)], 0),  # both legs on one side
+        ([(15 / 32, 15 / 32)], 1),  # one leg in the middle
         ([(0.2, 0.5)], 0),
-        ([], 1),  # the top alone lies flat
+        ([], 1),  # only the top, lying flat
     ],
 )
-def test_a_table_stands_where_its_center_of_mass_is_above_its_legs(edge, legs, expected):
+def test_a_table_stands_if_its_center_of_mass_is_above_its_legs(edge, legs, expected):
     assert metrics.stands(table(edge, legs)) == expected
     assert metrics.shape_statistics([table(edge, legs)])["stands"] == expected
 
 
 @pytest.mark.parametrize(("edge", "layers"), [(16, 1), (32, 2), (64, 3), (128, 6)])
-def test_feet_are_in_the_lowest_layers_of_the_largest_piece(edge, layers):
+def test_feet_are_the_lowest_layers_of_the_largest_piece(edge, layers):
     shape = table(edge, [(15 / 32, 15 / 32)])
     shape = np.roll(shape, edge // 8, axis=1)
-    shape[:, 0] = np.arange(edge) == 0  # another piece, below
+    shape[:, 0] = np.arange(edge) == 0  # another component, below
     shape[edge // 2 : edge, edge // 2 : edge // 2 + edge // 4] = True  # heavier on one side
     assert not metrics.stands(shape)
-    # a leg under the heavier side helps if it ends in one of the lowest layers, counted from 0
+    # a leg under the heavier side supports it if it reaches the lowest layers, counted from 0
     for height, expected in ((layers - 1, True), (layers, False)):
         beside = shape.copy()
         beside[-1, edge // 8 + height : edge // 2 + edge // 4, edge // 2] = True
         assert metrics.stands(beside) == expected
 
 
-def test_whole_shapes_are_one_piece_and_stand():
+def test_whole_shapes_are_in_one_piece_and_stand():
     whole = table(32, [(0.1, 0.1), (0.1, 0.85), (0.85, 0.1), (0.85, 0.85)])
     loose = whole.copy()
     loose[5, -1, 5] = True
@@ -305,19 +294,19 @@ def test_whole_shapes_are_one_piece_and_stand():
     assert not metrics.stands(empty)
 
 
-def test_real_chairs_stand_and_lie_in_one_place(shared_data):
+def test_real_chairs_stand_and_are_not_shifted(shared_data):
     with np.load(shared_data / "modelnet10_chairs_32.npz") as file:
         chairs = np.unpackbits(file["packed"][:200], axis=1).reshape(-1, 32, 32, 32).view(bool)
     assert np.mean([metrics.stands(shape) for shape in chairs]) >= 0.99
     assert not metrics.shift(ShapeSet(chairs[:100]), ShapeSet(chairs[100:])).any()
 
 
-def test_sets_that_were_placed_otherwise_are_shifted_and_others_are_not(rng):
+def test_only_sets_in_different_places_are_shifted(rng):
     centered, corner = np.zeros((2, 40, 32, 32, 32), bool)
     for here, there in zip(centered, corner, strict=True):
         half = rng.integers(4, 10, 3)
         here[tuple(slice(16 - n, 16 + n) for n in half)] = True
-        there[tuple(slice(2 * n) for n in half)] = True  # as a conversion without --center does
+        there[tuple(slice(2 * n) for n in half)] = True  # as converted without --center
         here[0, 0, 0] = True  # a speck
     a, b, c, d = (ShapeSet(shapes) for shapes in (centered[:20], centered[20:], corner[:20], corner[20:]))
     assert metrics.shift(a, b).tolist() == metrics.shift(c, d).tolist() == [0, 0, 0]
@@ -344,7 +333,7 @@ ACCURACIES = {"nearest_neighbor_accuracy_iou": 0.5, "nearest_neighbor_accuracy_c
     [
         ({}, "healthy"),
         ({"voxels": 0, "diversity": 0, "largest_piece": 0}, "nearly-empty"),
-        ({"voxels": 500, "diversity": 0.16}, "too-full"),  # the cube of the tutorial's recipe
+        ({"voxels": 500, "diversity": 0.16}, "too-full"),  # a cube, as early in the tutorial's recipe
         ({"diversity": 0.04, "largest_piece": 0.1}, "collapsed"),
         ({"largest_piece": 0.5, "distinct_nearest_share": 0.2}, "noise"),
         ({"distinct_nearest_share": 0.2, "nearly_one_piece": 0.1}, "little-variety"),
@@ -354,7 +343,7 @@ ACCURACIES = {"nearest_neighbor_accuracy_iou": 0.5, "nearest_neighbor_accuracy_c
         ({**ACCURACIES, "nearest_neighbor_accuracy_chamfer": 0.8}, "told-apart"),
     ],
 )
-def test_the_verdict_names_what_is_worst(changed, expected):
+def test_the_verdict_is_the_worst_problem(changed, expected):
     key, sentence = metrics.verdict({**GOOD, **changed}, GOOD)
     assert key == expected
     assert "{" not in sentence
@@ -362,7 +351,7 @@ def test_the_verdict_names_what_is_worst(changed, expected):
     assert expected in ("healthy", "close") or f"\n## {expected.capitalize().replace('-', ' ')}\n" in page
 
 
-def test_shifted_sets_get_no_verdict_about_their_neighbors():
+def test_a_shift_hides_problems_that_compare_sets():
     poor = {**GOOD, "distinct_nearest_share": 0.2}
     assert metrics.verdict(poor, GOOD, is_shifted=True)[0] == "shifted"
     assert metrics.verdict({**poor, "diversity": 0.01}, GOOD, is_shifted=True)[0] == "collapsed"
@@ -373,7 +362,7 @@ def test_the_verdict_agrees_with_every_run_of_the_studies():
     for path in Path("benchmarks/studies").glob("*.jsonl"):
         for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
             if row["diverged"] or "nearly_one_piece" not in row["scores"]:
-                continue  # the oldest rows lack scores
+                continue  # early rows lack scores
             is_fine = metrics.verdict(row["scores"], row["oracle"])[0] in fine
             share = row["scores"]["distinct_nearest_share"] / row["real"]["distinct_nearest_share"]
             assert is_fine == is_stable(row) or 0.45 < share < 0.55
@@ -390,7 +379,7 @@ def test_quick_scores_equal_the_full_ones(rng, monkeypatch, kind):
         **neighbor_scores(iou_distances(ShapeSet(shapes), ShapeSet(training))),
         **metrics.shape_statistics(shapes),
     }
-    scores = np.where(shapes, 0.31, 0.3)  # as a generator makes them
+    scores = np.where(shapes, 0.31, 0.3)  # close to the threshold, as generated scores may be
     found = metrics.quick_scores(scores, kind(training))
     assert found == {
         "diversity": ShapeSet(shapes).diversity,
@@ -398,7 +387,7 @@ def test_quick_scores_equal_the_full_ones(rng, monkeypatch, kind):
     }
 
 
-def test_quick_scores_of_training_shapes_leave_each_itself_out(rng):
+def test_quick_scores_of_training_shapes_ignore_the_shape_itself(rng):
     training = np.unique(boxes(rng, 12), axis=0)[:8]
     own = np.array([1, 4, 6])
     rows = metrics.score_sets(training[own], training[:3], training, own)
@@ -414,7 +403,7 @@ def test_noise_has_the_occupancy_of_the_reference(rng):
     assert np.array_equal(made, again)
 
 
-def test_every_set_is_scored_and_no_shape_is_its_own_neighbor(rng):
+def test_all_sets_are_scored_and_no_shape_is_its_own_neighbor(rng):
     training = np.unique(boxes(rng, 20), axis=0)[:12]
     generated, reference, static = training[[5, 7, 7]], training[[5, 9, 2]], rng.random((3, 12, 12, 12)) > 0.5
     rows = metrics.score_sets(generated, reference, training, np.array([0, 5, 11]), static)
@@ -424,5 +413,5 @@ def test_every_set_is_scored_and_no_shape_is_its_own_neighbor(rng):
     for name, shapes in (("generated", generated), ("noise", static)):
         near = neighbor_scores(iou_distances(ShapeSet(shapes), ShapeSet(training)))
         assert rows[name] == {**scores_against(shapes, reference), **near}
-    rows = metrics.score_sets(generated, reference)  # neighbors are then looked for in the reference
+    rows = metrics.score_sets(generated, reference)  # neighbors are then searched in the reference
     assert [row["copies"] for row in rows.values()] == [1 / 3, 0]

@@ -1,4 +1,4 @@
-"""Lists of shapes: batches, order, choice, spread; tests/cli/test_convert_to_graph.py has epochs."""
+"""Tests of lists of shapes and of their export; tests/cli/test_convert_to_graph.py tests epochs."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from rasgan.export.batch import (
 )
 
 
-def test_shapes_of_a_batch_are_told_apart(tmp_path):
+def test_shapes_of_a_batch_have_different_names(tmp_path):
     batch = np.arange(6 * 8).reshape(2, 3, 2, 2, 2).astype(np.float32)
     np.save(tmp_path / "seed5.npy", batch)
     np.save(tmp_path / "1000.npy", batch[0, 0])
@@ -34,7 +34,7 @@ def test_shapes_of_a_batch_are_told_apart(tmp_path):
         junk.read()
 
 
-def test_names_that_differ_in_case_only_are_refused(tmp_path):
+def test_names_that_differ_only_in_case_are_refused(tmp_path):
     with pytest.raises(UserError, match="name 'A'"):
         shapes_in([tmp_path / "A.raw", tmp_path / "a.binvox"])
 
@@ -45,7 +45,7 @@ def test_a_folder_is_listed_by_epoch_then_by_name(tmp_path):
     assert [path.name for path in folder_grids(tmp_path)] == ["a.binvox", "b.raw", "9.NPY", "10.npy"]
 
 
-def test_every_shape_may_be_chosen_and_a_choice_or_spread_of_too_many_is_all(tmp_path):
+def test_choose_and_spread_select_from_all_shapes(tmp_path):
     run = [Shape(tmp_path / f"{epoch}.npy") for epoch in range(100)]
     assert choose(run[:4], 10, seed=3) == run[:4]
     counts = np.zeros(100)
@@ -56,7 +56,7 @@ def test_every_shape_may_be_chosen_and_a_choice_or_spread_of_too_many_is_all(tmp
     assert len({shape.epoch for shape in spread(run, 99)}) == 99
 
 
-def test_only_shapes_generated_after_training_carry_their_run_and_epoch(tmp_path):
+def test_only_names_of_generated_shapes_contain_run_and_epoch(tmp_path):
     folder = tmp_path / "savepoint" / "chair-1" / "generated" / "1+2"
     folder.mkdir(parents=True)
     assert distinct_name(Shape(folder / "a.npy", index=3, is_alone=False)) == "chair-1-1+2-a-03"
@@ -65,7 +65,7 @@ def test_only_shapes_generated_after_training_carry_their_run_and_epoch(tmp_path
     assert source_name(tmp_path / "savepoint" / "chair-1") == "chair-1"
 
 
-def test_results_are_kept_or_replaced_and_an_error_stops_nothing(tmp_path):
+def test_existing_results_are_skipped_or_replaced_and_errors_do_not_stop_the_export(tmp_path):
     np.save(tmp_path / "a.npy", np.arange(3.0 * 8).reshape(3, 2, 2, 2))
     shapes = shapes_of(tmp_path / "a.npy")
     assert [str(shape) for shape in shapes] == [f"{tmp_path / 'a.npy'}, shape 0{i}" for i in range(3)]

@@ -1,4 +1,4 @@
-"""GIFs: clean colors, whole files; films: order, timing, a camera that stands still, captions."""
+"""Tests of GIFs and of films of shapes."""
 
 import numpy as np
 import pytest
@@ -18,13 +18,13 @@ def read(path):
             film.seek(number)
             frames.append(np.asarray(film.convert("RGB")).astype(int))
             durations.append(film.info["duration"])
-        assert film.info["loop"] == 0  # again and again
+        assert film.info["loop"] == 0  # forever
     return np.array(frames), durations
 
 
 @pytest.fixture
 def growing():
-    """Three towers in one place, each higher than the one before."""
+    """Return three towers of increasing height in the same place."""
     grids = np.zeros((3, 16, 16, 16), bool)
     for number in range(3):
         grids[number, 5:9, : 4 * (number + 1), 5:9] = True
@@ -34,7 +34,7 @@ def growing():
 # --- any frames
 
 
-def test_few_colors_and_the_durations_come_back_the_same_in_every_frame(tmp_path, rng):
+def test_few_colors_and_the_durations_are_preserved(tmp_path, rng):
     colors = rng.integers(0, 256, (100, 3)).astype(np.uint8)
     frames = colors[rng.integers(0, 100, (3, 20, 30))]
     frames[:, :5] = 255
@@ -48,7 +48,7 @@ def test_few_colors_and_the_durations_come_back_the_same_in_every_frame(tmp_path
 
 
 @pytest.mark.parametrize("background", [(255, 255, 255), GREEN])
-def test_the_background_stays_as_it_is_among_ten_thousand_near_colors(tmp_path, rng, background):
+def test_the_background_is_exact_among_ten_thousand_similar_colors(tmp_path, rng, background):
     frames = np.clip(np.array(background) + rng.integers(-15, 16, (4, 60, 60, 3)), 0, 255).astype(np.uint8)
     frames[:, :30] = background
     write_gif(tmp_path / "film.gif", list(frames), [50] * 4, background)
@@ -60,7 +60,7 @@ def test_the_background_stays_as_it_is_among_ten_thousand_near_colors(tmp_path, 
 # --- films of shapes
 
 
-def test_the_camera_stands_still(tmp_path, growing):
+def test_the_camera_does_not_move(tmp_path, growing):
     draw_film(tmp_path / "film.gif", growing, ["a", "b", "c"], 120)
     frames, durations = read(tmp_path / "film.gif")
     assert durations == [120, 120, 2000]
@@ -96,7 +96,7 @@ def test_a_film_of_empty_grids_is_white(tmp_path):
     ("grids", "says"),
     [([np.ones((8, 8, 8), bool)], "two shapes"), ([np.ones((n, n, n), bool) for n in (8, 9)], "sizes")],
 )
-def test_what_makes_no_film_is_one_sentence(tmp_path, grids, says):
+def test_single_shapes_and_different_sizes_are_refused(tmp_path, grids, says):
     with pytest.raises(UserError, match=says):
         draw_film(tmp_path / "film.gif", grids, ["a"] * len(grids), 100)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Every format's axes, unit and place, read back by trimesh."""
+"""Tests of the mesh files: axes, units and positions as trimesh reads them."""
 
 import zipfile
 from xml.etree import ElementTree
@@ -17,7 +17,7 @@ SIDE = 5
 
 @pytest.fixture
 def bar():
-    """A grid with one bar: 1 voxel along axis 0, 3 along axis 1 (up), 2 along axis 2, in no middle."""
+    """Return a grid with an off-center bar: 1 voxel along axis 0, 3 along axis 1 (up), 2 along axis 2."""
     occupied = np.zeros((SIDE, SIDE, SIDE), bool)
     occupied[0, 1:4, 3:5] = True
     return occupied
@@ -30,12 +30,12 @@ def write(path, occupied, longest_mm=None):
 def load(path):
     if path.suffix == ".3mf":
         return load_3mf(path)
-    # Unprocessed, because trimesh would merge what touches; an .stl has nothing but loose triangles.
+    # Vertices are merged only for .stl, which contains separate triangles.
     return trimesh.load(path, force="mesh", process=path.suffix == ".stl")
 
 
 def load_3mf(path):
-    """Read the parts of a package as their relations lead to them."""
+    """Read the parts of a package by its relationships."""
     core = "{http://schemas.microsoft.com/3dmanufacturing/core/2015/02}"
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
@@ -63,7 +63,7 @@ def load_3mf(path):
         (".glb", [0, 1, 0], [1, 4, 2]),  # y up; low axis 2, the front, at high z
     ],
 )
-def test_each_format_has_its_own_axes_in_the_same_box(bar, tmp_path, suffix, low, high):
+def test_each_format_has_its_axes_in_the_same_box(bar, tmp_path, suffix, low, high):
     assert write(tmp_path / f"bar{suffix}", bar) == pytest.approx({".glb": 30, ".3mf": 80}.get(suffix, 0.03))
     low, high = np.array([low, high]) * 0.01
     if suffix == ".3mf":  # 80 mm long, from the origin
@@ -74,7 +74,7 @@ def test_each_format_has_its_own_axes_in_the_same_box(bar, tmp_path, suffix, low
 @pytest.mark.parametrize(
     ("suffix", "millimeter"), [(".obj", 1), (".stl", 1), (".ply", 1), (".3mf", 1), (".glb", 0.001)]
 )
-def test_size_is_the_longest_side_from_the_origin(bar, tmp_path, suffix, millimeter):
+def test_size_is_the_longest_side_and_starts_at_the_origin(bar, tmp_path, suffix, millimeter):
     assert write(tmp_path / f"bar{suffix}", bar, longest_mm=60) == 60
     low, high = load(tmp_path / f"bar{suffix}").bounds
     assert low == pytest.approx([0, 0, 0], abs=1e-9)
@@ -83,11 +83,11 @@ def test_size_is_the_longest_side_from_the_origin(bar, tmp_path, suffix, millime
     assert high == pytest.approx(expected * millimeter, rel=1e-6)
 
 
-CASES = [(suffix, SPONGE) for suffix in SUFFIXES if suffix != ".stl"]  # whose points are merged at edges
+CASES = [(suffix, SPONGE) for suffix in SUFFIXES if suffix != ".stl"]  # whose vertices are merged at edges
 
 
 @pytest.mark.parametrize(("suffix", "occupied"), [*CASES, (".stl", np.ones((1, 1, 1), bool))])
-def test_the_file_is_closed_wound_outwards_and_as_large_as_its_voxels(suffix, occupied, tmp_path):
+def test_the_mesh_is_closed_faces_outwards_and_has_the_volume_of_the_voxels(suffix, occupied, tmp_path):
     write(tmp_path / f"model{suffix}", occupied, longest_mm=1000 * len(occupied))  # 1 m a voxel
     mesh = load(tmp_path / f"model{suffix}")
     assert mesh.is_watertight
@@ -96,7 +96,7 @@ def test_the_file_is_closed_wound_outwards_and_as_large_as_its_voxels(suffix, oc
     assert mesh.volume == pytest.approx(occupied.sum() * meter**3, rel=1e-5)
 
 
-def test_the_numbers_of_an_obj_come_back(tmp_path, rng):
+def test_obj_files_preserve_nine_digits(tmp_path, rng):
     vertices, faces = rng.standard_normal((60, 3)), rng.integers(0, 60, (110, 3))
     write_obj(tmp_path / "a.obj", vertices, faces)
     read = [line.split() for line in (tmp_path / "a.obj").read_text(encoding="ascii").splitlines()]
@@ -104,7 +104,7 @@ def test_the_numbers_of_an_obj_come_back(tmp_path, rng):
     assert np.array_equal(np.array([row[1:] for row in read[60:]], int) - 1, faces)
 
 
-def test_a_3mf_has_the_same_bytes_every_time_and_trimesh_reads_it(bar, tmp_path):
+def test_3mf_files_are_reproducible_and_readable_by_trimesh(bar, tmp_path):
     for name in ("a.3mf", "b.3mf"):
         write(tmp_path / name, bar, 30)
     assert (tmp_path / "a.3mf").read_bytes() == (tmp_path / "b.3mf").read_bytes()
@@ -115,6 +115,6 @@ def test_a_3mf_has_the_same_bytes_every_time_and_trimesh_reads_it(bar, tmp_path)
     assert mesh.extents.max() == pytest.approx(30)
 
 
-def test_a_glb_is_clay_not_metal(bar, tmp_path):
+def test_glb_files_have_a_material_that_is_not_metal(bar, tmp_path):
     write(tmp_path / "bar.glb", bar)
     assert load(tmp_path / "bar.glb").visual.material.metallicFactor == 0

@@ -1,4 +1,4 @@
-"""The page that shows shapes in 3D: what is in the file, and, where there is a Chromium, what it does."""
+"""Tests of the web pages: the contents of the file and, if Chromium is installed, their behavior."""
 
 import json
 import os
@@ -23,13 +23,13 @@ def data_of(path):
     return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', text, re.S)[1])
 
 
-def test_sixteen_of_the_least_compressible_shapes_take_less_than_three_megabytes(tmp_path, rng):
+def test_sixteen_random_shapes_take_less_than_three_megabytes(tmp_path, rng):
     grids = [rng.random((64, 64, 64)) < 0.5 for _ in range(16)]
     page.write_page(tmp_path / "all.html", "noise", grids, [f"{i}" for i in range(16)])
     assert (tmp_path / "all.html").stat().st_size < 3e6
 
 
-def test_the_page_holds_three_js_and_its_license_and_forbids_itself_any_network(tmp_path, chair):
+def test_the_page_contains_three_js_and_its_license_and_blocks_network_access(tmp_path, chair):
     page.write_page(tmp_path / "one.html", "chair", [chair], ["chair"])
     text = (tmp_path / "one.html").read_text(encoding="utf-8")
     assert re.search("SPDX-License-Identifier: MIT|threejs.org/license", text)  # of new and of old copies
@@ -37,7 +37,7 @@ def test_the_page_holds_three_js_and_its_license_and_forbids_itself_any_network(
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=(?!\"data:,)", text)
 
 
-def test_names_of_files_end_no_script_and_no_title(tmp_path, chair):
+def test_file_names_cannot_inject_html(tmp_path, chair):
     name = "</script><b>&\udcff\u2028"
     page.write_page(tmp_path / "odd.html", name, [chair], [name])
     assert data_of(tmp_path / "odd.html")["captions"] == [name]
@@ -46,23 +46,23 @@ def test_names_of_files_end_no_script_and_no_title(tmp_path, chair):
     assert text.count("</script>") == 3
 
 
-def test_the_box_holds_all_shapes_and_is_the_whole_grid_for_none():
+def test_the_bounding_box_contains_all_shapes():
     grids = [np.zeros((8, 8, 8), bool), np.zeros((4, 4, 4), bool)]
     assert page.common_box(grids) == [[0, 0, 0], [1, 1, 1]]
     grids[0][2, 0, 6] = grids[1][3, 1, 3] = True
     assert np.array(page.common_box(grids)).tolist() == [[0.25, 0, 0], [1, 0.5, 0.25]]
 
 
-def test_another_trimesh_is_told(tmp_path, monkeypatch):
+def test_an_unsupported_trimesh_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(resources, "files", lambda package: tmp_path)
-    with pytest.raises(UserError, match=r"no three\.js where versions 4\.7 to 5\.2"):
+    with pytest.raises(UserError, match=r"does not contain three\.js"):
         page.three_js()
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     if sys.platform == "win32":
-        pytest.skip("Chromium is spoken to over pipes that Windows lacks")
+        pytest.skip("Chromium is controlled over pipes, which Windows lacks")
     from tests.browser import Browser, find_chromium
 
     program = find_chromium()
@@ -75,7 +75,7 @@ def browser(tmp_path_factory):
 
 
 def shown(browser, shape=None):
-    """Return what is not white of the window, or of the cell of one shape."""
+    """Return the pixels that are not white, of the window or of the cell of one shape."""
     picture = browser.picture()
     if shape is not None:
         cell = f"document.querySelector('figure[data-shape=\"{shape}\"] div').getBoundingClientRect()"
@@ -86,7 +86,7 @@ def shown(browser, shape=None):
 
 
 @pytest.mark.browser
-def test_one_shape_turns_and_zooms_and_nothing_leaves_the_page(tmp_path, chair, browser):
+def test_a_shape_rotates_and_zooms_without_network_requests(tmp_path, chair, browser):
     page.write_page(tmp_path / "one.html", "chair", [chair], ["a chair"])
     browser.open(tmp_path / "one.html")
     before, area = browser.picture(), shown(browser, 0)
@@ -106,8 +106,8 @@ def test_one_shape_turns_and_zooms_and_nothing_leaves_the_page(tmp_path, chair, 
 
 
 @pytest.mark.browser
-def test_the_surface_is_that_of_the_meshes(tmp_path, rng, browser):
-    """Of glTF, whose axes are the page's: so the page shows no mirror image."""
+def test_the_surface_equals_that_of_the_mesh_files(tmp_path, rng, browser):
+    """It equals the .glb mesh, which has the same axes, so it is not a mirror image."""
     grids = [rng.random((n, n, n)) < share for n, share in ((5, 0.5), (7, 0.2), (6, 1.0))]
     page.write_page(tmp_path / "odd.html", "odd", grids, ["a", "b", "c"])
     browser.open(tmp_path / "odd.html")
@@ -125,14 +125,14 @@ def test_the_surface_is_that_of_the_meshes(tmp_path, rng, browser):
 
 
 def squares_of(mesh):
-    """Return middles and normals of a mesh's squares, of two triangles each, in order: (f, 6)."""
+    """Return sorted centers and normals of the squares of a mesh, two triangles each: (f, 6)."""
     middles = mesh.triangles_center.reshape(-1, 2, 3).mean(axis=1)
     squares = np.hstack([middles, mesh.face_normals[::2]]).round(6) + 0.0
     return squares[np.lexsort(squares.T)]
 
 
 @pytest.mark.browser
-def test_a_film_has_a_slider_and_all_shapes_can_stand_side_by_side(tmp_path, browser):
+def test_a_film_has_a_slider_and_shows_all_shapes_side_by_side(tmp_path, browser):
     grids = np.zeros((3, 8, 8, 8), bool)
     grids[1, 2:6, :2, 2:6] = grids[2, 2:6, :7, 2:6] = True
     page.write_page(tmp_path / "film.html", "film", grids, ["epoch 1", "epoch 2", "epoch 3"], is_film=True)

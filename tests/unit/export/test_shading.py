@@ -1,4 +1,4 @@
-"""Shaded pictures: what is nearest is seen, light falls from above, and a film's camera stands still."""
+"""Tests of shaded pictures: visibility, light and a fixed camera."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def is_clay(picture):
 
 
 def slow_projection(grid):
-    """Fill the three sides of every voxel, far ones first, with how bright each is in full light."""
+    """Draw the three sides of every voxel, far voxels first, with their brightness in full light."""
     edges = shading.EDGES
     low = -np.minimum(edges, 0).T @ grid.shape
     width, height = np.abs(edges).T @ grid.shape
@@ -29,13 +29,13 @@ def slow_projection(grid):
 
 
 @pytest.mark.parametrize("density", [0.02, 0.2, 0.9])
-def test_every_pixel_shows_the_side_that_is_nearest(density, rng):
+def test_every_pixel_shows_the_nearest_side(density, rng):
     grid = np.pad(rng.random((6, 7, 8)) < density, 1)
     ours = shading.project(grid, np.ones(grid.shape))
     np.testing.assert_allclose(ours, slow_projection(grid), rtol=1e-6)
 
 
-def test_high_axis_0_is_right_and_axis_1_is_up_and_axis_2_goes_to_the_back():
+def test_axis_0_points_right_axis_1_up_and_axis_2_back():
     def center(place):
         grid = np.zeros((9, 9, 9), bool)
         grid[place] = True
@@ -46,7 +46,7 @@ def test_high_axis_0_is_right_and_axis_1_is_up_and_axis_2_goes_to_the_back():
     assert down[0] > 0 > down[2] > down[1]
 
 
-def test_below_a_roof_it_is_darker_than_beside_it():
+def test_it_is_darker_below_a_roof():
     grid = np.zeros((20, 12, 20), bool)
     grid[2:8, 8, 2:8] = True
     light = shading.light_in(grid, reach=1)
@@ -54,7 +54,7 @@ def test_below_a_roof_it_is_darker_than_beside_it():
     assert light[6, 11, 6] == pytest.approx(light[15, 11, 3], rel=0.05)
 
 
-def test_top_is_brighter_than_front_and_front_than_side():
+def test_the_top_is_brighter_than_the_front_and_the_front_than_the_side():
     size = 12
     picture = shading.picture(np.ones((size, size, size), bool))
     origin = np.argwhere(is_clay(picture)).min(axis=0)[::-1]
@@ -66,7 +66,7 @@ def test_top_is_brighter_than_front_and_front_than_side():
     assert top > front > side
 
 
-def test_a_whole_box_keeps_every_shape_in_its_place(chair):
+def test_with_whole_box_the_position_of_a_shape_is_kept(chair):
     far = np.roll(chair, 1, axis=0)
     here, there, empty = (
         shading.picture(grid, whole_box=True) for grid in (chair, far, np.zeros_like(chair))

@@ -1,4 +1,4 @@
-"""Meshes of single shapes: place, handedness, cubes; tests/properties has what holds for every grid."""
+"""Tests of the meshes of single shapes; tests/properties has the properties for all grids."""
 
 import numpy as np
 import pytest
@@ -8,12 +8,12 @@ from rasgan.export.surface import cubes_mesh, surface_mesh
 
 
 @pytest.mark.parametrize("function", [surface_mesh, cubes_mesh])
-def test_other_than_three_axes_are_refused_with_the_shape(function):
+def test_arrays_without_three_axes_are_refused(function):
     with pytest.raises(ValueError, match=r"\(1, 4, 4, 4\)"):
         function(np.zeros((1, 4, 4, 4)))
 
 
-def test_nothing_has_no_mesh():
+def test_an_empty_grid_has_an_empty_mesh():
     for vertices, faces in (surface_mesh(np.zeros((3, 3, 3), bool)), cubes_mesh(np.zeros((3, 3, 3)))):
         assert vertices.shape == faces.shape == (0, 3)
 
