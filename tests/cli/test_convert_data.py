@@ -18,8 +18,6 @@ import convert_data
 import train_rasgan
 from rasgan.data.meshes import SUFFIXES, write_off
 from rasgan.errors import UserError
-from rasgan.export.mesh_files import FORMATS, write_model
-from rasgan.export.surface import surface_mesh
 from rasgan.voxel_io import read_raw
 from tests import stand_in_binvox
 from tests.made_meshes import OFF
@@ -291,20 +289,6 @@ def test_other_3d_files_and_ignored_parts_of_meshes_are_reported(folder, capsys)
     assert "in this folder, but 1 .dae, 2 .fbx, 1 .step: export them" in err
 
 
-def test_exported_models_are_converted_to_the_same_voxels(tmp_path):
-    """An .obj needs --up y, and comes back rotated by half a turn about the upward axis."""
-    grid = np.zeros((32, 32, 32), dtype=bool)  # asymmetric
-    grid[:12, :, :4] = grid[:20, :6, :14] = grid[4:8, :10, :18] = True
-    for suffix in set(FORMATS) - {".3mf"}:  # which is for slicers, and not read
-        write_model(tmp_path / f"a{suffix}", *surface_mesh(grid), 0.32)
-        up = ["--up", "y"] if suffix == ".obj" else []
-        assert convert(tmp_path, "--resolution", "32", "--overwrite", *up) == 0
-        expected = np.zeros_like(grid)
-        expected[:20, :, :18] = grid[19::-1, :, 17::-1] if suffix == ".obj" else grid[:20, :, :18]
-        np.testing.assert_array_equal(read_raw(tmp_path / "a.raw"), expected)
-        (tmp_path / f"a{suffix}").unlink()
-
-
 def test_several_processes_write_the_same_files(folder):
     assert convert(folder) == 0
     alone = {name: (folder / name).read_bytes() for name in raws(folder)}
@@ -352,18 +336,6 @@ def test_an_unreadable_subfolder_is_reported(folder, capsys):
         pytest.skip("this user may read everything")
     assert convert(folder) == 1
     assert f"failed: {locked}: permission denied" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-@posix_only
-def test_a_killed_worker_is_reported(folder, slow_binvox, monkeypatch):
-    monkeypatch.setenv("STAND_IN", "kill")
-    run = running.run("convert_data.py", ["-m", str(folder), "-b", slow_binvox, "-j", "2"], folder)
-    assert run.code == 1
-    assert "\nerror: A worker process was killed" in run.err
-    assert run.err.endswith("Or use fewer --jobs.\n")
-    assert "Traceback" not in run.err
-    assert raws(folder) == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for stray processes in /proc")

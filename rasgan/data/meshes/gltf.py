@@ -94,15 +94,11 @@ def _split_chunks(content: bytes) -> tuple[bytes, bytes | None]:
     _check_version(f"{version}.0")
     if length > len(content):
         raise ValueError(f"it is truncated: it announces {length} bytes, but has {len(content)}")
-    chunks, start = {}, 12
-    while start + 8 <= length:
-        size, kind = struct.unpack_from("<I4s", content, start)
-        start += 8
-        if start + size > length:
-            raise ValueError("it is damaged: a chunk extends beyond its end")
-        chunks.setdefault(kind, content[start : start + size])
-        start += size
-    return chunks[b"JSON"], chunks.get(b"BIN\0")
+    size, kind = struct.unpack_from("<I4s", content, 12)
+    if kind != b"JSON" or 20 + size > length:
+        raise ValueError("it is damaged: its first chunk is not a complete description")
+    binary = content[20 + size : length]
+    return content[20 : 20 + size], binary[8:] if binary[4:8] == b"BIN\0" else None
 
 
 class _Gltf:

@@ -32,19 +32,8 @@ class Property(NamedTuple):
     count_kind: np.dtype | None
 
 
-class Element(NamedTuple):
-    """A table of the file: its name, number of rows, and properties."""
-
-    name: str
-    count: int
-    properties: list[Property]
-
-
-class Column(NamedTuple):
-    """All numbers of one property, row after row, and how many each row has."""
-
-    numbers: np.ndarray
-    counts: np.ndarray
+Element = tuple[str, int, list[Property]]  # name, number of rows, properties
+Column = tuple[np.ndarray, np.ndarray]  # numbers of a property, row after row, and how many each row has
 
 
 def parse_ply(data: bytes) -> tuple[np.ndarray, np.ndarray]:
@@ -61,17 +50,17 @@ def parse_ply(data: bytes) -> tuple[np.ndarray, np.ndarray]:
         if has_lists and count > MANY and FEWEST_BYTES * count > len(data):
             raise ValueError(f"its {len(data)} bytes are too few for the announced {count} rows of {name}")
     tables, lines = {}, io.BytesIO(plain_text(data[start:])) if form == b"ascii" else None
-    for element in elements:
-        if element.name in tables:
-            raise ValueError(f"its header announces {element.name} twice")
+    for name, count, properties in elements:
+        if name in tables:
+            raise ValueError(f"its header announces {name} twice")
         if lines is not None:
-            tables[element.name] = _read_text(lines, element)
+            tables[name] = _read_text(lines, name, count, properties)
         else:
-            tables[element.name], start = _read_binary(data, start, element)
-    counts = {element.name: element.count for element in elements}
+            tables[name], start = _read_binary(data, start, name, count, properties)
+    counts = {name: count for name, count, _ in elements}
     if any(axis not in tables.get("vertex", {}) for axis in "xyz"):
         raise ValueError("it has no vertices with coordinates x, y and z")
-    vertices = np.stack([tables["vertex"][axis].numbers.astype(np.float64) for axis in "xyz"], axis=1)
+    vertices = np.stack([tables["vertex"][axis][0].astype(np.float64) for axis in "xyz"], axis=1)
     if counts.get("tristrips"):
         raise UnsupportedError("triangle strips are not supported; export it with faces")
     if not counts.get("face"):
@@ -79,7 +68,7 @@ def parse_ply(data: bytes) -> tuple[np.ndarray, np.ndarray]:
     corners = [tables["face"][name] for name in CORNERS if name in tables["face"]]
     if not corners:
         raise ValueError(f"its faces have no list {' or '.join(CORNERS)}")
-    return vertices, triangulate(vertices, as_indices(corners[0].numbers), corners[0].counts)
+    return vertices, triangulate(vertices, as_indices(corners[0][0]), corners[0][1])
 
 
 def _header(data: bytes) -> tuple[bytes, list[Element], int]:
@@ -105,11 +94,11 @@ def _header(data: bytes) -> tuple[bytes, list[Element], int]:
                 form = word
                 kinds = {name: np.dtype(ORDERS[form] + kind) for name, kind in KINDS.items()}
             case [b"element", name, count] if form and re.fullmatch(rb"\d{1,18}", count):
-                elements.append(Element(_text(name), int(count), []))
+                elements.append((_text(name), int(count), []))
             case [b"property", b"list", n, kind, name] if n in COUNT_KINDS and kind in KINDS and elements:
-                elements[-1].properties.append(Property(_text(name), kinds[kind], kinds[n]))
+                elements[-1][2].append(Property(_text(name), kinds[kind], kinds[n]))
             case [b"property", kind, name] if kind in KINDS and elements:
-                elements[-1].properties.append(Property(_text(name), kinds[kind], None))
+                elements[-1][2].append(Property(_text(name), kinds[kind], None))
             case _:
                 raise ValueError(f"line {number} of its header is not supported ({_text(line[:60])})")
     return form, elements, at
@@ -119,80 +108,86 @@ def _text(name: bytes) -> str:
     return name.decode("ascii", "replace")
 
 
-def _read_text(lines: Iterator[bytes], element: Element) -> dict[str, Column]:
+def _read_text(
+    lines: Iterator[bytes], name: str, count: int, properties: list[Property]
+) -> dict[str, Column]:
     """Read an element whose rows are lines; blank lines are skipped."""
-    numbers = [array("d") for _ in element.properties]
-    counts = [array("q") for _ in element.properties]
+    columns = [(each.count_kind, array("d"), array("q")) for each in properties]
     words_of_rows = filter(None, map(bytes.split, lines))
-    for row in range(1, element.count + 1 if element.properties else 1):
+    for row in range(1, count + 1 if properties else 1):
         words = next(words_of_rows, None)
         if words is None:
-            raise ValueError(f"only {row - 1} of {element.count} {element.name} rows are complete")
+            raise ValueError(f"only {row - 1} of {count} {name} rows are complete")
         try:
             values, at = [float(word) for word in words], 0
-            for place, each in enumerate(element.properties):
+            for count_kind, numbers, counts in columns:
                 length = 1
-                if each.count_kind:
+                if count_kind:
                     length, at = values[at], at + 1
                     if not length >= 0 or length % 1:
                         raise ValueError(f"a list of {length:g} numbers")
                     length = int(length)
-                numbers[place].extend(values[at : at + length])
-                counts[place].append(length)
+                numbers.extend(values[at : at + length])
+                counts.append(length)
                 at += length
             if at != len(words):
                 raise ValueError(f"it has {len(words)} numbers, not {at}")
         except (ValueError, IndexError, OverflowError) as error:
-            raise ValueError(f"{element.name} row {row} is not as the header announces: {error}") from error
-    columns = zip(element.properties, numbers, counts, strict=True)
-    return {each.name: Column(np.array(found), np.array(lengths)) for each, found, lengths in columns}
+            raise ValueError(f"{name} row {row} is not as the header announces: {error}") from error
+    return {
+        each.name: (np.array(numbers), np.array(counts))
+        for each, (_, numbers, counts) in zip(properties, columns, strict=True)
+    }
 
 
-def _read_binary(data: bytes, start: int, element: Element) -> tuple[dict[str, Column], int]:
+def _read_binary(
+    data: bytes, start: int, name: str, count: int, properties: list[Property]
+) -> tuple[dict[str, Column], int]:
     """Read an element that starts at a byte; return its columns and where the next element starts."""
-    name, count, properties = element
     if not count or not properties:
-        nothing = Column(np.zeros(0), np.zeros(0, np.int64))
-        return {each.name: nothing for each in properties}, start
+        return {each.name: (np.zeros(0), np.zeros(0, np.int64)) for each in properties}, start
     # Rows whose lists are all as long as those of the first are one array; others are read one by one.
-    first, _ = _walk(data, start, element._replace(count=1))
-    lengths = {each.name: first[each.name].counts[0] for each in properties}
+    first, _ = _walk(data, start, name, 1, properties)
+    lengths = [int(first[each.name][1][0]) for each in properties]
     fields = []
-    for number, each in enumerate(properties):
+    for number, (each, length) in enumerate(zip(properties, lengths, strict=True)):
         fields += [(f"count {number}", each.count_kind)] if each.count_kind else []
-        fields.append((f"numbers {number}", each.kind, (lengths[each.name],)))
+        fields.append((f"numbers {number}", each.kind, (length,)))
     row = np.dtype(fields)
     if count * row.itemsize <= len(data) - start:
         table = np.frombuffer(data, row, count, start)
         if all((table[field] == table[field][0]).all() for field in row.names if field.startswith("count")):
             columns = {
-                each.name: Column(table[f"numbers {number}"].ravel(), np.full(count, lengths[each.name]))
-                for number, each in enumerate(properties)
+                each.name: (table[f"numbers {number}"].ravel(), np.full(count, length))
+                for number, (each, length) in enumerate(zip(properties, lengths, strict=True))
             }
             return columns, start + count * row.itemsize
     elif not any(each.count_kind for each in properties):
         raise ValueError(f"only {(len(data) - start) // row.itemsize} of {count} {name} rows are complete")
-    return _walk(data, start, element)
+    return _walk(data, start, name, count, properties)
 
 
-def _walk(data: bytes, start: int, element: Element) -> tuple[dict[str, Column], int]:
+def _walk(
+    data: bytes, start: int, name: str, count: int, properties: list[Property]
+) -> tuple[dict[str, Column], int]:
     """Read rows one by one, whose lists may have any lengths."""
-    steps = [(each.count_kind, each.kind.itemsize, bytearray(), array("q")) for each in element.properties]
-    for row in range(element.count):
-        for count_kind, size, numbers, counts in steps:
+    columns = [(each.count_kind, each.kind, bytearray(), array("q")) for each in properties]
+    for row in range(count):
+        for count_kind, kind, numbers, counts in columns:
             length = 1
             if count_kind:
                 order = "big" if count_kind.str[0] == ">" else "little"
-                count = data[start : start + count_kind.itemsize]
-                length = int.from_bytes(count, order, signed=count_kind.kind == "i")
+                stored = data[start : start + count_kind.itemsize]
+                length = int.from_bytes(stored, order, signed=count_kind.kind == "i")
                 start += count_kind.itemsize
-            end = start + size * length
+            end = start + kind.itemsize * length
             if length < 0 or end > len(data):
-                raise ValueError(f"only {row} of {element.count} {element.name} rows are complete")
+                raise ValueError(f"only {row} of {count} {name} rows are complete")
             numbers += data[start:end]
             counts.append(length)
             start = end
-    columns = zip(element.properties, steps, strict=True)
-    return {
-        each.name: Column(np.frombuffer(step[2], each.kind), np.array(step[3])) for each, step in columns
-    }, start
+    found = {
+        each.name: (np.frombuffer(numbers, kind), np.array(counts))
+        for each, (_, kind, numbers, counts) in zip(properties, columns, strict=True)
+    }
+    return found, start

@@ -47,17 +47,14 @@ GOOD = {
     "binary": binary(),
     "binary that begins with solid": binary(head=b"solid of facet normal"),
     "binary, a line break at its end": binary() + b"\n",
-    "binary that begins as UTF-16": binary(head=b"\xff\xfea"),
     "binary that begins as a .ply file": binary(head=b"ply\n"),
     "text": TEXT,
-    "text, capitals": TEXT.upper(),
     "text, CRLF": TEXT.replace("\n", "\r\n"),
     "text, a byte order mark": "\N{ZERO WIDTH NO-BREAK SPACE}" + TEXT,
     "text, a name of the format's words": TEXT.replace("part", "vertex 1 facet endfacet endsolid"),
     "text, an odd normal": TEXT.replace("0 0 1", "-nan(ind) 1.#QNAN inf"),
     "text, lines joined": re.sub(r"\n\s+", " ", TEXT).replace("part ", "part\n").replace(" end", "\nend"),
     "text, two solids": text(CORNERS[:1], "a") + "\n" + text(CORNERS[1:], "b"),
-    "text, an empty solid": "solid a\nendsolid a\n" + TEXT,
     "text, DOS's mark of its end": TEXT + "\x1a",
 }
 
@@ -89,13 +86,11 @@ def test_facets_without_area_do_not_count_as_part_of_the_object(read):
 
 FAULTS = {
     "binary, cut": (binary()[:-20], r"2 facets \(184 bytes\), but has 164"),
-    "binary, cut in the head": (binary()[:70], r"0 facets \(84 bytes\), but has 70"),
     "binary, too many announced": (binary(count=2**32 - 1), "announces 4294967295 facets"),
     "binary, too few announced": (binary(count=1), "announces 1 facets, but has bytes for 2"),
     "text, cut in a facet": (TEXT[:250], "1 of 2 facets and 0 of 1 solids are complete"),
     "text, cut between facets": (TEXT[: TEXT.index("endsolid")], "2 of 2 facets and 0 of 1 solids"),
     "text, the last solid cut": (2 * TEXT + TEXT[:200], "4 of 5 facets and 2 of 3 solids"),
-    "text, the last solid without facets": (TEXT + "solid b\n", "1 of 2 solids"),
     "text, a facet of four corners": (
         TEXT.replace("    endloop", "      vertex 1 1 1\n    endloop", 1),
         "1 of 2 facets",
@@ -105,7 +100,6 @@ FAULTS = {
         "line 13: .* three coordinates",
     ),
     "text, a word": (TEXT.replace("2 0", "two 0"), "line 5: 'two' is not a number"),
-    "text, a comma": (TEXT.replace("3.5", "3,5"), "line 13: '3,5' is not a number"),
     "text, a comment": (TEXT.replace("1.000000e+00 0 0\n", "1 0 0 # b\n", 1), "line 6: '#' is not"),
     "text, another statement": (TEXT.replace("  facet", "  color 1 0 0\n  facet"), "line 2: 'color' is not"),
     "text, words after its end": (TEXT + "\n\nexported in 3 s\n", "line 18: 'exported' is not"),
