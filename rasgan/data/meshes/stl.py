@@ -65,7 +65,8 @@ def _parse_text(content: bytes) -> np.ndarray:
     content = plain_text(content).lower()
     starts_and_ends = [bool(found[1]) for found in _SOLID.finditer(content)]
     solids, ended = starts_and_ends.count(False), starts_and_ends.count(True)
-    text = substitute(_NORMAL, b"[", substitute(_SOLID, b"", content))
+    content = substitute(_SOLID, b"", content)
+    text = substitute(_NORMAL, b"[", content)
     for word, mark in ((b"outer loop", b""), (b"endloop", b""), (b"endfacet", b"]"), (b"vertex", b"@")):
         text = text.replace(word, mark)
     marks = text.translate(None, _NO_MARKS)
@@ -88,6 +89,7 @@ def _parse_text(content: bytes) -> np.ndarray:
 
 def _line(content: bytes, corner: int, word: str = "") -> int:
     """Return the line, counted from 1, of a corner, counted from 1, or of a word after it."""
-    place = next(itertools.islice(re.finditer(rb"vertex", content), max(corner - 1, 0), None)).start()
-    place = max(place, content.find(word.strip("'").encode(), place if corner else 0))
+    corners = itertools.islice(re.finditer(rb"vertex", content), corner)
+    place = max((found.start() for found in corners), default=0)
+    place = max(place, content.find(word.strip("'").encode(), place))
     return content.count(b"\n", 0, place) + 1

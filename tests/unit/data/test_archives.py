@@ -78,7 +78,7 @@ def test_a_target_with_files_is_not_overwritten(place):
     "entries",
     [
         [("chair/train/", b""), ("photos/cat.jpg", b"x")],
-        [("__MACOSX/chair/train/a.off", b"x"), ("chair/train/._a.off", b"x")],
+        [("__MACOSX/chair/train/._a.off", b"x"), ("chair/train/._a.off", b"x")],
         inside(MESHES, "a/b/c/"),
     ],
     ids=["no meshes", "only hidden files", "too deep"],
