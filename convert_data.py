@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
         f"exact: the surface only; solid: the surface and the inside, no part is lost {default}"
     )
     add("--mode", choices=MODES, default="binvox", help=text)
-    text = "center the shorter sides in the grid (default: they start at index 0, as in Binvox)"
+    text = "center the shorter sides in the grid; otherwise they start at index 0, as in Binvox"
     add("--center", action="store_true", help=text)
     add("--resolution", type=int, choices=RESOLUTIONS, default=64, help=f"voxels per side {default}")
     text = "which axis of the meshes points up (default: y for .glb and .gltf, as glTF has it, else z)"

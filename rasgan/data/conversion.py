@@ -145,15 +145,15 @@ def _name_grids(
     meshes: list[Path], folder: Path, output: Path, summary: ConversionSummary
 ) -> dict[Path, Path]:
     """Return the grid of each mesh. Meshes that would become the same grid count as failed."""
-    sources = collections.defaultdict(list)
-    for mesh in meshes:  # names that differ only in case are the same on Windows
-        grid = (output / mesh.relative_to(folder)).with_suffix(".raw")
-        sources[os.path.normcase(grid)].append((mesh, grid))
-    for group in sources.values():
-        names = " and ".join(mesh.name for mesh, _ in group)
-        fault = f"{names} would all become {group[0][1].name}; rename them."
-        summary.failed += [UserError(f"{mesh}: {fault}") for mesh, _ in group if len(group) > 1]
-    return dict(group[0] for group in sources.values() if len(group) == 1)
+    grids = {mesh: (output / mesh.relative_to(folder)).with_suffix(".raw") for mesh in meshes}
+    # Names that differ only in case are the same on Windows.
+    uses = collections.Counter(os.path.normcase(grid) for grid in grids.values())
+    for mesh, grid in list(grids.items()):
+        if uses[os.path.normcase(grid)] > 1:
+            fault = f"another mesh would become {grid.name}, too; rename one of them."
+            summary.failed.append(UserError(f"{mesh}: {fault}"))
+            del grids[mesh]
+    return grids
 
 
 def read_record(folder: Path) -> dict[str, object] | None:

@@ -14,7 +14,6 @@ from rasgan import files
 from rasgan.errors import UserError
 
 CHUNK = 1 << 14
-GOOD_PROGRESS = 1 << 20  # bytes: a connection that received so many resets the count of failures
 LARGEST = 16 * 10**9  # bytes, more than any archive of meshes: the limit of an answer without a length
 MAY_PASS = (206, 408, 416, 425, 429, 500, 502, 503, 504)  # status codes after which to try again
 
@@ -28,7 +27,7 @@ class Patience:
 
     connect_s: float = 15.0
     stall_s: float = 60.0  # without a single byte
-    tries: int = 5
+    tries: int = 8
     pause_s: float = 1.0  # before the second try, and twice as long before each further one
 
 
@@ -86,21 +85,21 @@ def _fetch_from(
     session: requests.Session, url: str, part: Path, size: int | None, progress: Progress, patience: Patience
 ) -> None:
     """Request an address until `part` is complete; try again after temporary failures."""
-    most, failures = _bytes_in(part), 0
-    while size is None or _bytes_in(part) != size:
+    reason = ""
+    for number in range(patience.tries):
+        if number:
+            time.sleep(patience.pause_s * 2 ** (number - 1))
+        if size is not None and _bytes_in(part) == size:
+            return
         try:
             with _ask(session, url, _bytes_in(part), patience) as response:
                 _receive(response, part, size, progress)
                 return
-        except (_BrokenOffError, urllib3.exceptions.HTTPError) as error:
-            have = _bytes_in(part)
-            reason = error if isinstance(error, _BrokenOffError) else f"was interrupted after {have} bytes"
-            # Compared with the most bytes so far: a server that never resumes would never end otherwise.
-            failures = 1 if have - most >= GOOD_PROGRESS else failures + 1
-            most = max(most, have)
-            if failures >= patience.tries:
-                raise _RefusedError(f"{reason} ({failures} tries)") from error
-        time.sleep(patience.pause_s * 2 ** (failures - 1))
+        except _BrokenOffError as error:
+            reason = str(error)
+        except urllib3.exceptions.HTTPError:
+            reason = f"was interrupted after {_bytes_in(part)} bytes"
+    raise _RefusedError(f"{reason} ({patience.tries} tries)")
 
 
 def _ask(session: requests.Session, url: str, have: int, patience: Patience) -> requests.Response:

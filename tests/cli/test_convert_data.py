@@ -104,7 +104,7 @@ def test_failures_are_reported_and_do_not_stop_the_rest(folder, capsys):
     out, err = capsys.readouterr()
     assert out.startswith("1 converted, 0 already there (skipped), 0 empty, 5 failed\n")
     assert f"failed: {bad}: it announces 8 vertices and 12 faces, one per line, but has 1 lines" in err
-    assert "glued.obj and glued.off would all become glued.raw" in err
+    assert "glued.obj: another mesh would become glued.raw" in err
     assert f"failed: {small}: contains 32³ voxels, not 64³; delete it first. Or use --overwrite.\n" in err
     assert f"failed: {damaged}: contains other bytes" in err
     assert small.stat().st_size == 32**3

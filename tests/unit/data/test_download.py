@@ -142,8 +142,7 @@ def test_an_invalid_address_is_reported(url, target):
     assert "not a valid address" in fails(target, url)
 
 
-def test_a_server_that_never_resumes_is_given_up(server, target, monkeypatch):
-    monkeypatch.setattr(download, "GOOD_PROGRESS", 5_000)
+def test_a_server_that_never_resumes_is_given_up(server, target):
     server.always = lambda server, handler: server.serve(handler, start=0, cut=20_000)
     assert "interrupted after 20000 bytes (3 tries)" in fails(target, server.url, patience=QUICK)
     assert len(server.requests) == 3
