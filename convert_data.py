@@ -4,7 +4,7 @@
 
 writes a .raw file of 64 x 64 x 64 voxels beside every mesh in the folder and its subfolders, as Binvox
 would. A hidden file beside them, .conversion.json, records the options.
-With -b, the original Binvox program is used.
+With -b, the original Binvox program is used instead.
 """
 
 if __name__ == "__main__":
@@ -25,7 +25,6 @@ from rasgan.data.meshes import SUFFIXES, UP_AXES
 from rasgan.data.voxelize import MODES
 from rasgan.runs import RunFolder
 from rasgan.training.config import SHORT_BATCH, SHORT_STEPS, SHORT_TIME
-from rasgan.voxel_io import WRITERS
 from rasgan.voxels import RESOLUTIONS
 
 DEFAULT_BATCH, MOST_EPOCHS = 24, 500
@@ -50,17 +49,15 @@ def build_parser() -> argparse.ArgumentParser:
     text = "where the grids go, in the same subfolders as the meshes (default: beside the meshes)"
     add("-o", "--output", type=Path, metavar="FOLDER", help=text)
     text = (
-        "binvox: as Binvox fills by default, parts thinner than a voxel may vanish; "
-        f"exact: the surface only; solid: surface and inside, no part is lost {default}"
+        "binvox: fill as Binvox does by default, which may lose parts thinner than a voxel; "
+        f"exact: the surface only; solid: the surface and the inside, no part is lost {default}"
     )
     add("--mode", choices=MODES, default="binvox", help=text)
-    text = "center the shorter sides in the grid; without it they start at index 0, as in Binvox"
+    text = "center the shorter sides in the grid; otherwise they start at index 0, as in Binvox"
     add("--center", action="store_true", help=text)
     add("--resolution", type=int, choices=RESOLUTIONS, default=64, help=f"voxels per side {default}")
     text = "which axis of the meshes points up (default: y for .glb and .gltf, as glTF has it, else z)"
     add("--up", choices=UP_AXES, help=text)
-    text = f"format of the grids: Binvox's raw bytes or its own .binvox {default}"
-    add("--format", choices=[suffix[1:] for suffix in WRITERS], default="raw", help=text)
     text = "number of processes (default: one for each core)"
     add("-j", "--jobs", type=cli.positive, metavar="N", help=text)
     text = "convert all meshes again (default: skip those whose grids exist)"
@@ -72,9 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert the folder and report; exit code 1 if any mesh failed."""
     args = build_parser().parse_args(argv)
-    options = ConversionOptions(
-        args.resolution, args.mode, args.center, args.up, args.binvox_binary, f".{args.format}"
-    )
+    options = ConversionOptions(args.resolution, args.mode, args.center, args.up, args.binvox_binary)
     typed = cli.command_line("python", "convert_data.py", *(sys.argv[1:] if argv is None else argv))
     again = f"{typed} --overwrite"
     escaped = again.replace("{", "{{").replace("}", "}}")
@@ -105,20 +100,12 @@ def report(summary: ConversionSummary) -> None:
     """Print the counts on stdout, and what needs attention on stderr."""
     for mesh in sorted(summary.empty):
         cli.complain("empty", f"{mesh}: no voxel is occupied")
-    for mesh, share in sorted(summary.stray):
-        fault = "vertices far off that no face with an area uses shrink the object"
-        remedy = "delete them, then convert it again with --overwrite"
-        cli.complain("stray", f"{mesh}: {fault} to {share:.0%} of the grid's side; {remedy}")
     for note in sorted({note for _, note in summary.notes}):
         meshes = sorted(mesh for mesh, its_note in summary.notes if its_note == note)
         cli.complain("note", f"{named(meshes)}: {note}")
     if summary.unknown:
         fault = "the options of the existing grids are unknown; --overwrite converts them again"
         cli.complain("kept", f"{named(summary.unknown)}: {fault}")
-    if summary.beside:
-        fault = "not made from the meshes beside it, but training reads it too, so a shape may be there twice"
-        remedy = "write the grids elsewhere with --output, or move this file away"
-        cli.complain("beside", f"{named(summary.beside)}: {fault}; {remedy}")
     if summary.skipped:
         cli.complain("skipped", f"{describe_skipped(summary.skipped)}.")
     for error in summary.failed:
@@ -130,15 +117,14 @@ def report(summary: ConversionSummary) -> None:
 
 
 def named(paths: Sequence[Path]) -> str:
-    """Name a file, or the first of several and how many there are."""
+    """Return the first file and the number of others."""
     return str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {cli.counted(len(paths) - 1, 'other')}"
 
 
 def print_next(folder: Path, options: ConversionOptions) -> None:
-    """Print the README's three ways to train, as they can be typed for the grids below `folder`."""
-    pattern = f"*{options.suffix}"
-    data = folder / "train" if any((folder / "train").rglob(pattern)) else folder
-    count = sum(1 for _ in data.rglob(pattern))
+    """Print the README's three commands for training, for the grids below `folder`."""
+    data = folder / "train" if any((folder / "train").rglob("*.raw")) else folder
+    count = sum(1 for _ in data.rglob("*.raw"))
     kind = re.sub(r"[^\w-]+", "-", folder.resolve().name)[:40] or "run"
     names = (f"{kind}-{number}" for number in itertools.count(1))
     name = next(name for name in names if not RunFolder(name).checkpoints.exists())
@@ -148,7 +134,7 @@ def print_next(folder: Path, options: ConversionOptions) -> None:
     epochs = min(MOST_EPOCHS, max(1, round(SHORT_STEPS * SHORT_BATCH / count)))
     cpu = ["--width", 64, "-b", min(SHORT_BATCH, count), "-e", epochs]
     time = f", {SHORT_TIME}" if options.resolution == 64 and epochs < MOST_EPOCHS else ""
-    print(f"The grids are the {options.suffix} files in {folder}. Next, type one of these commands to train.")
+    print(f"The grids are the .raw files in {folder}. To train, type one of these commands.")
     for title, words in (
         (f"Without a GPU{time}", ["--recipe", "stable", *cpu]),
         ("With a GPU", ["--recipe", "stable", "-e", 500, "--every", 10, *few]),

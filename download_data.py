@@ -1,10 +1,9 @@
-"""Step 2: get a data set of meshes.
-
-Asks which one, prints its size, and asks again before anything is downloaded:
+"""Download a data set of meshes, the second step of the tutorial.
 
     python download_data.py
 
-Without questions; from your own archive; with generated chairs, or tables:
+asks which one, prints its size, and asks again before the download. Without questions, from an archive that
+you have, or with generated chairs or tables:
 
     python download_data.py --dataset modelnet10 --yes
     python download_data.py --dataset modelnet40 --archive aligned.tar
@@ -28,12 +27,12 @@ from tqdm import tqdm
 from rasgan import cli
 from rasgan.data import archives, download, sample_chairs
 from rasgan.errors import UserError
-from rasgan.files import check_room, exclusive, remove
+from rasgan.files import check_room, exclusive
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set that is downloaded as one archive."""
+    """A data set that is one archive."""
 
     title: str
     folder: str
@@ -82,7 +81,7 @@ MODELNET40 = Dataset(
 )
 DATASETS = {"modelnet10": MODELNET10, "modelnet40": MODELNET40}
 SAMPLE = "sample"
-MOST_SAMPLES = 9000  # file names have four digits
+MOST_SAMPLES = 9000  # names have four digits
 PATIENCE = download.Patience()
 ADVICE = {
     cli.STOPPED: "To continue, type the same command again.",
@@ -95,9 +94,9 @@ ADVICE = {
 def build_parser() -> argparse.ArgumentParser:
     """Describe the options."""
     parser = cli.Parser(__doc__)
-    parser.add_argument("--dataset", choices=[*DATASETS, SAMPLE], help="which one (default: ask)")
+    parser.add_argument("--dataset", choices=[*DATASETS, SAMPLE], help="data set (default: ask)")
     parser.add_argument("--yes", action="store_true", help="download without asking")
-    place_help = "where the data set's folder goes (default: here)"
+    place_help = "where to create the folder of the data set (default: here)"
     parser.add_argument("--dir", type=Path, default=Path(), metavar="FOLDER", help=place_help)
     parser.add_argument(
         "--count",
@@ -111,7 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--class", choices=kinds, dest="kind", help=class_help)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--url", metavar="ADDRESS", help="download from this http or https address instead")
-    own_help = "unpack this archive instead of downloading one; it is not deleted"
+    own_help = "unpack this archive instead of downloading one; it is kept"
     source.add_argument("--archive", type=Path, metavar="FILE", help=own_help)
     return parser
 
@@ -124,12 +123,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.url is not None and not args.url.startswith(("http://", "https://")):
         parser.error("--url must begin with http:// or https://")
     if args.dataset == SAMPLE and (args.url or args.archive):
-        parser.error("samples are made here: they take neither --url nor --archive")
+        parser.error("--url and --archive cannot be used with --dataset sample")
     for option, value in (("--count", args.count), ("--class", args.kind)):
         if value is not None and args.dataset != SAMPLE:
-            parser.error(f"{option} needs --dataset sample: no other data set is made here")
+            parser.error(f"{option} can only be used with --dataset sample")
     if args.archive is not None and not args.archive.is_file():
-        raise UserError(f"{args.archive}: no such file; check the path given with --archive.")
+        raise UserError(f"{args.archive}: no such file; check the path after --archive.")
 
     name = args.dataset or ask_dataset(with_samples=not (args.url or args.archive))
     if name == SAMPLE:
@@ -138,19 +137,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return make_sample(args.dir, name, args.count or sample_chairs.TRAIN)
     dataset = DATASETS[name]
     folder = args.dir / dataset.folder
-    if is_filled(folder, dataset):
-        shutil.rmtree(workplace(folder), ignore_errors=True)  # as a killed run leaves it, and its lock
-        remove(lock_path(folder))
-        print(f"{folder} already exists: nothing to do. (Delete or rename it to get it again.)")
-        return 0
-    if not args.archive and not args.yes:
-        print(f"{dataset}.")
-        if ask("Download it? [y/N] ").lower() not in ("y", "yes"):
-            print("Nothing was downloaded.")
-            return 0
     with alone_at(folder):
-        if not is_filled(folder, dataset):  # another run may have ended since this one asked
-            get(dataset, folder, args.archive, args.url)
+        if is_filled(folder, dataset):
+            shutil.rmtree(workplace(folder), ignore_errors=True)  # of a run that was killed
+            print(f"{folder} already exists: nothing to do. To download it again, delete or rename it.")
+            return 0
+        if not args.archive and not args.yes:
+            print(f"{dataset}.")
+            if ask("Download it? [y/N] ").lower() not in ("y", "yes"):
+                print("Nothing was downloaded.")
+                return 0
+        get(dataset, folder, args.archive, args.url)
     classes = archives.classes_in(folder)
     if len(classes) < dataset.classes:
         print(f"The archive has only {len(classes)} of {dataset.folder}'s {dataset.classes} classes.")
@@ -161,7 +158,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def ask_dataset(with_samples: bool) -> str:
-    """Ask which data set until the answer is one of those offered, and return it."""
+    """Ask for a data set until the answer is valid, and return its name."""
     counts = f"{sample_chairs.TRAIN} to train and {sample_chairs.TEST} to test: no download"
     samples = {kind: f"Sample {kind}s, {counts}" for kind in sample_chairs.KINDS}
     offers = DATASETS | (samples if with_samples else {})
@@ -171,40 +168,34 @@ def ask_dataset(with_samples: bool) -> str:
         print(f"  {number}  {offers[name]}")
     *others, last = choices
     while (answer := ask(f"Type {', '.join(others)} or {last}, then press Enter: ")) not in choices:
-        print(f"{answer!r} is not one of them.")
+        print(f"{answer!r} is not one of these numbers.")
     return choices[answer]
 
 
 def ask(question: str) -> str:
-    """Return what is typed on the terminal; raise UserError where nobody can type."""
+    """Return what is typed on the terminal. Raises UserError if there is no input."""
     try:
         return input(question).strip()
     except EOFError:
         print()
-        raise UserError(
-            "Nobody is there to answer: use options, for example --dataset modelnet10 --yes."
-        ) from None
+        raise UserError("No answer: use options instead, such as --dataset modelnet10 --yes.") from None
 
 
 def is_filled(folder: Path, dataset: Dataset) -> bool:
-    """Return whether the data set is in its folder; raise UserError where something else is."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: a file stands where the data set's folder goes; rename it.")
-    if not folder.is_dir() or not any(folder.iterdir()):
+    """Return whether the data set is in its folder. Raises UserError if something else is."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     if not archives.classes_in(folder):
-        raise UserError(
-            f"{folder}: holds no CLASS/train/*.off (such as {dataset.example}/train/*.off), so it is not "
-            f"{dataset.folder}; delete or rename it, then run the same command again."
-        )
+        fault = f"not {dataset.folder}, which contains CLASS/train/*.off; delete or rename it"
+        raise UserError(f"{folder}: {fault}, then run the same command again.")
     return True
 
 
 def get(dataset: Dataset, folder: Path, own_archive: Path | None, url: str | None) -> None:
-    """Download unless there is an archive, then unpack it; only a downloaded one is deleted."""
+    """Download the archive unless there is one, unpack it, and delete it if it was downloaded."""
     fetched = workplace(folder) / dataset.archive
     staging = workplace(folder) / "unpacked"
-    shutil.rmtree(staging, ignore_errors=True)  # a killed run leaves it, and it takes room
+    shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed: it takes room
     archive = own_archive or (fetched if fetched.is_file() else None)
     needed = dataset.unpacked_bytes
     if archive is None:
@@ -220,52 +211,50 @@ def get(dataset: Dataset, folder: Path, own_archive: Path | None, url: str | Non
         with byte_bar(f"Unpacking {archive.name}") as show:
             archives.unpack(archive, folder, staging, dataset.classes, show)
     except archives.BadArchiveError:
-        fetched.unlink(missing_ok=True)  # else the next run would fail on it again
+        fetched.unlink(missing_ok=True)  # otherwise the next run would fail on it again
         raise
     shutil.rmtree(workplace(folder), ignore_errors=True)
 
 
 def make_sample(place: Path, kind: str, train: int) -> int:
-    """Write the samples that do not exist yet."""
+    """Generate the samples that do not exist yet."""
     folder = place / f"Sample{kind.capitalize()}s"
     count = train + sample_chairs.TEST
     with alone_at(folder), tqdm(total=count, unit=kind, disable=not cli.shows_bars()) as bar:
         written = sample_chairs.write_sample_set(folder, train=train, progress=bar.update, kind=kind)
-    print(f"{folder}: {written} {kind}s made, {count - written} already existed.")
-    there = len(list((folder / kind / "train").glob("*.off")))
-    if there > train:
-        print(f"{folder / kind / 'train'} has {there} {kind}s already, which were kept.")
-    print("Next:")
-    # Centered shapes are mirror-symmetric, which training can use. The pretrained chairs are centered, too.
+    print(f"{folder}: {written} {kind}s generated, {count - written} already existed. Next:")
+    # Centered shapes are mirror-symmetric, which training can use. The pretrained model needs them, too.
     cli.say(f"  {cli.command_line('python', 'convert_data.py', '-m', folder / kind, '--center')}")
     return 0
 
 
 @contextmanager
 def alone_at(folder: Path) -> Iterator[None]:
-    """Refuse a second run on the same data set; add to an error which option helps."""
-    refusal = f"{folder}: another run works on it; wait until it ends, then run the same command again."
+    """Refuse a second run on the same data set; add to errors which option helps."""
+    refusal = (
+        f"{folder}: another run is downloading it. Wait for it to finish, then run the same command again."
+    )
     with exclusive(lock_path(folder), refusal), cli.advising(ADVICE):
         try:
             yield
         finally:
             with suppress(OSError):
-                workplace(folder).rmdir()  # unless partial data is left to resume from
+                workplace(folder).rmdir()  # unless it contains partial data
 
 
 def lock_path(folder: Path) -> Path:
-    """Return the lock file of a data set; a killed run leaves it."""
+    """Return the lock file of a data set."""
     return folder.with_name(f".{folder.name}.lock")
 
 
 def workplace(folder: Path) -> Path:
-    """Return where a data set is downloaded and unpacked; it is removed in the end."""
+    """Return the temporary folder in which a data set is downloaded and unpacked."""
     return folder.with_name(f"{folder.name}.part")
 
 
 @contextmanager
 def byte_bar(title: str) -> Iterator[download.Progress]:
-    """Show a bar on a terminal, one line elsewhere."""
+    """Show a progress bar on a terminal, and print one line elsewhere."""
     with tqdm(desc=title, unit="B", unit_scale=True, disable=not cli.shows_bars()) as bar:
         if bar.disable:
             print(f"{title} ...")

@@ -1,4 +1,4 @@
-"""Small archives in the shape of ModelNet10, made here, honest or not."""
+"""Small archives with the layout of ModelNet10."""
 
 import bz2
 import dataclasses
@@ -22,7 +22,7 @@ Entry = tuple[str | tarfile.TarInfo | zipfile.ZipInfo, bytes]
 
 
 def meshes(classes: Iterable[str] = CLASSES, size: int = 300, seed: int = 1) -> dict[str, bytes]:
-    """Return a mesh of random bytes to train on and an empty one to test for every class, by their paths."""
+    """Return, for every class, a training mesh of random bytes and an empty test mesh, by their paths."""
     chance = random.Random(seed)
     train = {f"{name}/train/{name}_1.off": b"OFF\n" + chance.randbytes(size) for name in sorted(classes)}
     return train | {f"{name}/test/{name}_2.off": b"" for name in sorted(classes)}
@@ -39,7 +39,7 @@ def inside(files: dict[str, bytes], top: str = "ModelNet10/") -> list[Entry]:
 def zip_of(entries: Iterable[Entry], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as packed, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # names that are there twice are meant
+        warnings.simplefilter("ignore")  # duplicate names are intended
         for name, content in entries:
             packed.writestr(name, content)
     return buffer.getvalue()
@@ -70,13 +70,13 @@ PACKERS = {
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    """Read every file below a folder, by its path."""
+    """Read every file below a folder; return the contents by path."""
     paths = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def make_small(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
-    """Make download_data.py expect a small ModelNet10, but for `changes`, and have little patience."""
+    """Make download_data.py expect a small ModelNet10, with `changes`, and time out early."""
     small = {"packed_bytes": 1, "is_exact": False, "unpacked_bytes": 1} | changes
     dataset = dataclasses.replace(download_data.MODELNET10, **small)
     monkeypatch.setattr(download_data, "DATASETS", download_data.DATASETS | {"modelnet10": dataset})

@@ -1,7 +1,7 @@
-"""A stand-in for the Binvox program: the options, files and failures of the real one, without its voxels.
+"""A replacement for Binvox with the same options, files and failures, but not its voxels.
 
-What it writes tells how it was called: voxel 0 is always set, voxel 1 with -e, voxel 2 with -cb.
-The environment variable STAND_IN makes it fail in one of the ways marked below.
+The written grid shows the options: voxel 0 is always set, voxel 1 with -e, voxel 2 with -cb.
+The environment variable STAND_IN chooses a failure.
 """
 
 import os

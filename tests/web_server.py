@@ -1,4 +1,4 @@
-"""A local web server that stands for the internet, and misbehaves as a test wants."""
+"""A local web server in place of the internet, which can misbehave."""
 
 import http.server
 import threading
@@ -8,16 +8,16 @@ Answer = Callable[["Server", http.server.BaseHTTPRequestHandler], object]
 
 
 class Server:
-    """Serves `body` with ranges under every path, on the loopback only; what stands in `answers` goes first.
+    """Serves `body`, with ranges, under every path, only on the loopback interface.
 
-    `answers` has a function for each of the first requests, `always` one for every other.
+    `answers` are functions for the first requests, and `always` for all others.
     """
 
     def __init__(self, body: bytes):
         self.body = body
         self.answers: list[Answer] = []
         self.always: Answer = Server.serve
-        self.is_closing = threading.Event()  # ends what would go on for ever
+        self.is_closing = threading.Event()  # ends endless answers
         self.requests: list[dict[str, str]] = []
         outer = self
 
@@ -29,7 +29,7 @@ class Server:
                     answer(outer, self)
                     self.wfile.flush()
                 except (BrokenPipeError, ConnectionResetError):
-                    pass  # the client went away, as it should
+                    pass  # the client disconnected, as it should
                 self.close_connection = True
 
             def log_message(self, *args):
@@ -49,8 +49,9 @@ class Server:
         self.httpd.server_close()
 
     def serve(self, handler, start: int | None = None, cut: int | None = None, pause_s: float = 0) -> None:
-        """Answer honestly, but for `start`, where the answer begins whatever was asked for, and `cut`, the
-        byte after which the connection breaks. With a pause, the body comes in pieces of 20 kB.
+        """Send the requested range, or from `start` if given, and break the connection at byte `cut`.
+
+        With a pause, the body is sent in pieces of 20 kB.
         """
         wanted, size = handler.headers.get("Range"), len(self.body)
         start = int(wanted[len("bytes=") : -1]) if wanted and start is None else start or 0
@@ -76,13 +77,13 @@ class Server:
         handler.wfile.write(body)
 
     def ranges(self) -> list[int | None]:
-        """Return where each request's range began, None for a whole file."""
+        """Return the start of the range of each request, None for the complete file."""
         ranges = (headers.get("Range") for headers in self.requests)
         return [wanted and int(wanted.removeprefix("bytes=").removesuffix("-")) for wanted in ranges]
 
 
 def cut(at: int) -> Answer:
-    """Break off after this byte of the file."""
+    """Break the connection after this byte of the file."""
     return lambda server, handler: server.serve(handler, cut=at)
 
 

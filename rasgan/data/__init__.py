@@ -1,1 +1,1 @@
-"""From the internet to voxel grids; needs no torch."""
+"""Download meshes and convert them to voxel grids. Does not need torch."""

@@ -1,7 +1,7 @@
 """Safe extraction of untrusted archives of meshes.
 
-Only plain files are written, only below one folder, and their number and size are bounded. The target appears
-once the archive is completely unpacked and holds meshes to train on.
+Only regular files are written, only below one folder, and their number and size are limited. The target
+appears once the archive is completely unpacked and contains meshes to train on.
 """
 
 import errno
@@ -9,7 +9,6 @@ import lzma
 import shutil
 import stat
 import tarfile
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -25,21 +24,21 @@ FREE_BYTES = 64 * 10**6  # unpacked whatever the ratio
 DEEPEST = 16  # folders around a file
 LONGEST_EXTENSION = 1 << 13  # bytes of a tar header that describes another; some Pythons search it forever
 CHUNK = 1 << 20
-Progress = Callable[[int, int], object]  # called with the numbers of bytes done and in all
+Progress = Callable[[int, int], object]  # called with the number of bytes done and the total
 
 # ValueError, OverflowError: unreadable numbers and names. RuntimeError: encryption, unknown compressions.
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
 _DAMAGE += (ValueError, OverflowError, RuntimeError)
-# A file for a folder, a long name, a seek to a false place, spoilt bzip2; all others are the disk's.
+# A file in place of a folder, a long name, an invalid offset, damaged bzip2. Other numbers are disk errors.
 _DAMAGE_NUMBERS = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, None)
 
 
 class BadArchiveError(UserError):
-    """The archive itself is at fault: damaged, hostile, or not a data set."""
+    """The archive is damaged, hostile, or not a data set."""
 
 
 def classes_in(folder: Path) -> set[str]:
-    """Return the names of the classes of which `folder` has meshes to train on: CLASS/train/*.off."""
+    """Return the names of the classes with meshes to train on: CLASS/train/*.off."""
     return {path.parts[-3] for path in folder.glob("*/train/[!.]*.off")}
 
 
@@ -52,11 +51,11 @@ def unpack(
 ) -> None:
     """Unpack a data set, ``CLASS/{train,test}/*.off`` with at most two folders around it, as `target`.
 
-    The archive is a zip, or a tar that may be packed by gzip, bzip2 or xz, whatever its name. `target` may
-    exist if it is empty. Whatever happens, the folder `staging`, which must be on the same disk, is removed.
+    The archive is a zip, or a tar that may be compressed by gzip, bzip2 or xz, whatever its name. `target`
+    may exist if it is empty. The folder `staging`, which must be on the same disk, is always removed.
 
-    BadArchiveError if the archive is damaged or hostile, or has no classes or too many; UserError if the disk
-    has too little room for the content of a zip (a tar does not announce its size).
+    Raises BadArchiveError if the archive is damaged or hostile, or has no classes or too many, and UserError
+    if the disk has too little room for the content of a zip (a tar does not announce its size).
     """
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
@@ -69,14 +68,14 @@ def unpack(
         except (*_DAMAGE, OSError) as error:
             if isinstance(error, OSError) and error.errno not in _DAMAGE_NUMBERS:
                 raise
-            reason = str(error).partition("\n")[0][:300]  # may hold a name from the archive, of any length
+            reason = str(error).partition("\n")[0][:300]  # may contain a name of any length
             fault = f"damaged or hostile ({reason}); download it again, from an address you trust."
             raise BadArchiveError(f"{archive}: {fault}") from error
         folders = [staging, *sorted(staging.glob("*")), *sorted(staging.glob("*/*"))]
         root = next(filter(classes_in, folders), staging)
         found = len(classes_in(root))
         if not found:
-            fault = "holds no CLASS/train folder with .off files, as ModelNet does."
+            fault = "contains no CLASS/train folder with .off files, unlike ModelNet."
             raise BadArchiveError(f"{archive}: {fault}")
         if found > most_classes:
             fault = f"not {target.name}: it has {found} classes, not {most_classes}."
@@ -89,69 +88,57 @@ def unpack(
 
 
 class _Guard:
-    """Checks the entries of an archive, each before it is unpacked."""
+    """Checks each entry of an archive before it is unpacked."""
 
     def __init__(self, packed_bytes: int):
         self.limit = min(MAX_BYTES, max(FREE_BYTES, MAX_RATIO * packed_bytes))
         self.count = self.total = 0
-        self.files: set[str] = set()
 
-    def check(self, name: str, size: int, kind: str) -> str:
-        """Return where below the staging folder a "file" goes; "" for a "folder" and what macOS adds.
-
-        Raises ValueError for an entry that an honest archive does not have.
-        """
+    def check(self, name: str, size: int, is_plain: bool) -> str:
+        """Return the relative path of a file or folder. Raises ValueError for entries of hostile archives."""
         self.count += 1
         self.total += size
         if self.count > MAX_FILES or self.total > self.limit:
             raise ValueError(f"unpacks to more than {MAX_FILES} files or {self.limit / 1e9:.2g} GB")
-        entry = f"its entry {name[:200]!r}"
-        path = PureWindowsPath(name)  # which takes both slashes and knows drives
-        key = unicodedata.normalize("NFC", path.as_posix()).casefold()  # some systems take such names for one
+        path = PureWindowsPath(name)  # accepts both slashes and recognizes drives
         if path.anchor or ".." in path.parts or len(path.parts) > DEEPEST:
-            raise ValueError(f"{entry} leads out of the folder it is unpacked to, or too deep")
-        if kind not in ("file", "folder"):
-            raise ValueError(f"{entry} is a link or a device")
-        if kind == "folder" or any(part.startswith((".", "__MACOSX")) for part in path.parts):
-            return ""
-        if key in self.files:
-            raise ValueError(f"{entry} is there twice")
-        self.files.add(key)
+            raise ValueError(f"its entry {name[:200]!r} would be outside the target folder, or is too deep")
+        if not is_plain:
+            raise ValueError(f"its entry {name[:200]!r} is a link or a device")
         return path.as_posix()
 
 
 def _extract_zip(archive: Path, staging: Path, progress: Progress) -> None:
-    """Extract a zip; `zipfile` checks every file's length and checksum."""
+    """Extract a zip; `zipfile` checks the length and checksum of every file."""
     guard = _Guard(archive.stat().st_size)
     with zipfile.ZipFile(archive) as packed:
+        entries = []
         for entry in packed.infolist():
             name = entry.orig_filename  # zipfile cuts `filename` at a NUL
             is_plain = stat.S_IFMT(entry.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
-            kind = "other" if not is_plain else "folder" if name.endswith(("/", "\\")) else "file"
-            entry.filename = guard.check(name, entry.file_size, kind)
+            entry.filename = guard.check(name, entry.file_size, is_plain)
+            if not name.endswith(("/", "\\")):
+                entries.append(entry)
         files.check_room(staging, guard.total, f"unpack {archive.name}")
         done = 0
-        for entry in packed.infolist():
-            if entry.filename:
-                packed.extract(entry, staging)
+        for entry in entries:
+            packed.extract(entry, staging)
             done += entry.file_size
             progress(done, guard.total)
 
 
 def _extract_tar(archive: Path, staging: Path, progress: Progress) -> None:
-    """Extract a tar from front to back, to the very end of its compression's checksum."""
+    """Extract a tar, and read to the end of its compression's checksum."""
     if not tarfile.is_tarfile(archive):
-        fault = "neither a zip nor a tar archive, or damaged from its beginning on"
-        raise BadArchiveError(f"{archive}: {fault}; download it again.")
+        raise BadArchiveError(f"{archive}: neither a zip nor a tar archive, or damaged; download it again.")
     size = archive.stat().st_size
     guard = _Guard(size)
     with archive.open("rb") as file, tarfile.open(fileobj=file, tarinfo=_StrictHeader) as tar:
-        # Pythons before 3.10.12 have no filter. What `guard` lets pass is as harmless.
+        # Pythons before 3.10.12 have no filter; `guard` makes the entries safe as well.
         tar.extraction_filter = getattr(tarfile, "data_filter", None)
         for entry in tar:
-            kind = "file" if entry.isreg() else "folder" if entry.isdir() else "other"
-            entry.name = guard.check(entry.name, entry.size, kind)
-            if entry.name:
+            entry.name = guard.check(entry.name, entry.size, entry.isreg() or entry.isdir())
+            if entry.isreg():
                 tar.extract(entry, staging, set_attrs=False)
             progress(file.tell(), size)
         while tar.fileobj.read(CHUNK):
@@ -160,7 +147,7 @@ def _extract_tar(archive: Path, staging: Path, progress: Progress) -> None:
 
 
 class _StrictHeader(tarfile.TarInfo):
-    """Takes a broken or missing header for the damage it is, where tarfile takes it for the end."""
+    """Reports a broken or missing header as damage; tarfile would take it for the end."""
 
     @classmethod
     def frombuf(cls, buf, encoding, errors):
@@ -178,5 +165,5 @@ class _StrictHeader(tarfile.TarInfo):
     def _refuse_sparse(self, *args: object) -> None:
         raise tarfile.ReadError("a sparse file, which no mesh is")
 
-    # Claims any size without content, in four formats; tarfile reads one of them for ever where it is cut.
+    # A sparse file can claim any size without content; tarfile reads one of the four forms forever if cut.
     _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse

@@ -1,4 +1,4 @@
-"""Patrick Min's Binvox program, run on one mesh at a time."""
+"""Run Patrick Min's Binvox program on one mesh."""
 
 import contextlib
 import os
@@ -15,22 +15,22 @@ from rasgan.data.voxelize import VoxelOptions
 from rasgan.errors import UserError
 from rasgan.voxel_io import read_raw
 
-TIMEOUT_S = 600.0  # it hangs then: 18 s were seen on a ModelNet mesh with software OpenGL
+TIMEOUT_S = 600.0  # the slowest ModelNet mesh took 18 s with software OpenGL
 _RUNS = {"binvox": ([],), "exact": (["-e"],), "solid": ([], ["-e"])}
 
 
 class BinvoxError(UserError):
-    """Binvox cannot be started or does not do its work."""
+    """Binvox cannot be started or failed."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason, about="binvox")
 
 
 def find_binvox(program: str) -> str:
-    """Return the path of the executable `program`, a path or a name on PATH; `BinvoxError` if it is none."""
+    """Return the path of an executable, given by its path or name. Raises `BinvoxError` if there is none."""
     found = shutil.which(program) or shutil.which(str(Path(program).absolute()))
     if found is None:
-        raise BinvoxError(f"{program}: no such program that may be run.")
+        raise BinvoxError(f"{program}: no such executable program.")
     return str(Path(found).absolute())
 
 
@@ -43,11 +43,11 @@ def run_binvox(
 ) -> np.ndarray:
     """Voxelize a mesh file with Binvox.
 
-    Binvox gets a copy in a temporary folder: there, a header without a line break, which it cannot read, is
-    mended, other formats become .off, and no NAME.raw makes it write NAME_1.raw instead.
+    Binvox gets a copy in a temporary folder, as a plain .off file, because it cannot read headers without a
+    line break, and writes NAME_1.raw where NAME.raw exists.
 
     `program` is its path (`find_binvox`); `mesh` and `up` are those of `rasgan.data.meshes.read_mesh`. A run
-    is stopped after `timeout_s` seconds; mode "solid" takes two.
+    is stopped after `timeout_s` seconds; mode "solid" takes two runs.
 
     Returns
     -------
@@ -56,8 +56,8 @@ def run_binvox(
     Raises
     ------
     UserError
-        If the file is not a mesh. `BinvoxError`, which quotes the last line that Binvox printed, if Binvox
-        cannot be started, fails, takes too long or writes no such grid.
+        If the file is not a mesh. `BinvoxError`, with the last line that Binvox printed, if it cannot be
+        started, fails, takes too long or does not write a grid of this size.
     """
     vertices, faces = read_mesh(mesh, up)  # its messages are better than Binvox's
     occupied = np.zeros((options.resolution,) * 3, dtype=bool)
@@ -69,22 +69,20 @@ def run_binvox(
             command = [program, "-d", str(options.resolution), "-t", "raw", *flags, *center, str(copy)]
             printed = _run(command, mesh, timeout_s)
             raw = copy.with_suffix(".raw")
-            if not raw.is_file():
-                raise BinvoxError(f"{mesh}: Binvox ended without an error but wrote no file ({printed}).")
             try:
                 grid = read_raw(raw)
-            except UserError as error:
-                raise BinvoxError(f"{mesh}: Binvox wrote a damaged file: {error}") from error
-            if len(grid) != options.resolution:
-                fault = f"Binvox wrote {len(grid)} voxels a side, not {options.resolution}"
-                raise BinvoxError(f"{mesh}: {fault}.")
+                if len(grid) != options.resolution:
+                    raise UserError(f"{raw}: another size.")
+            except (UserError, OSError) as error:
+                fault = f"Binvox wrote no valid grid of {options.resolution}³ voxels ({printed})"
+                raise BinvoxError(f"{mesh}: {fault}.") from error
             occupied |= grid
     return occupied
 
 
 def _run(command: list[str], mesh: Path, timeout_s: float) -> str:
-    """Run Binvox and return the last line that it printed; any exception ends it and its children, too."""
-    with tempfile.TemporaryFile() as output:  # not a pipe: a child that outlives Binvox could block it
+    """Run Binvox and return the last line that it printed. Exceptions end it and its child processes."""
+    with tempfile.TemporaryFile() as output:  # a child that outlives Binvox could block a pipe
         try:
             process = subprocess.Popen(  # noqa: S603  an argument list; the program is the user's choice
                 command,
@@ -95,13 +93,13 @@ def _run(command: list[str], mesh: Path, timeout_s: float) -> str:
                 start_new_session=True,
             )
         except OSError as error:
-            fault = f"cannot be run ({error.strerror}); give a Binvox made for this system."
+            fault = f"cannot be run ({error.strerror}); use the Binvox for this system."
             raise BinvoxError(f"{command[0]}: {fault}") from error
         try:
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise BinvoxError(f"{mesh}: Binvox took more than {timeout_s:g} s and was stopped.") from None
-        finally:  # its children, too, where the system knows groups
+        finally:  # and its children, on systems with process groups
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
             process.wait()

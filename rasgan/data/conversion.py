@@ -1,12 +1,11 @@
-"""Convert a folder of meshes to a folder of voxel grids: each mesh becomes one .raw or .binvox file."""
+"""Convert a folder of meshes to a folder of voxel grids: each mesh becomes one .raw file."""
 
 import collections
 import contextlib
 import functools
 import json
 import os
-import re
-import secrets
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,18 +18,18 @@ from rasgan.data.meshes.polygons import has_area
 from rasgan.data.voxelize import VoxelOptions, voxelize
 from rasgan.data.workers import count_processes, run_tasks
 from rasgan.errors import UserError, describe_os_error
-from rasgan.files import atomic_path
-from rasgan.voxel_io import VOXEL_SUFFIXES, read_voxels, write_voxels
+from rasgan.files import atomic_path, remove
+from rasgan.voxel_io import read_raw, write_raw
 
-STRAY_BELOW = 0.2  # of the grid's volume: an object that can fill no more lost most of its shape
+STRAY_BELOW = 0.2  # of the grid's volume: an object that can fill no more has lost most of its shape
 
 RECORD = ".conversion.json"
-"""Hidden file of a folder with the options of its grids, by their suffix: those of a suffix are all alike."""
+"""Hidden file in each folder of grids, with the options that all of them were made with."""
 
-# 3D files that are not read here; Blender or a CAD program can export them in a format that is.
-OTHER_FORMATS = re.compile(
-    r"\.(dae|fbx|3ds|3mf|blend|wrl|vrml|x3dv?|usd[acz]?|abc|amf|lwo|max|m[ab]|c4d|dxf|x|md[23]|ms3d|b3d|ase|ac|skp"
-    r"|vt[kp]|drc|step|stp|iges|igs|brep|sat|x_t|sldprt|ipt|f3d|3dm|ifc|dwg)"
+# 3D files that are not supported. Blender or a CAD program can export them in a format that is.
+OTHER_FORMATS = frozenset(
+    ".3ds .3mf .abc .amf .blend .c4d .dae .dwg .dxf .fbx .iges .igs .lwo .ma .max .mb .skp .sldprt "  # noqa: SIM905
+    ".step .stp .usd .usda .usdc .usdz .vrml .vtk .vtp .wrl .x .x3d".split()
 )
 
 
@@ -39,11 +38,10 @@ class ConversionOptions(VoxelOptions):
     """How meshes are converted; see `rasgan.data.voxelize.voxelize` and `rasgan.data.meshes.read_mesh`."""
 
     up: str | None = None  # None: the default of each format
-    binvox: str | None = None  # path or name of the real program; None: the built-in voxelizer
-    suffix: str = ".raw"  # of the grids, a key of `rasgan.voxel_io.WRITERS`
+    binvox: str | None = None  # path or name of the Binvox program; None: the built-in voxelizer
 
     def recorded(self) -> dict[str, object]:
-        """Return the options as they are recorded beside the grids."""
+        """Return the options in the form in which `RECORD` stores them."""
         return asdict(self) | {"binvox": self.binvox is not None}
 
 
@@ -54,16 +52,10 @@ class ConversionSummary:
     converted: int = 0
     already_there: int = 0
     empty: list[Path] = field(default_factory=list)  # meshes whose grid, new or old, has no occupied voxel
-    stray: list[tuple[Path, float]] = field(default_factory=list)  # and the object's share of the grid's side
-    notes: list[tuple[Path, str]] = field(default_factory=list)  # what was left out of a mesh
+    notes: list[tuple[Path, str]] = field(default_factory=list)  # what was ignored in a mesh, or is unusual
     unknown: list[Path] = field(default_factory=list)  # folders of existing grids made with unknown options
-    beside: list[Path] = field(default_factory=list)  # voxel files among the meshes, made from none of them
     skipped: collections.Counter = field(default_factory=collections.Counter)  # other 3D files, by suffix
     failed: list[UserError] = field(default_factory=list)  # each message starts with a file or a subfolder
-
-
-Converted = tuple[int, float, list[str]]
-"""Occupied voxels of a grid, the share of its side that the faces span, and what was left out of the mesh."""
 
 
 def convert_folder(
@@ -76,8 +68,8 @@ def convert_folder(
 ) -> ConversionSummary:
     """Convert every mesh below `folder` to a grid; one bad mesh does not stop the rest.
 
-    An existing grid of the right size is skipped. One of another size is not overwritten unless asked for:
-    that mesh counts as failed, as do meshes that would become the same grid.
+    Existing grids are skipped unless `overwrite` is set. Meshes whose existing grid is damaged or of another
+    size count as failed, as do meshes that would become the same grid.
 
     Parameters
     ----------
@@ -91,36 +83,47 @@ def convert_folder(
     Raises
     ------
     UserError
-        If there is no such folder, no mesh in it or no such Binvox, if a folder cannot be written to or has
-        grids made with other options, or if a worker process was killed.
+        If there is no such folder, no mesh in it or no such Binvox, if the folder of the grids cannot be
+        written to, if grids there were made with other options, or if a worker process was killed.
     """
     summary = ConversionSummary()
-    meshes, voxel_files = find_meshes(folder, summary)
+    meshes = find_meshes(folder, summary)
     if not meshes and not summary.failed:
         only = f", but {describe_skipped(summary.skipped)}" if summary.skipped else "; check the path"
         raise UserError(f"{folder}: no meshes ({', '.join(SUFFIXES)}) in this folder{only}.")
     if options.binvox is not None:
         options = replace(options, binvox=find_binvox(options.binvox))
-    grids = _name_grids(meshes, folder, output or folder, options.suffix, summary)
-    kept = {} if overwrite else {mesh: grid for mesh, grid in grids.items() if grid.is_file()}
+    grids = _name_grids(meshes, folder, output or folder, summary)
+    existing = {mesh: grid for mesh, grid in grids.items() if grid.is_file()}
+    kept = {} if overwrite else existing
     todo = [(mesh, grid) for mesh, grid in grids.items() if mesh not in kept]
-    summary.unknown = _check_options({grid.parent for grid in kept.values()}, options)
-    _check_writable({grid.parent for _, grid in todo})
-    summary.beside = _of_no_mesh(voxel_files, meshes) if output in (None, folder) else []
+    wanted = options.recorded()
+    mixed = {place for place in {grid.parent for grid in existing.values()} if read_record(place) != wanted}
+    if todo:
+        _check_writable(output or folder)
+    if overwrite:
+        for place in mixed:
+            remove(place / RECORD)
+    else:
+        _refuse_other_options(mixed, wanted)
+        summary.unknown = sorted(mixed)
     bar = progress(kept.items(), total=len(kept), unit="existing grid") if kept else ()
     _check_existing(bar, options.resolution, summary)
-    _convert(todo, options, summary, progress, count_processes(jobs, len(todo)))
+    _convert(todo, options, summary, progress, count_processes(jobs, len(todo)), mixed)
+    if overwrite and not summary.failed:
+        for place in mixed:
+            write_record(place, wanted)
     return summary
 
 
-def find_meshes(folder: Path, summary: ConversionSummary) -> tuple[list[Path], list[Path]]:
-    """List all meshes below `folder`, and all voxel files, sorted.
+def find_meshes(folder: Path, summary: ConversionSummary) -> list[Path]:
+    """List all meshes below `folder`, sorted.
 
     Other 3D files and unreadable subfolders go to the summary. Linked subfolders, ``__MACOSX`` and names that
-    start with a dot are left out.
+    start with a dot are skipped.
     """
     if not folder.is_dir():
-        remedy = "give the folder that holds it" if folder.is_file() else "check the path"
+        remedy = "give the folder that contains it" if folder.is_file() else "check the path"
         raise UserError(f"{folder}: not a folder; {remedy}.")
     paths, unreadable = [], []
     for parent, subfolders, names in os.walk(folder, onerror=unreadable.append):
@@ -128,10 +131,8 @@ def find_meshes(folder: Path, summary: ConversionSummary) -> tuple[list[Path], l
         paths += [Path(parent, name) for name in names if not name.startswith(".")]
     summary.failed += [UserError(describe_os_error(error)) for error in unreadable]
     suffixes = [path.suffix.lower() for path in paths]
-    summary.skipped.update(filter(OTHER_FORMATS.fullmatch, suffixes))
-    meshes = [path for path, suffix in zip(paths, suffixes, strict=True) if suffix in SUFFIXES]
-    voxel_files = [path for path, suffix in zip(paths, suffixes, strict=True) if suffix in VOXEL_SUFFIXES]
-    return sorted(meshes), sorted(voxel_files)
+    summary.skipped.update(suffix for suffix in suffixes if suffix in OTHER_FORMATS)
+    return sorted(path for path, suffix in zip(paths, suffixes, strict=True) if suffix in SUFFIXES)
 
 
 def describe_skipped(skipped: collections.Counter) -> str:
@@ -141,94 +142,73 @@ def describe_skipped(skipped: collections.Counter) -> str:
 
 
 def _name_grids(
-    meshes: list[Path], folder: Path, output: Path, suffix: str, summary: ConversionSummary
+    meshes: list[Path], folder: Path, output: Path, summary: ConversionSummary
 ) -> dict[Path, Path]:
-    """Return the grid of each mesh; meshes that would become the same one have failed."""
-    sources = collections.defaultdict(list)
-    for mesh in meshes:  # names that differ only in case are the same on Windows
-        grid = (output / mesh.relative_to(folder)).with_suffix(suffix)
-        sources[os.path.normcase(grid)].append((mesh, grid))
-    for group in sources.values():
-        names = " and ".join(mesh.name for mesh, _ in group)
-        fault = f"{names} would all become {group[0][1].name}; rename them."
-        summary.failed += [UserError(f"{mesh}: {fault}") for mesh, _ in group if len(group) > 1]
-    return dict(group[0] for group in sources.values() if len(group) == 1)
+    """Return the grid of each mesh. Meshes that would become the same grid count as failed."""
+    grids = {mesh: (output / mesh.relative_to(folder)).with_suffix(".raw") for mesh in meshes}
+    # Names that differ only in case are the same on Windows.
+    uses = collections.Counter(os.path.normcase(grid) for grid in grids.values())
+    for mesh, grid in list(grids.items()):
+        if uses[os.path.normcase(grid)] > 1:
+            fault = f"another mesh would become {grid.name}, too; rename one of them."
+            summary.failed.append(UserError(f"{mesh}: {fault}"))
+            del grids[mesh]
+    return grids
 
 
-def read_record(folder: Path) -> dict[str, dict[str, object]]:
-    """Read, by the suffix of the grids, the options that they were made with, if they are known."""
+def read_record(folder: Path) -> dict[str, object] | None:
+    """Read the options that the grids of a folder were made with; None if they are unknown."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    record = record if isinstance(record, dict) else {}
-    return {suffix: options for suffix, options in record.items() if isinstance(options, dict)}
+        record = record.get(".raw", record)  # earlier versions had a record for each format
+        return {key: record[key] for key in ConversionOptions().recorded()}
+    except (OSError, ValueError, RecursionError, AttributeError, LookupError, TypeError):
+        return None
 
 
-def write_record(folder: Path, suffix: str, options: dict[str, object] | None) -> None:
-    """Record the options of the grids with this suffix; None, and a full disk, leave them unknown."""
-    record = read_record(folder)
-    record.pop(suffix, None)
-    record |= {suffix: options} if options else {}
+def write_record(folder: Path, options: dict[str, object]) -> None:
+    """Record the options of the grids in a folder. If the disk is full, they stay unknown."""
     with contextlib.suppress(OSError), atomic_path(folder / RECORD) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(options, indent=1) + "\n", encoding="utf-8")
 
 
-def _check_options(places: set[Path], options: ConversionOptions) -> list[Path]:
-    """Return the folders whose existing grids were made with unknown options.
-
-    UserError if the options of one are known to be other ones: the grids of a folder would not be alike.
-    """
-    unknown = []
+def _refuse_other_options(places: set[Path], wanted: dict[str, object]) -> None:
+    """Raise UserError if the grids of a folder are known to be made with other options."""
     for place in sorted(places):
-        made = read_record(place).get(options.suffix)
-        if made is None:
-            unknown.append(place)
-        elif made != options.recorded():
-            pairs = [(key, made.get(key), value) for key, value in options.recorded().items()]
+        made = read_record(place)
+        if made is not None:
+            pairs = [(key, made[key], value) for key, value in wanted.items()]
             differs = ", ".join(f"{key}: {old}, not {new}" for key, old, new in pairs if old != new)
-            fault = f"its {options.suffix} files were made with other options ({differs})"
+            fault = f"its .raw files were made with other options ({differs})"
             remedy = "convert all of them again, or write the new ones to another folder."
             raise UserError(f"{place}: {fault}; {remedy}", about="other options")
-    return unknown
 
 
-def _check_writable(places: set[Path]) -> None:
-    """Raise UserError if no file can be created in one of the folders, which need not exist yet."""
-    existing = {next(p for p in (place, *place.absolute().parents) if p.exists()) for place in places}
-    for place in sorted(existing):
-        probe = place / f".{secrets.token_hex(4)}"
-        try:
-            probe.touch(exist_ok=False)
-            probe.unlink()
-        except OSError as error:
-            error.filename = str(place)
-            raise UserError(describe_os_error(error), about="not writable") from error
-
-
-def _of_no_mesh(voxel_files: list[Path], meshes: list[Path]) -> list[Path]:
-    """List the voxel files in folders of meshes whose names are those of no mesh there."""
-    names = collections.defaultdict(set)
-    for mesh in meshes:
-        names[mesh.parent].add(mesh.stem)
-    return [path for path in voxel_files if path.parent in names and path.stem not in names[path.parent]]
+def _check_writable(folder: Path) -> None:
+    """Raise UserError if no file can be created in a folder, which need not exist yet."""
+    place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        error.filename = str(place)
+        raise UserError(describe_os_error(error), about="not writable") from error
 
 
 def _check_existing(pairs: Iterable[tuple[Path, Path]], resolution: int, summary: ConversionSummary) -> None:
-    """Read the existing grids; list in the summary those that are damaged, of another size, or empty."""
+    """Read the existing grids; add to the summary which are damaged, of another size, or empty."""
     for mesh, grid in pairs:
         try:
-            voxels = read_voxels(grid)
+            voxels = read_raw(grid)
             if len(voxels) != resolution:
-                raise UserError(
-                    f"{grid}: contains {len(voxels)}³ voxels, not {resolution}³; delete it first."
-                )
+                fault = f"contains {len(voxels)}³ voxels, not {resolution}³; delete it first."
+                raise UserError(f"{grid}: {fault}")
         except (UserError, OSError) as error:
             fault = describe_os_error(error) if isinstance(error, OSError) else str(error)
             summary.failed.append(UserError(fault, about="other size"))
-            continue
-        summary.already_there += 1
-        summary.empty += [] if voxels.any() else [mesh]
+        else:
+            summary.already_there += 1
+            summary.empty += [] if voxels.any() else [mesh]
 
 
 def _convert(
@@ -237,36 +217,29 @@ def _convert(
     summary: ConversionSummary,
     progress: Callable[..., Iterable],
     processes: int,
+    mixed: set[Path],
 ) -> None:
-    """Convert meshes to grids, and record the options in every folder whose grids are all made with them."""
-    wanted, suffix, grids = options.recorded(), options.suffix, dict(todo)
-    old = {grid.parent for grid in grids.values() if grid.is_file()}
-    old = {place for place in old if read_record(place).get(suffix) != wanted}
-    for place in old:
-        write_record(place, suffix, None)
-    mixed, made, failed = old.union(summary.unknown), set(), set()
+    """Convert meshes to grids. With its first grid, a folder that is not `mixed` gets a record."""
+    grids, recorded = dict(todo), set(mixed)
     outcomes = run_tasks(functools.partial(_try_mesh, options=options), todo, processes)
-    try:
-        with contextlib.closing(outcomes):
-            for mesh, outcome in progress(outcomes, total=len(todo), unit="mesh") if todo else ():
-                if isinstance(outcome, UserError):
-                    failed.add(grids[mesh].parent)
-                    summary.failed.append(outcome)
-                    continue
-                made.add(grids[mesh].parent)
-                voxels, share, notes = outcome
-                summary.converted += 1
-                summary.empty += [] if voxels else [mesh]
-                summary.stray += [(mesh, share)] if share**3 < STRAY_BELOW else []
-                summary.notes += [(mesh, note) for note in notes]
-        mixed -= old - failed
-    finally:  # after Ctrl-C, too
-        for place in made - mixed:
-            write_record(place, suffix, wanted)
+    with contextlib.closing(outcomes):
+        for mesh, outcome in progress(outcomes, total=len(todo), unit="mesh") if todo else ():
+            if isinstance(outcome, UserError):
+                summary.failed.append(outcome)
+                continue
+            if grids[mesh].parent not in recorded:
+                write_record(grids[mesh].parent, options.recorded())
+                recorded.add(grids[mesh].parent)
+            voxels, notes = outcome
+            summary.converted += 1
+            summary.empty += [] if voxels else [mesh]
+            summary.notes += [(mesh, note) for note in notes]
 
 
-def _try_mesh(pair: tuple[Path, Path], options: ConversionOptions) -> tuple[Path, Converted | UserError]:
-    """Convert one mesh to its grid; return it and the outcome, or why it failed."""
+def _try_mesh(
+    pair: tuple[Path, Path], options: ConversionOptions
+) -> tuple[Path, tuple[int, list[str]] | UserError]:
+    """Convert one mesh to its grid; return the mesh and the result, or why it failed."""
     mesh, grid = pair
     try:
         return mesh, convert_mesh(mesh, options, grid)
@@ -279,10 +252,17 @@ def _try_mesh(pair: tuple[Path, Path], options: ConversionOptions) -> tuple[Path
         return mesh, UserError(f"{mesh}: {fault}", about="memory")
 
 
-def convert_mesh(mesh: Path, options: ConversionOptions, grid: Path | None = None) -> Converted:
-    """Convert one mesh and write its grid, by default beside it."""
+def convert_mesh(mesh: Path, options: ConversionOptions, grid: Path | None = None) -> tuple[int, list[str]]:
+    """Convert one mesh and write its grid, by default beside it.
+
+    Returns the number of occupied voxels, and notes on what was ignored in the mesh or is unusual.
+    """
     notes: list[str] = []
     vertices, faces = read_mesh(mesh, options.up, notes)
+    share = used_share(vertices, faces)
+    if share**3 < STRAY_BELOW:
+        far = "vertices far away, which no face with an area uses"
+        notes.append(f"{far}, shrink the object to {share:.0%} of the grid's side; delete them")
     if options.binvox is not None:
         occupied = run_binvox(options.binvox, mesh, options, options.up)
     else:
@@ -290,14 +270,14 @@ def convert_mesh(mesh: Path, options: ConversionOptions, grid: Path | None = Non
             occupied = voxelize(vertices, faces, options.resolution, options.mode, options.center)
         except ValueError as error:
             raise UserError(f"{mesh}: {error}.") from error
-    write_voxels(grid or mesh.with_suffix(options.suffix), occupied)
-    return np.count_nonzero(occupied), used_share(vertices, faces), notes
+    write_raw(grid or mesh.with_suffix(".raw"), occupied)
+    return np.count_nonzero(occupied), notes
 
 
 def used_share(vertices: np.ndarray, faces: np.ndarray) -> float:
-    """Return the share of the grid's side that faces with an area span: 1 without stray vertices.
+    """Return the share of the grid's side that the faces with an area span: 1 without stray vertices.
 
-    It is a ratio of longest sides, and its cube one of volumes: those themselves are 0 for a flat mesh.
+    It is a ratio of longest sides, and its cube one of volumes; for a flat mesh the volumes themselves are 0.
     """
     used = vertices[np.unique(faces[has_area(vertices, faces)])]
     return float(np.ptp(used, axis=0).max() / np.ptp(vertices, axis=0).max()) if len(used) else 1.0

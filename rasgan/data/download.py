@@ -1,4 +1,4 @@
-"""Resumable downloads. Data arrives under a temporary name, which changes once the file is complete."""
+"""Resumable downloads. Data arrives under a temporary name and is renamed once complete."""
 
 import hashlib
 import re
@@ -14,9 +14,8 @@ from rasgan import files
 from rasgan.errors import UserError
 
 CHUNK = 1 << 14
-GOOD_PROGRESS = 1 << 20  # bytes: after a connection that brought so many, failures are counted from 1 again
-LARGEST = 16 * 10**9  # bytes: no archive of meshes has more; an answer without a length is stopped there
-MAY_PASS = (408, 425, 429, 500, 502, 503, 504)  # after these answers the same address is asked again
+LARGEST = 16 * 10**9  # bytes, more than any archive of meshes: the limit of an answer without a length
+MAY_PASS = (206, 408, 416, 425, 429, 500, 502, 503, 504)  # status codes after which to try again
 
 # Called with the number of bytes received and the total, which is None if the server does not announce it.
 Progress = Callable[[int, int | None], object]
@@ -24,12 +23,12 @@ Progress = Callable[[int, int | None], object]
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait for a server, and how often to come back."""
+    """How long to wait for a server, and how often to try."""
 
     connect_s: float = 15.0
     stall_s: float = 60.0  # without a single byte
-    tries: int = 5
-    pause_s: float = 1.0  # before the second try; doubled before each further one
+    tries: int = 8
+    pause_s: float = 1.0  # before the second try, and twice as long before each further one
 
 
 class _RefusedError(Exception):
@@ -49,11 +48,11 @@ def fetch(
 ) -> None:
     """Download a file from the first address that sends it completely, most complete first.
 
-    Partial data is kept beside `target` in a .part file, which the next call continues. If the `size` of the
-    file in bytes is known, any other length is refused, and every address may continue the data of another;
-    otherwise the length that the server announces counts.
+    Partial data is kept beside `target` in a .part file, from which the next call resumes. If the `size` of
+    the file in bytes is known, any other length is refused, and data from one address is continued from
+    another; otherwise the length that the server announces is checked.
 
-    UserError if no address sent the file, with the reason for each, or if the disk has too little room.
+    Raises UserError, with the reason for each address, if none sent the file, or if the disk lacks room.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     parts = {url: _part(target, url if size is None else str(size)) for url in urls}
@@ -68,13 +67,12 @@ def fetch(
             else:
                 parts[url].replace(target)
                 return
-    resumes = " (the download resumes where it stopped)" if any(map(_bytes_in, parts.values())) else ""
-    fault = f"{target.name} could not be downloaded: {'; '.join(reasons)}. Try again later{resumes}."
-    raise UserError(fault, about="download")
+    fault = f"{target.name} could not be downloaded: {'; '.join(reasons)}. Try again later."
+    raise UserError(f"{fault} The download resumes where it stopped.", about="download")
 
 
 def _part(target: Path, key: str) -> Path:
-    """Return the path of the partial data; files with the same key are taken to be the same."""
+    """Return the path of the partial data. Files with the same key are assumed to be the same."""
     name = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:8]
     return target.with_name(f"{target.name}.{name}.part")
 
@@ -86,22 +84,22 @@ def _bytes_in(path: Path) -> int:
 def _fetch_from(
     session: requests.Session, url: str, part: Path, size: int | None, progress: Progress, patience: Patience
 ) -> None:
-    """Ask one address until `part` is complete, again after failures that may pass."""
-    most, failures = _bytes_in(part), 0
-    while size is None or _bytes_in(part) != size:
+    """Request an address until `part` is complete; try again after temporary failures."""
+    reason = ""
+    for number in range(patience.tries):
+        if number:
+            time.sleep(patience.pause_s * 2 ** (number - 1))
+        if size is not None and _bytes_in(part) == size:
+            return
         try:
             with _ask(session, url, _bytes_in(part), patience) as response:
                 _receive(response, part, size, progress)
                 return
-        except (_BrokenOffError, urllib3.exceptions.HTTPError) as error:
-            have = _bytes_in(part)
-            reason = error if isinstance(error, _BrokenOffError) else f"broke off after {have} bytes"
-            # Compared with the most there ever was: a server that never resumes would not end otherwise.
-            failures = 1 if have - most >= GOOD_PROGRESS else failures + 1
-            most = max(most, have)
-            if failures >= patience.tries:
-                raise _RefusedError(f"{reason} ({failures} tries)") from error
-        time.sleep(patience.pause_s * 2 ** (failures - 1))
+        except _BrokenOffError as error:
+            reason = str(error)
+        except urllib3.exceptions.HTTPError:
+            reason = f"was interrupted after {_bytes_in(part)} bytes"
+    raise _RefusedError(f"{reason} ({patience.tries} tries)")
 
 
 def _ask(session: requests.Session, url: str, have: int, patience: Patience) -> requests.Response:
@@ -109,31 +107,29 @@ def _ask(session: requests.Session, url: str, have: int, patience: Patience) -> 
     timeout = (patience.connect_s, patience.stall_s)
     try:
         return session.get(url, headers=headers, stream=True, timeout=timeout)
-    except requests.exceptions.SSLError as error:
-        raise _RefusedError("has no certificate that this machine trusts") from error
     except (requests.ConnectionError, requests.Timeout) as error:
-        raise _BrokenOffError("cannot be reached, or does not answer") from error
+        raise _BrokenOffError("cannot be reached, does not respond, or has no trusted certificate") from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-        raise _RefusedError("is, or leads to, no address that can be opened") from error
+        raise _RefusedError("is not a valid address, or redirects to none") from error
 
 
 def _receive(response: requests.Response, part: Path, size: int | None, progress: Progress) -> None:
     """Append an answer to `part`, or overwrite it, and check that the file is complete."""
     have, code = _bytes_in(part), response.status_code
     start, total = 0, response.raw.length_remaining
-    if have and code in (206, 416):
-        span = response.headers.get("Content-Range", "")
-        continues = re.fullmatch(rf"bytes {have}-[0-9]+/([0-9]{{1,18}})", span)
-        if not continues:  # always so after 416: there is nothing to send
-            part.unlink()
-            raise _BrokenOffError("does not resume where it stopped")
+    continues = re.fullmatch(
+        rf"bytes {have}-[0-9]+/([0-9]{{1,18}})", response.headers.get("Content-Range", "")
+    )
+    if code == 206 and continues:
         start, total = have, int(continues[1])
     elif code != 200:
-        raise (_BrokenOffError if code in MAY_PASS else _RefusedError)(f"answers with error {code}")
+        if code in (206, 416):  # the partial data are not part of this file
+            part.unlink(missing_ok=True)
+        raise (_BrokenOffError if code in MAY_PASS else _RefusedError)(f"answers with status {code}")
     elif response.headers.get("Content-Type", "").lower().startswith("text/html"):
         raise _RefusedError("sends a web page instead of the file")
     if None not in (size, total) and total != size:
-        raise _RefusedError(f"has {total} bytes, not the {size} of the file that is wanted")
+        raise _RefusedError(f"has {total} bytes, not the expected {size}")
     total = size if total is None else total
     if total is not None:
         files.check_room(part.parent, total - start, f"download {part.name}")
@@ -147,6 +143,6 @@ def _receive(response: requests.Response, part: Path, size: int | None, progress
     have = _bytes_in(part)
     if have > limit:
         part.unlink()
-        raise _BrokenOffError("sends more bytes than it should")
+        raise _BrokenOffError("sends more bytes than announced")
     if have == 0 or (total is not None and have < total):
-        raise _BrokenOffError(f"broke off after {have} bytes")
+        raise _BrokenOffError(f"was interrupted after {have} bytes")

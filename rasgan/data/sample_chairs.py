@@ -1,11 +1,11 @@
-"""Parametric chairs and tables: data sets that need no download.
+"""Generate chairs and tables: data sets that need no download.
 
-A chair is a list of parts and every part is one *loft*: a stack of rings, joined ring to ring and closed at
-both ends. So each part is a closed surface, and parts may overlap as the wood of a real chair does.
+A chair is a list of parts. Each part is a *loft*: a stack of rings, connected ring to ring and closed at both
+ends. So each part is a closed surface; parts may overlap.
 
-Lengths are in voxels of a grid of 64³ that the chair's longest side just fills. Axes as in ModelNet10::
+Lengths are in voxels of a 64³ grid that the longest side of the chair fills. Axes as in ModelNet10::
 
-        z (up)    the back stands at large y, whoever sits down looks towards -y,
+        z (up)    the back is at large y, a sitting person looks towards -y,
         |         and x runs across the seat; the bounding box is centered at x = y = 0
         |    y
         |  /
@@ -22,9 +22,9 @@ import numpy as np
 from rasgan.data import meshes
 
 GRID = 64  # the longest side of every chair, in voxels
-TRAIN, TEST = 500, 100  # how many chairs the sample set has
-MIN_THICKNESS = 1.5  # of a part, in voxels: a disc this wide (> sqrt 2) holds a voxel center wherever it is
-GAP = 3.6  # free space between neighboring bars, in voxels: they stay apart on a grid half as fine
+TRAIN, TEST = 500, 100  # number of chairs in the sample set
+MIN_THICKNESS = 1.5  # of a part, in voxels: any disc this wide (> sqrt 2) contains a voxel center
+GAP = 3.6  # space between neighboring bars, in voxels: they stay apart on a grid half as fine
 
 BASES = {"legs": 0.5, "pedestal": 0.25, "sled": 0.25}
 BACKS = {"solid": 0.22, "slatted": 0.2, "ladder": 0.19, "open": 0.17, "rounded": 0.22}
@@ -37,9 +37,9 @@ Part = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Style:
-    """What kind of chair: one key of `BASES`, `BACKS`, `ARMS` and `SEATS` each.
+    """The style of a chair: one key each of `BASES`, `BACKS`, `ARMS` and `SEATS`.
 
-    A rounded back may wrap round the seat, and its arms are then the ends of the wrap: arms "wrap".
+    A rounded back may wrap around the seat; its ends are then the arms, "wrap".
     """
 
     base: str
@@ -50,7 +50,7 @@ class Style:
 
 @dataclass(frozen=True)
 class Frame:
-    """The measures that several parts of one chair share, in voxels unless said otherwise."""
+    """The dimensions that several parts of a chair share, in voxels unless noted otherwise."""
 
     style: Style
     height: float
@@ -60,23 +60,23 @@ class Frame:
     depth: float  # of the seat
     power: float  # exponent of the superellipse that outlines the seat: 2 an ellipse, large a rectangle
     back_half: float  # half the distance of the back's posts, at the seat
-    flare: float  # growth of that distance up to the top, as a share
-    lean: float  # how far the top of the back stands behind its foot
+    flare: float  # relative growth of that distance up to the top
+    lean: float  # how far the top of the back is behind its foot
     curl: float  # exponent of the back's side profile: 1 straight, more bends backwards
-    bow: float  # how far the middle of the back's top stands behind its posts
+    bow: float  # how far the middle of the back's top is behind its posts
     post: float  # thickness of the back, front to back
 
     @property
     def seat_middle(self) -> float:
-        """Height of the middle of the seat's thickness: whatever ends here is inside the seat."""
+        """Height of the middle of the seat's thickness; parts that end here end inside the seat."""
         return self.seat_top - self.seat_thick / 2
 
     def reach(self, x: float) -> float:
-        """Half the seat's depth at distance `x` from its middle line."""
+        """Half the depth of the seat at distance `x` from its center line."""
         return self.depth / 2 * max(0.0, 1 - abs(2 * x / self.width) ** self.power) ** (1 / self.power)
 
     def rise(self, z: float | np.ndarray) -> float | np.ndarray:
-        """Share of the back's height below `z`, 0 at the seat and 1 at the top."""
+        """Relative height of `z` in the back: 0 at the seat and 1 at the top."""
         return np.clip((z - self.seat_top) / (self.height - self.seat_top), 0, 1)
 
     def half(self, z: float | np.ndarray) -> float | np.ndarray:
@@ -84,7 +84,7 @@ class Frame:
         return self.back_half * (1 + self.flare * self.rise(z))
 
     def back_y(self, x: float | np.ndarray, z: float | np.ndarray) -> float | np.ndarray:
-        """Where the middle sheet of the back lies, at distance `x` from the middle line and height `z`."""
+        """Return y of the middle of the back, at distance `x` from the center line and height `z`."""
         rise = self.rise(z)
         foot = self.reach(self.back_half) - self.post / 2 - 0.4
         across = 1 - np.minimum(np.abs(x) / self.half(z), 1) ** 2
@@ -92,20 +92,20 @@ class Frame:
 
 
 def make_chair(rng: np.random.Generator) -> Part:
-    """Make one chair of a random style and random proportions.
+    """Make a chair with a random style and random proportions.
 
-    The longest side of its bounding box is 64 voxels, its middle is at x = y = 0, the feet at z = 0.
+    The longest side of its bounding box is 64 voxels; its center is at x = y = 0, and its feet at z = 0.
     """
     return join(fit(make_parts(draw_style(rng), rng)))
 
 
 def make_table(rng: np.random.Generator) -> Part:
-    """Make one table of random proportions, as large as a chair."""
+    """Make a table with random proportions, as large as a chair."""
     return join(fit(make_table_parts(rng)))
 
 
 def make_table_parts(rng: np.random.Generator) -> list[Part]:
-    """Make the parts of one table: the seat of a chair, as wide as a table top, on the base of a chair."""
+    """Make the parts of a table: a chair's seat, as wide as a table top, on a chair's base."""
     base = str(rng.choice(list(BASES), p=list(BASES.values())))
     top = str(rng.choice(["square", "round"], p=[0.65, 0.35]))
     height, width = rng.uniform(24, 50), rng.uniform(44, GRID)
@@ -113,7 +113,7 @@ def make_table_parts(rng: np.random.Generator) -> list[Part]:
     power = {"square": 14.0, "round": rng.uniform(2, 3.5)}[top]
     sizes = {"height": height, "seat_top": height, "seat_thick": rng.uniform(2.2, 5)}
     sizes |= {"width": width, "depth": depth, "power": power}
-    back = {"back_half": width / 2, "flare": 0, "lean": 0, "curl": 1, "bow": 0, "post": 0}  # has none
+    back = {"back_half": width / 2, "flare": 0, "lean": 0, "curl": 1, "bow": 0, "post": 0}  # not used
     frame = Frame(Style(base, "none", "none", top), **sizes, **back)
     return [seat(frame, rng), *MAKE_BASE[base](frame, rng)]
 
@@ -126,12 +126,11 @@ def write_sample_set(
     progress: Callable[[int], object] = lambda step: None,
     kind: str = "chair",
 ) -> int:
-    """Write shapes as FOLDER/chair/{train,test}/chair_0001.off and so on; existing files are skipped.
+    """Write shapes as FOLDER/chair/{train,test}/chair_0001.off and so on. Existing files are skipped.
 
     Each shape depends only on `kind` (a key of `KINDS`), `seed` and its own number. The first test shape has
-    the number `TRAIN` + 1, however many shapes there are to train on: sets of all sizes have the same ones.
-    Returns how many were written; calls `progress` with 1 after every shape, written or not
-    (``tqdm.update``).
+    the number `TRAIN` + 1, so that sets of all sizes have the same test shapes. Returns how many files were
+    written. Calls `progress`, such as ``tqdm.update``, with 1 after every shape, written or skipped.
     """
     written = 0
     tested = range(TRAIN + 1, TRAIN + test + 1)
@@ -147,13 +146,13 @@ def write_sample_set(
 
 
 def draw_style(rng: np.random.Generator) -> Style:
-    """Draw a style; every combination that can stand is possible."""
+    """Draw a random style."""
     base, back, arms, seat = (
         str(rng.choice(list(kinds), p=list(kinds.values()))) for kinds in (BASES, BACKS, ARMS, SEATS)
     )
-    if arms == "panel" and seat == "round":  # a flat panel would leave a round seat's edge
+    if arms == "panel" and seat == "round":  # a flat panel would be outside the edge of a round seat
         arms = "post"
-    if back == "rounded" and arms != "none":  # its width varies with height: arms keep clear or are its ends
+    if back == "rounded" and arms != "none":  # its width varies with height: arms avoid it or are its ends
         arms = str(rng.choice(["wrap", "loop", "pad"], p=[0.5, 0.25, 0.25]))
         if arms == "wrap" and seat == "square":
             seat = "round"
@@ -161,7 +160,7 @@ def draw_style(rng: np.random.Generator) -> Style:
 
 
 def make_parts(style: Style, rng: np.random.Generator) -> list[Part]:
-    """Make the parts of one chair of a given style, in voxels, before the final fit into the grid."""
+    """Make the parts of a chair of a given style, before the final fit into the grid."""
     frame = draw_frame(style, rng)
     backs = {"solid": solid_back, "slatted": slatted_back, "ladder": ladder_back}
     backs |= {"open": open_back, "rounded": rounded_back}
@@ -174,7 +173,7 @@ def make_parts(style: Style, rng: np.random.Generator) -> list[Part]:
 
 
 def draw_frame(style: Style, rng: np.random.Generator) -> Frame:
-    """Draw the shared measures of a chair, such that the chair fits into the grid as it is."""
+    """Draw the shared dimensions of a chair that fits into the grid without scaling."""
     height = rng.uniform(52, 64)
     seat_thick = rng.uniform(5, 9) if style.seat == "cushion" else rng.uniform(2.2, 4.5)
     seat_top = height * rng.uniform(0.42, 0.54) + (rng.uniform(0, 2) if style.seat == "cushion" else 0)
@@ -195,7 +194,7 @@ def draw_frame(style: Style, rng: np.random.Generator) -> Frame:
 
 
 def seat(frame: Frame, rng: np.random.Generator) -> Part:
-    """Make the seat: an outlined slab, its edges rounded off if it is a cushion."""
+    """Make the seat: a slab, with rounded edges if it is a cushion."""
     rim = outline(frame, np.linspace(0, 2 * np.pi, 48, endpoint=False))
     bottom = frame.seat_top - frame.seat_thick
     if frame.style.seat != "cushion":
@@ -208,7 +207,7 @@ def seat(frame: Frame, rng: np.random.Generator) -> Part:
 
 
 def outline(frame: Frame, angle: np.ndarray) -> np.ndarray:
-    """Return (n, 2) points on the seat's rim, a superellipse; angle 0 is at +x, pi/2 at the back."""
+    """Return (n, 2) points on the outline of the seat, a superellipse; angle 0 is +x, pi/2 the back."""
     cos, sin = np.cos(angle), np.sin(angle)
     x = frame.width / 2 * np.sign(cos) * np.abs(cos) ** (2 / frame.power)
     y = frame.depth / 2 * np.sign(sin) * np.abs(sin) ** (2 / frame.power)
@@ -216,7 +215,7 @@ def outline(frame: Frame, angle: np.ndarray) -> np.ndarray:
 
 
 def legs(frame: Frame, rng: np.random.Generator) -> list[Part]:
-    """Make four legs, straight, tapered or splayed, round or square, with or without rails between them."""
+    """Make four legs, straight, tapered or splayed, round or square, with or without rails."""
     thick = rng.uniform(2.2, 4.2)
     foot = max(thick * (1 if rng.random() < 0.4 else rng.uniform(0.5, 0.9)), 1.9)
     splay = 0 if rng.random() < 0.35 else rng.uniform(0.5, 5)
@@ -233,7 +232,7 @@ def legs(frame: Frame, rng: np.random.Generator) -> list[Part]:
         return end[corner] + (top[corner] - end[corner]) * (z / frame.seat_middle)
 
     def rails(axis: int, z: float, size: float | tuple[float, float]) -> list[Part]:
-        """Join the legs in pairs along an axis: left and right, or front and rear."""
+        """Connect the legs in pairs along an axis: left and right, or front and rear."""
         pairs = [[(-1, -1), (1, -1)], [(-1, 1), (1, 1)]] if axis == 0 else [corners[:2], corners[2:]]
         return [bar(at(a, z), at(b, z), axis, size) for a, b in pairs]
 
@@ -281,7 +280,7 @@ def pedestal(frame: Frame, rng: np.random.Generator) -> list[Part]:
 
 
 def sled(frame: Frame, rng: np.random.Generator) -> list[Part]:
-    """Make two runners on the floor with uprights at both ends, or in front only (a cantilever)."""
+    """Make two runners on the floor, with uprights at both ends or only in front (a cantilever)."""
     tube = rng.uniform(2, 3.2)
     is_round = rng.random() < 0.5
     x = frame.width / 2 * (0.68 if frame.style.seat == "round" else 0.9) - tube / 2
@@ -308,7 +307,7 @@ def sled(frame: Frame, rng: np.random.Generator) -> list[Part]:
 
 
 def upright(frame: Frame, x_share: float, size: float, z_top: float, wide: float | None = None) -> Part:
-    """Make one upright of the back, `x_share` of the way from the middle to a post; `wide` is across."""
+    """Make an upright of the back, at `x_share` of the way from the middle to a post, `wide` across."""
     z = np.linspace(frame.seat_middle, z_top, 8)
     x = x_share * frame.half(z)
     y = frame.back_y(x, z)
@@ -322,7 +321,7 @@ def posts(frame: Frame, size: float, z_top: float) -> list[Part]:
 
 
 def rail(frame: Frame, z: float, tall: float, size: float, overhang: float = 0.0, crest: float = 0.0) -> Part:
-    """Make a rail across the back, its lower edge at `z`, its middle `crest` higher than its ends."""
+    """Make a rail across the back with its lower edge at `z` and its middle `crest` above its ends."""
     rings = []
     for share in np.linspace(-1, 1, 11):
         x = share * (frame.half(z + tall / 2) + overhang)
@@ -337,7 +336,7 @@ def rail(frame: Frame, z: float, tall: float, size: float, overhang: float = 0.0
 
 
 def sheet(frame: Frame, z: np.ndarray, half: np.ndarray, size: float) -> Part:
-    """Make a panel in the back: at each height `z` it is 2 `half` wide; `size` thick."""
+    """Make a panel in the back, `size` thick and at each height `z` 2 `half` wide."""
     share = np.linspace(-1, 1, 11)
     rings = []
     for zi, hi in zip(z, half, strict=True):
@@ -349,7 +348,7 @@ def sheet(frame: Frame, z: np.ndarray, half: np.ndarray, size: float) -> Part:
 
 
 def solid_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
-    """Make a closed panel, from the seat up or held by two posts; its upper corners may be rounded."""
+    """Make a closed panel, from the seat up or on posts; its upper corners may be rounded."""
     thick = frame.post if rng.random() < 0.6 else rng.uniform(3.4, 6.5)
     is_raised = rng.random() < 0.35
     start = frame.seat_middle
@@ -376,7 +375,7 @@ def slatted_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
     wide = rng.uniform(2, 4.5)
     free = 2 * frame.half(np.array([frame.seat_top, top])).min() - frame.post
     most = int((free - GAP) // (wide + GAP))
-    if most < 2:  # a narrow back: as slender bars as there may be
+    if most < 2:  # a narrow back: the thinnest bars
         wide = 2.0
         most = int((free - GAP) // (wide + GAP))
     count = int(rng.integers(2, min(most, 6) + 1)) if most > 2 else max(most, 1)
@@ -397,7 +396,7 @@ def ladder_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
     most = int((top - first + GAP) // (tall + GAP))
     count = int(rng.integers(2, max(min(most, 5), 2) + 1))
     tall = min(tall, (top - first + GAP) / count - GAP)
-    spare = rng.uniform(0, 2) if rng.random() < 0.4 else 0.0  # posts that stand out above the last rail
+    spare = rng.uniform(0, 2) if rng.random() < 0.4 else 0.0  # of the posts above the last rail
     return [
         *posts(frame, frame.post, top),
         *(rail(frame, z, tall, 2.1, 0, crest) for z in np.linspace(first, top - tall - spare, count)),
@@ -405,7 +404,7 @@ def ladder_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
 
 
 def open_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
-    """Make a frame with nothing in it: posts and a top rail, or one bent tube."""
+    """Make an empty frame: posts and a top rail, or one bent tube."""
     if rng.random() < 0.5:
         tall, crest = rng.uniform(2.5, 9), rng.uniform(0, 3) if rng.random() < 0.5 else 0.0
         top = frame.height - crest
@@ -414,7 +413,7 @@ def open_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
         if rng.random() < 0.4:
             parts.append(rail(frame, frame.seat_top + rng.uniform(4, 7), rng.uniform(2, 3.5), 2.1))
         return parts
-    # One tube: up, round the corners and down. The corner's radius goes from small to half the width.
+    # One tube: up, around the corners and down. The radius of a corner is at most half the width.
     tube = max(frame.post, 2.3)
     half = frame.back_half
     corner = rng.uniform(0.3, 1) * min(half, (frame.height - frame.seat_top) * 0.6)
@@ -437,7 +436,7 @@ def open_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
 
 
 def rounded_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
-    """Make a panel that curves round the seat's rim, or one with a round outline on posts."""
+    """Make a panel that curves around the seat, or one with a round outline on posts."""
     can_wrap = frame.style.seat != "square"
     if frame.style.arms == "wrap" or (can_wrap and rng.random() < 0.6):
         return [wrap(frame, rng)]
@@ -455,7 +454,7 @@ def rounded_back(frame: Frame, rng: np.random.Generator) -> list[Part]:
 
 
 def wrap(frame: Frame, rng: np.random.Generator) -> Part:
-    """Make a back that follows the seat's rim; with arms "wrap" it runs on to the front, lower and lower."""
+    """Make a back that follows the outline of the seat; arms "wrap" continue it to the front, descending."""
     thick = rng.uniform(2.6, 4.5)
     has_arms = frame.style.arms == "wrap"
     first = np.deg2rad(rng.uniform(-45, 0) if has_arms else rng.uniform(25, 55))
@@ -482,7 +481,7 @@ def wrap(frame: Frame, rng: np.random.Generator) -> Part:
 
 
 def arms(frame: Frame, rng: np.random.Generator) -> list[Part]:
-    """Make both arms, mirror images of each other; none if the style has none or the back wraps round."""
+    """Make both arms, mirror images of each other; none if the style has none or the back wraps around."""
     kind = frame.style.arms
     if kind in ("none", "wrap"):
         return []
@@ -525,10 +524,9 @@ def arms(frame: Frame, rng: np.random.Generator) -> list[Part]:
 
 
 def loft(rings: list) -> Part:
-    """Join a stack of rings, (m, n, 3) with n even, and close both ends; the faces are wound outwards.
+    """Connect a stack of rings, (m, n, 3) with n even, and close both ends. Faces are wound outwards.
 
-    An end is closed by strips between points i and n - 1 - i, which holds for convex rings and for bands
-    (there and back again) alike.
+    An end is closed by strips between points i and n - 1 - i, which is right for convex rings and for bands.
     """
     points = np.asarray(rings, dtype=np.float64)
     m, n, _ = points.shape
@@ -548,10 +546,10 @@ def loft(rings: list) -> Part:
 
 
 def bar(start, end, axis: int, size, end_size=None, is_round: bool = False) -> Part:
-    """Make a straight bar along `axis`, more or less, whose ends are cut square to it.
+    """Make a straight bar roughly along `axis`, with ends perpendicular to the axis.
 
-    `start` and `end` are the middles of its ends, `size` and `end_size` its section there: one number, or one
-    for each of the other two axes in their order. A section is a rectangle or an ellipse of twelve sides.
+    `start` and `end` are the centers of its ends, `size` and `end_size` its cross-section there: one number,
+    or one for each of the other two axes. A section is a rectangle or an ellipse with twelve sides.
     """
     across = [other for other in range(3) if other != axis]
     rings = []
@@ -570,7 +568,7 @@ def rectangle(u: float, v: float) -> np.ndarray:
 
 
 def circle(across: float, sides: int) -> np.ndarray:
-    """Return the (sides, 2) corners of a regular polygon, `across` from side to opposite side."""
+    """Return the (sides, 2) corners of a regular polygon with the given distance between opposite sides."""
     angle = 2 * np.pi * (np.arange(sides) + 0.5) / sides
     return across / 2 / np.cos(np.pi / sides) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
@@ -581,7 +579,7 @@ def lift(outline_xy: np.ndarray, z: float) -> np.ndarray:
 
 
 def fit(parts: list[Part]) -> list[Part]:
-    """Scale a chair's parts together until its longest side is `GRID`; center it and stand it on z = 0."""
+    """Scale the parts of a chair to a longest side of `GRID`, center it, and put it on z = 0."""
     corners = np.concatenate([vertices for vertices, _ in parts])
     low, high = corners.min(axis=0), corners.max(axis=0)
     scale = GRID / (high - low).max()
@@ -590,7 +588,7 @@ def fit(parts: list[Part]) -> list[Part]:
 
 
 def join(parts: list[Part]) -> Part:
-    """Put parts into one mesh, side by side."""
+    """Join parts into one mesh."""
     first = np.cumsum([0] + [len(vertices) for vertices, _ in parts[:-1]])
     vertices = np.concatenate([vertices for vertices, _ in parts])
     faces = np.concatenate([faces + start for (_, faces), start in zip(parts, first, strict=True)])

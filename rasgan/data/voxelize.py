@@ -1,14 +1,14 @@
-"""Meshes to voxel grids: the rule that Binvox follows, in numpy alone.
+"""Convert meshes to voxel grids by the rule that Binvox follows.
 
 A mesh is moved so that its lowest corner lies at the origin and scaled so that its longest side is exactly
-`resolution` voxels. Voxel i of an axis then spans [i, i + 1) and is judged at its center, i + 0.5::
+`resolution` voxels. Voxel i of an axis then spans [i, i + 1), and its center is at i + 0.5::
 
     position   0       1       2       3
-               |---o---|---o---|---o---|      o  center: lines run through these alone
+               |---o---|---o---|---o---|      o  center: all lines pass through these
     voxel          0       1       2
 
-Whether a voxel is filled is read from the places where the three axis-parallel lines through its center cross
-the triangles of the mesh. The rule was found by measuring Binvox 1.22 and 1.27 (patrickmin.com/binvox).
+Whether a voxel is filled depends on where the three axis-parallel lines through its center cross the
+triangles. The rule was found by measuring Binvox 1.22 and 1.27 (patrickmin.com/binvox).
 """
 
 from collections.abc import Iterator
@@ -18,18 +18,16 @@ import numpy as np
 
 MODES = ("binvox", "exact", "solid")
 GROWTH = 0.01  # voxels by which Binvox's surface mode grows each voxel on every side (measured)
-THINNEST = (
-    1e-10  # a triangle of less height, in voxels, counts as a line (positions are exact to about 1e-14)
-)
-# What all faces together may take, in cells of their boxes: 20 to 30 s. Real meshes take 50 n² for n voxels a
-# side, not 3,000 n² (for n = 128) or more.
+THINNEST = 1e-10  # triangles of less height, in voxels, count as lines; positions are exact to about 1e-14
+# Cells in the boxes of all faces together: 20 to 30 s of work. Real meshes have about 50 n² for n voxels per
+# side; these limits are 3,000 n² or more for n = 128.
 MOST_CROSSED, MOST_TOUCHED = 3 * 10**8, 6 * 10**7
-CHUNK = 1 << 19  # line cells or voxels in work at a time: it bounds the memory, however many faces there are
+CHUNK = 1 << 19  # cells or voxels processed at a time, which limits the memory for any number of faces
 
 
 @dataclass(frozen=True)
 class VoxelOptions:
-    """How a mesh becomes a grid; see `voxelize`."""
+    """How a mesh is voxelized; see `voxelize`."""
 
     resolution: int = 64
     mode: str = "binvox"
@@ -39,23 +37,23 @@ class VoxelOptions:
 def voxelize(
     vertices: np.ndarray, faces: np.ndarray, resolution: int = 64, mode: str = "binvox", center: bool = False
 ) -> np.ndarray:
-    """Turn a triangle mesh into a cubic grid of occupied voxels.
+    """Convert a triangle mesh to a cubic grid of occupied voxels.
 
     Parameters
     ----------
     vertices : (v, 3) float array
-        Mesh x, y, z with z up, in any unit; finite and not all equal. The box of *all* of them is scaled to
-        the grid, those that no face uses included, as Binvox does.
+        Mesh x, y, z with z up, in any unit; finite and not all equal. As in Binvox, the box of *all* of them
+        is scaled to the grid, including those that no face uses.
     faces : (f, 3) int array
         Vertex indices; order, winding and faces without area do not matter.
     resolution : int
-        Voxels a side.
+        Voxels per side.
     mode : {"binvox", "exact", "solid"}
-        "binvox": what Binvox fills without options; parts too thin to hold a voxel center vanish.
-        "exact": every voxel that a face touches, the inside left empty (Binvox's ``-e``).
+        "binvox": what Binvox fills without options; parts too thin to contain a voxel center vanish.
+        "exact": every voxel that a face touches, with an empty inside (Binvox's ``-e``).
         "solid": all voxels of both, so that no part is lost and the inside is filled.
     center : bool
-        Put the shorter sides in the middle of the grid instead of at index 0 (Binvox's ``-cb``).
+        Center the shorter sides in the grid instead of starting them at index 0 (Binvox's ``-cb``).
 
     Returns
     -------
@@ -65,7 +63,7 @@ def voxelize(
     Raises
     ------
     ValueError
-        If the mode is unknown, or faces as large as the grid are too many to be computed in half a minute.
+        If the mode is unknown, or the faces cover the grid so often that it would take over half a minute.
     """
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
@@ -87,14 +85,14 @@ def place(vertices: np.ndarray, resolution: int, center: bool = False) -> np.nda
 
 
 def fill(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarray:
-    """Fill the inside as Binvox does by default: carve or vote.
+    """Fill the inside as Binvox does by default: by carving or voting.
 
-    Carve: on all three lines through the center, a crossing lies before it and another behind it.
-    Vote: of the six ways from the center to the border of the grid, at least three cross an odd number of
+    Carving: on all three lines through the center, there is a crossing before it and one behind it.
+    Voting: of the six rays from the center to the border of the grid, at least three cross an odd number of
     triangles.
-    A crossing exactly at a center counts as lying before it.
+    A crossing exactly at a center counts as before it.
 
-    Takes (v, 3) positions in voxels (`place`), (f, 3) vertex indices and the number n of voxels a side;
+    Takes (v, 3) positions in voxels (`place`), (f, 3) vertex indices and the number n of voxels per side;
     returns (n, n, n) bools.
     """
     carved = np.ones((resolution,) * 3, dtype=bool)
@@ -113,13 +111,13 @@ def count_crossings(points: np.ndarray, faces: np.ndarray, resolution: int, axis
     """Count where the lines along `axis` through the voxel centers cross the triangles.
 
     A triangle is cut into rows (planes through centers across the first other axis), each row into cells
-    (centers along the second). Both cuts are half open and start from the edges alone, whose crossings come
-    out equal to the last bit for the triangles on either side: a line through a shared edge therefore
-    crosses one of the two, and a closed mesh is crossed an even number of times.
+    (centers along the second). Both intervals are half open and computed from the edges alone, whose
+    crossings are equal to the last bit for both adjacent triangles. A line through a shared edge therefore
+    crosses only one of them, and a closed mesh is crossed an even number of times.
 
-    Takes what `fill` does, and `axis`: 0, 1 or 2. Returns (n, n, n + 1) ints for n voxels a side. Entry
-    [r, c, k]: crossings of the line through row r and column c of the other two axes (in grid order) that
-    lie after center k - 1 and not after center k; k = n is behind the last center.
+    Takes the arguments of `fill`, and `axis`: 0, 1 or 2. Returns (n, n, n + 1) ints for n voxels per side.
+    Entry [r, c, k] counts the crossings of the line through row r and column c of the other two axes (in grid
+    order) that are after center k - 1 and not after center k; k = n is behind the last center.
     """
     n = resolution
     row_axis, column_axis = (a for a in range(3) if a != axis)
@@ -137,7 +135,7 @@ def count_crossings(points: np.ndarray, faces: np.ndarray, resolution: int, axis
         face, row = _expand(_first_center(corners[0, :, 0]), _first_center(corners[2, :, 0]))
         at = row + 0.5
         low, middle, high = corners[:, face]
-        is_low = (at < middle[:, 0])[:, None]  # the second edge is low-middle there, middle-high elsewhere
+        is_low = (at < middle[:, 0])[:, None]  # the second edge is low-middle, otherwise middle-high
         long = _along_edge(low, high, at)
         short = _along_edge(np.where(is_low, low, middle), np.where(is_low, middle, high), at)
         swapped = long[0] > short[0]
@@ -158,7 +156,7 @@ def _first_center(position: np.ndarray) -> np.ndarray:
 
 
 def _along_edge(start: np.ndarray, end: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Interpolate on edges, (m, 3) `start` to `end`, where the first coordinate is `at`: the rest, (2, m)."""
+    """Interpolate edges, (m, 3) `start` to `end`, at first coordinate `at`: the other two, (2, m)."""
     share = (at - start[:, 0]) / (end[:, 0] - start[:, 0])
     return start[:, 1:].T + share * (end - start)[:, 1:].T
 
@@ -172,16 +170,14 @@ def _expand(start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _check_work(cells: np.ndarray, most: int, resolution: int) -> None:
-    """Raise ValueError if the cells (f,) of all faces are more than `most`; a few for each are free."""
+    """Raise ValueError if the cells (f,) of all faces are more than `most`, not counting a few per face."""
     if cells.sum() > most + 10 * cells.size:
         times = cells.sum() // resolution**2
-        raise ValueError(
-            f"its faces cover the grid {times} times; remove faces that repeat or lie inside others"
-        )
+        raise ValueError(f"its faces cover the grid {times} times; remove duplicate and inner faces")
 
 
 def _chunks(sizes: np.ndarray) -> Iterator[slice]:
-    """Cut a list of work into slices of at most `CHUNK` units each (an item that has more is alone)."""
+    """Yield slices of at most `CHUNK` units of work each; a larger item is alone in its slice."""
     ends = np.cumsum(sizes + 1)
     start = 0
     while start < sizes.size:
@@ -194,9 +190,9 @@ def _chunks(sizes: np.ndarray) -> Iterator[slice]:
 def surface(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarray:
     """Mark every voxel, grown by `GROWTH`, that a triangle touches.
 
-    The separating-axis test in the order of Schwarz and Seidel (2010): seen along the main direction of its
-    normal, a triangle touches a set of columns; in each, its plane leaves a short range of voxels; these must
-    pass the test in the two other views. Takes and returns what `fill` does.
+    This is the separating-axis test in the order of Schwarz and Seidel (2010). Projected along the main
+    direction of its normal, a triangle touches a set of columns. In each, its plane leaves a short range of
+    voxels, which must pass the test in the two other projections. Arguments and result are those of `fill`.
     """
     n = resolution
     half = 0.5 + GROWTH
@@ -210,7 +206,7 @@ def surface(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarra
         corners = points[faces[part]]
         normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         main = np.abs(normal).argmax(axis=1)
-        axes = (main[:, None] + np.array([1, 2, 0])) % 3  # two across, then the main direction: right-handed
+        axes = (main[:, None] + np.array([1, 2, 0])) % 3  # the main direction is last; right-handed
         normal, low, high = (np.take_along_axis(x, axes, axis=1) for x in (normal, first[part], last[part]))
         corners = np.take_along_axis(corners, axes[:, None, :], axis=2)
         views = [
@@ -224,7 +220,7 @@ def surface(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarra
         kept = _touches(views[0], face, i, j)
         face, i, j = face[kept], i[kept], j[kept]
 
-        # Without area there is no plane, only rounding: the three views decide alone.
+        # A triangle without area has no plane, only rounding errors: the three projections decide.
         flat = np.abs(normal[:, 2]) <= THINNEST * np.ptp(corners, axis=1).max(axis=1)
         slope = -normal[:, :2] / np.where(flat, np.inf, normal[:, 2])[:, None]
         level = corners[:, 0, 2] - (slope * corners[:, 0, :2]).sum(axis=1)
@@ -242,17 +238,17 @@ def surface(points: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarra
 
 
 def _touched(low: np.ndarray, high: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and last voxel of an axis that, grown, meet the stretch from `low` to `high`."""
+    """Return the first and last voxel of an axis that, grown, overlap the interval `low` to `high`."""
     first = np.clip(np.ceil(low - 1 - GROWTH), 0, resolution - 1)
     last = np.clip(np.floor(high + GROWTH), 0, resolution - 1)
     return first.astype(np.int64), last.astype(np.int64)
 
 
 def _edge_functions(corners: np.ndarray, facing: np.ndarray, half: float) -> np.ndarray:
-    """Three half-planes of each triangle in one view, moved out by the half width of a voxel.
+    """Return three half-planes of each projected triangle, moved out by the half width of a voxel.
 
-    Takes (f, 3, 2) corners and the normal's component towards the eye, (f,). Returns (3, 3, f): for each edge
-    the a, b, c of ``a x + b y + c >= 0``. In a view that shows a triangle edge-on the half-planes lie on both
+    Takes (f, 3, 2) corners and the component of the normal along the projection, (f,). Returns (3, 3, f): for
+    each edge the a, b, c of ``a x + b y + c >= 0``. If the projection is a line, the half-planes are on both
     sides of it, whatever the sign.
     """
     edges = np.roll(corners, -1, axis=1) - corners
@@ -263,7 +259,7 @@ def _edge_functions(corners: np.ndarray, facing: np.ndarray, half: float) -> np.
 
 
 def _touches(edge_functions: np.ndarray, face: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """Test whether the square of voxel (i, j) meets its face in this view: one separating axis an edge."""
+    """Test if the square of voxel (i, j) overlaps its projected face: one separating axis per edge."""
     x, y = i + 0.5, j + 0.5
     meets = np.ones(face.shape, dtype=bool)
     for a, b, c in edge_functions:

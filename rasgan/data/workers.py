@@ -1,4 +1,4 @@
-"""Work in several processes, which all end when the command ends, however it ends."""
+"""Run tasks in several processes, which all end when the command ends, however it ends."""
 
 import concurrent.futures.process
 import multiprocessing.connection
@@ -16,20 +16,20 @@ Result = TypeVar("Result")
 
 
 def count_processes(wanted: int | None, tasks: int) -> int:
-    """Return how many processes to start: `wanted`, or one a core; at most one a task."""
-    most = 61 if sys.platform == "win32" else 1024  # Windows waits for no more at a time; Python refuses them
+    """Return how many processes to start: `wanted`, or one per core, and at most one per task."""
+    most = 61 if sys.platform == "win32" else 1024  # Windows cannot wait for more
     if wanted is None:
-        has_affinity = hasattr(os, "sched_getaffinity")  # the cores that this process may run on
+        has_affinity = hasattr(os, "sched_getaffinity")  # which may be fewer than the machine has
         wanted = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     return min(wanted, tasks, most)
 
 
 def run_tasks(work: Callable[[Task], Result], tasks: list[Task], processes: int) -> Iterator[Result]:
-    """Yield ``work(task)`` of every task as they are done, in any order.
+    """Yield ``work(task)`` for every task, in the order of completion.
 
-    With more than one of `processes`, so many are spawned: `work` must be picklable, and the script needs the
-    usual ``if __name__ == "__main__"`` guard. No process and no half-written file is left, also where this
-    is closed early or an exception, Ctrl-C included, ends it. UserError if a process was killed.
+    If `processes` is more than one, they are spawned: `work` must be picklable, and the script needs the
+    usual ``if __name__ == "__main__"`` guard. After an exception, Ctrl-C included, or if this generator is
+    closed early, no process and no partial file remains. Raises UserError if a process was killed.
     """
     if processes <= 1:
         yield from map(work, tasks)
@@ -44,10 +44,10 @@ def run_tasks(work: Callable[[Task], Result], tasks: list[Task], processes: int)
             yield done.result()
     except concurrent.futures.process.BrokenProcessPool as error:
         raise UserError(
-            "A worker process was killed, as happens when memory runs out; close other programs.",
+            "A worker process was killed, probably because memory ran out; close other programs.",
             about="memory",
         ) from error
-    except BaseException:  # GeneratorExit too, when this is closed early
+    except BaseException:  # including GeneratorExit, if it is closed early
         for worker in set(multiprocessing.active_children()) - bystanders:
             worker.terminate()
         raise
@@ -56,7 +56,7 @@ def run_tasks(work: Callable[[Task], Result], tasks: list[Task], processes: int)
 
 
 def _become_worker() -> None:
-    """Leave Ctrl-C to the parent; end, and tidy up, when the parent asks for it or is gone."""
+    """Leave Ctrl-C to the parent; clean up and exit if the parent asks for it or has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -70,5 +70,5 @@ def _end_with_parent() -> None:
 def _work_until_asked_to_end(work: Callable[[Task], Result], task: Task) -> Result:
     try:
         return work(task)
-    except SystemExit:  # from the SIGTERM handler: temporary files are gone by now
+    except SystemExit:  # from the SIGTERM handler, after temporary files were removed
         os._exit(1)  # the pool would catch SystemExit and send the next task

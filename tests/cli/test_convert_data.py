@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import json
 import os
 import shlex
 import signal
@@ -17,9 +18,7 @@ import convert_data
 import train_rasgan
 from rasgan.data.meshes import SUFFIXES, write_off
 from rasgan.errors import UserError
-from rasgan.export.mesh_files import FORMATS, write_model
-from rasgan.export.surface import surface_mesh
-from rasgan.voxel_io import read_raw, read_voxels
+from rasgan.voxel_io import read_raw
 from tests import stand_in_binvox
 from tests.made_meshes import OFF
 from tests.robustness import running
@@ -29,7 +28,7 @@ posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a folder as people have them: subfolders, upper case, litter, one damaged mesh."""
+    """Return a folder with subfolders, upper case, hidden files and several formats."""
     box = trimesh.creation.box(extents=(1, 2, 4))
     folder = tmp_path / "chair"
     for name in ("train/chair_0001.off", "test/chair.v2.OFF", "test/__MACOSX/._chair.off", ".hidden/a.off"):
@@ -43,7 +42,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def slow_binvox(tmp_path, monkeypatch):
-    """Return the path of a stand-in for Binvox that hangs and notes its process numbers in `pids`."""
+    """Return the path of a stand-in for Binvox that hangs and writes its process ids to `pids`."""
     monkeypatch.setenv("STAND_IN", "hang")
     monkeypatch.setenv("STAND_IN_PIDS", str(tmp_path / "pids"))
     return stand_in_binvox.install(tmp_path / "binvox")
@@ -58,7 +57,7 @@ def convert(folder, *arguments):
     return convert_data.main(["-m", str(folder), "-j", "1", *arguments])
 
 
-def test_every_mesh_below_the_folder_gets_a_raw_beside_it(folder, capsys):
+def test_every_mesh_below_the_folder_is_converted(folder, capsys):
     assert convert(folder) == 0
     assert raws(folder) == ["test/chair.v2.raw", "train/chair_0001.raw", "train/glued.raw", "train/other.raw"]
     out, err = capsys.readouterr()
@@ -71,7 +70,7 @@ def test_every_mesh_below_the_folder_gets_a_raw_beside_it(folder, capsys):
     np.testing.assert_array_equal(read_raw(folder / "train" / "other.raw"), grid)
 
 
-def test_a_second_run_skips_what_is_there(folder, capsys):
+def test_a_second_run_skips_existing_grids(folder, capsys):
     assert convert(folder) == 0
     before = {name: (folder / name).stat().st_mtime_ns for name in raws(folder)}
     (folder / "train" / "glued.raw").unlink()
@@ -94,7 +93,7 @@ def test_options_reach_the_voxelizer(folder):
     assert not grid[15, 15, 15]
 
 
-def test_what_fails_is_told_and_does_not_stop_the_rest(folder, capsys):
+def test_failures_are_reported_and_do_not_stop_the_rest(folder, capsys):
     train = folder / "train"
     bad, small, damaged = folder / "test" / "bad.off", train / "chair_0001.raw", train / "other.raw"
     bad.write_text("OFF\n8 12 0\n0 0 0\n", encoding="utf-8")
@@ -104,8 +103,8 @@ def test_what_fails_is_told_and_does_not_stop_the_rest(folder, capsys):
     assert convert(folder) == 1
     out, err = capsys.readouterr()
     assert out.startswith("1 converted, 0 already there (skipped), 0 empty, 5 failed\n")
-    assert f"failed: {bad}: it announces 8 vertices and 12 faces but holds 1 lines" in err
-    assert "glued.obj and glued.off would all become glued.raw" in err
+    assert f"failed: {bad}: it announces 8 vertices and 12 faces, one per line, but has 1 lines" in err
+    assert "glued.obj: another mesh would become glued.raw" in err
     assert f"failed: {small}: contains 32³ voxels, not 64³; delete it first. Or use --overwrite.\n" in err
     assert f"failed: {damaged}: contains other bytes" in err
     assert small.stat().st_size == 32**3
@@ -116,14 +115,14 @@ def test_what_fails_is_told_and_does_not_stop_the_rest(folder, capsys):
 
 
 def sheet_of_one():
-    """Return a mesh without any thickness, of which Binvox's rule keeps nothing."""
+    """Return a mesh without thickness, which Binvox's rule loses."""
     return np.eye(3) * [1, 1, 0], np.array([[0, 1, 2]])
 
 
-def test_empty_grids_are_told_also_where_they_are_kept(tmp_path, capsys):
+def test_empty_grids_are_reported_even_if_they_existed(tmp_path, capsys):
     for name in ("sheet.off", "solid.off"):
         write_off(tmp_path / "a b" / name, *sheet_of_one())
-    typed = ["--format", "binvox", "--center", "--up", "z", "--resolution", "32"]
+    typed = ["--center", "--up", "z", "--resolution", "32"]
     for words in ("2 converted, 0 already there", "0 converted, 2 already there"):
         assert convert(tmp_path / "a b", *typed) == 0
         out, err = capsys.readouterr()
@@ -135,11 +134,10 @@ def test_empty_grids_are_told_also_where_they_are_kept(tmp_path, capsys):
     assert command.startswith("  python convert_data.py -m ")
     assert convert_data.main([*shlex.split(command)[2:], "-j", "1"]) == 0
     assert capsys.readouterr().out.startswith("2 converted, 0 already there (skipped), 0 empty")
-    assert read_voxels(tmp_path / "a b" / "sheet.binvox").any()
-    assert raws(tmp_path) == []
+    assert read_raw(tmp_path / "a b" / "sheet.raw").any()
 
 
-def test_grids_of_other_options_are_not_mixed_with_the_existing_ones(folder, tmp_path, capsys):
+def test_grids_with_different_options_are_not_mixed(folder, tmp_path, capsys):
     def refused(*arguments):
         capsys.readouterr()
         before = running.visible_files(folder)
@@ -154,11 +152,11 @@ def test_grids_of_other_options_are_not_mixed_with_the_existing_ones(folder, tmp
         ("--mode", "solid"): "mode: binvox, not solid",
         ("--center",): "center: False, not True",
         ("--resolution", "32"): "resolution: 64, not 32",
-        ("--up", "y", "--mode", "exact"): "mode: binvox, not exact, up: None, not y",
+        ("--up", "y", "--mode", "exact"): "mode: binvox, not exact",
     }.items():
         error = refused(*options)
         assert words in error
-        assert "--output" not in error  # the command that follows is the one that was typed
+        assert "--output" not in error  # the printed command is the one that was typed
     assert convert(folder, "--center", "-o", str(tmp_path / "other")) == 0
     command = refused("--mode", "solid").splitlines()[-1]
     capsys.readouterr()
@@ -167,8 +165,8 @@ def test_grids_of_other_options_are_not_mixed_with_the_existing_ones(folder, tmp
     assert "mode: solid, not binvox" in refused()
 
 
-def test_existing_grids_of_unknown_options_are_told_until_all_are_made_again(folder, capsys):
-    def is_told():
+def test_existing_grids_with_unknown_options_are_reported_until_all_are_converted_again(folder, capsys):
+    def is_reported():
         capsys.readouterr()
         assert convert(folder, "--center") == 0
         return f"kept: {folder / 'test'}" in capsys.readouterr().err
@@ -176,17 +174,17 @@ def test_existing_grids_of_unknown_options_are_told_until_all_are_made_again(fol
     assert convert(folder) == 0
     record = folder / "test" / ".conversion.json"
     (folder / "train" / ".conversion.json").unlink()
-    for damage in (None, "{", "[]", '{".raw": 1}', "[" * 100_000):
+    for damage in (None, "{", "[]", "{}", '{".raw": 1}', "[" * 100_000):
         record.unlink() if damage is None else record.write_text(damage, encoding="utf-8")
-        assert is_told()
+        assert is_reported()
     write_off(folder / "test" / "new.off", *sheet_of_one())
-    assert is_told()
-    assert is_told()  # the new grid is beside one that nobody knows
+    assert is_reported()
+    assert is_reported()  # the new grid is beside one with unknown options
     assert convert(folder, "--center", "--overwrite") == 0
-    assert not is_told()
+    assert not is_reported()
 
 
-def test_overwriting_that_fails_or_stops_leaves_no_wrong_record(folder, monkeypatch, capsys):
+def test_overwriting_that_fails_or_is_stopped_leaves_no_wrong_record(folder, monkeypatch, capsys):
     assert convert(folder / "test") == 0
     for fault in (UserError("bad"), KeyboardInterrupt()):
 
@@ -201,18 +199,17 @@ def test_overwriting_that_fails_or_stops_leaves_no_wrong_record(folder, monkeypa
         assert "kept: " in capsys.readouterr().err
 
 
-def test_another_format_holds_the_same_voxels(folder, capsys):
-    assert convert(folder) == 0
-    assert convert(folder, "--format", "binvox", "--resolution", "64") == 0
-    assert "The grids are the .binvox files in" in capsys.readouterr().out
-    for name in raws(folder):
-        grid = read_voxels((folder / name).with_suffix(".binvox"))
-        np.testing.assert_array_equal(grid, read_raw(folder / name))
-    assert convert(folder, "--format", "binvox") == 0
-    assert capsys.readouterr().out.startswith("0 converted, 4 already there")
+def test_records_of_earlier_versions_are_read(folder, capsys):
+    assert convert(folder / "test") == 0
+    record = folder / "test" / ".conversion.json"
+    options = json.loads(record.read_text(encoding="utf-8"))
+    record.write_text(json.dumps({".raw": options | {"suffix": ".raw"}}), encoding="utf-8")
+    assert convert(folder / "test") == 0
+    assert "kept: " not in capsys.readouterr().err
+    assert convert(folder / "test", "--center") == 1
 
 
-def test_output_mirrors_the_subfolders_and_writes_nothing_beside_the_meshes(folder, tmp_path, capsys):
+def test_output_has_the_same_subfolders_and_nothing_is_written_beside_the_meshes(folder, tmp_path, capsys):
     before = sorted(folder.rglob("*"))
     assert convert(folder) == 0
     beside = {name: (folder / name).read_bytes() for name in raws(folder)}
@@ -230,31 +227,22 @@ def test_output_mirrors_the_subfolders_and_writes_nothing_beside_the_meshes(fold
     assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'a file'}: a file is in the way")
 
 
-def test_a_folder_that_cannot_be_written_to_is_told_once_before_the_first_mesh(folder, monkeypatch, capsys):
-    def refuse(path, **options):
-        raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+def test_a_folder_that_cannot_be_written_to_is_reported_once_before_the_first_mesh(
+    folder, monkeypatch, capsys
+):
+    def refuse(**options):
+        raise PermissionError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(Path, "touch", refuse)
-    monkeypatch.setattr("rasgan.data.conversion.read_mesh", None)  # is not asked
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("rasgan.data.conversion.read_mesh", None)  # must not be called
     assert convert(folder) == 1
-    told = f"error: {folder / 'test'}: the disk is read-only; choose a place that you may read and write."
-    assert capsys.readouterr().err == f"{told} Or write the grids to another folder with --output.\n"
-
-
-def test_voxel_files_of_no_mesh_are_told_where_training_would_read_them_too(folder, tmp_path, capsys):
-    for name in ("train/voxel.mat", "train/glued.npy", "test/voxel.npz", "test/.voxel.npz", "voxel.raw"):
-        (folder / name).touch()
-    assert convert(folder) == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("beside: ")]
-    assert len(told) == 1
-    assert told[0].startswith(f"beside: {folder / 'test' / 'voxel.npz'} and 1 other: ")
-    assert convert(folder, "-o", str(tmp_path / "grids")) == 0
-    assert "beside: " not in capsys.readouterr().err
+    reason = f"error: {folder}: the disk is read-only; choose a place that you may read and write."
+    assert capsys.readouterr().err == f"{reason} Or write the grids to another folder with --output.\n"
 
 
 @pytest.mark.parametrize(("options", "count"), [((), 3), (("--resolution", "32", "--center"), 30)])
-def test_what_to_type_next_can_be_typed(tmp_path, monkeypatch, capsys, options, count):
-    """Without changing a word: the run's name is free, and the batch is no larger than the data."""
+def test_the_printed_commands_can_be_typed(tmp_path, monkeypatch, capsys, options, count):
+    """The name of the run is free, and the batch is no larger than the data."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "checkpoint" / "my-chair-1").mkdir(parents=True)
     box = trimesh.creation.box(extents=(1, 2, 4))
@@ -271,22 +259,20 @@ def test_what_to_type_next_can_be_typed(tmp_path, monkeypatch, capsys, options, 
     assert Path(shlex.split(lines[0])[1]).resolve() == running.ROOT / "train_rasgan.py"
 
 
-def test_stray_vertices_are_told(folder, capsys):
+def test_stray_vertices_are_noted(folder, capsys):
     box = trimesh.creation.box(extents=(1, 2, 4))
     for name, far in {"far": 196, "near": 4}.items():
         vertices = np.vstack([box.vertices, [[0, 0, 2 + far]]])
         faces = [*box.faces, [8, 8, 8], [8, 0, 0]] if name == "near" else box.faces  # two without area
         write_off(folder / "train" / f"{name}.off", vertices, np.array(faces))
     assert convert(folder) == 0
-    stray = [line for line in capsys.readouterr().err.splitlines() if line.startswith("stray")]
-    assert len(stray) == 2
-    assert stray[0].startswith(f"stray: {folder / 'train' / 'far.off'}: vertices far off")
-    assert "to 2% of the grid's side; delete them, then convert it again with --overwrite" in stray[0]
-    assert "near.off" in stray[1]
-    assert "50%" in stray[1]
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert len(notes) == 2
+    assert any("far.off: vertices far away" in note and "to 2% of the grid" in note for note in notes)
+    assert any("near.off: vertices far away" in note and "to 50% of the grid" in note for note in notes)
 
 
-def test_other_3d_files_are_counted_and_what_was_left_out_of_a_mesh_is_told(folder, capsys):
+def test_other_3d_files_and_ignored_parts_of_meshes_are_reported(folder, capsys):
     for name in ("a.dae", "b.FBX", "c.fbx", "d.step", "e.png", ".f.fbx"):
         (folder / "train" / name).touch()
     for name in ("a.stl", "b.stl"):
@@ -294,7 +280,7 @@ def test_other_3d_files_are_counted_and_what_was_left_out_of_a_mesh_is_told(fold
     assert convert(folder) == 0
     err = capsys.readouterr().err
     assert "skipped: 1 .dae, 2 .fbx, 1 .step: export them as .glb, .obj, .ply or .stl, " in err
-    assert "a.stl and 1 other: 4 bytes after the 12 facets that it announces are left out\n" in err
+    assert "a.stl and 1 other: 4 bytes after the 12 announced facets" in err
     for mesh in [path for path in folder.rglob("*.*") if path.suffix.lower() in SUFFIXES]:
         mesh.unlink()
     assert convert(folder) == 1
@@ -303,33 +289,19 @@ def test_other_3d_files_are_counted_and_what_was_left_out_of_a_mesh_is_told(fold
     assert "in this folder, but 1 .dae, 2 .fbx, 1 .step: export them" in err
 
 
-def test_own_models_come_back_as_the_voxels_they_were(tmp_path):
-    """.stl, .ply and .glb as they stand; .obj with --up y, by half a turn about the upward axis."""
-    grid = np.zeros((32, 32, 32), dtype=bool)  # no side of it is like another
-    grid[:12, :, :4] = grid[:20, :6, :14] = grid[4:8, :10, :18] = True
-    for suffix in set(FORMATS) - {".3mf"}:  # which is written for slicers, and not read
-        write_model(tmp_path / f"a{suffix}", *surface_mesh(grid), 0.32)
-        up = ["--up", "y"] if suffix == ".obj" else []
-        assert convert(tmp_path, "--resolution", "32", "--overwrite", *up) == 0
-        expected = np.zeros_like(grid)
-        expected[:20, :, :18] = grid[19::-1, :, 17::-1] if suffix == ".obj" else grid[:20, :, :18]
-        np.testing.assert_array_equal(read_raw(tmp_path / "a.raw"), expected)
-        (tmp_path / f"a{suffix}").unlink()
-
-
-def test_processes_give_the_same_files(folder):
+def test_several_processes_write_the_same_files(folder):
     assert convert(folder) == 0
     alone = {name: (folder / name).read_bytes() for name in raws(folder)}
     (folder / "train" / "bad.off").write_text("OFF", encoding="utf-8")
     run = running.run("convert_data.py", ["-m", str(folder), "-j", "2", "--overwrite"], folder)
     assert run.code == 1
     assert run.out.startswith("4 converted, 0 already there (skipped), 0 empty, 1 failed\n")
-    assert "bad.off: it does not begin as" in run.err
+    assert "bad.off: it does not start like" in run.err
     assert "Traceback" not in run.err
     assert {name: (folder / name).read_bytes() for name in raws(folder)} == alone
 
 
-def test_what_does_not_fit_into_memory_is_told(folder, monkeypatch, capsys):
+def test_a_mesh_that_does_not_fit_into_memory_is_reported(folder, monkeypatch, capsys):
     def read_mesh(path, up, notes):
         raise MemoryError
 
@@ -339,7 +311,7 @@ def test_what_does_not_fit_into_memory_is_told(folder, monkeypatch, capsys):
     assert told in capsys.readouterr().err
 
 
-def test_golden_bytes(shared_data, tmp_path):
+def test_the_bytes_are_those_of_binvox(shared_data, tmp_path):
     source = (shared_data / "modelnet" / "chair_0003.off").read_bytes()
     (tmp_path / "chair_0003.off").write_bytes(source)
     assert convert(tmp_path) == 0
@@ -357,25 +329,13 @@ def test_binvox_is_run_for_every_mesh(folder, slow_binvox, monkeypatch, capsys):
 
 
 @posix_only
-def test_an_unreadable_subfolder_is_told(folder, capsys):
+def test_an_unreadable_subfolder_is_reported(folder, capsys):
     locked = folder / "locked"
     locked.mkdir(mode=0)
     if os.access(locked, os.R_OK):
         pytest.skip("this user may read everything")
     assert convert(folder) == 1
     assert f"failed: {locked}: permission denied" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-@posix_only
-def test_a_killed_worker_is_told(folder, slow_binvox, monkeypatch):
-    monkeypatch.setenv("STAND_IN", "kill")
-    run = running.run("convert_data.py", ["-m", str(folder), "-b", slow_binvox, "-j", "2"], folder)
-    assert run.code == 1
-    assert "\nerror: A worker process was killed" in run.err
-    assert run.err.endswith("Or use fewer --jobs.\n")
-    assert "Traceback" not in run.err
-    assert raws(folder) == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for stray processes in /proc")

@@ -1,4 +1,4 @@
-"""A shape that differs from its mirror image, from mesh to voxels and back."""
+"""A shape that differs from its mirror image is converted to voxels and back."""
 
 import numpy as np
 import pytest
@@ -19,11 +19,11 @@ BOXES = np.array([[[0, 0, 0], [1, 1, 8]], [[1, 0, 0], [6, 1, 1]], [[0, 1, 4], [1
         ("--format stl", "z", [1, 1, 1]),
         ("--format ply", "z", [1, 1, 1]),
         ("--format glb --size 80", "y", [1, 1, 1]),
-        ("--format obj", "y", [-1, 1, -1]),  # comes back turned about the upward axis
-        ("--cubes", "y", [1, 1, -1]),  # mirrored, as the original's are
+        ("--format obj", "y", [-1, 1, -1]),  # comes back rotated about the upward axis
+        ("--cubes", "y", [1, 1, -1]),  # mirrored, as in the tutorial's code
     ],
 )
-def test_a_model_converts_to_the_voxels_it_was_made_of(tmp_path, monkeypatch, options, up, turn):
+def test_an_exported_model_is_converted_to_the_same_voxels(tmp_path, monkeypatch, options, up, turn):
     monkeypatch.chdir(tmp_path)
     mesh = trimesh.util.concatenate([trimesh.creation.box(bounds=bounds) for bounds in BOXES])
     write_off(tmp_path / "meshes" / "chiral.off", mesh.vertices, mesh.faces)

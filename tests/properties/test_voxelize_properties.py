@@ -1,4 +1,4 @@
-"""What must hold for any mesh."""
+"""Properties of the voxelizer for any mesh."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -21,7 +21,7 @@ quick = settings(max_examples=40, deadline=None)
 
 
 def random_mesh(seed):
-    """Make triangles of all sizes at random: no line of voxel centers meets an edge."""
+    """Make random triangles of all sizes; no line through voxel centers meets an edge."""
     rng = np.random.default_rng(seed)
     vertices = rng.normal(size=(12, 3)) * rng.uniform(0.2, 2, size=3)
     return vertices, rng.integers(0, 12, size=(20, 3))
@@ -29,7 +29,7 @@ def random_mesh(seed):
 
 @quick
 @given(st.tuples(sides, sides, sides), st.tuples(offsets, offsets, offsets))
-def test_a_closed_box_of_integer_size_gives_its_voxels(size, offset):
+def test_a_box_of_integer_size_gives_its_voxels(size, offset):
     n = max(size)
     occupied = voxelize(BOX * size + offset, BOX_FACES, n)
     x, y, z = size
@@ -40,7 +40,7 @@ def test_a_closed_box_of_integer_size_gives_its_voxels(size, offset):
 
 @quick
 @given(seeds, st.sampled_from(MODES))
-def test_turning_a_centered_mesh_turns_its_voxels(seed, mode):
+def test_rotating_a_centered_mesh_rotates_its_voxels(seed, mode):
     vertices, faces = random_mesh(seed)
     grid = voxelize(vertices, faces, N, mode, center=True)
     x, y, z = vertices.T
@@ -75,8 +75,8 @@ def test_order_and_winding_of_faces_do_not_matter(seed, mode):
 @quick
 @given(st.lists(st.tuples(*[st.integers(0, 16)] * 3), min_size=5, max_size=5), st.integers(0, 2))
 def test_closed_meshes_are_crossed_an_even_number_of_times(corners, axis):
-    # Two pyramids base to base, corners on centers and borders of voxels: every line that can meet an edge
-    # or a corner does, and none may count twice or be lost.
+    # Two pyramids base to base, with corners on centers and borders of voxels: lines meet edges and corners,
+    # where no crossing may count twice or be lost.
     faces = [[0, 1, 3], [1, 2, 3], [2, 0, 3], [1, 0, 4], [2, 1, 4], [0, 2, 4]]
     crossings = count_crossings(np.array(corners) / 2, np.array(faces), 8, axis)
     assert (crossings.sum(axis=2) % 2 == 0).all()

@@ -113,7 +113,7 @@ def named(name: str, file_name: str, told: str = "", content: str = OFF, **optio
 
 
 MESH_ROWS = [
-    mesh("off, cut", OFF[:-3], "a face is shorter than it announces", AGAIN, is_alone=True),
+    mesh("off, cut", OFF[:-3], "fewer corners than it announces", AGAIN, is_alone=True),
     mesh("off, a link to nothing", link("x.off", "gone"), "no such file", "check the path", unless=no_posix),
     mesh("off, a named pipe", pipe("x.off"), "not an ordinary file", "give", unless=no_posix),
     mesh("off, an endless device", link("x.off", "/dev/zero"), "not an ordinary file", unless=not_linux),
@@ -134,7 +134,7 @@ MESH_ROWS = [
     Row("meshes, a folder for the .raw", DATA, both(file("x.off", OFF), folder_named("x.raw")), ["-m", "."],
         ("x.raw: ", A_FOLDER)),
     Row("meshes, no such Binvox", DATA, file("x.off", OFF), ["-m", ".", "-b", "gone"],
-        ("gone: no such program", "leave out -b")),
+        ("gone: no such executable", "leave out -b")),
     Row("meshes, a Binvox that is none", DATA, file("x.off", OFF), ["-m", ".", "-b", sys.executable],
         ("x.off: Binvox failed", "leave out -b")),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Full disks, missing permissions, two runs at once, closed pipes."""
+"""Full disks, missing permissions, simultaneous runs, closed pipes."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from tests.robustness.work import WORK
 
 ONE_EACH = [name for name in WORK if "processes" not in name]
 
-# Python runs a sitecustomize.py before a script: this makes the disk look full, as no test can make it be.
+# Python runs sitecustomize.py before a script; this one simulates a full disk.
 FULL_DISK = """
 import errno, os
 from pathlib import Path
@@ -33,7 +33,7 @@ os.fsync = fsync
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
-    """Return a function that lists what a piece of work leaves behind where nothing is wrong."""
+    """Return a function that lists the files that a piece of work writes without faults."""
     known = {}
 
     def files(name):
@@ -49,7 +49,7 @@ def expected(tmp_path_factory):
 
 @pytest.fixture
 def system(tmp_path_factory):
-    """Return a function that turns a sitecustomize.py into the options that run a script under it."""
+    """Return a function that returns the options to run a script with a sitecustomize.py."""
 
     def options(code):
         folder = tmp_path_factory.mktemp("system")
@@ -62,7 +62,7 @@ def system(tmp_path_factory):
 
 @pytest.fixture
 def unprivileged():
-    """Return the options that run a script without the right to ignore permissions."""
+    """Return the options to run a script that cannot ignore permissions."""
     if os.name != "posix":
         pytest.skip("needs POSIX permissions")
     if os.geteuid() != 0:
@@ -77,8 +77,8 @@ def hidden(folder):
     return [path for path in files if path.name != RECORD]
 
 
-def assert_told(ended, words):
-    """Check that a script failed with one or more sentences, all with these words."""
+def assert_reported(ended, words):
+    """Check that a script failed with one or more sentences that all contain these words."""
     assert ended.code == 1
     assert "Traceback" not in ended.err
     assert ended.sentences
@@ -88,14 +88,14 @@ def assert_told(ended, words):
 @pytest.mark.slow
 @pytest.mark.system
 @pytest.mark.parametrize("name", WORK)
-def test_a_full_disk_is_told_and_the_same_command_goes_on(name, system, expected, tmp_path):
+def test_a_full_disk_is_reported_and_the_same_command_continues(name, system, expected, tmp_path):
     work = WORK[name]
     work.prepare(tmp_path)
     before = running.visible_files(tmp_path)
     results = [len(content) for path, content in expected(name).items() if path not in before]
     limit = sum(map(len, before.values())) + int(2.5 * np.mean(results))
     ended = running.run(work.script, work.arguments, tmp_path, **system(FULL_DISK.format(limit=limit)))
-    assert_told(ended, "the disk is full; free some space")
+    assert_reported(ended, "the disk is full; free some space")
     left = running.visible_files(tmp_path)
     assert left == {path: expected(name)[path] for path in left}
     assert len(before) < len(left) < len(expected(name))
@@ -107,7 +107,7 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(name, system, expected
 @pytest.mark.slow
 @pytest.mark.system
 @pytest.mark.parametrize("name", ONE_EACH)
-def test_a_folder_that_may_not_be_written_is_told(name, unprivileged, tmp_path):
+def test_a_folder_without_write_permission_is_reported(name, unprivileged, tmp_path):
     work = WORK[name]
     work.prepare(tmp_path)
     before = running.visible_files(tmp_path)
@@ -117,14 +117,14 @@ def test_a_folder_that_may_not_be_written_is_told(name, unprivileged, tmp_path):
     ended = running.run(work.script, work.arguments, tmp_path, **unprivileged)
     for folder in folders:
         folder.chmod(0o755)
-    assert_told(ended, "permission denied; choose a place")
+    assert_reported(ended, "permission denied; choose a place")
     assert running.visible_files(tmp_path) == before
 
 
 @pytest.mark.slow
 @pytest.mark.system
 @pytest.mark.parametrize("name", [name for name in WORK if name != "meshes to voxels"])
-def test_two_runs_at_once_in_one_folder_both_leave_whole_files(name, tmp_path, expected):
+def test_two_simultaneous_runs_both_write_complete_files(name, tmp_path, expected):
     work = WORK[name]
     work.prepare(tmp_path)
     pair = [running.start(work.script, work.arguments, tmp_path) for _ in range(2)]
@@ -135,7 +135,7 @@ def test_two_runs_at_once_in_one_folder_both_leave_whole_files(name, tmp_path, e
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device /dev/full")
 @pytest.mark.parametrize("words", ["the disk is full", "the program that reads this output has ended"])
-def test_output_that_cannot_be_written_is_told(words, tmp_path):
+def test_output_that_cannot_be_printed_is_reported(words, tmp_path):
     np.save(tmp_path / "x.npy", np.ones((4, 4, 4)))
     reader, output = os.pipe()
     os.close(reader)

@@ -1,4 +1,4 @@
-"""download_data.py killed at any moment, or on a full disk: the same command completes the data set."""
+"""After download_data.py was killed or the disk was full, the same command completes the data set."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ COMMAND = ["--dataset", "modelnet10", "--yes"]
 
 
 class Killed(BaseException):
-    """An exception that no code catches, as none notices a kill."""
+    """An exception that no code catches, like a kill."""
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def check_complete(place: Path, expected: dict[str, bytes] = MESHES) -> None:
     assert files_in(place / "ModelNet10") == expected
 
 
-def test_killed_between_the_download_and_the_unpacking(server, tmp_path, monkeypatch):
-    """The downloaded archive is used without a server, and deleted in the end."""
+def test_a_kill_between_download_and_unpacking(server, tmp_path, monkeypatch):
+    """The downloaded archive is used without the server, then deleted."""
 
     def kill(*args):
         raise Killed
@@ -58,8 +58,8 @@ def test_killed_between_the_download_and_the_unpacking(server, tmp_path, monkeyp
     assert len(server.requests) == 1
 
 
-def test_killed_when_only_the_tidying_was_left(server, tmp_path, capsys):
-    """That needs neither the server nor a yes."""
+def test_a_kill_before_the_cleanup(server, tmp_path, capsys):
+    """The cleanup needs neither the server nor a yes."""
     assert run(server, tmp_path) == 0
     (tmp_path / "ModelNet10.part" / "unpacked" / "chair").mkdir(parents=True)
     (tmp_path / "ModelNet10.part" / "ModelNet10.zip").touch()
@@ -70,26 +70,15 @@ def test_killed_when_only_the_tidying_was_left(server, tmp_path, capsys):
     assert len(server.requests) == 1
 
 
-def test_a_second_run_is_refused_and_disturbs_nothing(server, tmp_path, capsys):
+def test_a_second_run_is_refused_and_changes_nothing(server, tmp_path, capsys):
     (tmp_path / "ModelNet10.part" / "unpacked").mkdir(parents=True)
     with exclusive(download_data.lock_path(tmp_path / "ModelNet10"), "free"):
         assert run(server, tmp_path) == 1
-    assert "another run works on it; wait until it ends" in capsys.readouterr().err
+    assert "another run is downloading it" in capsys.readouterr().err
     assert [path.name for path in tmp_path.rglob("*")] == ["ModelNet10.part", "unpacked"]
     assert server.requests == []
     assert run(server, tmp_path) == 0
     check_complete(tmp_path)
-
-
-def test_a_yes_after_another_run_has_ended_downloads_nothing_again(server, tmp_path, monkeypatch):
-    def say_yes_at_last(question):
-        assert run(server, tmp_path) == 0
-        return "y"
-
-    monkeypatch.setattr("builtins.input", say_yes_at_last)
-    assert download_data.main(["--dataset", "modelnet10", "--url", server.url, "--dir", str(tmp_path)]) == 0
-    check_complete(tmp_path)
-    assert len(server.requests) == 1
 
 
 # --- disks
@@ -97,7 +86,7 @@ def test_a_yes_after_another_run_has_ended_downloads_nothing_again(server, tmp_p
 
 @contextmanager
 def full_disk(title: str):
-    """Stand for the bar that shows progress, on a disk that is full after the first steps."""
+    """Replace the progress bar, with a disk that is full after a few steps."""
     steps = iter(range(3))
 
     def show(done, total):
@@ -107,7 +96,7 @@ def full_disk(title: str):
     yield show
 
 
-def test_a_disk_that_fills_up_while_unpacking_is_left_empty(server, tmp_path, monkeypatch, capsys):
+def test_a_full_disk_while_unpacking_is_left_empty(server, tmp_path, monkeypatch, capsys):
     archive, place = tmp_path / "mine", tmp_path / "place"
     archive.write_bytes(tar_gz_of(MESHES.items()))
     command = [*COMMAND, "--archive", str(archive), "--dir", str(place)]
@@ -122,7 +111,7 @@ def test_a_disk_that_fills_up_while_unpacking_is_left_empty(server, tmp_path, mo
     check_complete(place)
 
 
-def test_the_remains_of_a_killed_run_do_not_count_as_a_full_disk(server, tmp_path, monkeypatch):
+def test_files_of_a_killed_run_do_not_count_against_the_room(server, tmp_path, monkeypatch):
     remains = tmp_path / "ModelNet10.part" / "unpacked" / "half.off"
     remains.parent.mkdir(parents=True)
     remains.touch()
@@ -141,7 +130,7 @@ sys.exit(download_data.main(sys.argv[1:]))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
-def test_a_write_that_fails_while_downloading_keeps_the_partial_data(server, tmp_path):
+def test_a_failed_write_while_downloading_keeps_the_partial_data(server, tmp_path):
     big = meshes(size=20_000)
     server.body = zip_of(big.items())
     program = [sys.executable, "-c", WITH_SMALL_FILES, *COMMAND, "--url", server.url, "--dir", str(tmp_path)]
@@ -167,7 +156,7 @@ def start(server: Server, place: Path) -> subprocess.Popen:
 
 @pytest.fixture
 def slow_server(monkeypatch):
-    """Yield a server of many meshes, which takes about half a second to send them."""
+    """Yield a server that takes about half a second to send many meshes."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with Server(zip_of(inside(MANY), compression=0)) as server:
         server.always = lambda server, handler: server.serve(handler, pause_s=0.03)
@@ -189,7 +178,7 @@ def is_in_place(place: Path) -> bool:
 @pytest.mark.slow
 @pytest.mark.system
 @pytest.mark.parametrize("moment", [is_downloading, is_unpacking, is_in_place])
-def test_killed_at_a_chosen_moment(slow_server, tmp_path, moment: Callable[[Path], bool]):
+def test_a_kill_at_a_chosen_moment(slow_server, tmp_path, moment: Callable[[Path], bool]):
     for attempt in range(5):  # the moment may pass before the kill comes
         slow_server.requests.clear()
         place = tmp_path / f"killed_{attempt}"
@@ -200,8 +189,8 @@ def test_killed_at_a_chosen_moment(slow_server, tmp_path, moment: Callable[[Path
         if moment(place):
             break
     else:
-        pytest.fail("the moment never came, or was always missed")
-    tomorrow = time.time() + 86_400  # as if the clock went backwards meanwhile
+        pytest.fail("the kill never came at this moment")
+    tomorrow = time.time() + 86_400  # as if the clock was set back
     for path in place.rglob("*.part"):
         os.utime(path, (tomorrow, tomorrow))
     with start(slow_server, place) as process:
@@ -209,6 +198,6 @@ def test_killed_at_a_chosen_moment(slow_server, tmp_path, moment: Callable[[Path
     assert process.returncode == 0, error
     check_complete(place, MANY)
     if moment is is_downloading:
-        assert slow_server.ranges()[1] >= 50_000  # the partial data was not asked for again
+        assert slow_server.ranges()[1] >= 50_000  # the partial data was not requested again
     else:
         assert len(slow_server.requests) == 1

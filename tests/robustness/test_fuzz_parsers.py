@@ -1,6 +1,6 @@
-"""Readers of files that others made: on any input a result of the documented shape, or one sentence.
+"""Readers of untrusted files: for any input a result of the documented shape, or one sentence.
 
-RASGAN_FUZZ_EXAMPLES=20000 tries so many inputs for each reader.
+RASGAN_FUZZ_EXAMPLES=20000 tries that many inputs for each reader.
 """
 
 import copy
@@ -43,7 +43,7 @@ BINARY += [struct.pack("<f", np.nan)]
 
 @pytest.fixture(scope="module", autouse=True)
 def bounded_memory():
-    """Make huge claims fail at once instead of filling the memory."""
+    """Make huge allocations fail instead of filling the memory."""
     if sys.platform != "linux":
         yield
         return
@@ -58,7 +58,7 @@ def bounded_memory():
 
 @st.composite
 def damaged(draw, whole):
-    """Cut a good file, or exchange, double or insert some of its stretches."""
+    """Cut a good file, or replace, duplicate or insert some of its bytes."""
     content = bytearray(whole)
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(content)))
@@ -76,7 +76,7 @@ def damaged(draw, whole):
 
 
 def outcome(read, name, content):
-    """Return what a reader makes of a file; None after one sentence that names the file."""
+    """Return the result of a reader; None after one sentence with the name of the file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, name)
         path.write_bytes(content)
@@ -84,7 +84,7 @@ def outcome(read, name, content):
             return read(path)
         except UserError as error:
             sentence = str(error)
-        except MemoryError:  # told in one sentence by the scripts
+        except MemoryError:  # reported in one sentence by the scripts
             return None
         assert str(path) in sentence
         assert "\n" not in sentence
@@ -170,18 +170,18 @@ small = st.one_of(st.integers(-2, 9).map(lambda number: b"%d" % number), st.samp
 @pytest.mark.parametrize("name", MESHES)
 @fuzz
 @given(data=st.data())
-def test_any_damaged_mesh_gives_a_good_one_or_a_sentence(name, data):
+def test_any_damaged_mesh_is_read_or_refused(name, data):
     check_mesh(outcome(read_mesh, name, data.draw(damaged(MESHES[name]))))
 
 
-def test_what_is_damaged_was_good():
+def test_undamaged_files_are_read():
     assert all(outcome(read_mesh, name, content) is not None for name, content in MESHES.items())
     assert all(outcome(read_voxels, f"x.{suffix}", content).any() for suffix, content in GRIDS.items())
 
 
 @fuzz
 @given(data=st.data())
-def test_any_value_anywhere_in_a_gltf_tree_gives_a_mesh_or_a_sentence(data):
+def test_any_value_in_a_gltf_description_is_read_or_refused(data):
     tree, numbers = gltf_of_everything()
     for _ in range(data.draw(st.integers(1, 3))):
         all_places = places(tree)
@@ -201,7 +201,7 @@ ARCHIVES = {"x.zip": zip_of, "x.tar": tar_of, "x.tar.gz": tar_gz_of}
 @pytest.mark.parametrize("name", ARCHIVES)
 @fuzz
 @given(data=st.data())
-def test_any_damaged_archive_gives_its_classes_or_a_sentence(name, data):
+def test_any_damaged_archive_is_unpacked_or_refused(name, data):
     def unpack(path):
         archives.unpack(path, path.parent / "ModelNet10", path.parent / "staging", 1)
         return archives.classes_in(path.parent / "ModelNet10")
@@ -278,7 +278,7 @@ LIES = {
 )
 @fuzz
 @given(data=st.data())
-def test_any_damaged_or_lying_grid_gives_a_cube_or_a_sentence(suffix, kind, data):
+def test_any_damaged_or_lying_grid_is_read_or_refused(suffix, kind, data):
     content = data.draw(kind(suffix))
     check_grid(outcome(read_voxels, f"x.{suffix}", content))
     count = outcome(count_shapes, f"x.{suffix}", content)

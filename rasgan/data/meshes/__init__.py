@@ -1,4 +1,4 @@
-"""Mesh files: any of the usual formats in, .off in and out; a file for each format."""
+"""Mesh files: the usual formats can be read, and .off written. Each format has its own file."""
 
 from pathlib import Path
 
@@ -24,27 +24,28 @@ LARGEST_FILE = 1 << 30  # bytes, some 10**7 faces: reading takes a few times as 
 def read_mesh(
     path: Path, up: str | None = None, notes: list[str] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read a mesh and check that it can be measured; UserError, which names the file, if it cannot.
+    """Read a mesh and check that it can be voxelized.
 
-    `up` is the axis of the file that points up, by default y in glTF, by its definition, and else z. A y-up
-    mesh is turned about x, which keeps its handedness. What was left out of the file is added to `notes`.
+    `up` is the axis of the file that points up, by default y in glTF, as its specification says, and z in
+    other formats. A y-up mesh is rotated about x, which keeps its handedness. What was ignored in the file is
+    added to `notes`. Raises UserError, with the file's name, if it cannot be read.
 
     Returns
     -------
     vertices : (v, 3) float64 array
         Mesh x, y, z with z up, in the file's unit; all finite, not all equal.
     faces : (f, 3) int64 array
-        Vertex indices, f > 0; polygons are cut into triangles, faces of two vertices or fewer left out.
+        Vertex indices, f > 0. Polygons are cut into triangles; faces of two vertices or fewer are skipped.
     """
     path, notes = Path(path), [] if notes is None else notes
     check_is_file(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise UserError(f"{path}: not a mesh format that is read here ({', '.join(SUFFIXES)}).")
+        raise UserError(f"{path}: not a supported mesh format ({', '.join(SUFFIXES)}).")
     if path.stat().st_size > LARGEST_FILE:
         raise UserError(f"{path}: larger than {LARGEST_FILE >> 20} MB; reduce its number of faces first.")
     try:
-        with np.errstate(all="ignore"):  # no warnings of numbers that are not finite: `_check` refuses them
+        with np.errstate(all="ignore"):  # `_check` reports numbers that are not finite
             vertices, faces = _parse(path, suffix, notes)
             _check(vertices, faces)
     except UnsupportedError as error:
@@ -59,10 +60,9 @@ def read_mesh(
 def _parse(path: Path, suffix: str, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
     with path.open("rb") as file:
         start = file.read(SNIFFED)
-    if suffix == ".stl" and holds_facets(start, path.stat().st_size):
-        return parse_stl(path.read_bytes(), notes)  # whatever its first 80 bytes are, which are free
-    found = foreign(start, suffix)
-    if found is not None:
+    # A binary .stl may start with any 80 bytes.
+    is_binary_stl = suffix == ".stl" and holds_facets(start, path.stat().st_size)
+    if not is_binary_stl and (found := foreign(start, suffix)):
         raise ValueError(f"it is {found}, not a mesh of this format")
     if suffix in (".glb", ".gltf"):
         return read_gltf(path, LARGEST_FILE, notes)
@@ -72,12 +72,12 @@ def _parse(path: Path, suffix: str, notes: list[str]) -> tuple[np.ndarray, np.nd
 
 
 def _check(vertices: np.ndarray, faces: np.ndarray) -> None:
-    """Raise ValueError if the mesh cannot be scaled into a box or has no faces to look at."""
+    """Raise ValueError if the mesh has no faces or cannot be scaled into a box."""
     if not len(faces):
-        raise ValueError("the mesh has no faces")
+        raise ValueError("it has no faces")
     if not np.isfinite(vertices).all():
         bad = int(np.argmin(np.isfinite(vertices).all(axis=1)))
-        raise ValueError(f"vertex {bad} (counted from 0) has a coordinate that is no finite number")
+        raise ValueError(f"vertex {bad} (counted from 0) has a coordinate that is not a finite number")
     longest = np.ptp(vertices, axis=0).max()
     if longest == 0 or not np.isfinite(longest):
-        raise ValueError("its vertices all lie in one point or too far apart to measure")
+        raise ValueError("its vertices are all at one point or too far apart to measure")

@@ -1,4 +1,4 @@
-"""glTF 2.0, .glb and .gltf, read strictly: what is not understood is refused by name.
+"""glTF 2.0, .glb and .gltf. Files with unsupported features are refused by name.
 
 Specification: Khronos, glTF 2.0, registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, and the extensions at
 github.com/KhronosGroup/glTF/tree/main/extensions/2.0.
@@ -18,19 +18,19 @@ import numpy as np
 from rasgan.data.meshes.polygons import has_area
 from rasgan.data.meshes.text import UnsupportedError
 
-# Work besides what a file holds, in triangles: at most one for every two bytes is in the file, each of which
-# counts when it is read and when it is placed. A node, or a part of a mesh, takes about 0.1 ms.
+# Work beyond the size of the file, in triangles: a file has at most one for every two bytes, which is counted
+# when it is read and when it is placed. A node, or a part of a mesh, takes about 0.1 ms.
 MOST_REPEATED, PART = 10**6, 5
 MOST_VALUES = 2 * 10**6  # of the JSON, as brackets and commas: Python's objects take about 100 bytes each
 
-_MESHOPT = "is compressed by meshopt; export it without compression (an option of gltfpack)"
+INSTANCES = "EXT_mesh_gpu_instancing"
 UNREAD = {
-    "KHR_draco_mesh_compression": "is compressed by Draco; export it uncompressed (an option of Blender)",
-    "EXT_meshopt_compression": _MESHOPT,
-    "KHR_meshopt_compression": _MESHOPT,
-    "EXT_mesh_gpu_instancing": "has GPU instances, which are not read; export it without them",
+    "KHR_draco_mesh_compression": "Draco compression is not supported; export it uncompressed",
+    "EXT_meshopt_compression": "meshopt compression is not supported; export it uncompressed",
+    "KHR_meshopt_compression": "meshopt compression is not supported; export it uncompressed",
+    INSTANCES: "GPU instances are not supported; export it without them",
 }
-# Required extensions that leave the triangles as the specification without them has them, or are read here.
+# Required extensions that are supported, or do not change the triangles.
 HARMLESS = re.compile(
     r"\w+_(materials|texture|lights|xmp|animation|camera)_\w+|(KHR|EXT)_(xmp|texture|animation)\w*"
     r"|KHR_mesh_quantization|KHR_techniques_webgl|KHR_node_\w+|EXT_(mesh|instance)_features"
@@ -45,69 +45,60 @@ Mesh = tuple[np.ndarray, np.ndarray]
 
 
 def read_gltf(path: Path, largest_file: int, notes: list[str]) -> Mesh:
-    """Read what the scene of a .glb or .gltf file shows: vertices (v, 3) float64 and triangles (f, 3) int64.
+    """Read the default scene of a .glb or .gltf file: vertices (v, 3) float64 and triangles (f, 3) int64.
 
-    All nodes with their transforms and the numbers beside or in the file are read; vertices that no triangle
-    uses are left out, as they are in every viewer. What else was left out is added to `notes`. Files that it
-    refers to may have `largest_file` bytes together. ValueError, with what is wrong, if it is damaged;
-    UnsupportedError if it is stored in a way that is not read here.
+    All nodes are read with their transforms. Vertices that no triangle uses are dropped, as in every viewer.
+    What else was ignored is added to `notes`. Files that it refers to may have `largest_file` bytes in
+    total. Raises ValueError if it is damaged, and UnsupportedError if it uses an unsupported feature.
     """
     try:
-        tree, numbers = _open_container(path.read_bytes(), notes)
+        tree, numbers = _open_container(path.read_bytes())
         file = _Gltf(path, tree, numbers, largest_file, notes)
         file.check_extensions()
         parts = file.parts()
         if not parts:
-            left_out = f" ({'; '.join(notes)})" if notes else ""
-            raise ValueError(f"its scene shows no triangles{left_out}")
+            raise ValueError("; ".join(["its scene contains no triangles", *notes]))
         starts = np.cumsum([0, *(len(vertices) for vertices, _ in parts)])
         faces = [faces + start for (_, faces), start in zip(parts, starts[:-1], strict=True)]
         return file.without_lines(np.concatenate([vertices for vertices, _ in parts]), np.concatenate(faces))
     except (KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         words = " ".join(str(error).split())[:100]
-        raise ValueError(f"its parts do not fit together ({type(error).__name__}: {words})") from error
+        raise ValueError(f"its description is invalid ({type(error).__name__}: {words})") from error
 
 
-def _open_container(content: bytes, notes: list[str]) -> tuple[dict, bytes | None]:
-    """Return the JSON tree of a file, binary or text, and the numbers that a binary one holds."""
-    text, numbers = _split_chunks(content, notes) if content.startswith(b"glTF") else (content, None)
+def _open_container(content: bytes) -> tuple[dict, bytes | None]:
+    """Return the JSON tree of a file, binary or text, and the binary data of a binary one."""
+    text, numbers = _split_chunks(content) if content.startswith(b"glTF") else (content, None)
     if sum(text.count(mark) for mark in (b"[", b"{", b",")) > MOST_VALUES:
         fault = f"its description has more than {MOST_VALUES} values"
-        raise ValueError(f"{fault}; join its parts, or export it as .ply")
+        raise ValueError(f"{fault}; merge its parts, or export it as .ply")
     try:
         tree = json.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"its description is not valid JSON ({str(error)[:80]})") from error
-    _check_version(str(tree.get("asset", {}).get("version", "without a version")))
+    _check_version(str(tree["asset"]["version"]))
     return tree, numbers
 
 
 def _check_version(version: str) -> None:
     if not version.startswith("2."):
-        fault = f"it is glTF {version[:20]}, and only glTF 2.0 is read"
+        fault = f"it is glTF {version[:20]}, and only glTF 2.0 is supported"
         raise UnsupportedError(f"{fault}; export it as glTF 2.0, or convert it with gltf-pipeline")
 
 
-def _split_chunks(content: bytes, notes: list[str]) -> tuple[bytes, bytes | None]:
+def _split_chunks(content: bytes) -> tuple[bytes, bytes | None]:
+    """Return the JSON chunk and the binary chunk. Bytes after the announced length are ignored."""
     if len(content) < 20:
-        raise ValueError(f"it is cut: it holds {len(content)} bytes")
+        raise ValueError(f"it is truncated: it has {len(content)} bytes")
     version, length = struct.unpack_from("<2I", content, 4)
     _check_version(f"{version}.0")
     if length > len(content):
-        raise ValueError(f"it is cut: it announces {length} bytes but holds {len(content)}")
-    if content[length:].strip(b"\0\r\n "):
-        notes.append("bytes after its end are left out")
-    chunks, start = {}, 12
-    while start + 8 <= length:
-        size, kind = struct.unpack_from("<I4s", content, start)
-        start += 8
-        if start + size > length:
-            raise ValueError(f"it is damaged: a part of {size} bytes reaches beyond its end")
-        chunks.setdefault(kind, content[start : start + size])
-        start += size
-    if b"JSON" not in chunks:
-        raise ValueError("it is damaged: it has no description (a JSON chunk)")
-    return chunks[b"JSON"], chunks.get(b"BIN\0")
+        raise ValueError(f"it is truncated: it announces {length} bytes, but has {len(content)}")
+    size, kind = struct.unpack_from("<I4s", content, 12)
+    if kind != b"JSON" or 20 + size > length:
+        raise ValueError("it is damaged: its first chunk is not a complete description")
+    binary = content[20 + size : length]
+    return content[20 : 20 + size], binary[8:] if binary[4:8] == b"BIN\0" else None
 
 
 class _Gltf:
@@ -123,55 +114,46 @@ class _Gltf:
         self.meshes: dict[int, list[Mesh]] = {}
 
     def check_extensions(self) -> None:
-        """Raise UnsupportedError, which names it, if an extension is required that is not read here."""
+        """Raise UnsupportedError if an unsupported extension is required."""
         for name in self.tree.get("extensionsRequired", []):
             if not HARMLESS.fullmatch(name):
-                fault = f"needs the extension {name[:80]!r}, which is not read here; export it without it"
-                raise UnsupportedError(f"it {UNREAD.get(name, fault)}")
+                fault = f"the extension {name[:80]!r} is not supported; export it without this extension"
+                raise UnsupportedError(UNREAD.get(name, fault))
 
     def note(self, words: str) -> None:
         if words not in self.notes:
             self.notes.append(words)
 
     def parts(self) -> list[Mesh]:
-        """Place every mesh that the scene shows."""
+        """Return every mesh of the default scene, moved to its place."""
         parts, seen = [], set()
-        todo = [(root, np.eye(4)) for root in self.roots()]
+        scene = self.item("scenes", self.tree.get("scene", 0))
+        todo = [(root, np.eye(4)) for root in scene.get("nodes", [])]
         while todo:
             index, above = todo.pop()
             if index in seen:
-                raise ValueError(f"node {index} (counted from 0) hangs in two places or in a circle")
+                raise ValueError(f"node {index} (counted from 0) has two parents or is its own ancestor")
             seen.add(index)
             self.count(PART)
             node = self.item("nodes", index)
             extensions = node.get("extensions", {})
             if extensions.get("KHR_node_visibility", {}).get("visible") is False:
-                self.note("hidden parts are left out")
+                self.note("hidden parts were ignored")
                 continue
-            if "EXT_mesh_gpu_instancing" in extensions:
-                raise UnsupportedError(f"it {UNREAD['EXT_mesh_gpu_instancing']}")
+            if INSTANCES in extensions:
+                raise UnsupportedError(UNREAD[INSTANCES])
             here = above @ _local(node)
             todo += [(child, here) for child in reversed(node.get("children", []))]
             if "mesh" in node:
                 if "skin" in node:
-                    self.note("its skeleton's pose is left out: the shape is as it was modeled")
+                    self.note("the pose of its skeleton was ignored")
                 parts += self.placed(node["mesh"], here, node.get("weights"))
         return parts
-
-    def roots(self) -> list[int]:
-        """List the nodes that the file's own scene begins with; without scenes, those below no other."""
-        scenes, nodes = self.tree.get("scenes", []), self.tree.get("nodes", [])
-        if scenes:
-            if len(scenes) > 1:
-                self.note(f"one of its {len(scenes)} scenes is read, the one that it shows first")
-            return self.item("scenes", self.tree.get("scene", 0)).get("nodes", [])
-        children = {child for node in nodes for child in node.get("children", [])}
-        return [index for index in range(len(nodes)) if index not in children]
 
     def placed(self, mesh: int, matrix: np.ndarray, weights: list | None) -> list[Mesh]:
         """Return the primitives of a mesh, moved by a (4, 4) matrix."""
         if any(weights or self.item("meshes", mesh).get("weights") or []):
-            self.note("its morph targets are left out: the shape is its basic one")
+            self.note("its morph targets were ignored")
         if mesh not in self.meshes:
             found = [self.primitive(each) for each in self.item("meshes", mesh)["primitives"]]
             self.meshes[mesh] = [part for part in found if part is not None]
@@ -189,32 +171,31 @@ class _Gltf:
         self.triangles += triangles
         if self.triangles > self.most_triangles:
             raise ValueError(
-                "it has too many nodes, parts or repeated parts; join them, or export it as .ply"
+                "it has too many nodes, parts or repeated parts; merge them, or export it as .ply"
             )
 
     def without_lines(self, vertices: np.ndarray, faces: np.ndarray) -> Mesh:
-        """Leave out triangles without area, as of parts that a scale of 0 hides, if they widen the box."""
+        """Drop triangles without area, such as parts hidden by a scale of 0, if they widen the box."""
         kept = has_area(vertices, faces)
         if kept.all() or not kept.any():
             return vertices, faces
         mesh = _used(vertices, faces[kept])
         if np.array_equal(np.ptp(mesh[0], axis=0), np.ptp(vertices, axis=0)):
             return vertices, faces
-        self.note("parts without area are left out")
+        self.note("parts without area were ignored")
         return mesh
 
     def primitive(self, primitive: dict) -> Mesh | None:
-        """Read the vertices that triangles use, and these; None where it is points or lines."""
+        """Read the used vertices and the triangles of a primitive; None if it consists of points or lines."""
         self.count(PART)
         mode = primitive.get("mode", TRIANGLES)
         if mode in (0, 1, 2, 3):
-            self.note("points and lines are left out")
+            self.note("points and lines were ignored")
             return None
         if mode != TRIANGLES:
-            fault = (
-                f"it has a strip, a fan or an unknown kind of part (mode {str(mode)[:20]}), which is not read"
+            raise UnsupportedError(
+                f"strips and fans (mode {str(mode)[:20]}) are not supported; export it as triangles"
             )
-            raise UnsupportedError(f"{fault}; export it as triangles")
         vertices = self.accessor(primitive["attributes"]["POSITION"], "VEC3")
         if "indices" in primitive:
             corners = self.accessor(primitive["indices"], "SCALAR")[:, 0]
@@ -224,43 +205,43 @@ class _Gltf:
         return _used(vertices, _triangles(corners))
 
     def item(self, kind: str, index: int) -> dict:
-        """Return one of the tree's lists' items; ValueError if it is not there."""
+        """Return an item of one of the tree's lists. Raises ValueError if it is missing."""
         items = self.tree.get(kind, [])
         if type(index) is not int or not 0 <= index < len(items):
-            raise ValueError(
-                f"it names one of its {kind} that is not there ({str(index)[:20]} of {len(items)})"
-            )
+            raise ValueError(f"item {str(index)[:20]} of its {kind} is missing: it has {len(items)}")
         return items[index]
 
     def accessor(self, index: int, form: str) -> np.ndarray:
-        """Read (n, `WIDTHS[form]`) numbers, as they are stored or, where they say so, scaled to floats."""
+        """Read (n, `WIDTHS[form]`) numbers, as stored or, if marked as normalized, scaled to floats."""
         accessor = self.item("accessors", index)
         if "sparse" in accessor:
-            raise UnsupportedError("it has sparse numbers, which are not read; export it without them")
+            raise UnsupportedError("sparse accessors are not supported; export it without them")
         if accessor["type"] != form:
-            raise ValueError(f"its numbers {index} are {str(accessor['type'])[:20]}, not {form}")
+            raise ValueError(f"accessor {index} has the type {str(accessor['type'])[:20]}, not {form}")
         kind, count = np.dtype(COMPONENTS[accessor["componentType"]]), _whole(accessor["count"])
         data, stride = self.view(accessor["bufferView"])
         offset, size = _whole(accessor.get("byteOffset", 0)), kind.itemsize * WIDTHS[form]
         stride = stride or size
         if stride < size or offset + stride * (count - 1) + size > len(data):
-            raise ValueError(f"it announces {count} {form} numbers where {len(data)} bytes hold fewer")
+            raise ValueError(
+                f"accessor {index} announces {count} {form}, which {len(data)} bytes cannot contain"
+            )
         values = np.ndarray((count, WIDTHS[form]), kind, data, offset, (stride, kind.itemsize))
         if accessor.get("normalized") and kind.kind != "f":
             values = np.maximum(values / np.iinfo(kind).max, -1)
         return values
 
     def view(self, index: int) -> tuple[np.ndarray, int]:
-        """Return the bytes of a buffer view and its stride, 0 where the numbers lie closely."""
+        """Return the bytes of a buffer view and its stride, 0 if the numbers are contiguous."""
         view = self.item("bufferViews", index)
         data = self.buffer(view["buffer"])
         start, length = _whole(view.get("byteOffset", 0)), _whole(view["byteLength"])
         if start + length > len(data):
-            raise ValueError(f"a stretch of its numbers ends at byte {start + length} of {len(data)}")
+            raise ValueError(f"buffer view {index} ends at byte {start + length} of {len(data)}")
         return data[start : start + length], _whole(view.get("byteStride", 0))
 
     def buffer(self, index: int) -> np.ndarray:
-        """Return the bytes of a buffer: within the file, in its JSON, or in a file beside it."""
+        """Return the bytes of a buffer: inside the file, in its JSON, or in another file."""
         if index not in self.buffers:
             buffer = self.item("buffers", index)
             if "uri" in buffer:
@@ -268,48 +249,48 @@ class _Gltf:
             elif index == 0 and self.numbers is not None:
                 data = self.numbers
             else:
-                raise ValueError(f"its buffer {index} (counted from 0) is missing")
+                raise ValueError(f"buffer {index} (counted from 0) is missing")
             length = _whole(buffer["byteLength"])
             if length > len(data):
-                raise ValueError(f"its buffer {index} announces {length} bytes but holds {len(data)}")
+                raise ValueError(f"buffer {index} announces {length} bytes, but has {len(data)}")
             self.buffers[index] = np.frombuffer(data, np.uint8, length)
         return self.buffers[index]
 
     def fetch(self, uri: str) -> bytes:
-        """Read a buffer from its URI: data in the text, or the name of a file in the mesh's own folder."""
+        """Read a buffer from its URI: a data URI, or the name of a file in the folder of the mesh."""
         if uri[:5].lower() == "data:":
             try:
                 return base64.b64decode(urllib.parse.unquote(uri.partition(",")[2]), validate=True)
             except binascii.Error as error:
-                raise ValueError(f"the numbers in its text are damaged ({error})") from error
+                raise ValueError(f"a data URI is damaged ({error})") from error
         path = _beside(self.path.parent, uri)
         self.room -= path.stat().st_size
         self.most_triangles += path.stat().st_size // 2
         if self.room < 0:
-            raise ValueError(f"its file {uri[:80]!r} is too large")
+            raise ValueError(f"the file {uri[:80]!r} is too large")
         return path.read_bytes()
 
 
 def _beside(folder: Path, uri: str) -> Path:
-    """Return the file that a URI names in `folder` or below; ValueError if none."""
+    """Return the file that a URI names in `folder` or below. Raises ValueError if there is none."""
     if re.match(r"\w[\w+.-]+:", uri):
-        raise ValueError(f"its numbers lie elsewhere ({uri[:80]!r}), and nothing is fetched from there")
+        raise ValueError(f"its data are elsewhere ({uri[:80]!r}) and are not downloaded")
     with contextlib.suppress(OSError, ValueError, RuntimeError):  # no file can have such a name; link circles
         path = (folder / urllib.parse.unquote(uri)).resolve()
         if path.is_relative_to(folder.resolve()) and path.is_file():
             return path
-    raise ValueError(f"there is no file {uri[:80]!r} beside it")
+    raise ValueError(f"the file {uri[:80]!r} is missing")
 
 
 def _whole(number: object) -> int:
-    """Return a count or an offset; ValueError if it is not a whole number from 0 on."""
+    """Return a count or an offset. Raises ValueError if it is not an integer of at least 0."""
     if isinstance(number, bool) or not isinstance(number, (int, float)) or number < 0 or number % 1:
-        raise ValueError(f"it has {str(number)[:20]!r} where a count belongs")
+        raise ValueError(f"{str(number)[:20]!r} is not a count")
     return int(number)
 
 
 def _local(node: dict) -> np.ndarray:
-    """Return the (4, 4) transform of a node relative to the one above it."""
+    """Return the (4, 4) transform of a node relative to its parent."""
     if "matrix" in node:
         return _vector(node["matrix"], 16).reshape(4, 4).T
     rotation = _vector(node.get("rotation", [0, 0, 0, 1]), 4)
@@ -333,30 +314,30 @@ def _local(node: dict) -> np.ndarray:
 def _vector(values: list, size: int) -> np.ndarray:
     vector = np.array(values, float)
     if vector.shape != (size,) or not np.isfinite(vector).all():
-        raise ValueError(f"a node's transform is not of {size} finite numbers")
+        raise ValueError(f"the transform of a node does not have {size} finite numbers")
     return vector
 
 
 def _triangles(corners: np.ndarray) -> np.ndarray:
-    """Return the (f, 3) triangles of a list of corners, those that repeat a corner left out.
+    """Return the (f, 3) triangles of a list of corners.
 
-    They draw nothing, but would be lines to a voxelizer.
+    Those that repeat a corner are dropped: they draw nothing, but the voxelizer would mark their lines.
     """
     if corners.dtype.kind == "f":
-        raise ValueError("it counts corners in fractions")
+        raise ValueError("its indices are not integers")
     if len(corners) % 3:
-        raise ValueError(f"a part of it has {len(corners)} corners of triangles, not three for each")
+        raise ValueError(f"a part has {len(corners)} indices, not three per triangle")
     faces = corners.astype(np.int64).reshape(-1, 3)
     repeats = (faces[:, 0] == faces[:, 1]) | (faces[:, 1] == faces[:, 2]) | (faces[:, 2] == faces[:, 0])
     return faces[~repeats] if repeats.any() else faces
 
 
 def _used(vertices: np.ndarray, faces: np.ndarray) -> Mesh:
-    """Keep the vertices, as float64, that a face uses; ValueError if a face uses one that is not there."""
+    """Keep the vertices that a face uses, as float64. Raises ValueError if a face uses a missing one."""
     if not len(faces):
         return np.zeros((0, 3)), faces
     if faces.min() < 0 or faces.max() >= len(vertices):
-        raise ValueError("a triangle names a vertex that is not there")
+        raise ValueError("a triangle refers to a missing vertex")
     is_used = np.zeros(len(vertices), bool)
     is_used[faces] = True
     if is_used.all():

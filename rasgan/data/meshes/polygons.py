@@ -1,10 +1,10 @@
-r"""Polygons to triangles: fans where they are right, the package mapbox_earcut where they are not.
+r"""Polygons to triangles: as fans where possible, otherwise by the package mapbox_earcut.
 
-A fan from the first corner a of a, b, c, d, e covers a convex polygon, and any other in which a sees all
-corners. In the rest it covers what is outside, as here the notch at e::
+A fan from the first corner a of a, b, c, d, e covers a convex polygon, and any other in which all corners are
+visible from a. In other polygons it covers an area outside, such as the notch at e::
 
     d-------c        fan: (a, b, c), (a, c, d), (a, d, e)
-     \      |        ears: (b, c, e), (c, d, e), (a, b, e), say
+     \      |        ears: (b, c, e), (c, d, e), (a, b, e), for example
        e    |
      /      |
     a-------b
@@ -13,11 +13,11 @@ corners. In the rest it covers what is outside, as here the notch at e::
 import mapbox_earcut
 import numpy as np
 
-# Squared corners of all polygons that are not fans: earcut takes up to 7e-8 s for each (measured on polygons
-# that cross themselves), so half a minute at most. One polygon of 20,000 corners, or a million of 20.
+# Squared corners of all polygons that are not fans. Earcut takes up to 7e-8 s for each (measured on polygons
+# that intersect themselves), so half a minute at most: one polygon of 20,000 corners, or a million of 20.
 MOST_WORK = 4 * 10**8
 CHUNK = 1 << 17  # corners in memory at a time
-ROUNDING = 1e-9  # twice the area that a fan's triangle may lie on the wrong side, of a polygon of size 1
+ROUNDING = 1e-9  # twice the area by which a triangle of a fan may be negative, in a polygon of size 1
 THIN = 1e-7  # height of a triangle without area, for a longest side of 1: about the precision of float32
 FLAT = 1e-15  # a polygon of less area, in the same unit, has no inside
 
@@ -25,9 +25,9 @@ FLAT = 1e-15  # a polygon of less area, in the same unit, has no inside
 def triangulate(vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Cut polygons into triangles, in the order of the polygons and wound as they are.
 
-    A polygon is cut in the plane of its Newell normal. Any winding, any plane, corners that repeat or lie on
-    a line, holes that are joined to the rim by a bridge, and slightly warped polygons are supported. A
-    polygon without area becomes a fan; one that crosses itself is covered as well as possible.
+    A polygon is cut in the plane of its Newell normal. Any winding, any plane, repeated and collinear
+    corners, holes connected to the outline by a bridge, and slightly warped polygons are supported. A polygon
+    without area becomes a fan; one that intersects itself is covered as well as possible.
 
     Parameters
     ----------
@@ -35,12 +35,12 @@ def triangulate(vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) ->
     corners : (c,) int64 array
         The vertex of each corner, polygon after polygon.
     sizes : (p,) int64 array
-        The number of corners of each polygon, in sum c; those of two or fewer give no triangle.
+        The number of corners of each polygon, c in total; those of two or fewer give no triangle.
 
     Returns
     -------
     triangles : (t, 3) int64 array
-        At most size - 2 for each polygon: fewer where corners lie on a line.
+        At most size - 2 for each polygon; fewer if corners are collinear.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def triangulate(vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) ->
     if corners.size and (corners.min() < 0 or corners.max() >= len(vertices)):
         bad = int(np.argmax((corners < 0) | (corners >= len(vertices))))
         face = int(np.searchsorted(starts + sizes, bad, side="right"))
-        raise ValueError(f"face {face} (counted from 0) names a vertex that is not there")
+        raise ValueError(f"face {face} (counted from 0) refers to a missing vertex")
     if (sizes == 3).all():
         return corners.reshape(-1, 3)
     counts = np.maximum(sizes - 2, 0)
@@ -69,12 +69,12 @@ def triangulate(vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) ->
             work += wrong.size * size**2
             if work > MOST_WORK:
                 fault = f"face {some[wrong[0]]} (counted from 0) is concave and has {size} corners"
-                raise ValueError(f"{fault}: too many to cut, all concave faces together; make it triangles")
+                raise ValueError(f"{fault}: too many in all concave faces together; triangulate it first")
             for loop, outline, place in zip(
                 loops[wrong], outlines, places[some[wrong]].tolist(), strict=True
             ):
                 ears = mapbox_earcut.triangulate_float64(outline, np.array([size], np.uint32))
-                if ears.size:  # none if it crosses itself so that nothing is left: then the fan stays
+                if ears.size:  # otherwise it intersects itself, and the fan stays
                     cut = loop[ears].reshape(-1, 3)
                     triangles[place : place + len(cut)] = cut
                     is_needed[place + len(cut) : place + size - 2] = False
@@ -82,7 +82,7 @@ def triangulate(vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) ->
 
 
 def has_area(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Return which (f, 3) `faces` are triangles, not lines or points: (f,) bool."""
+    """Return which of the (f, 3) `faces` are triangles rather than lines or points: (f,) bool."""
     result = np.empty(len(faces), dtype=bool)
     for start in range(0, len(faces), CHUNK):
         corners = vertices[faces[start : start + CHUNK]]
@@ -94,21 +94,21 @@ def has_area(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def _without_fan(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find the polygons, of (p, n, 3) `points`, that a fan from the first corner does not cover.
+    """Find the polygons, of (p, n, 3) `points`, for which a fan from the first corner is wrong.
 
-    Returns their numbers (w,) and their outlines in the plane (w, n, 2), counter-clockwise and of size 1.
+    Returns their indices (w,) and their outlines in the plane (w, n, 2), counter-clockwise and of size 1.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # of points too far apart, which `read_mesh` refuses
+    with np.errstate(over="ignore", invalid="ignore"):  # `read_mesh` refuses points too far apart
         points = points - points[:, :1]
         size = np.abs(points).max(axis=(1, 2))
-        points = np.ldexp(points, -np.frexp(size)[1][:, None, None])  # exact, so that straight stays straight
+        points = np.ldexp(points, -np.frexp(size)[1][:, None, None])  # exact, so that lines stay straight
         fans = np.cross(points[:, 1:-1], points[:, 2:])
         normals = fans.sum(axis=1)  # Newell's
         lengths = np.linalg.norm(normals, axis=1)
         sides = np.einsum("pkc,pc->pk", fans, normals) < -ROUNDING * lengths[:, None]
         wrong = np.flatnonzero((lengths > FLAT) & sides.any(axis=1))
     points, normals = points[wrong], normals[wrong]
-    # Along the normal onto the coordinate plane that is nearest: exact where the polygon lies in one.
+    # Project along the normal onto the nearest coordinate plane: exact if the polygon is parallel to it.
     rows = np.arange(wrong.size)
     up = np.abs(normals).argmax(axis=1)
     heights = points[rows, :, up] / normals[rows, up, None]

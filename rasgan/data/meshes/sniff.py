@@ -1,4 +1,4 @@
-"""What a file is that was given as a mesh and is none."""
+"""Recognize files that are not meshes by their first bytes."""
 
 import codecs
 import re
@@ -6,8 +6,7 @@ import re
 _BEGINNINGS = {
     rb"version https://git-lfs": "a Git LFS pointer (type: git lfs pull)",
     rb"(?i)\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body)": "a web page (HTML)",
-    rb"(?i)\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(\w+:)?collada": "a Collada file (.dae)",
-    rb"(?i)\s*<(\?xml|!doctype|svg|x3d|amf)": "an XML file",
+    rb"(?i)\s*<(\?xml|!doctype|svg|x3d|amf|collada)": "an XML file",
     rb"PK\x03\x04|PK\x05\x06": "a ZIP archive",
     rb"\x1f\x8b": "a gzip archive",
     rb"Kaydara FBX|; FBX": "an FBX file",
@@ -27,13 +26,13 @@ _OTHER_MESHES = {
     rb"(ST)?C?N?4?n?OFF\s": (".off",),
     rb"solid\s[^\n]*\n\s*facet\s": (".stl",),
 }
-SNIFFED = 512  # bytes: more than any beginning takes
+SNIFFED = 512  # bytes, enough for every pattern
 
 
 def foreign(start: bytes, suffix: str = "") -> str | None:
-    """Return in words what a file is by its first `SNIFFED` bytes; None where it may be a mesh.
+    """Describe a file that is not a mesh by its first `SNIFFED` bytes; None if it may be a mesh.
 
-    A mesh of another format than its `suffix` says is named too.
+    With a mesh `suffix`, meshes of another format are described, too.
     """
     if not start:
         return "an empty file"

@@ -1,21 +1,27 @@
-"""Numbers and lines of mesh files that are text."""
+"""Numbers and lines of text mesh files."""
 
+import codecs
 import re
 import warnings
 
 import numpy as np
 
-BLANK = ord(" ")  # this and all characters below part words
 BLOCK = 1 << 20  # bytes
-PADDING = b"\0\x1a"  # that some programs write behind the end of a text: zeros, and DOS's mark of the end
+PADDING = b"\0\x1a"  # that some programs write after the end of a text: zeros, and the end mark of DOS
 
 
 class UnsupportedError(ValueError):
-    """A valid file of a kind that is not read; the message says what to do instead."""
+    """A valid file of a kind that is not supported. The message says what to do instead."""
+
+
+def plain_text(content: bytes) -> bytes:
+    """Remove a byte order mark and padding; make every line ending a line feed."""
+    text = content.removeprefix(codecs.BOM_UTF8).rstrip(PADDING)
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in text else text
 
 
 def substitute(pattern: re.Pattern, new: bytes, text: bytes) -> bytes:
-    """Replace what a pattern finds within lines; `re.sub` would keep millions of stretches at a time."""
+    """Replace the matches of a pattern within lines; `re.sub` would hold millions of parts in memory."""
     parts, start = [], 0
     while start < len(text):
         stop = text.find(b"\n", start + BLOCK) + 1 or len(text)
@@ -25,36 +31,36 @@ def substitute(pattern: re.Pattern, new: bytes, text: bytes) -> bytes:
 
 
 def parse_numbers(text: bytes) -> np.ndarray:
-    """Read all numbers of a text, (n,) float64; ValueError, with the first other word, if there is one."""
+    """Read all numbers of a text, (n,) float64. Raises ValueError with the first word that is not one."""
     if not text.strip():
         return np.zeros(0)
     with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)  # how numpy reports the first odd word
+        warnings.simplefilter("error", DeprecationWarning)  # how numpy reports a word
         try:
-            # Takes a third of the memory of text.split(), which matters for a million faces.
+            # Needs a third of the memory of text.split(), which matters for a million faces.
             return np.fromstring(text, dtype=np.float64, sep=" ")
         except (ValueError, DeprecationWarning):
-            raise ValueError(f"it holds {odd_word(text)[1]} where a number belongs") from None
+            raise ValueError(f"{first_word(text)[1]} is not a number") from None
 
 
-def odd_word(text: bytes) -> tuple[int, str]:
-    """Return the first word of a text that is not a number, quoted, behind its line, counted from 0."""
+def first_word(text: bytes) -> tuple[int, str]:
+    """Return the first word of a text that is not a number, quoted, after its line, counted from 0."""
     for found in re.finditer(rb"\S+", text):
         try:
-            float(found[0].replace(b"_", b"?"))  # which Python allows in numbers
+            float(found[0].replace(b"_", b"?"))  # Python allows underscores in numbers
         except ValueError:
             word = found[0][:30].decode("ascii", "backslashreplace")
             return text.count(b"\n", 0, found.start()), f"'{word}'"
-    return 0, "something else"
+    return 0, "a word"
 
 
 def word_starts(text: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Find where the words of a text begin, (w,), and how many words there are in each line, (lines,).
+    """Find where the words of a text start, (w,), and how many words each line has, (lines,).
 
-    The text ends with a line feed.
+    The text must end with a line feed. Words are separated by spaces and control characters.
     """
     characters = np.frombuffer(text, dtype=np.uint8)
-    blank = characters <= BLANK
+    blank = characters <= ord(" ")
     begins = ~blank
     begins[1:] &= blank[:-1]
     starts = np.flatnonzero(begins)
@@ -63,7 +69,7 @@ def word_starts(text: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def as_indices(numbers: np.ndarray) -> np.ndarray:
-    """Turn numbers into int64; ValueError if one is not a whole number of reasonable size."""
+    """Convert numbers to int64. Raises ValueError if one is not an integer below 2**53."""
     if numbers.dtype.kind == "f" and (not (np.abs(numbers) < 2**53).all() or (numbers % 1).any()):
-        raise ValueError("a face holds something else than whole numbers")
+        raise ValueError("a face has corners that are not integers")
     return numbers.astype(np.int64)

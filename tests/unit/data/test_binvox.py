@@ -1,4 +1,4 @@
-"""Running an external Binvox, played by `tests/stand_in_binvox.py`, in success and in every failure."""
+"""Running Binvox, replaced by `tests/stand_in_binvox.py`: its options, results and failures."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests import stand_in_binvox
 from tests.made_meshes import OFF as TETRAHEDRON
 from tests.robustness import running
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="the stand-in is started by its first line")
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="the stand-in is a script with a shebang line")
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def marks(grid):
     ("mode", "center", "expected"),
     [("binvox", False, [0]), ("binvox", True, [0, 2]), ("exact", False, [0, 1]), ("solid", True, [0, 1, 2])],
 )
-def test_modes_are_passed_on(program, mesh, mode, center, expected):
+def test_options_are_passed_on(program, mesh, mode, center, expected):
     grid = run_binvox(program, mesh, VoxelOptions(32, mode, center))
     assert grid.shape == (32, 32, 32)
     assert grid.dtype == bool
@@ -46,7 +46,7 @@ def test_modes_are_passed_on(program, mesh, mode, center, expected):
     assert list(mesh.parent.iterdir()) == [mesh]
 
 
-def test_headers_without_a_line_break_and_other_formats_reach_it_as_good_off(program, mesh):
+def test_binvox_gets_every_format_as_a_plain_off(program, mesh):
     mesh.write_text(TETRAHEDRON.replace("OFF\n", "OFF"), encoding="utf-8")
     assert marks(run_binvox(program, mesh)) == [0]
     obj = mesh.with_suffix(".obj")
@@ -59,13 +59,13 @@ def test_headers_without_a_line_break_and_other_formats_reach_it_as_good_off(pro
     [
         ("no display", "exit code 1 .*failed to open display.*Xvfb"),
         ("crash", "exit code -6 .*loading"),
-        ("no file", "no file .*could not write"),
-        ("cut", "262143 bytes"),
-        ("odd bytes", "bytes other than"),
-        ("other size", "16 voxels a side, not 64"),
+        ("no file", "no valid grid of 64³ voxels .*could not write"),
+        ("cut", "no valid grid"),
+        ("odd bytes", "no valid grid"),
+        ("other size", "no valid grid"),
     ],
 )
-def test_failures_name_the_mesh_and_the_reason(program, mesh, monkeypatch, way, message):
+def test_failures_are_reported_with_the_mesh_and_the_reason(program, mesh, monkeypatch, way, message):
     monkeypatch.setenv("STAND_IN", way)
     with pytest.raises(BinvoxError, match=message) as error:
         run_binvox(program, mesh)
@@ -75,7 +75,7 @@ def test_failures_name_the_mesh_and_the_reason(program, mesh, monkeypatch, way, 
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for stray processes in /proc")
-def test_a_hanging_program_is_ended_with_its_children(program, mesh, monkeypatch, tmp_path):
+def test_a_hanging_program_is_stopped_with_its_children(program, mesh, monkeypatch, tmp_path):
     pids = tmp_path / "pids"
     monkeypatch.setenv("STAND_IN", "hang")
     monkeypatch.setenv("STAND_IN_PIDS", str(pids))
@@ -85,7 +85,7 @@ def test_a_hanging_program_is_ended_with_its_children(program, mesh, monkeypatch
     running.wait_for_the_end_of(int(leader), tmp_path)
 
 
-def test_a_program_of_another_system(tmp_path, mesh):
+def test_a_program_for_another_system_is_reported(tmp_path, mesh):
     program = tmp_path / "binvox.exe"
     program.write_bytes(b"MZ\x90\x00 not for this machine")
     program.chmod(0o755)
@@ -93,7 +93,7 @@ def test_a_program_of_another_system(tmp_path, mesh):
         run_binvox(find_binvox(str(program)), mesh)
 
 
-def test_a_bad_mesh_is_told_before_it_starts(mesh):
+def test_an_invalid_mesh_is_reported_before_binvox_starts(mesh):
     mesh.write_text("OFF\n4 4 0\n0 0 0\n", encoding="utf-8")
     with pytest.raises(UserError, match="announces 4 vertices"):
         run_binvox("not started", mesh)
@@ -109,5 +109,5 @@ def test_find_binvox(program, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "plain").touch()
     for missing in ("binvox", "plain", str(tmp_path / "plain"), str(tmp_path), ""):
-        with pytest.raises(BinvoxError, match="no such program that may be run"):
+        with pytest.raises(BinvoxError, match="no such executable program"):
             find_binvox(missing)

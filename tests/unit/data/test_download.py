@@ -1,4 +1,4 @@
-"""Downloads from servers that misbehave in every known way: the complete file, or one sentence."""
+"""Downloads from misbehaving servers end with the complete file or one sentence."""
 
 import gzip
 import random
@@ -48,11 +48,11 @@ def fails(target, *urls: str, patience=ONCE, size=None) -> str:
     return message
 
 
-# --- what is asked of which server, and what is kept
+# --- requests and partial data
 
 
 @pytest.mark.parametrize("size", [None, SIZE])
-def test_a_plain_download_is_complete_and_shows_its_progress(server, target, size):
+def test_a_download_is_complete_and_reports_progress(server, target, size):
     seen = []
     download.fetch([server.url], target, size, lambda *step: seen.append(step), QUICK)
     check_complete(target)
@@ -64,16 +64,16 @@ def test_a_plain_download_is_complete_and_shows_its_progress(server, target, siz
 
 @pytest.mark.parametrize("at", [0, 20_000])
 @pytest.mark.parametrize("is_same_run", [True, False])
-def test_resumes_where_the_connection_broke(server, target, at, is_same_run):
+def test_a_download_resumes_after_the_connection_broke(server, target, at, is_same_run):
     server.answers = [cut(at)]
     if not is_same_run:
-        assert ("resumes where it stopped" in fails(target, server.url)) == (at > 0)
+        fails(target, server.url)
     download.fetch([server.url], target, patience=QUICK)
     check_complete(target)
     assert server.ranges() == [None, at or None]
 
 
-def test_killed_between_the_last_byte_and_the_name(server, target):
+def test_a_complete_download_is_not_requested_again(server, target):
     class Killed(BaseException):
         pass
 
@@ -89,25 +89,25 @@ def test_killed_between_the_last_byte_and_the_name(server, target):
 
 
 @pytest.mark.parametrize("size", [10_000, 70_000])
-def test_a_file_that_became_another_has_its_length_in_the_end(server, target, size):
+def test_a_file_that_changed_has_its_new_length(server, target, size):
     server.answers = [cut(20_000)]
     fails(target, server.url)
     server.body = bytes(size)
     download.fetch([server.url], target, patience=QUICK)
-    assert target.stat().st_size == size  # of mixed content, maybe: unpacking finds that by the checksums
+    assert target.stat().st_size == size  # the content may be mixed, which unpacking finds by the checksums
 
 
-@pytest.mark.parametrize(("code", "times"), [(404, 1), (206, 1), (429, 3), (503, 3)])
-def test_only_an_error_that_may_pass_is_tried_again_whatever_the_server_asks(server, target, code, times):
+@pytest.mark.parametrize(("code", "times"), [(404, 1), (429, 3), (503, 3)])
+def test_only_temporary_errors_are_tried_again(server, target, code, times):
     server.always = status(code, Retry_After="86400")
-    assert f"{server.url} answers with error {code}" in fails(target, server.url, patience=QUICK)
+    assert f"{server.url} answers with status {code}" in fails(target, server.url, patience=QUICK)
     assert len(server.requests) == times
 
 
-def test_the_next_address_is_tried_and_every_reason_told(server, target):
+def test_the_next_address_is_tried_and_every_reason_reported(server, target):
     server.always = status(404)
     assert "cannot be reached" in (message := fails(target, GONE, server.url))
-    assert f"; {server.url} answers with error 404. Try again later." in message
+    assert f"; {server.url} answers with status 404. Try again later." in message
     server.always = Server.serve
     download.fetch([GONE, server.url], target, patience=ONCE)
     check_complete(target)
@@ -117,7 +117,7 @@ def paths(server: Server) -> list[str]:
     return [request["path"].removeprefix("/ModelNet10.zip") for request in server.requests]
 
 
-def test_of_an_unknown_length_only_the_same_address_continues_a_file_and_it_comes_first(server, target):
+def test_without_a_known_length_only_the_same_address_resumes_and_it_is_tried_first(server, target):
     a, b, c = (server.url + suffix for suffix in (".a", ".b", ".c"))
     server.answers = [status(404), cut(20_000)]
     fails(target, a, b)
@@ -129,7 +129,7 @@ def test_of_an_unknown_length_only_the_same_address_continues_a_file_and_it_come
     assert server.ranges() == [None, None, 20_000, None, None]
 
 
-def test_of_a_known_length_every_address_continues_the_data_of_another(server, target):
+def test_with_a_known_length_any_address_resumes(server, target):
     server.answers = [cut(20_000)]
     download.fetch([server.url + ".a", server.url + ".b"], target, SIZE, patience=ONCE)
     check_complete(target)
@@ -138,21 +138,13 @@ def test_of_a_known_length_every_address_continues_the_data_of_another(server, t
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/a.zip", "http://[", "nonsense", "http://\ud800/"])
-def test_an_address_that_is_none_is_told(url, target):
-    assert "no address that can be opened" in fails(target, url)
+def test_an_invalid_address_is_reported(url, target):
+    assert "not a valid address" in fails(target, url)
 
 
-def test_much_progress_makes_tries_fresh(server, target, monkeypatch):
-    monkeypatch.setattr(download, "GOOD_PROGRESS", 5_000)
-    server.answers = [cut(at) for at in range(6_000, SIZE, 6_000)]  # more breaks than tries
-    download.fetch([server.url], target, patience=QUICK)
-    check_complete(target)
-
-
-def test_no_progress_ends_though_every_connection_brings_much(server, target, monkeypatch):
-    monkeypatch.setattr(download, "GOOD_PROGRESS", 5_000)
+def test_a_server_that_never_resumes_is_given_up(server, target):
     server.always = lambda server, handler: server.serve(handler, start=0, cut=20_000)
-    assert "broke off after 20000 bytes (3 tries)" in fails(target, server.url, patience=QUICK)
+    assert "interrupted after 20000 bytes (3 tries)" in fails(target, server.url, patience=QUICK)
     assert len(server.requests) == 3
 
 
@@ -160,7 +152,7 @@ def test_no_progress_ends_though_every_connection_brings_much(server, target, mo
 
 
 def raw(content: bytes, forever: bytes = b"") -> Answer:
-    """Send bytes as they are, headers included, then others again and again."""
+    """Send bytes, including the headers, then repeat others forever."""
 
     def answer(server, handler):
         handler.wfile.write(content)
@@ -171,7 +163,7 @@ def raw(content: bytes, forever: bytes = b"") -> Answer:
 
 
 def stall(server, handler):
-    """Send a part, then nothing, without closing."""
+    """Send a part, then nothing, without closing the connection."""
     server.serve(handler, cut=20_000)
     handler.wfile.flush()
     server.is_closing.wait(5)
@@ -190,42 +182,38 @@ def span(start: object, total: object = SIZE) -> str:
 
 
 NO_END = head(f"Content-Range: {span(20_000)}").replace(b"200 OK", b"206 Part")
-UNREACHED, NO_ADDRESS = "cannot be reached, or does not answer", "no address that can be"
+UNREACHED, NO_ADDRESS = "cannot be reached", "not a valid address"
 
 PASSING: dict[str, list[Answer]] = {
     "cut in the middle of the headers": [raw(b"HTTP/1.1 200 OK\r\nContent-Le")],
     "stalls": [stall],
-    "is slow": [lambda server, handler: server.serve(handler, pause_s=0.02)],
     "ignores ranges": [cut(20_000), lambda server, handler: server.serve(handler, start=0)],
     "416 on a range": [cut(20_000), status(416)],
     "206 from another place": [cut(20_000), status(206, REST, Content_Range=span(10_000))],
-    "206 of a strange place": [cut(20_000), status(206, REST, Content_Range=span("2" * 5000))],
-    "206 longer than announced": [cut(20_000), status(206, REST + b"more", Content_Range=span(20_000))],
     "206 of less than was asked for": [
         cut(20_000),
         status(206, REST[:9000], Content_Length="9000", Content_Range=f"bytes 20000-28999/{SIZE}"),
     ],
     "206 without an end": [cut(20_000), raw(NO_END, MEG)],
-    "a negative length": [status(200, BODY, Content_Length="-5")],
-    "no length": [raw(head() + BODY)],
-    "chunks": [raw(chunked(BODY))],
-    "chunk sizes that are none": [raw(chunked(BODY[:600], b"zz\r\n"))],
+    "invalid chunk sizes": [raw(chunked(BODY[:600], b"zz\r\n"))],
     "redirects": [status(301, Location="/elsewhere/a.zip"), status(302, Location="/again.zip")],
 }
 
 LASTING: dict[str, tuple[Answer, str]] = {
-    "stalls for ever": (stall, "broke off after"),
+    "stalls for ever": (stall, "interrupted after"),
     "junk instead of HTTP": (raw(random.Random(0).randbytes(2000)), UNREACHED),
-    "a length too large": (status(200, BODY, Content_Length=str(SIZE + 7)), "not the 50000"),
-    "packed on the way": (status(200, gzip.compress(BODY), Content_Encoding="gzip"), "more bytes than it"),
-    "no length and no end": (raw(head() + BODY, MEG), "more bytes than it should"),
+    "a length too large": (status(200, BODY, Content_Length=str(SIZE + 7)), "not the expected 50000"),
+    "packed on the way": (
+        status(200, gzip.compress(BODY), Content_Encoding="gzip"),
+        "more bytes than announced",
+    ),
+    "no length and no end": (raw(head() + BODY, MEG), "more bytes than announced"),
     "redirects to itself": (status(302, Location="/ModelNet10.zip"), NO_ADDRESS),
-    "redirects to no address": (status(302, Location="http://["), NO_ADDRESS),
 }
 
 
 @pytest.mark.parametrize("answers", PASSING.values(), ids=PASSING)
-def test_what_passes_ends_with_the_file(server, target, answers):
+def test_temporary_faults_end_with_the_complete_file(server, target, answers):
     server.answers = [*answers]
     download.fetch([server.url], target, patience=QUICK)
     assert server.answers == []
@@ -233,7 +221,7 @@ def test_what_passes_ends_with_the_file(server, target, answers):
 
 
 @pytest.mark.parametrize(("answer", "says"), LASTING.values(), ids=LASTING)
-def test_what_lasts_ends_in_a_sentence_and_the_next_try_succeeds(server, target, answer, says):
+def test_lasting_faults_end_with_a_sentence_and_the_next_run_succeeds(server, target, answer, says):
     server.always = answer
     assert says in fails(target, server.url, patience=QUICK, size=SIZE)
     assert {path.suffix for path in target.parent.iterdir()} <= {".part"}
@@ -242,10 +230,10 @@ def test_what_lasts_ends_in_a_sentence_and_the_next_try_succeeds(server, target,
     check_complete(target)
 
 
-def test_of_an_unknown_length_what_the_server_announces_counts(server, target):
+def test_the_announced_length_is_checked(server, target):
     server.always = status(200, BODY, Content_Length=str(10**15))
     assert "GB are free; free some space." in fails(target, server.url)
     server.always = status(200, BODY, Content_Length=str(SIZE + 7))
-    assert f"broke off after {SIZE} bytes" in fails(target, server.url)
+    assert f"interrupted after {SIZE} bytes" in fails(target, server.url)
     server.always = raw(head() + BODY, MEG)
-    assert "more bytes than it should" in fails(target, server.url)
+    assert "more bytes than announced" in fails(target, server.url)

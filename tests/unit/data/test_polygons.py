@@ -1,4 +1,4 @@
-"""Polygons cut into triangles: none lies outside, none is lost, in any plane and either winding."""
+"""Triangulated polygons cover their area and nothing outside, in any plane and with either winding."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from rasgan.data.meshes.polygons import triangulate
 
 
 def loop(text):
-    """Read corners of the plane from pairs of digits."""
+    """Read two-dimensional corners from pairs of digits."""
     return np.array([[int(x), int(y)] for x, y in text.split()], dtype=float)
 
 
@@ -29,14 +29,14 @@ SHAPES = {
 
 
 def placed(points, seed, factor=1.0):
-    """Lay a polygon of the plane anywhere in space; equal corners stay equal."""
+    """Put a two-dimensional polygon anywhere in space; equal corners stay equal."""
     turn, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
     points = np.column_stack([points, np.zeros(len(points))])
     return (points[:, :1] * turn[0] + points[:, 1:2] * turn[1] + turn[2] * 7) * factor
 
 
 def areas(points, triangles):
-    """Return the areas of triangles, below 0 where one is wound against all others together."""
+    """Return the areas of triangles, negative for those wound against all others together."""
     crosses = np.cross(
         points[triangles[:, 1]] - points[triangles[:, 0]], points[triangles[:, 2]] - points[triangles[:, 0]]
     )
@@ -45,13 +45,13 @@ def areas(points, triangles):
 
 
 def enclosed(points):
-    """Return the area of a polygon in the plane."""
+    """Return the area of a two-dimensional polygon."""
     x, y = np.transpose(points)
     return abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
 
 
 def check(flat, points, slack=1e-9):
-    """The triangles cover the same area as the polygon, and none is wound the other way."""
+    """Check that the triangles have the area of the polygon, and that none is wound the other way."""
     triangles = triangulate(points, np.arange(len(points)), np.array([len(points)]))
     found = areas(points, triangles)
     assert found.min() > -slack * np.ptp(flat, axis=0).max() ** 2
@@ -60,7 +60,7 @@ def check(flat, points, slack=1e-9):
 
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("way", [1, -1])
-def test_no_triangle_lies_outside_whatever_corner_comes_first(name, way):
+def test_no_triangle_is_outside_for_any_first_corner(name, way):
     shape, area = SHAPES[name]
     assert enclosed(shape) == area
     for first in range(len(shape)):
@@ -99,7 +99,7 @@ def test_random_polygons_are_covered(flat, seed, first, turned):
     check(flat, placed(flat, seed))
 
 
-def test_fans_stay_what_they_were_and_all_keep_their_order(rng):
+def test_convex_polygons_become_fans_and_the_order_is_kept(rng):
     angles = np.arange(7) * 2 * np.pi / 7
     ring = placed(np.column_stack([np.cos(angles), np.sin(angles)]), 1)
     u = placed(U, 2)
@@ -115,7 +115,7 @@ def test_fans_stay_what_they_were_and_all_keep_their_order(rng):
         assert areas(vertices, found).min() > -1e-12
 
 
-def test_a_warped_polygon_is_cut_as_the_flat_one():
+def test_a_warped_polygon_is_triangulated_like_a_flat_one():
     flat = np.column_stack([U, np.zeros(8)])
     warped = flat + [0, 0, 1] * np.array([1, -1, 0, 1, -1, 0, 1, -1])[:, None] * 0.05
     for points in (flat, warped):
@@ -135,16 +135,16 @@ def test_a_warped_polygon_is_cut_as_the_flat_one():
     }.items(),
     ids=lambda item: item[0],
 )
-def test_polygons_without_inside_give_triangles_all_the_same(points):
+def test_polygons_without_area_give_triangles(points):
     count = len(points[1])
     cut = triangulate(points[1], np.arange(count), np.array([count]))
     assert 0 < len(cut) <= count - 2
     assert set(cut.ravel()) <= set(range(count))
 
 
-def test_faults_name_the_face(monkeypatch):
+def test_faults_are_reported_with_the_face(monkeypatch):
     vertices = np.column_stack([U, np.zeros(8)])
-    with pytest.raises(ValueError, match=r"face 2 \(counted from 0\) names a vertex that is not there"):
+    with pytest.raises(ValueError, match=r"face 2 \(counted from 0\) refers to a missing vertex"):
         triangulate(vertices, np.array([0, 1, 2, 3, 4, 5, 6, 7, 8]), np.array([3, 4, 2]))
     monkeypatch.setattr(polygons, "MOST_WORK", 100)
     triangulate(vertices, np.array([0, 1, 2, *range(8)]), np.array([3, 8]))
@@ -152,7 +152,7 @@ def test_faults_name_the_face(monkeypatch):
         triangulate(vertices, np.array([0, 1, 2, *range(8), *range(8)]), np.array([3, 8, 8]))
 
 
-def test_a_polygon_of_many_corners_is_cut(rng):
+def test_a_polygon_with_many_corners_is_triangulated(rng):
     angles = np.arange(20_000) * 2 * np.pi / 20_000
     radii = rng.random(20_000) + 0.05
     flat = np.column_stack([radii * np.cos(angles), radii * np.sin(angles)])

@@ -1,4 +1,4 @@
-"""The sample chairs: every part closed, every chair one piece, all kinds in the intended shares."""
+"""The sample chairs: closed parts, chairs in one piece, and the intended share of each style."""
 
 from collections import Counter
 
@@ -19,14 +19,14 @@ def chair_parts(rng: np.random.Generator) -> list[sample_chairs.Part]:
 
 
 def thickness(part: sample_chairs.Part) -> float:
-    """Return the least distance from a face's middle straight through to a face that looks away."""
+    """Return the smallest distance from the middle of a face to the face behind it."""
     vertices, faces = part
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     edge_1, edge_2 = b - a, c - a
     normals = np.cross(edge_1, edge_2)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     starts, rays = (a + b + c) / 3, -normals
-    with np.errstate(divide="ignore", invalid="ignore"):  # Moeller-Trumbore; rows are rays, columns faces
+    with np.errstate(divide="ignore", invalid="ignore"):  # Möller-Trumbore; rows are rays, columns faces
         p = np.cross(rays[:, None], edge_2[None])
         determinant = np.einsum("rfk,fk->rf", p, edge_1)
         offset = starts[:, None] - a[None]
@@ -37,19 +37,19 @@ def thickness(part: sample_chairs.Part) -> float:
         is_hit = (u > -1e-9) & (v > -1e-9) & (u + v < 1 + 1e-9) & (distance > 1e-6)
     distance = np.where(is_hit, distance, np.inf)
     first = distance.argmin(axis=1)
-    is_opposite = np.einsum("rk,rk->r", normals, normals[first]) < -0.7  # else the ray left round a corner
+    is_opposite = np.einsum("rk,rk->r", normals, normals[first]) < -0.7  # otherwise the ray left at a corner
     return float(distance.min(axis=1)[is_opposite].min())
 
 
 def inside(part: sample_chairs.Part) -> np.ndarray:
-    """Mark the voxels whose centers are inside: those behind an odd number of crossings of their line."""
+    """Mark the voxels whose centers are inside: those behind an odd number of crossings."""
     vertices, faces = part
     points = vertices[:, [0, 2, 1]] + [GRID / 2, 0, GRID / 2]
     return count_crossings(points, faces, GRID, axis=1).cumsum(axis=2)[:, :, :-1] % 2 == 1
 
 
 def pieces(parts: list[sample_chairs.Part]) -> int:
-    """Count the pieces of a chair on the grid, where voxels of every part must be."""
+    """Count the connected components of a chair on the grid; every part must have voxels."""
     grids = [inside(part) for part in parts]
     assert all(grid.any() for grid in grids), "a part is lost between the voxel centers"
     return ndimage.label(np.logical_or.reduce(grids))[1]
@@ -57,7 +57,7 @@ def pieces(parts: list[sample_chairs.Part]) -> int:
 
 @pytest.mark.parametrize("make_parts", [chair_parts, sample_chairs.make_table_parts])
 @pytest.mark.parametrize("numbers", [NUMBERS, pytest.param(range(31, 601), marks=pytest.mark.slow)])
-def test_parts_are_closed_face_outwards_are_thick_enough_and_make_one_piece_on_the_grid(numbers, make_parts):
+def test_parts_are_closed_and_thick_enough_and_form_one_piece(numbers, make_parts):
     for number in numbers:
         parts = sample_chairs.fit(make_parts(np.random.default_rng([0, number])))
         assert all(trimesh.Trimesh(*part).is_volume for part in parts), number
@@ -65,7 +65,7 @@ def test_parts_are_closed_face_outwards_are_thick_enough_and_make_one_piece_on_t
         assert pieces(parts) == 1, number
 
 
-def test_a_chair_fills_the_grid_stands_on_the_floor_and_has_its_back_at_large_y_as_in_modelnet():
+def test_size_and_orientation_are_those_of_modelnet():
     for number in NUMBERS:
         vertices, faces = sample_chairs.make_chair(np.random.default_rng([0, number]))
         low, high = vertices.min(axis=0), vertices.max(axis=0)
@@ -86,7 +86,7 @@ def test_the_final_fit_never_makes_a_part_thinner():
         assert np.ptp(vertices, axis=0).max() <= GRID
 
 
-def test_every_kind_has_its_share_of_the_training_set():
+def test_every_style_has_its_share_of_the_training_set():
     styles = [sample_chairs.draw_style(np.random.default_rng([0, number])) for number in range(1, 501)]
     for field, kinds in {"base": BASES, "back": BACKS, "seat": SEATS, "arms": {"none": ARMS["none"]}}.items():
         counts = Counter(getattr(style, field) for style in styles)
@@ -95,7 +95,7 @@ def test_every_kind_has_its_share_of_the_training_set():
     assert {style.arms for style in styles} == {*ARMS, "wrap"}
 
 
-def test_write_sample_set_names_files_as_modelnet_does_and_leaves_those_that_are_there(tmp_path):
+def test_files_are_named_as_in_modelnet_and_existing_ones_are_skipped(tmp_path):
     seen = []
     assert sample_chairs.write_sample_set(tmp_path, seed=1, train=3, test=2, progress=seen.append) == 5
     assert seen == [1] * 5

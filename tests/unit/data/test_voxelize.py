@@ -1,4 +1,4 @@
-"""The voxelizer against Binvox's own grids, a slow second implementation, and shapes known by hand."""
+"""The voxelizer compared with Binvox, a slow second implementation, and known shapes."""
 
 import gzip
 import statistics
@@ -39,7 +39,7 @@ def test_equals_binvox_on_real_meshes(shared_data, golden, mode, center, smalles
 
 
 def slow_fill(points, faces, n):
-    """Carve or vote with three plain loops and barycentric coordinates."""
+    """Carve or vote with simple loops and barycentric coordinates."""
     filled = np.zeros((n, n, n), dtype=bool)
     for index in np.ndindex(n, n, n):
         center = np.array(index) + 0.5
@@ -64,7 +64,7 @@ def slow_fill(points, faces, n):
 
 
 def slow_surface(points, faces, n):
-    """Thirteen separating axes for every voxel and triangle (Akenine-Moller 2001)."""
+    """Test thirteen separating axes for every voxel and triangle (Akenine-Möller 2001)."""
     touched = np.zeros((n, n, n), dtype=bool)
     for index in np.ndindex(n, n, n):
         for face in faces:
@@ -97,7 +97,7 @@ def test_equals_the_slow_reference(seed, center):
     np.testing.assert_array_equal(voxelize(vertices, faces, n, "solid", center), filled | touched)
 
 
-def test_surface_of_faces_without_area_is_their_line():
+def test_the_surface_of_faces_without_area_is_a_line():
     # Corners 0 and 1 set the scale; the faces collapse to a slanted line and to a point.
     vertices = np.array([[0, 0, 0], [6, 6, 6], [0.5, 0.75, 5.25], [4.5, 3.25, 0.25], [2.5, 2, 2.75]])
     faces = np.array([[2, 3, 4], [0, 0, 0]])
@@ -106,7 +106,7 @@ def test_surface_of_faces_without_area_is_their_line():
     np.testing.assert_array_equal(voxelize(vertices, faces, 6, "exact"), expected)
 
 
-def test_surface_of_an_area_of_nothing_but_rounding_is_a_line():
+def test_a_face_whose_area_is_a_rounding_error_is_a_line():
     vertices = np.array([[0, 0, 0], [6, 6, 6], [0.5, 0.7, 5.2], [4.1, 3.3, 0.4], [2.3, 2.0, 2.8]])
     assert np.any(np.cross(vertices[3] - vertices[2], vertices[4] - vertices[2]))
     line = voxelize(vertices, np.array([[2, 3, 3]]), 6, "exact")
@@ -114,14 +114,13 @@ def test_surface_of_an_area_of_nothing_but_rounding_is_a_line():
 
 
 @pytest.mark.parametrize(("gap", "layers"), [(0.009, 2), (0.011, 1)])
-def test_a_face_marks_voxels_within_a_hundredth(gap, layers):
+def test_a_face_marks_voxels_up_to_a_hundredth_away(gap, layers):
     vertices = np.concatenate([BOX[:4] * 8 + [0, 0, 3 + gap], [[0, 0, 0], [8, 8, 8]]])
     occupied = voxelize(vertices, QUADS[:1, :3], 8, "exact")
     assert occupied.any(axis=(0, 2)).nonzero()[0].tolist() == [2, 3][-layers:]
 
 
 def test_axes_are_x_up_y():
-    # Three boxes, each a mark at one end of one axis, on a thin frame that fixes the scale.
     vertices = np.concatenate([BOX * [8, 2, 4], BOX * 2 + [6, 0, 6]])  # low slab; a post at high x, high z
     faces = np.concatenate([BOX_FACES, BOX_FACES + 8])
     occupied = voxelize(vertices, faces, 8)
@@ -158,11 +157,11 @@ def test_a_shared_edge_through_centers_is_crossed_once():
 
 
 def many_triangles(rng):
-    """Make 3000 triangles as large as the grid: at 64 voxels a side some millions of cells to look at."""
+    """Make 3000 triangles as large as the grid, with millions of cells at 64³."""
     return rng.random((9000, 3)), np.arange(9000).reshape(3000, 3)
 
 
-def test_many_faces_are_the_sum_of_few(rng):
+def test_many_faces_give_the_sum_of_their_parts(rng):
     vertices, faces = many_triangles(rng)
     points, parts = place(vertices, 64), np.array_split(faces, 30)
     for axis in range(3):
@@ -174,17 +173,17 @@ def test_many_faces_are_the_sum_of_few(rng):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_memory_is_bounded_however_many_faces_there_are(rng, mode):
+def test_memory_does_not_grow_with_the_number_of_faces(rng, mode):
     vertices, faces = many_triangles(rng)
     tracemalloc.start()
     voxelize(vertices, faces, 64, mode)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 80e6  # all at a time would take 100 to 300 MB
+    assert peak < 80e6  # all at once would take 100 to 300 MB
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_faces_that_cover_the_grid_too_often_are_refused_at_once(monkeypatch, mode):
+def test_faces_that_cover_the_grid_too_often_are_refused(monkeypatch, mode):
     monkeypatch.setattr(voxelizer, "MOST_CROSSED", 10_000)
     monkeypatch.setattr(voxelizer, "MOST_TOUCHED", 10_000)
     faces = np.array([[0, 1, 6], [0, 6, 3]] * 90)

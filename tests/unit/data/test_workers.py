@@ -1,4 +1,4 @@
-"""Work in several processes; what a kill or Ctrl-C leaves is tested with the script that uses them."""
+"""Work in several processes. Kills and Ctrl-C are tested with convert_data.py."""
 
 import multiprocessing
 import os
@@ -13,14 +13,12 @@ from rasgan.errors import UserError
     ("wanted", "tasks", "platform", "expected"),
     [(4, 100, "linux", 4), (4, 3, "linux", 3), (10**4, 10**5, "linux", 1024), (10**4, 10**5, "win32", 61)],
 )
-def test_no_more_processes_than_tasks_and_than_the_system_can_wait_for(
-    monkeypatch, wanted, tasks, platform, expected
-):
+def test_the_number_of_processes_is_limited(monkeypatch, wanted, tasks, platform, expected):
     monkeypatch.setattr("sys.platform", platform)
     assert count_processes(wanted, tasks) == expected
 
 
-def test_unless_told_there_is_one_process_for_each_core_that_may_be_used(monkeypatch):
+def test_by_default_there_is_one_process_per_usable_core(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 5, 7}, raising=False)
     assert count_processes(None, 10) == 3
     monkeypatch.delattr("os.sched_getaffinity")
@@ -32,18 +30,18 @@ def pid_and_square(number):
     return os.getpid(), number**2
 
 
-def test_one_process_is_this_one():
+def test_a_single_process_is_the_current_one():
     assert list(run_tasks(pid_and_square, [3, 4], 1)) == [(os.getpid(), 9), (os.getpid(), 16)]
 
 
-def test_several_processes_share_the_tasks_and_end():
+def test_several_processes_share_the_tasks_and_exit():
     results = list(run_tasks(pid_and_square, list(range(6)), 2))
     assert sorted(square for _, square in results) == [0, 1, 4, 9, 16, 25]
     assert os.getpid() not in {pid for pid, _ in results}
     assert multiprocessing.active_children() == []
 
 
-def test_a_reader_that_stops_early_leaves_no_process():
+def test_closing_early_leaves_no_process():
     results = run_tasks(pid_and_square, list(range(50)), 2)
     next(results)
     assert multiprocessing.active_children()
@@ -51,7 +49,7 @@ def test_a_reader_that_stops_early_leaves_no_process():
     assert multiprocessing.active_children() == []
 
 
-def test_a_killed_process_is_an_error_of_its_own_kind():
+def test_a_killed_process_is_reported():
     with pytest.raises(UserError, match="A worker process was killed"):
         list(run_tasks(os._exit, [1, 1], 2))
     assert multiprocessing.active_children() == []
