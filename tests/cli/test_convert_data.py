@@ -106,7 +106,7 @@ def test_failures_are_reported_and_do_not_stop_the_rest(folder, capsys):
     assert f"failed: {bad}: it announces 8 vertices and 12 faces, one per line, but has 1 lines" in err
     assert "glued.obj: another mesh would become glued.raw" in err
     assert f"failed: {small}: contains 32³ voxels, not 64³; delete it first. Or use --overwrite.\n" in err
-    assert f"failed: {damaged}: contains other bytes" in err
+    assert f"failed: {damaged}: contains bytes other than" in err
     assert small.stat().st_size == 32**3
     assert damaged.read_bytes() == b"\7" * 64**3
     assert raws(folder) == ["test/chair.v2.raw", "train/chair_0001.raw", "train/other.raw"]
