@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -48,8 +49,12 @@ def run_tasks(work: Callable[[Task], Result], tasks: list[Task], processes: int)
             about="memory",
         ) from error
     except BaseException:  # including GeneratorExit, if it is closed early
-        for worker in set(multiprocessing.active_children()) - bystanders:
-            worker.terminate()
+        workers = set(multiprocessing.active_children()) - bystanders
+        while workers:  # a signal that arrives just before a worker starts to wait for a task has no effect
+            for worker in workers:
+                worker.terminate()
+            multiprocessing.connection.wait([worker.sentinel for worker in workers], timeout=0.2)
+            workers = {worker for worker in workers if worker.is_alive()}
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -58,17 +63,28 @@ def run_tasks(work: Callable[[Task], Result], tasks: list[Task], processes: int)
 def _become_worker() -> None:
     """Leave Ctrl-C to the parent; clean up and exit if the parent asks for it or has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(1))  # between tasks there is nothing to clean up
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
     multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-    os.kill(os.getpid(), signal.SIGTERM)
+    while True:  # as in `run_tasks`
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.2)
 
 
 def _work_until_asked_to_end(work: Callable[[Task], Result], task: Task) -> Result:
     try:
-        return work(task)
-    except SystemExit:  # from the SIGTERM handler, after temporary files were removed
-        os._exit(1)  # the pool would catch SystemExit and send the next task
+        between_tasks = signal.signal(signal.SIGTERM, _clean_up)
+        try:
+            return work(task)
+        finally:
+            signal.signal(signal.SIGTERM, between_tasks)
+    except SystemExit:  # from `_clean_up`; the pool would catch it and send the next task
+        os._exit(1)
+
+
+def _clean_up(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(1)  # temporary files are removed by the task's context managers

@@ -417,7 +417,7 @@ GENERATE_ROWS = [
            "--truncation nan", "--truncation 1.1", "-le -1"),
     *usage(GENERATE, ["-n", "run", "--interpolate", "1", "2"], "--steps 1", "--steps 1000000000"),
     *usage(GENERATE, [], "", "--pretrained tables", "--pretrained ../chairs", "--pretrained chairs -n run",
-           "--pretrained chairs -le 1"),
+           "-le 1 --pretrained chairs"),
 ]  # fmt: skip
 
 TABLE = [*MESH_ROWS, *GRID_ROWS, *PLACE_ROWS, *RENDER_ROWS, *TRAIN_ROWS, *GENERATE_ROWS]
