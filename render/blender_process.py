@@ -10,7 +10,6 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from PIL import Image
 
@@ -54,10 +53,19 @@ def render(program: str, models: Sequence[Path], job: dict) -> Iterator[tuple[Pa
     """
     last_lines: deque[str] = deque(maxlen=5)
     finished, code, is_late = 0, 0, threading.Event()
-    with stop_requests(StopRequest(), _stop), tempfile.TemporaryDirectory(prefix="render-") as folder:
+    request, is_started = StopRequest(), threading.Event()
+
+    def stop() -> None:
+        if is_started.is_set():  # an exception inside Popen would leave Blender running
+            raise UserError("Stopped. Pictures that were written are complete.")
+
+    with stop_requests(request, stop), tempfile.TemporaryDirectory(prefix="render-") as folder:
         files = [str(model.resolve()) for model in models]
         job = {**job, "models": files, "folder": folder, "report": REPORT}
         with _started(program, job) as process:
+            is_started.set()
+            if request.is_made:
+                stop()
             for number, view, lost in _reports(process, time_limit(job), is_late, last_lines):
                 model = models[number]
                 if view is None:
@@ -79,10 +87,6 @@ def render(program: str, models: Sequence[Path], job: dict) -> Iterator[tuple[Pa
     if finished < len(models):
         problem = f"ended with exit code {code}" if code else "ended without writing the picture"
         raise UserError(f"{program}: {problem}; is it Blender 3.3 or later?{_quote(last_lines)}")
-
-
-def _stop() -> NoReturn:
-    raise UserError("Stopped. Pictures that were written are complete.")
 
 
 def _read(path: Path, size: int) -> Image.Image | None:

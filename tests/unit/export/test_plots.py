@@ -207,5 +207,5 @@ def test_long_labels_are_shortened_in_the_middle(tmp_path, written, chair):
 def test_labels_are_drawn_below_the_shapes(tmp_path, chair):
     for name, label in (("with", "chair\udcff"), ("without", "")):
         contact_sheet(tmp_path / f"{name}.png", [chair], labels=[label])
-    differ = (pixels(tmp_path / "with.png") != pixels(tmp_path / "without.png")).any(axis=2)
+    differ = (abs(pixels(tmp_path / "with.png") - pixels(tmp_path / "without.png")) > 100).any(axis=2)
     assert np.flatnonzero(differ.any(axis=1)).min() > 0.8 * len(differ)
