@@ -445,7 +445,7 @@ def test_a_real_turntable_shows_both_sides(blender, model, voxels, tmp_path):
         for azimuth, frame in zip((20, 200), ImageSequence.Iterator(film), strict=True):
             pixels = np.asarray(frame.convert("RGB")).astype(int)
             drawn = pixels[..., 0] > 40  # neither the background nor the shadow on it contains red
-            assert overlap(drawn, silhouette(voxels, (azimuth, 30, 0, 1.5), 120)) > 0.98
+            assert overlap(drawn, silhouette(voxels, (azimuth, 30, 0, 1.5), 120)) > 0.95
 
 
 @pytest.mark.blender
