@@ -81,11 +81,11 @@ def test_the_project_stays_small():
         "bytes of README.md": len((root / "README.md").read_bytes()),
     }
     limits = {  # today's numbers: lower them whenever they fall, until the goals are reached
-        "lines of source": 12_370,  # goal 10,500
-        "lines of tests": 13_960,  # goal 13,700
-        "lines of benchmarks": 2_369,  # goal 2,500
-        "lines of the core": 923,  # goal 800
-        "options of train_rasgan.py": 45,  # goal 30
-        "bytes of README.md": 13_292,  # goal 12,000
+        "lines of source": 11_769,  # goal 10,500
+        "lines of tests": 13_240,  # goal 13,700
+        "lines of benchmarks": 2_317,  # goal 2,500
+        "lines of the core": 918,  # goal 800
+        "options of train_rasgan.py": 29,  # goal 30
+        "bytes of README.md": 13_285,  # goal 12,000
     }
     assert {name: number for name, number in found.items() if number > limits[name]} == {}
