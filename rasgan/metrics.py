@@ -586,7 +586,7 @@ def verdict(scores: dict[str, float], known: dict[str, float], is_shifted: bool 
     Notes
     -----
     The thresholds lie in gaps between the values measured in the 253 runs of benchmarks/studies and in those
-    of docs/recipes.md. That of 1-NNA is three standard errors for sets of 100 shapes.
+    of docs/study.md. That of 1-NNA is three standard errors for sets of 100 shapes.
     """
     known = {**dict.fromkeys(ACCURACIES, 0.5), **known}
 
