@@ -24,7 +24,7 @@ def main(arguments):
     mesh = Path(arguments[-1])
     size = int(arguments[arguments.index("-d") + 1])
     assert arguments[arguments.index("-t") + 1] == "raw"
-    print("loading", mesh.name)
+    print("loading", mesh.name, flush=True)
     if mesh.read_text(encoding="utf-8").split("\n")[0].strip() != "OFF":
         print("Error reading the header")
         return 1
