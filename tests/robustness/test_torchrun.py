@@ -111,11 +111,9 @@ def test_killed_process_is_restarted(tmp_path, rank, save):
     assert ("resuming from the newest" if save == 1 else "no checkpoint yet") in out
     command = [sys.executable, train_rasgan.__file__, *OPTIONS, "-n", "alone", "-e", "6"]
     subprocess.run(command, cwd=tmp_path, env=environment(), check=True)
-    restarted, alone = (
-        np.genfromtxt(tmp_path / "savepoint" / name / "history.csv", delimiter=",", skip_header=1)[:, :3]
-        for name in ("run", "alone")
-    )
-    np.testing.assert_allclose(restarted, alone, rtol=1e-2)
+    paths = (tmp_path / "savepoint" / name / "history.csv" for name in ("run", "alone"))
+    run, alone = (np.genfromtxt(path, delimiter=",", skip_header=1)[:, :3] for path in paths)
+    np.testing.assert_allclose(run, alone, rtol=1e-2)
 
 
 def test_killed_process_stops_the_others(tmp_path):
