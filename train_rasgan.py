@@ -78,6 +78,7 @@ ADVICE = {
     "shapes are shuffled again.",
     "odd checkpoint": "Resume from another epoch with -le EPOCH, or start again under another --name.",
     "process ended": "To resume, start all processes again, with --load if there is a checkpoint.",
+    "processes": "Start torchrun with --nproc_per_node={}.",
     "processes differ": "Start all of them with the same options, data and checkpoints.",
     "other recipe": "Leave --recipe out.",
     "settings kept": "Leave these options out, or start a new run under another --name.",

@@ -80,32 +80,6 @@ def write_npy(path: Path, array: np.ndarray) -> None:
         np.save(SimpleNamespace(write=file.write), array)  # to a real file, numpy hides a full disk
 
 
-def write_binvox(path: Path, occupied: np.ndarray) -> None:
-    """Write (n, n, n) bools in Binvox's own format, as patrickmin.com/binvox/binvox.html describes it.
-
-    Its axes are those of our grids. The header says that the grid fills a cube of edge 1.
-    """
-    voxels = np.asarray(occupied, dtype=bool).ravel()
-    starts = np.flatnonzero(np.diff(voxels, prepend=~voxels[:1]))
-    lengths = np.diff(starts, append=voxels.size)
-    pieces = -(-lengths // 255)  # the length of a run is one byte
-    counts = np.full(pieces.sum(), 255, dtype=np.uint8)
-    counts[np.cumsum(pieces) - 1] = lengths - 255 * (pieces - 1)
-    pairs = np.stack([np.repeat(voxels[starts], pieces).astype(np.uint8), counts], axis=1)
-    n = len(occupied)
-    with atomic_path(path) as temporary:
-        header = f"#binvox 1\ndim {n} {n} {n}\ntranslate 0 0 0\nscale 1\ndata\n"
-        temporary.write_bytes(header.encode("ascii") + pairs.tobytes())
-
-
-WRITERS = {".raw": write_raw, ".binvox": write_binvox}
-
-
-def write_voxels(path: Path, occupied: np.ndarray) -> None:
-    """Write (n, n, n) bools in the format that the suffix of `path` names, a key of `WRITERS`."""
-    WRITERS[path.suffix](path, occupied)
-
-
 def fit(occupied: np.ndarray, resolution: int, path: Path) -> np.ndarray:
     """Bring the (m, m, m) bools of `path` to `resolution`: pad evenly, by at most m / 8, then max-pool.
 

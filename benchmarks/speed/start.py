@@ -20,7 +20,7 @@ from unittest import mock
 
 from benchmarks.speed.common import peak_memory, sample_grids
 from rasgan import cli
-from rasgan.voxel_io import WRITERS, write_voxels
+from rasgan.voxel_io import write_raw
 
 COUNTS, DIFFERENT = (100, 1000, 10_000), 100
 
@@ -31,7 +31,6 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--counts", type=cli.positive, nargs="+", default=COUNTS, help="grids (default %(default)s)")
     add("--resolution", type=cli.positive, default=64, help="edge of the grids (default %(default)s)")
-    add("--format", choices=WRITERS, default=".raw", help="format of the grids (default %(default)s)")
     add("--folder", type=Path, help="where to write the grids (default: the system's temporary folder)")
     return parser
 
@@ -39,11 +38,11 @@ def build_parser() -> argparse.ArgumentParser:
 def write_grids(folder: Path, count: int, args: argparse.Namespace) -> None:
     """Write sample chairs, then link to them until there are `count` files."""
     folder.mkdir()
-    made = [folder / f"{number}{args.format}" for number in range(min(count, DIFFERENT))]
+    made = [folder / f"{number}.raw" for number in range(min(count, DIFFERENT))]
     for path, grid in zip(made, sample_grids(len(made), args.resolution), strict=True):
-        write_voxels(path, grid)
+        write_raw(path, grid)
     for number in range(len(made), count):
-        os.link(made[number % len(made)], folder / f"{number}{args.format}")
+        os.link(made[number % len(made)], folder / f"{number}.raw")
 
 
 def measure_start(folder: Path, resolution: int) -> dict[str, float]:

@@ -6,9 +6,11 @@ one process computes with batches of B. In a single process every function retur
 """
 
 import atexit
+import itertools
 import math
 import os
 import secrets
+import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,12 +37,16 @@ POLL = timedelta(seconds=2)
 """How often a waiting process handles signals, which Python does only between two calls."""
 
 _stop = StopRequest()
+_store = dist.HashStore()  # in `joined`, one that all processes share
+_exchanges = itertools.count()
 
 
 def own_device(device: torch.device) -> torch.device:
-    """Return this process's own GPU, or the CPU."""
+    """Return this process's own GPU, or the CPU. Raises UserError if there are too few GPUs."""
     if device.type != "cuda" or world_size() == 1:
         return device
+    if local_rank() >= (there := torch.cuda.device_count()):
+        raise UserError(f"there are fewer GPUs than processes: {there}.", about="processes", value=there)
     torch.cuda.set_device(local_rank())
     return torch.device("cuda", local_rank())
 
@@ -52,15 +58,16 @@ def joined(device: torch.device, stop: StopRequest) -> Iterator[None]:
     Raises UserError if another process ends or does not respond in time: `TIMEOUT`, or `GRACE_S` after a
     request to `stop`.
     """
-    global _stop
+    global _stop, _store
     if world_size() == 1:
         yield
         return
     # NCCL does not exist on Windows
     backend = "nccl" if device.type == "cuda" and dist.is_nccl_available() else "gloo"
     try:
-        _stop, (store, number, processes) = stop, _rendezvous()
-        dist.init_process_group(backend, store=store, rank=number, world_size=processes, timeout=TIMEOUT)
+        _stop, (_store, number, processes) = stop, _rendezvous()
+        _store.set(f"process {number}", f"process {number} ({socket.gethostname()}, pid {os.getpid()})")
+        dist.init_process_group(backend, store=_store, rank=number, world_size=processes, timeout=TIMEOUT)
         yield
         finish(dist.barrier(async_op=True), is_patient=True)  # rank 0 may still be writing
     except BaseException as error:
@@ -77,12 +84,14 @@ def joined(device: torch.device, stop: StopRequest) -> Iterator[None]:
 def finish(exchange: dist.Work, is_patient: bool = False) -> None:
     """Wait until all processes have taken part in an exchange, and handle signals meanwhile.
 
-    Raises UserError after `TIMEOUT` and, unless this process `is_patient`, `GRACE_S` after a request to stop.
+    Raises UserError, which names the missing processes, after `TIMEOUT` and, unless this process
+    `is_patient`, `GRACE_S` after a request to stop.
     """
     if dist.get_backend() == "nccl":  # the GPU waits, not this process
         exchange.wait()
         return
     started, patience = time.monotonic(), math.inf if is_patient else GRACE_S
+    number = str(next(_exchanges)).encode()
     while True:
         try:
             exchange.wait(POLL)
@@ -92,9 +101,21 @@ def finish(exchange: dist.Work, is_patient: bool = False) -> None:
             if is_over and "Timed out" not in str(error):
                 raise  # another process ended
             now = time.monotonic()
+            _store.set(f"waiting {rank()}", number)
             if is_over or now - max(started, _stop.made_at) > patience:
-                reason = f"another process of this run has not responded for {now - started:.0f} s."
+                reason = f"{_missing(number)} has not responded for {now - started:.0f} s."
                 raise UserError(reason, about="process ended") from error
+
+
+def _missing(number: bytes) -> str:
+    """Name the processes that are not waiting in the exchange of this number."""
+    waiting = {
+        other: _store.get(f"waiting {other}")
+        for other in range(world_size())
+        if _store.check([f"waiting {other}"])
+    }
+    missing = [other for other in range(world_size()) if waiting.get(other) != number]
+    return ", ".join(_store.get(f"process {other}").decode() for other in missing) or "a process"
 
 
 def _rendezvous() -> tuple[dist.Store, int, int]:

@@ -147,7 +147,7 @@ def test_suspended_process_stops_the_others_within_their_time_limit(tmp_path, si
         wait_for_the_end(waiting)
     finally:
         os.kill(suspended, signal.SIGKILL)
-    ends_with(process, "Stopped by Ctrl-C" if len(signals) == 2 else "has not responded for")
+    ends_with(process, "Stopped by Ctrl-C" if len(signals) == 2 else "process 1 (")
 
 
 def wait_for_the_end(pid):

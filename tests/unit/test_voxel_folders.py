@@ -9,7 +9,8 @@ from scipy.io import savemat
 
 from rasgan.errors import UserError
 from rasgan.voxel_folders import find_grids, read_grids
-from rasgan.voxel_io import WRITERS, read_voxels, write_raw, write_voxels
+from rasgan.voxel_io import read_voxels, write_raw
+from tests.unit.test_voxel_io import write_voxels
 
 
 def grid(number=0, edge=8):
@@ -23,7 +24,7 @@ def put(path, number=0, edge=8):
     """Write the grid of that number in the format of the suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     occupied = grid(number, edge)
-    if path.suffix in WRITERS:
+    if path.suffix in (".raw", ".binvox"):
         write_voxels(path, occupied)
     elif path.suffix == ".npy":
         np.save(path, occupied.astype(np.float32))

@@ -14,13 +14,11 @@ from rasgan.errors import UserError
 from rasgan.voxel_io import (
     LARGEST_SIDE,
     VOXEL_SUFFIXES,
-    WRITERS,
     count_shapes,
     fit,
     read_voxels,
     write_npy,
     write_raw,
-    write_voxels,
 )
 
 
@@ -43,7 +41,14 @@ def refused(tmp_path):
     return check
 
 
-@pytest.mark.parametrize("suffix", WRITERS)
+def write_voxels(path, grid):
+    if path.suffix == ".raw":
+        return write_raw(path, grid)
+    voxels = trimesh.voxel.VoxelGrid(grid.transpose(0, 2, 1))  # mesh x, y, z
+    return path.write_bytes(trimesh.exchange.binvox.export_binvox(voxels, axis_order="xzy"))
+
+
+@pytest.mark.parametrize("suffix", [".raw", ".binvox"])
 @pytest.mark.parametrize("fill", ["some", "none", "all", "long runs"])
 def test_written_voxels_are_read_back(tmp_path, rng, fill, suffix):
     grid = {
@@ -57,10 +62,6 @@ def test_written_voxels_are_read_back(tmp_path, rng, fill, suffix):
     read = read_voxels(path)
     np.testing.assert_array_equal(read, grid)
     assert (read.dtype, count_shapes(path)) == (bool, 1)
-    if suffix == ".binvox":
-        with path.open("rb") as file:
-            theirs = trimesh.exchange.binvox.load_binvox(file, axis_order="xzy")
-        np.testing.assert_array_equal(theirs.encoding.dense, grid.transpose(0, 2, 1))  # mesh x, y, z
 
 
 def test_raw_files_are_those_of_binvox(tmp_path, occupied):
