@@ -174,7 +174,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     cli.say(f"\n{report(result)}\n\n{textwrap.fill(sentence, 80, break_on_hyphens=False)}")
     if key == "shifted":
-        cli.complain("warning", describe_shift({name: rows[name]["shift"] for name in shifted}))
+        shifts = {name: rows[name]["shift"] for name in shifted}
+        cli.complain("warning", describe_shift(shifts, sets.generated, folders))
     if target:
         with atomic_path(target) as temporary:
             temporary.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -182,17 +183,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def describe_shift(shifts: dict[str, list[float]]) -> str:
-    """Describe how far sets of real shapes are from the generated shapes, in voxels, and what to do."""
+def describe_shift(shifts: dict[str, list[float]], generated: ShapeSet, folders: dict[str, Path]) -> str:
+    """Describe how far sets of real shapes are from the generated shapes, in voxels, and what to type."""
     offsets = [
         f"{by:+g} voxels along axis {axis} in the {name}"
         for name, shift in shifts.items()
         for axis, by in enumerate(shift)
         if by
     ]
+    edge = generated.grid_shape[-1]
+    is_centered = (abs(np.median(generated.middles, axis=0) - edge / 2) <= edge / 32).all()
+    words = ("--center", "--overwrite") if is_centered else ("--overwrite",)
+    commands = (cli.command_line("python", "convert_data.py", "-m", folders[name], *words) for name in shifts)
     return (
-        f"compared with the generated shapes, real shapes are shifted by {', '.join(offsets)}. Convert all "
-        "meshes with the same options: type convert_data.py --overwrite, with or without --center."
+        f"compared with the generated shapes, real shapes are shifted by {', '.join(offsets)}. Convert the "
+        "meshes again, so that all shapes are in the same place:\n  " + "\n  ".join(commands)
     )
 
 

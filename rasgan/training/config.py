@@ -163,9 +163,6 @@ def without_removed(settings: dict) -> dict:
     return {name: value for name, value in settings.items() if name not in REMOVED}
 
 
-PRESET_RESOLUTION = 32
-"""Edge of the grids for which `RECIPES` lists values; `recipe_presets` returns those for other grids."""
-
 RECIPES: dict[str, dict] = {
     "tutorial": {},
     # Relativistic pairing with zero-centered penalties on reals and fakes, no normalization in the
@@ -224,7 +221,7 @@ def recipe_presets(recipe: str, resolution: int) -> dict:
     """
     presets = dict(RECIPES[recipe])
     if "penalty" in presets:
-        presets["penalty"] *= (resolution / PRESET_RESOLUTION) ** 3
+        presets["penalty"] *= (resolution / RESOLUTIONS[0]) ** 3  # `RECIPES` lists it for 32³
     return presets
 
 

@@ -63,7 +63,9 @@ def test_shifted_sets_are_reported(folders, rng, capsys):
     assert result["verdict"] == "shifted"
     assert shift[0] < -9
     assert shift[2] < -9
-    assert f"{shift[0]:+g} voxels along axis 0" in capsys.readouterr().err
+    warning = capsys.readouterr().err
+    assert f"{shift[0]:+g} voxels along axis 0" in warning
+    assert f"-m {Path('chairs/test')} --center --overwrite\n" in warning
     assert scores_of("chairs/train", "--reference", "chairs/test")["verdict"] != "shifted"
     assert capsys.readouterr().err == ""
 

@@ -11,15 +11,7 @@ import pytest
 import trimesh
 
 from rasgan.errors import UserError
-from rasgan.voxel_io import (
-    LARGEST_SIDE,
-    VOXEL_SUFFIXES,
-    count_shapes,
-    fit,
-    read_voxels,
-    write_npy,
-    write_raw,
-)
+from rasgan.voxel_io import LARGEST_SIDE, VOXEL_SUFFIXES, count_shapes, fit, read_voxels, write_npy, write_raw
 
 
 @pytest.fixture
